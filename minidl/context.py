@@ -1,0 +1,46 @@
+"""What a layer is told about the net it is part of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minidl import schema
+from minidl.device import Device, default_device
+from minidl.rng import Streams
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Context:
+    """Device, number type, phase and random streams of one net.
+
+    device           where its arrays live
+    dtype            np.float32 or np.float64: the type of every blob and parameter
+    phase            schema.TRAIN or schema.TEST
+    streams          the net's random numbers
+    workspace_limit  bytes that one layer may use for a scratch array such as im2col's columns
+    absent_data      shape (C, H, W) of random records that stand in for a data set which is not
+                     there (`minidl time`, `check`); None: an absent data set is an error
+    """
+
+    device: Device = field(default_factory=default_device)
+    dtype: Any = np.float32
+    phase: int = schema.TEST
+    streams: Streams = field(default_factory=lambda: Streams(0))
+    workspace_limit: int = 8 * MIB
+    absent_data: tuple[int, ...] | None = None
+
+    @property
+    def xp(self) -> ModuleType:
+        """The device's array module."""
+        return self.device.xp
+
+    @property
+    def training(self) -> bool:
+        """Whether the phase is TRAIN."""
+        return self.phase == schema.TRAIN

@@ -1,0 +1,146 @@
+"""Everything minidl can refuse, one class a kind; each docstring is its manual page.
+
+A message has up to four parts: where, what was found, what was expected, how to put it right.
+
+>>> print(LayerConfigError("kernel_size is 7 but the padded bottom is 5 x 5",
+...                        where="net.prototxt:41: Pooling layer 'pool1'",
+...                        expected="kernel_size <= 5", fix="lower kernel_size or add pad: 1"))
+net.prototxt:41: Pooling layer 'pool1': kernel_size is 7 but the padded bottom is 5 x 5
+  expected: kernel_size <= 5
+  fix: lower kernel_size or add pad: 1
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class MinidlError(Exception):
+    """Base of all of minidl's errors; `exit_code` is the status the command line ends with."""
+
+    exit_code = 2
+
+    def __init__(self, found: str, *, where: str = "", expected: str = "", fix: str = "") -> None:
+        self.found, self.where, self.expected, self.fix = found, where, expected, fix
+        super().__init__(found)
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.found}" if self.where else self.found]
+        if self.expected:
+            lines.append(f"  expected: {self.expected}")
+        if self.fix:
+            lines.append(f"  fix: {self.fix}")
+        return "\n".join(lines)
+
+
+class UsageError(MinidlError):
+    """The command line or a call's arguments make no sense together."""
+
+
+class PrototxtError(MinidlError):
+    """A prototxt (or a prototxt-like message) cannot be read: syntax, unknown field, bad value."""
+
+
+class GraphError(MinidlError):
+    """The layers of a net do not fit together: unknown bottoms, two sources of one top, ..."""
+
+
+class LayerConfigError(MinidlError):
+    """A layer refuses its parameters, or the shapes of its bottoms."""
+
+
+class UnknownLayerTypeError(GraphError):
+    """A net names layer types that minidl does not have (all of them are listed)."""
+
+
+class FormatError(MinidlError):
+    """A binary file (caffemodel, solverstate, binaryproto, idx, LMDB record) is damaged."""
+
+
+class WeightsError(MinidlError):
+    """Weights do not fit the net they are loaded into: wrong shape or number of blobs."""
+
+
+class DataError(MinidlError):
+    """A data set is absent, unreadable, or holds a record that cannot be used."""
+
+
+class LabelError(DataError):
+    """A label lies outside the classes; `item` is its position in the batch."""
+
+    def __init__(self, found: str, *, item: int = 0, value: float = 0.0, **parts: str) -> None:
+        super().__init__(found, **parts)
+        self.item, self.value = item, value
+
+
+class SolverError(MinidlError):
+    """A solver file asks for something impossible, contradictory or unsupported."""
+
+
+class DeviceError(MinidlError):
+    """The device asked for does not exist or cannot be used."""
+
+
+class RunError(MinidlError):
+    """The run itself failed: the loss diverged, the disk is full, ..."""
+
+    exit_code = 1
+
+
+class DivergedError(RunError):
+    """The loss or a blob became NaN or infinite."""
+
+
+class Several(MinidlError):
+    """Two or more errors of one stage, reported together; `errors` holds them."""
+
+    shown = 20
+
+    def __init__(self, errors: Sequence[MinidlError]) -> None:
+        self.errors = list(errors)
+        self.exit_code = max(error.exit_code for error in self.errors)
+        super().__init__(f"{len(self.errors)} errors")
+
+    def __str__(self) -> str:
+        lines = [str(error) for error in self.errors[: self.shown]]
+        if len(self.errors) > self.shown:
+            lines.append(f"... and {len(self.errors) - self.shown} more errors")
+        return "\n".join(lines)
+
+
+def raise_all(errors: Sequence[MinidlError]) -> None:
+    """Raise nothing for no error, the error itself for one, and all of them together for more.
+
+    Several errors are raised as an instance of both `Several` and their common class, so that
+    ``except PrototxtError`` catches twenty of them as well as one.
+    """
+    if not errors:
+        return
+    if len(errors) == 1:
+        raise errors[0]
+    kinds = {type(error) for error in errors}
+    kind = kinds.pop() if len(kinds) == 1 else MinidlError
+    if kind in (MinidlError, Several):
+        raise Several(errors)
+    raise type("Several" + kind.__name__, (Several, kind), {"__doc__": kind.__doc__})(errors)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name most like `name`, or an empty string where none is near.
+
+    >>> nearest("kernal_size", ["kernel_size", "stride"])
+    'kernel_size'
+    """
+    known = list(known)
+    match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not match:
+        lower = {other.lower(): other for other in known}
+        match = [lower[m] for m in difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)]
+    return match[0] if match else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`fix` text for a misspelt name: the nearest known one as a question, or ''."""
+    match = nearest(name, known)
+    return f"did you mean '{match}'?" if match else ""

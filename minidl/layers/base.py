@@ -1,0 +1,229 @@
+"""The contract every layer keeps, and the registry of layer types.
+
+A layer declares, then acts. `top_shapes`, `param_shapes` and `buffers` are pure: from shapes they
+say what the layer will need, so shapes, parameter counts and memory can be printed before one
+array exists. The net allocates all of it, binds it to the layer, and calls `forward` and
+`backward`, which only compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
+
+import numpy as np
+
+from minidl.blob import Blob, Param, Shape
+from minidl.context import Context
+from minidl.errors import LayerConfigError, UnknownLayerTypeError, nearest
+
+Count = int | tuple[int, int | None]  # exactly so many, or (least, most); most None: no bound
+
+
+class Buffer(NamedTuple):
+    """An array a layer asks for beside its tops and parameters."""
+
+    shape: Shape
+    kept: bool  # until this layer's backward; otherwise for the length of one call
+    dtype: Any = None  # None: the net's number type
+
+
+def saved(shape: Shape, dtype: Any = None) -> Buffer:
+    """A buffer whose contents live from a forward to the backward that follows it."""
+    return Buffer(tuple(shape), True, dtype)
+
+
+def scratch(shape: Shape, dtype: Any = None) -> Buffer:
+    """A buffer for one call: its memory is shared with other layers, its contents are garbage."""
+    return Buffer(tuple(shape), False, dtype)
+
+
+class Layer:
+    """One step of a net: some bottoms in, some tops out.
+
+    What a subclass states about itself (an instance may narrow any of it in `__init__`):
+
+    bottoms, tops   how many of each: a number, or (least, most)
+    same_counts     there are as many tops as bottoms
+    parameters      the fields of LayerParameter that it reads ("convolution_param", ...)
+    keeps           what backward reads again of the blobs: "bottom", "top", or "top sign" (only
+                    where the top is positive); the net refuses to overwrite these in place
+    in_place        whether top[0] may be the very blob that bottom[0] is
+    keeps_sign      an in-place pass leaves the sign of every element whose gradient is not zero
+                    (Dropout, ReLU), so a "top sign" before it stays true
+    views           {top: bottom}: these tops are the bottom's memory under another shape; forward
+                    and backward have nothing to do for them
+    view_diffs      whether a view shares the gradient too (Split's tops do not)
+    loss            top[0] is a loss: weight 1 unless the prototxt says otherwise, and a scalar top
+                    is made where the prototxt names none
+    no_gradient     bottoms that never receive a gradient (labels)
+    differentiable  False: no gradient passes at all (Accuracy)
+    statistics      parameters that the layer itself updates and no solver may (BatchNorm)
+
+    What the net gives it: `bottom` and `top` lists of Blobs in every call; each parameter as an
+    attribute (`self.weight`, a Param; `wanted` says whether its gradient is asked for) and all
+    of them in order in `self.params`; each buffer as an attribute holding an array.
+
+    forward     overwrites all of every top's data
+    backward    overwrites bottom[i].diff where wanted[i], adds to param.diff; is only called if
+                something is wanted. Neither allocates what `buffers` could have declared.
+    """
+
+    type: ClassVar[str]
+    parameters: ClassVar[tuple[str, ...]] = ()
+    bottoms: Count = 1
+    tops: Count = 1
+    same_counts: bool = False
+    keeps: tuple[str, ...] = ()
+    in_place: bool = False
+    keeps_sign: bool = False
+    views: Mapping[int, int] = {}
+    view_diffs: bool = True
+    loss: bool = False
+    no_gradient: tuple[int, ...] = ()
+    differentiable: bool = True
+    statistics: tuple[str, ...] = ()
+
+    def __init__(self, spec: Any, ctx: Context) -> None:
+        """Read and check the LayerParameter `spec`; no shapes are known yet, no arrays are made.
+
+        spec    schema.LayerParameter, upgraded; its tops and bottoms carry the names of splits
+        ctx     the net's Context
+
+        Subclasses call this first, then turn their messages into plain attributes; `fillers`
+        maps a parameter's name to the FillerParameter that starts it.
+        """
+        self.spec, self.ctx, self.name = spec, ctx, spec.name
+        self.xp = ctx.xp
+        self.dtype = ctx.dtype
+        self.is_in_place = bool(spec.top) and spec.top[0] in spec.bottom
+        self.fillers: dict[str, Any] = {}
+        self.params: list[Param] = []
+        self._check_counts()
+
+    # ------------------------------------------------------------------ declare (pure)
+
+    def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
+        """The shapes of all tops for these bottom shapes, or a refusal."""
+        raise NotImplementedError
+
+    def param_shapes(self, *bottom: Shape) -> dict[str, Shape]:
+        """The parameters by name, in the order in which a caffemodel stores them."""
+        return {}
+
+    def buffers(self, *bottom: Shape) -> dict[str, Buffer]:
+        """The arrays to be bound beside tops and parameters, by attribute name."""
+        return {}
+
+    def multiply_adds(self, *bottom: Shape) -> int:
+        """Multiply-and-add pairs of one forward pass (0 for what only moves or compares data)."""
+        return 0
+
+    def sample_bottoms(self, shapes: Sequence[Shape], rng: np.random.Generator) -> list[np.ndarray]:
+        """Random float64 bottoms that the layer accepts: for gradient checks and trial runs."""
+        return [rng.standard_normal(shape) for shape in shapes]
+
+    # ------------------------------------------------------------------ act
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        raise NotImplementedError
+
+    def backward(self, top: list[Blob], wanted: Sequence[bool], bottom: list[Blob]) -> None:
+        raise NotImplementedError
+
+    def upcoming_shapes(self) -> tuple[Shape, ...] | None:
+        """For layers whose next batch decides the tops' shapes; None: as declared."""
+        return None
+
+    def close(self) -> None:
+        """Let go of files and threads."""
+
+    # ------------------------------------------------------------------ for subclasses
+
+    def random(self) -> np.random.Generator:
+        """This layer's random numbers for the pass now running."""
+        return self.ctx.streams.generator(self.name)
+
+    @property
+    def where(self) -> str:
+        """'net.prototxt:41: Pooling layer 'pool1'', for the head of a message."""
+        origin = self.spec.minidl_origin
+        place = f"{origin.file}:{origin.line}: " if origin.line else ""
+        return f"{place}{self.type} layer '{self.name}'"
+
+    def reject(self, found: str, *, expected: str = "", fix: str = "", field: str = "") -> NoReturn:
+        """Refuse the layer's parameters or bottoms.
+
+        field   "lrn_param.local_size" moves the message to that field's line, where known
+        """
+        where, origin = self.where, self.spec.minidl_origin
+        if field in origin.lines:
+            where = f"{origin.file}:{origin.lines[field]}: {self.type} layer '{self.name}'"
+        raise LayerConfigError(found, where=where, expected=expected, fix=fix)
+
+    def axis(self, index: int, shape: Shape, field: str = "axis") -> int:
+        """`index` counted from the front, for a blob of this shape; refuses one outside it."""
+        if not -len(shape) <= index < len(shape):
+            self.reject(
+                f"{field} is {index}, but the bottom {shape} has {len(shape)} axes",
+                expected=f"{-len(shape)} to {len(shape) - 1}" if shape else "a bottom with axes",
+            )
+        return index % len(shape)
+
+    def _check_counts(self) -> None:
+        spec = self.spec
+        for kind, names, count in (
+            ("bottom", spec.bottom, self.bottoms),
+            ("top", spec.top, self.tops),
+        ):
+            least, most = count if isinstance(count, tuple) else (count, count)
+            if len(names) < least or (most is not None and len(names) > most):
+                if kind == "top" and self.loss and not names:
+                    continue  # the net makes the scalar top that the prototxt left out
+                wanted = str(least) if least == most else f"{least} to {most}"
+                if most is None:
+                    wanted = f"at least {least}"
+                has = f"has {len(names)} {kind}{'' if len(names) == 1 else 's'}"
+                listing = f" ({', '.join(names)})" if names else ""
+                self.reject(has + listing, expected=f"{wanted} {kind}{'' if wanted == '1' else 's'}")
+        if self.same_counts and len(spec.top) != len(spec.bottom):
+            self.reject(
+                f"has {len(spec.bottom)} bottoms and {len(spec.top)} tops",
+                expected="a top for each bottom",
+            )
+        if self.is_in_place and not self.in_place:
+            self.reject(
+                f"cannot work in place: top and bottom are both '{spec.top[0]}'",
+                fix="give the top a name of its own",
+            )
+
+
+REGISTRY: dict[str, type[Layer]] = {}
+L = TypeVar("L", bound=type[Layer])
+
+
+def register(name: str) -> Callable[[L], L]:
+    """Class decorator: make a Layer known under the prototxt's `type`."""
+
+    def add(cls: L) -> L:
+        if name in REGISTRY:
+            raise ValueError(f"layer type {name!r} is registered by {REGISTRY[name].__name__}")
+        cls.type = name
+        REGISTRY[name] = cls
+        return cls
+
+    return add
+
+
+def layer_class(spec: Any) -> type[Layer]:
+    """The class for `spec.type`, or an UnknownLayerTypeError with the nearest name."""
+    if spec.type in REGISTRY:
+        return REGISTRY[spec.type]
+    near = nearest(spec.type, REGISTRY)
+    origin = spec.minidl_origin
+    place = f"{origin.file}:{origin.line}: " if origin.line else ""
+    raise UnknownLayerTypeError(
+        f"unknown type '{spec.type}'",
+        where=f"{place}layer '{spec.name}'",
+        fix=f"did you mean '{near}'?" if near else "",
+    )

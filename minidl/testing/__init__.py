@@ -1,0 +1,1 @@
+"""Tools for people who write layers: run one alone, check its gradients."""

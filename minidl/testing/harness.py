@@ -1,0 +1,143 @@
+"""One layer alone: made from keyword arguments, bound to arrays, run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import minidl.layers  # noqa: F401  (registers every layer)
+from minidl import schema
+from minidl.blob import Blob, Param
+from minidl.context import Context
+from minidl.layers.base import REGISTRY, Layer, layer_class
+from minidl.rng import Streams
+
+
+def assign(message: Any, values: dict[str, Any]) -> None:
+    """Set a message's fields from plain values: dicts for messages, lists for repeated fields."""
+    for name, value in values.items():
+        field = message.DESCRIPTOR.fields_by_name[name]
+        target = getattr(message, name)
+        if isinstance(value, dict):
+            target.SetInParent()
+            assign(target, value)
+        elif hasattr(target, "extend"):  # repeated
+            items = value if isinstance(value, list | tuple) else [value]
+            for item in items:
+                if isinstance(item, dict):
+                    assign(target.add(), item)
+                else:
+                    target.append(item)
+        elif field.enum_type is not None and isinstance(value, str):
+            setattr(message, name, field.enum_type.values_by_name[value].number)
+        else:
+            setattr(message, name, value)
+
+
+def make_spec(
+    type: str,
+    bottoms: int | None = None,
+    tops: int | None = None,
+    name: str = "layer",
+    in_place: bool = False,
+    **params: Any,
+) -> Any:
+    """A LayerParameter from keywords, as `build` takes them."""
+    cls = REGISTRY[type]
+    least = [c if isinstance(c, int) else c[0] for c in (cls.bottoms, cls.tops)]
+    bottoms = least[0] if bottoms is None else bottoms
+    tops = (bottoms if cls.same_counts else least[1]) if tops is None else tops
+    spec = schema.LayerParameter(name=name, type=type)
+    spec.bottom.extend(f"x{i}" for i in range(bottoms))
+    spec.top.extend(f"x{i}" if in_place else f"y{i}" for i in range(tops))
+    for key, value in params.items():
+        for field in cls.parameters:
+            message = getattr(spec, field)
+            if key in message.DESCRIPTOR.fields_by_name:
+                message.SetInParent()
+                assign(message, {key: value})
+                break
+        else:
+            assign(spec, {key: value})
+    return spec
+
+
+def build(
+    type: str,
+    *,
+    phase: int = schema.TRAIN,
+    dtype: Any = np.float64,
+    seed: int = 1,
+    **keywords: Any,
+) -> Layer:
+    """A layer from keywords: ``build("LRN", local_size=3)``, ``build("Concat", bottoms=3)``.
+
+    phase, dtype, seed      of the context it lives in
+    bottoms, tops           how many blobs (by default the fewest the type takes)
+    in_place                make the tops the bottoms themselves
+    name                    "layer" by default
+    everything else         a field of one of the layer's parameter messages, else of LayerParameter;
+                            messages as dicts: ``weight_filler=dict(type="xavier")``
+    """
+    spec = make_spec(type, **keywords)
+    return layer_class(spec)(spec, Context(dtype=dtype, phase=phase, streams=Streams(seed)))
+
+
+def bind(
+    layer: Layer,
+    *arrays: np.ndarray,
+    params: Sequence[np.ndarray] | None = None,
+    seed: int = 0,
+) -> tuple[list[Blob], list[Blob]]:
+    """Give a layer all the arrays it declares; returns its bottoms (filled) and tops (full of NaN).
+
+    params  values of the parameters in order; by default random, signed, scaled by fan-in
+    """
+    ctx, dtype = layer.ctx, layer.ctx.dtype
+    shapes = [tuple(np.shape(a)) for a in arrays]
+    bottom = [Blob(f"x{i}", s, ctx.device, dtype) for i, s in enumerate(shapes)]
+    for blob, array in zip(bottom, arrays, strict=True):
+        blob.data[...] = array
+    rng = np.random.default_rng(seed)
+    layer.params = []
+    for i, (name, shape) in enumerate(layer.param_shapes(*shapes).items()):
+        param = Param(name, shape, ctx.device, dtype)
+        param.wanted = name not in layer.statistics
+        fan_in = max(1, param.count // max(1, shape[0] if shape else 1))
+        random = rng.standard_normal(shape) / np.sqrt(fan_in)
+        if name in layer.statistics:
+            random = np.abs(random)
+        param.data[...] = random if params is None else params[i]
+        setattr(layer, name, param)
+        layer.params.append(param)
+    for name, buffer in layer.buffers(*shapes).items():
+        array = ctx.device.zeros(buffer.shape, buffer.dtype or dtype)
+        if array.dtype.kind == "f":
+            array.fill(np.nan)
+        setattr(layer, name, array)
+    top = []
+    for i, shape in enumerate(layer.top_shapes(*shapes)):
+        if layer.is_in_place and i == 0:
+            top.append(bottom[0])
+            continue
+        blob = Blob(f"y{i}", shape, ctx.device, dtype)
+        if i in layer.views:
+            blob.share(bottom[layer.views[i]], shape, diff=layer.view_diffs)
+        else:
+            blob.data.fill(np.nan)
+        top.append(blob)
+    return bottom, top
+
+
+def run(
+    layer: Layer,
+    *arrays: np.ndarray,
+    params: Sequence[np.ndarray] | None = None,
+    seed: int = 0,
+) -> tuple[list[Blob], list[Blob]]:
+    """Bind a layer and run it forward once; returns (bottoms, tops)."""
+    bottom, top = bind(layer, *arrays, params=params, seed=seed)
+    layer.forward(bottom, top)
+    return bottom, top
