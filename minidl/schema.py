@@ -93,31 +93,25 @@ def _file() -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if not name.startswith("_"):
-        file = _file()
-        if name in file.message_types_by_name:
-            value = message_factory.GetMessageClass(file.message_types_by_name[name])
-        elif name in file.enum_types_by_name:
-            value = {v.name: v.number for v in file.enum_types_by_name[name].values}
-        else:
-            value = next(
-                (
-                    enum.values_by_name[name].number
-                    for enum in file.enum_types_by_name.values()
-                    if name in enum.values_by_name
-                ),
-                None,
-            )
-        if value is not None:
-            globals()[name] = value  # the next access does not come here
-            return value
-    raise AttributeError(f"module 'minidl.schema' has no attribute '{name}'")
+    value = None if name.startswith("_") else _public().get(name)
+    if value is None:
+        raise AttributeError(f"module 'minidl.schema' has no attribute '{name}'")
+    globals()[name] = value  # the next access does not come here
+    return value
 
 
 def __dir__() -> list[str]:
-    enums = _file().enum_types_by_name
-    values = [value for enum in enums.values() for value in enum.values_by_name]
-    return sorted([*globals(), *_file().message_types_by_name, *enums, *values])
+    return sorted({*globals(), *_public()})
+
+
+@functools.cache
+def _public() -> dict[str, Any]:
+    """Message classes, top-level enums as {name: number}, and the values of those enums."""
+    names: dict[str, Any] = messages()
+    for name, enum in _file().enum_types_by_name.items():
+        names[name] = {value.name: value.number for value in enum.values}
+        names.update(names[name])
+    return names
 
 
 @functools.cache
