@@ -96,7 +96,7 @@ class Layer:
         self.spec, self.ctx, self.name = spec, ctx, spec.name
         self.xp = ctx.xp
         self.dtype = ctx.dtype
-        self.is_in_place = bool(spec.top) and spec.top[0] in spec.bottom
+        self.is_in_place = bool(spec.top and spec.bottom) and spec.top[0] == spec.bottom[0]
         self.fillers: dict[str, Any] = {}
         self.params: list[Param] = []
         self._check_counts()
@@ -185,12 +185,17 @@ class Layer:
                     wanted = f"at least {least}"
                 has = f"has {len(names)} {kind}{'' if len(names) == 1 else 's'}"
                 listing = f" ({', '.join(names)})" if names else ""
-                self.reject(has + listing, expected=f"{wanted} {kind}{'' if wanted == '1' else 's'}")
+                self.reject(
+                    has + listing, expected=f"{wanted} {kind}{'' if wanted == '1' else 's'}"
+                )
         if self.same_counts and len(spec.top) != len(spec.bottom):
             self.reject(
                 f"has {len(spec.bottom)} bottoms and {len(spec.top)} tops",
                 expected="a top for each bottom",
             )
+        shared = [t for t, b in zip(spec.top[1:], spec.bottom[1:], strict=False) if t == b]
+        if shared:
+            self.reject(f"cannot work in place on '{shared[0]}': only top[0] may be bottom[0]")
         if self.is_in_place and not self.in_place:
             self.reject(
                 f"cannot work in place: top and bottom are both '{spec.top[0]}'",

@@ -32,7 +32,8 @@ class Mismatch:
         ratio = self.analytic / self.numeric if self.numeric else float("inf")
         error = abs(self.analytic - self.numeric)
         return (
-            f"{self.layer}: d{self.blob}[{', '.join(map(str, self.index))}] is {self.analytic:.6g}, "
+            f"{self.layer}: d{self.blob}[{', '.join(map(str, self.index))}] "
+            f"is {self.analytic:.6g}, "
             f"finite differences say {self.numeric:.6g} (ratio {ratio:.4g}, "
             f"error {error:.1e} > {self.tolerance:.0e}, "
             f"{self.wrong} of {self.checked} elements wrong)"

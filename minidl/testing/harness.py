@@ -78,8 +78,8 @@ def build(
     bottoms, tops           how many blobs (by default the fewest the type takes)
     in_place                make the tops the bottoms themselves
     name                    "layer" by default
-    everything else         a field of one of the layer's parameter messages, else of LayerParameter;
-                            messages as dicts: ``weight_filler=dict(type="xavier")``
+    everything else         a field of one of the layer's parameter messages, else of
+                            LayerParameter; messages as ``weight_filler=dict(type="xavier")``
     """
     spec = make_spec(type, **keywords)
     return layer_class(spec)(spec, Context(dtype=dtype, phase=phase, streams=Streams(seed)))

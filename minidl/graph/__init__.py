@@ -1,0 +1,1 @@
+"""From messages to an ordered graph: pure functions, no arrays."""
