@@ -1,0 +1,152 @@
+"""Activations, one number at a time: the `ReLU`, `Sigmoid` and `TanH` layers."""
+
+import logging
+
+import numpy as np
+
+from minidl.layers.base import Layer, register, scratch
+
+log = logging.getLogger("minidl")
+
+
+class Activation(Layer):
+    """What the three have in common: any shape, one in, one out, in place if you like."""
+
+    in_place = True
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        self.p = getattr(spec, self.parameters[0])
+        if self.p.engine == self.p.CUDNN:
+            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
+
+    def top_shapes(self, bottom):
+        return (bottom,)
+
+
+@register("ReLU")
+class ReLU(Activation):
+    """Pass what is positive, multiply the rest by `negative_slope`.
+
+        y = x   where x > 0,   negative_slope * x   elsewhere
+        dx = dy where x > 0,   negative_slope * dy  elsewhere (at x = 0 too)
+
+    bottom[0]   any shape
+    top[0]      the same shape; may be the bottom itself if negative_slope is not below 0
+
+    With a slope of 0 or more, y > 0 exactly where x > 0, so backward looks at the top and the
+    bottom may be overwritten. With a negative slope y is never below 0 and says nothing of x.
+
+    relu_param  negative_slope (0); engine (only the array code is here; CUDNN is warned about)
+
+    Source: Nair & Hinton 2010; with a slope: Maas, Hannun & Ng 2013, section 2.
+    """
+
+    parameters = ("relu_param",)
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        self.negative_slope = self.p.negative_slope
+        self.in_place = self.keeps_sign = self.negative_slope >= 0
+        self.keeps = ("top sign",) if self.negative_slope >= 0 else ("bottom",)
+        if self.is_in_place and not self.in_place:
+            self.reject(
+                f"negative_slope is {self.negative_slope:g}, and the layer works in place on "
+                f"'{spec.top[0]}': the sign of x, which the gradient needs, would be lost",
+                fix="give the top a name of its own, or use a slope of at least 0",
+                field="relu_param.negative_slope",
+            )
+
+    def buffers(self, bottom):
+        needed = {"positive": scratch(bottom, np.bool_)}
+        if self.negative_slope != 0:
+            needed["ratio"] = scratch(bottom)
+        return needed
+
+    def forward(self, bottom, top):
+        xp, x, y, slope = self.xp, bottom[0].data, top[0].data, self.negative_slope
+        if slope == 0:
+            xp.maximum(x, 0, out=y)
+        else:
+            xp.multiply(x, slope, out=self.ratio)
+            (xp.maximum if slope <= 1 else xp.minimum)(x, self.ratio, out=y)
+
+    def backward(self, top, wanted, bottom):
+        xp, dy, dx, positive = self.xp, top[0].diff, bottom[0].diff, self.positive
+        signed = (top if "top sign" in self.keeps else bottom)[0].data
+        if self.negative_slope == 0:
+            xp.greater(signed, 0, out=positive)
+            xp.multiply(dy, positive, out=dx)
+        else:
+            ratio = self.ratio  # dy / dx: 1 or the slope
+            xp.less_equal(signed, 0, out=ratio)
+            ratio *= self.negative_slope
+            xp.greater(signed, 0, out=positive)
+            ratio += positive
+            xp.multiply(dy, ratio, out=dx)
+
+
+@register("Sigmoid")
+class Sigmoid(Activation):
+    """Squash every number into (0, 1).
+
+        y = 1 / (1 + exp(-x))
+        dx = dy * y * (1 - y)
+
+    bottom[0]       any shape
+    top[0]          the same shape; may be the bottom itself
+    sigmoid_param   engine (only the array code is here; CUDNN is warned about)
+
+    Computed as tanh(x / 2) / 2 + 1/2, which is the same function and cannot overflow.
+
+    Source: Rumelhart, Hinton & Williams 1986, equation 2.
+    """
+
+    parameters = ("sigmoid_param",)
+    keeps = ("top",)
+
+    def buffers(self, bottom):
+        return {"slope": scratch(bottom)}
+
+    def forward(self, bottom, top):
+        x, y = bottom[0].data, top[0].data
+        self.xp.multiply(x, 0.5, out=y)
+        self.xp.tanh(y, out=y)
+        y *= 0.5
+        y += 0.5
+
+    def backward(self, top, wanted, bottom):
+        y, dy, dx, slope = top[0].data, top[0].diff, bottom[0].diff, self.slope
+        self.xp.subtract(1, y, out=slope)
+        slope *= y
+        self.xp.multiply(dy, slope, out=dx)
+
+
+@register("TanH")
+class TanH(Activation):
+    """Squash every number into (-1, 1).
+
+        y = tanh(x)
+        dx = dy * (1 - y**2)
+
+    bottom[0]   any shape
+    top[0]      the same shape; may be the bottom itself
+    tanh_param  engine (only the array code is here; CUDNN is warned about)
+
+    Source: LeCun, Bottou, Orr & Mueller 1998, section 4.4.
+    """
+
+    parameters = ("tanh_param",)
+    keeps = ("top",)
+
+    def buffers(self, bottom):
+        return {"slope": scratch(bottom)}
+
+    def forward(self, bottom, top):
+        self.xp.tanh(bottom[0].data, out=top[0].data)
+
+    def backward(self, top, wanted, bottom):
+        y, dy, dx, slope = top[0].data, top[0].diff, bottom[0].diff, self.slope
+        self.xp.square(y, out=slope)
+        self.xp.subtract(1, slope, out=slope)
+        self.xp.multiply(dy, slope, out=dx)
