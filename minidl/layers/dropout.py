@@ -1,0 +1,67 @@
+"""Random silencing against overfitting: the `Dropout` layer."""
+
+import numpy as np
+
+from minidl.layers.base import Layer, register, saved, scratch
+
+
+@register("Dropout")
+class Dropout(Layer):
+    """In training, zero each number with probability `dropout_ratio` and scale up the rest.
+
+        m = 0 with probability r, else 1 / (1 - r)       TEST: m = 1
+        y = m * x
+        dx = m * dy
+
+    Scaling by 1 / (1 - r) keeps the expectation, so that in phase TEST there is nothing to do. The
+    mask is drawn in every forward pass and depends on the net's seed, the layer's name
+    and the number of the pass only: a resumed run, or one in float64, drops the same elements.
+
+    bottom[0]       any shape
+    top[0]          the same shape; may be the bottom itself
+    dropout_param   dropout_ratio (0.5), above 0 and below 1
+
+    Source: Srivastava et al. 2014, section 10 (the form that scales during training); Hinton et
+    al. 2012.
+    """
+
+    parameters = ("dropout_param",)
+    in_place = True
+    keeps_sign = True
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        self.ratio = spec.dropout_param.dropout_ratio
+        if not 0 < self.ratio < 1:
+            self.reject(
+                f"dropout_ratio is {self.ratio:g}",
+                expected="above 0 and below 1: the probability of dropping an element",
+                fix="to drop nothing, take the layer out" if self.ratio == 0 else "",
+                field="dropout_param.dropout_ratio",
+            )
+
+    def top_shapes(self, bottom):
+        return (bottom,)
+
+    def buffers(self, bottom):
+        if not self.ctx.training:
+            return {}
+        # In float32 whatever the net's number type, so that the type does not change the mask.
+        return {"mask": saved(bottom), "uniform": scratch(bottom, np.float32)}
+
+    def forward(self, bottom, top):
+        x, y = bottom[0].data, top[0].data
+        if self.ctx.training:
+            self.random().random(dtype=np.float32, out=self.uniform)
+            self.xp.greater_equal(self.uniform, self.ratio, out=self.mask)
+            self.mask *= 1 / (1 - self.ratio)
+            self.xp.multiply(x, self.mask, out=y)
+        elif y is not x:
+            y[...] = x
+
+    def backward(self, top, wanted, bottom):
+        dy, dx = top[0].diff, bottom[0].diff
+        if self.ctx.training:
+            self.xp.multiply(dy, self.mask, out=dx)
+        elif dx is not dy:
+            dx[...] = dy
