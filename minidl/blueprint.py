@@ -1,0 +1,419 @@
+"""What a net will be: layers, shapes, parameters, gradients, before one array exists."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import minidl.layers  # noqa: F401  (registers every layer)
+from minidl.blob import Shape
+from minidl.context import Context
+from minidl.errors import GraphError, MinidlError, UnknownLayerTypeError, did_you_mean, raise_all
+from minidl.graph import aliasing, build, gradients
+from minidl.layers.base import REGISTRY, Buffer, Layer, layer_class
+
+AUTOMATIC = "(automatic)"  # Caffe's name for the top of a loss that the prototxt left out
+
+
+@dataclass(frozen=True)
+class ParamPlan:
+    """One parameter of one layer.
+
+    key       "conv1/0": layer and index, as in a caffemodel
+    attr      the layer's attribute it is bound to ("weight")
+    owner     key of the parameter whose memory it uses: its own key, or, where `param { name }`
+              is shared, that of the first layer with this name
+    filler    FillerParameter or None
+    """
+
+    key: str
+    attr: str
+    shape: Shape
+    lr_mult: float
+    decay_mult: float
+    owner: str
+    filler: Any
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer in its place. Shapes are those of the bottoms and tops in order."""
+
+    layer: Layer
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    bottom_shapes: tuple[Shape, ...]
+    top_shapes: tuple[Shape, ...]
+    params: tuple[ParamPlan, ...]
+    buffers: Mapping[str, Buffer]
+    loss_weights: tuple[float, ...]
+    needs_backward: bool
+    wanted: tuple[bool, ...]
+
+    @property
+    def name(self) -> str:
+        return self.layer.name
+
+    @property
+    def type(self) -> str:
+        return self.layer.type
+
+    @property
+    def spec(self) -> Any:
+        return self.layer.spec
+
+    @property
+    def param_shapes(self) -> dict[str, Shape]:
+        return {p.attr: p.shape for p in self.params}
+
+    @property
+    def multiply_adds(self) -> int:
+        return self.layer.multiply_adds(*self.bottom_shapes)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the first top is the first bottom itself."""
+        return self.layer.is_in_place
+
+
+class Blueprint:
+    """A net on paper, from an upgraded NetParameter and a Context.
+
+    param    the NetParameter that runs: filtered by phase, level and stage, splits inserted
+    nodes    a Node for each layer, in the order of execution
+    inputs   tops of Input layers;  outputs: tops nobody uses, in alphabetical order as in Caffe
+
+    Raises all errors of a stage together: the graph (unknown bottoms and layer types), then the
+    layers' own parameters, then shapes, then in-place conflicts.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        ctx: Context,
+        level: int = 0,
+        stages: Sequence[str] = (),
+    ) -> None:
+        self.ctx = ctx
+        filtered = build.filter_layers(net, build.net_state(ctx.phase, level, stages))
+        _refuse_unknown_types(filtered)
+        self.param = build.insert_splits(filtered)
+        self.name = self.param.name
+        self._multipliers = _shared_multipliers(self.param)
+        layers = _make_layers(self.param, ctx)
+        self.nodes = self._infer(layers, {})
+        self._plan_gradients()
+        self._refuse_in_place_conflicts()
+        self.inputs = [t for n in self.nodes if n.type == "Input" for t in n.tops]
+        self.outputs = sorted(_unused_tops(self.nodes) - {AUTOMATIC})
+
+    # -------------------------------------------------------------- shapes
+
+    def reshape(self, given: Mapping[str, Shape]) -> None:
+        """Work out all shapes again, with these shapes for tops of layers that have no bottom."""
+        flows = [(n.needs_backward, n.wanted) for n in self.nodes]
+        before = {p.key: p.shape for n in self.nodes for p in n.params}
+        nodes = self._infer([n.layer for n in self.nodes], given)
+        errors = [
+            GraphError(
+                f"would need parameter {p.attr} of shape {p.shape}, but has {before[p.key]}",
+                where=n.layer.where,
+                expected="bottoms that leave the parameters as they are",
+            )
+            for n in nodes
+            for p in n.params
+            if p.shape != before[p.key]
+        ]
+        raise_all(errors)
+        self.nodes = [
+            dataclasses.replace(n, needs_backward=b, wanted=w)
+            for n, (b, w) in zip(nodes, flows, strict=True)
+        ]
+
+    def _infer(self, layers: Sequence[Layer], given: Mapping[str, Shape]) -> list[Node]:
+        shapes: dict[str, Shape] = {}
+        owners: dict[str, ParamPlan] = {}
+        named: dict[str, Layer] = {}
+        nodes: list[Node] = []
+        errors: list[MinidlError] = []
+        for layer in layers:
+            spec = layer.spec
+            bottoms, tops = tuple(spec.bottom), tuple(spec.top)
+            if any(name not in shapes for name in bottoms):
+                continue  # below a layer that was refused: its shapes are not known
+            try:
+                bottom_shapes = tuple(shapes[name] for name in bottoms)
+                top_shapes = tuple(tuple(s) for s in layer.top_shapes(*bottom_shapes))
+                if not bottoms:
+                    top_shapes = tuple(
+                        given.get(t, s) for t, s in zip(tops, top_shapes, strict=True)
+                    )
+                if layer.loss and not tops:
+                    tops = (AUTOMATIC,)
+                _check_sizes(layer, tops, top_shapes)
+                params = tuple(self._params(layer, bottom_shapes, owners))
+                if params and layer.name in named:
+                    layer.reject(
+                        f"has the name of an earlier {named[layer.name].type} layer",
+                        fix="rename one of them: weights are stored by layer name",
+                    )
+                buffers = layer.buffers(*bottom_shapes)
+            except MinidlError as error:
+                errors.append(error)
+                continue
+            shapes.update(zip(tops, top_shapes, strict=True))
+            if params:
+                named[layer.name] = layer
+            nodes.append(
+                Node(
+                    layer,
+                    bottoms,
+                    tops,
+                    bottom_shapes,
+                    top_shapes,
+                    params,
+                    buffers,
+                    _loss_weights(layer, tops),
+                    needs_backward=False,
+                    wanted=(False,) * len(bottoms),
+                )
+            )
+        raise_all(errors)
+        return nodes
+
+    def _params(
+        self, layer: Layer, bottom_shapes: tuple[Shape, ...], owners: dict[str, ParamPlan]
+    ) -> list[ParamPlan]:
+        plans = []
+        shapes = layer.param_shapes(*bottom_shapes)
+        specs = layer.spec.param
+        if len(specs) > len(shapes):
+            layer.reject(
+                f"has {len(specs)} param entries, but {len(shapes)} parameters",
+                expected=f"at most {len(shapes)}: {', '.join(shapes) or 'none'}",
+                fix="delete the entries that have no parameter",
+            )
+        for i, (attr, shape) in enumerate(shapes.items()):
+            spec = specs[i] if i < len(specs) else None
+            fixed = attr in layer.statistics
+            plan = ParamPlan(
+                key=f"{layer.name}/{i}",
+                attr=attr,
+                shape=tuple(shape),
+                lr_mult=0.0 if fixed else self._multiplier(spec, "lr_mult"),
+                decay_mult=0.0 if fixed else self._multiplier(spec, "decay_mult"),
+                owner=f"{layer.name}/{i}",
+                filler=layer.fillers.get(attr),
+            )
+            if spec is not None and spec.name:
+                plan = _share(layer, spec, plan, owners)
+            plans.append(plan)
+        return plans
+
+    def _multiplier(self, spec: Any, field: str) -> float:
+        if spec is None:
+            return 1.0
+        return self._multipliers.get((spec.name, field), getattr(spec, field))
+
+    # -------------------------------------------------------------- gradients and memory
+
+    def _plan_gradients(self) -> None:
+        wiring = []
+        for node in self.nodes:
+            layer, down = node.layer, tuple(node.spec.propagate_down)
+            if down and len(down) != len(node.bottoms):
+                layer.reject(
+                    f"has {len(down)} propagate_down entries for {len(node.bottoms)} bottoms",
+                    expected="none, or one for each bottom",
+                )
+            wiring.append(
+                gradients.Wiring(
+                    node.bottoms,
+                    node.tops,
+                    any(p.lr_mult != 0 for p in node.params),
+                    tuple(w != 0 for w in node.loss_weights),
+                    down,
+                    layer.no_gradient,
+                    layer.differentiable,
+                )
+            )
+        flows = gradients.plan_backward(wiring, self.param.force_backward)
+        errors: list[MinidlError] = [
+            GraphError(
+                "cannot pass a gradient on, but a loss above it and parameters below it need one",
+                where=node.layer.where,
+                fix="add propagate_down: false, or take the loss weight away",
+            )
+            for node, flow in zip(self.nodes, flows, strict=True)
+            if flow.backward and not node.layer.differentiable
+        ]
+        raise_all(errors)
+        self.nodes = [
+            dataclasses.replace(node, needs_backward=flow.backward, wanted=flow.wanted)
+            for node, flow in zip(self.nodes, flows, strict=True)
+        ]
+
+    def _refuse_in_place_conflicts(self) -> None:
+        uses = [
+            aliasing.Use(
+                n.name,
+                n.bottoms,
+                n.tops,
+                n.layer.views,
+                n.layer.keeps,
+                n.layer.keeps_sign,
+                n.needs_backward,
+            )
+            for n in self.nodes
+        ]
+        layers = {n.name: n.layer for n in self.nodes}
+        errors: list[MinidlError] = []
+        for c in aliasing.find_conflicts(uses):
+            reader = layers[c.reader]
+            if c.what == "input":
+                need = f"{reader.type} layer '{c.reader}' still has to read it"
+            elif c.reader == c.writer:
+                need = "its own backward needs the values it overwrites"
+            else:
+                what = "its top" if c.what != "bottom" else "its bottom"
+                need = f"the backward of {reader.type} layer '{c.reader}' still needs {what}"
+            errors.append(
+                GraphError(
+                    f"overwrites blob '{c.blob}' in place, but {need}",
+                    where=layers[c.writer].where,
+                    fix=f"give layer '{c.writer}' a top with a name of its own",
+                )
+            )
+        raise_all(errors)
+
+    # -------------------------------------------------------------- totals
+
+    @property
+    def params(self) -> list[ParamPlan]:
+        """Parameters with memory of their own, in order."""
+        return [p for n in self.nodes for p in n.params if p.owner == p.key]
+
+    @property
+    def blob_shapes(self) -> dict[str, Shape]:
+        """Every blob's shape by name, in the order in which they are made."""
+        return {t: s for n in self.nodes for t, s in zip(n.tops, n.top_shapes, strict=True)}
+
+    def scratch_bytes(self, node: Node) -> int:
+        """Bytes of scratch one layer uses, each array starting at a multiple of 64."""
+        return sum(_padded(b, self.ctx.dtype) for b in node.buffers.values() if not b.kept)
+
+    def saved_bytes(self, node: Node) -> int:
+        """Bytes of the buffers that live from a layer's forward to its backward."""
+        return sum(_padded(b, self.ctx.dtype) for b in node.buffers.values() if b.kept)
+
+
+def _padded(buffer: Buffer, dtype: Any) -> int:
+    size = math.prod(buffer.shape) * np.dtype(buffer.dtype or dtype).itemsize
+    return -(-size // 64) * 64
+
+
+def _refuse_unknown_types(net: Any) -> None:
+    errors: list[MinidlError] = []
+    for spec in net.layer:
+        if spec.type not in REGISTRY:
+            errors.append(
+                UnknownLayerTypeError(
+                    f"unknown type '{spec.type}'",
+                    where=build.where(spec),
+                    fix=did_you_mean(spec.type, REGISTRY),
+                )
+            )
+    raise_all(errors)
+
+
+def _make_layers(net: Any, ctx: Context) -> list[Layer]:
+    layers: list[Layer] = []
+    errors: list[MinidlError] = []
+    for spec in net.layer:
+        own = ctx
+        if spec.HasField("phase"):
+            own = dataclasses.replace(ctx, phase=spec.phase)
+        try:
+            layers.append(layer_class(spec)(spec, own))
+        except MinidlError as error:
+            errors.append(error)
+    raise_all(errors)
+    return layers
+
+
+def _share(layer: Layer, spec: Any, plan: ParamPlan, owners: dict[str, ParamPlan]) -> ParamPlan:
+    """Use the memory of the first parameter with this name (Caffe's Net::AppendParam)."""
+    owner = owners.setdefault(spec.name, plan)
+    permissive = spec.share_mode == spec.PERMISSIVE
+    same = (
+        math.prod(owner.shape) == math.prod(plan.shape) if permissive else owner.shape == plan.shape
+    )
+    if not same:
+        layer.reject(
+            f"shares parameter '{spec.name}' of {owner.key}, whose shape is {owner.shape}, "
+            f"but needs {plan.shape}",
+            expected="the same number of elements" if permissive else "the same shape",
+            fix="" if permissive else "share_mode: PERMISSIVE allows another shape of equal size",
+        )
+    return dataclasses.replace(plan, owner=owner.key)
+
+
+def _shared_multipliers(net: Any) -> dict[tuple[str, str], float]:
+    """(param name, "lr_mult" or "decay_mult") -> the value that some layer sets for all of them."""
+    values: dict[tuple[str, str], tuple[float, Any]] = {}
+    errors: list[MinidlError] = []
+    for spec in net.layer:
+        for param in spec.param:
+            for field in ("lr_mult", "decay_mult"):
+                if not param.name or not param.HasField(field):
+                    continue
+                value = getattr(param, field)
+                first, by = values.setdefault((param.name, field), (value, spec))
+                if value != first:
+                    errors.append(
+                        GraphError(
+                            f"sets {field}: {value:g} on the shared parameter '{param.name}', "
+                            f"for which layer '{by.name}' sets {first:g}",
+                            where=build.where(spec),
+                            expected=f"one {field} for a shared parameter",
+                        )
+                    )
+    raise_all(errors)
+    return {key: value for key, (value, _) in values.items()}
+
+
+def _loss_weights(layer: Layer, tops: tuple[str, ...]) -> tuple[float, ...]:
+    weights = tuple(layer.spec.loss_weight)
+    if weights:
+        if len(weights) != len(tops):
+            layer.reject(
+                f"has {len(weights)} loss_weight entries for {len(tops)} tops",
+                expected="none, or one for each top",
+            )
+        return weights
+    return tuple(1.0 if layer.loss and j == 0 else 0.0 for j in range(len(tops)))
+
+
+def _check_sizes(layer: Layer, tops: tuple[str, ...], shapes: tuple[Shape, ...]) -> None:
+    if len(tops) != len(shapes):
+        layer.reject(f"has {len(tops)} tops", expected=f"{len(shapes)}")
+    for name, shape in zip(tops, shapes, strict=True):
+        if any(d < 0 for d in shape) or math.prod(shape) > 2**31 - 1:
+            layer.reject(
+                f"top '{name}' would have the shape {shape}",
+                expected="no negative size and at most 2147483647 elements",
+            )
+
+
+def _unused_tops(nodes: Sequence[Node]) -> set[str]:
+    """Tops that no layer reads after they were last written."""
+    unused: set[str] = set()
+    for node in nodes:
+        unused.difference_update(node.bottoms)
+        unused.update(node.tops)
+    return unused

@@ -1,0 +1,165 @@
+"""Which layers take part, and what their blobs are called: phase rules and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minidl import schema
+from minidl.errors import GraphError, did_you_mean, raise_all
+
+PHASE_NAMES = {schema.TRAIN: "TRAIN", schema.TEST: "TEST"}
+
+
+def where(spec: Any) -> str:
+    """'net.prototxt:41: layer 'conv1'', for the head of a message."""
+    origin = spec.minidl_origin
+    place = f"{origin.file}:{origin.line}: " if origin.line else ""
+    return f"{place}layer '{spec.name}'"
+
+
+def net_state(phase: int, level: int = 0, stages: Sequence[str] = ()) -> Any:
+    """A NetState message."""
+    return schema.NetState(phase=phase, level=level, stage=list(stages))
+
+
+def meets(state: Any, rule: Any) -> bool:
+    """Whether a net's state fits one include or exclude rule (all of its conditions)."""
+    if rule.HasField("phase") and rule.phase != state.phase:
+        return False
+    if rule.HasField("min_level") and state.level < rule.min_level:
+        return False
+    if rule.HasField("max_level") and state.level > rule.max_level:
+        return False
+    stages = set(state.stage)
+    return stages.issuperset(rule.stage) and stages.isdisjoint(rule.not_stage)
+
+
+def included(spec: Any, state: Any) -> bool:
+    """Whether a layer belongs to a net in this state.
+
+    With include rules: if any of them is met. Otherwise: unless an exclude rule is met.
+    """
+    if spec.include:
+        return any(meets(state, rule) for rule in spec.include)
+    return not any(meets(state, rule) for rule in spec.exclude)
+
+
+def filter_layers(net: Any, state: Any) -> Any:
+    """A copy of `net` in `state`, with only the layers whose rules fit it."""
+    errors = [
+        GraphError(
+            "has both include and exclude rules",
+            where=where(spec),
+            fix="keep one kind: include says where it is used, exclude where it is not",
+        )
+        for spec in net.layer
+        if spec.include and spec.exclude
+    ]
+    raise_all(errors)
+    kept = schema.NetParameter()
+    kept.CopyFrom(net)
+    del kept.layer[:]
+    kept.layer.extend(spec for spec in net.layer if included(spec, state))
+    kept.state.CopyFrom(state)
+    return kept
+
+
+@dataclass
+class _Source:
+    """One top that a layer writes, and who uses it."""
+
+    layer: int
+    index: int
+    uses: int = 0
+    loss_weight: float = 0.0
+    given: int = field(default=0)  # split tops already handed to a consumer
+
+
+def insert_splits(net: Any) -> Any:
+    """A copy of `net` in which every top has one consumer: shared ones go through a Split layer.
+
+    A top of layer `l` at index `i` that is used k > 1 times (a loss weight on a used top counts as
+    a use) gets a layer `<top>_<l>_<i>_split` with tops `<top>_<l>_<i>_split_0..k-1`. These
+    are Caffe's names, and weight files contain them. The loss weight moves to the first split top.
+
+    Refuses bottoms that no earlier layer makes (with the nearest name) and tops made twice.
+    """
+    sources: dict[tuple[int, int], _Source] = {}
+    feeding: dict[tuple[int, int], _Source] = {}  # (layer, bottom index) -> where it comes from
+    latest: dict[str, _Source] = {}
+    errors: list[GraphError] = []
+    for i, spec in enumerate(net.layer):
+        for j, name in enumerate(spec.bottom):
+            if name not in latest:
+                errors.append(_unknown_bottom(net, i, j, latest))
+                continue
+            feeding[i, j] = latest[name]
+            latest[name].uses += 1
+        for j, name in enumerate(spec.top):
+            in_place = j < len(spec.bottom) and spec.bottom[j] == name
+            if name in latest and not in_place:
+                first = net.layer[latest[name].layer]
+                errors.append(
+                    GraphError(
+                        f"makes top '{name}', which layer '{first.name}' already makes",
+                        where=where(spec),
+                        fix="give it a name of its own (only bottom[i] == top[i] is in place)",
+                    )
+                )
+            latest[name] = sources[i, j] = _Source(i, j)
+        for name, weight in zip(spec.top, spec.loss_weight, strict=False):
+            latest[name].loss_weight = weight
+            latest[name].uses += weight != 0
+    raise_all(errors)
+
+    result = schema.NetParameter()
+    result.CopyFrom(net)
+    del result.layer[:]
+    for i, spec in enumerate(net.layer):
+        copy = result.layer.add()
+        copy.CopyFrom(spec)
+        for j in range(len(spec.bottom)):
+            source = feeding[i, j]
+            if source.uses > 1:
+                copy.bottom[j] = f"{_split_name(net, source)}_{source.given}"
+                source.given += 1
+        for split, source in _splits(net, sources, i):
+            if source.loss_weight:
+                del copy.loss_weight[:]
+                source.given += 1
+            result.layer.add().CopyFrom(split)
+    return result
+
+
+def _splits(net: Any, sources: dict[tuple[int, int], _Source], i: int) -> Iterator[Any]:
+    spec = net.layer[i]
+    for j, top in enumerate(spec.top):
+        source = sources[i, j]
+        if source.uses <= 1:
+            continue
+        name = _split_name(net, source)
+        split = schema.LayerParameter(name=name, type="Split", bottom=[top])
+        split.minidl_origin.CopyFrom(spec.minidl_origin)
+        split.top.extend(f"{name}_{k}" for k in range(source.uses))
+        if source.loss_weight:
+            split.loss_weight.extend([source.loss_weight] + [0.0] * (source.uses - 1))
+        yield split, source
+
+
+def _split_name(net: Any, source: _Source) -> str:
+    spec = net.layer[source.layer]
+    return f"{spec.top[source.index]}_{spec.name}_{source.index}_split"
+
+
+def _unknown_bottom(net: Any, i: int, j: int, known: dict[str, _Source]) -> GraphError:
+    spec = net.layer[i]
+    name = spec.bottom[j]
+    later = next((s.name for s in net.layer[i + 1 :] if name in s.top), None)
+    if later is not None:
+        fix = f"layer '{later}' makes it, but comes later: layers run in the order of the file"
+    else:
+        phase = PHASE_NAMES.get(net.state.phase, "")
+        fix = did_you_mean(name, known) or f"no layer of the {phase} net makes it"
+    return GraphError(f"bottom[{j}] '{name}' is unknown", where=where(spec), fix=fix)
