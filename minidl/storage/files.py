@@ -1,0 +1,142 @@
+"""Files read whole and written whole, whatever interrupts it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from minidl.errors import MinidlError, RunError, UsageError, did_you_mean
+
+PathLike = str | os.PathLike[str]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_HOPELESS = {  # wrong from the start: the caller's path, not the run
+    errno.ENOENT: "there is no such folder",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+    errno.EISDIR: "there is a folder of this name",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+def read(path: PathLike, what: str = "file") -> np.ndarray:
+    """All bytes of a regular file, as an array of uint8.
+
+    what    the kind of file, for messages: "weights", "solver state"
+
+    Read, not mapped: a mapped file that another program shortens kills the process.
+
+    Errors: UsageError for a path that is absent, a folder, a pipe or not readable.
+    """
+    try:
+        mode = os.stat(path).st_mode  # before opening: that would wait for a pipe's writer
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise UsageError("is not a regular file", where=str(path), expected=f"a {what} file")
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = np.empty(size, np.uint8)  # NumPy's memory has far fewer page faults
+            done = 0
+            while done < data.size and (count := file.readinto(data[done:].data)):
+                done += count
+            return data[:done]
+    except MemoryError:
+        size = os.path.getsize(path)
+        raise RunError(f"not enough memory for its {size:,} bytes", where=str(path)) from None
+    except IsADirectoryError:
+        raise UsageError("is a folder", where=str(path), expected=f"a {what} file") from None
+    except FileNotFoundError:
+        near = did_you_mean(Path(path).name, _names_beside(Path(path)))
+        raise UsageError(f"there is no such {what} file", where=str(path), fix=near) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot be read: {reason}", where=str(path)) from None
+
+
+@contextlib.contextmanager
+def replacing(path: PathLike) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends, and not before.
+
+        with files.replacing("lenet_iter_500.caffemodel") as file:
+            file.write(data)
+
+    The bytes go to ``<path>.partial-<process id>``, reach the disk, and are renamed. Whoever
+    looks at `path` sees the old file or the new one, whole, even if the process is killed or the
+    power fails. An error removes the partial file; only a killed process leaves one behind.
+
+    Errors: RunError for a full disk, UsageError for a path that cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        with open(partial, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+        _sync_folder(target.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError, ValueError):
+            partial.unlink()
+        if isinstance(error, OSError):
+            raise _cannot_write(target, error) from None
+        raise
+
+
+def check_writable(path: PathLike) -> None:
+    """Refuse a path beside which no file can be made: before hours of work, not after."""
+    target = Path(path)
+    probe = target.with_name(f"{target.name}.probe-{os.getpid()}")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _cannot_write(target, error) from None
+
+
+def _cannot_write(path: Path, error: OSError) -> MinidlError:
+    if error.errno in _FULL:
+        return RunError(
+            f"cannot be written: {error.strerror}",
+            where=str(path),
+            fix="free some space; the file of this name, if there was one, is as it was",
+        )
+    reason = _HOPELESS.get(error.errno or 0)
+    if reason is None:
+        return RunError(f"cannot be written: {error.strerror or error}", where=str(path))
+    fix = f"make the folder: mkdir -p {path.parent}" if error.errno == errno.ENOENT else ""
+    return UsageError(f"cannot be written: {reason}", where=str(path), fix=fix)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable; some file systems cannot do that for a folder, and say EINVAL."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _names_beside(path: Path) -> list[str]:
+    try:
+        return os.listdir(path.parent)
+    except OSError:
+        return []
+
+
+def write_all(path: PathLike, chunks: list[Any]) -> None:
+    """Replace `path` by these bytes and arrays, one after the other."""
+    with replacing(path) as file:
+        for chunk in chunks:
+            file.write(chunk)
