@@ -1,0 +1,91 @@
+"""Scores to probabilities: the `Softmax` layer."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+from minidl.layers.base import Layer, register, scratch
+from minidl.layers.folding import fold
+
+log = logging.getLogger("minidl")
+
+
+@register("Softmax")
+class Softmax(Layer):
+    r"""Turn scores into positive numbers that sum to 1 along an axis.
+
+        y[c] = exp(x[c] - max(x)) / sum(exp(x[j] - max(x)) for all j)
+
+    and backward
+
+        dx[c] = y[c] * (dy[c] - sum(dy[j] * y[j] for all j))
+
+    Taking off the largest score first changes nothing but keeps exp from overflowing.
+
+    bottom[0]       scores of any shape with at least one class on the axis
+    top[0]          the same shape; may be bottom[0] itself
+    softmax_param   axis (1: channels; negative counts from the end); engine (only the array code
+                    is here; CUDNN is warned about)
+
+    Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network
+    outputs", equation 3.
+    """
+
+    parameters = ("softmax_param",)
+    keeps = ("top",)
+    in_place = True
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        self.class_axis = read_softmax_param(self)
+
+    def top_shapes(self, bottom):
+        self._fold(bottom)
+        return (bottom,)
+
+    def buffers(self, bottom):
+        outer, _, inner = self._fold(bottom)
+        return {"row": scratch((outer, 1, inner))}
+
+    def multiply_adds(self, bottom):
+        return math.prod(bottom)
+
+    def forward(self, bottom, top):
+        three = self._fold(bottom[0].shape)
+        softmax(self.xp, bottom[0].data.reshape(three), top[0].data.reshape(three), self.row)
+
+    def backward(self, top, wanted, bottom):
+        three = self._fold(bottom[0].shape)
+        y, dy = top[0].data.reshape(three), top[0].diff.reshape(three)
+        softmax_backward(self.xp, y, dy, bottom[0].diff.reshape(three), self.row)
+
+    def _fold(self, bottom):
+        axis = self.axis(self.class_axis, bottom)
+        if bottom[axis] == 0:
+            self.reject(f"the bottom {bottom} has no class on axis {axis}", expected="at least one")
+        return fold(bottom, axis)
+
+
+def read_softmax_param(layer: Layer) -> int:
+    """The axis of the classes; warns where an engine is asked for that is not here."""
+    p = layer.spec.softmax_param
+    if p.engine == p.CUDNN:
+        log.warning("%s: engine CUDNN is not here, the array code computes it", layer.where)
+    return p.axis
+
+
+def softmax(xp, x, y, row):
+    """y = softmax of x along the middle axis; `row`, (outer, 1, inner), is overwritten."""
+    xp.maximum.reduce(x, axis=1, keepdims=True, out=row)
+    xp.subtract(x, row, out=y)
+    xp.exp(y, out=y)
+    xp.add.reduce(y, axis=1, keepdims=True, out=row)
+    y /= row
+
+
+def softmax_backward(xp, y, dy, dx, row):
+    """dx = gradient of the scores, which may be the same array as dy; `row` is overwritten."""
+    row[:, 0] = xp.einsum("oci,oci->oi", y, dy)
+    xp.subtract(dy, row, out=dx)
+    dx *= y
