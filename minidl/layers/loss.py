@@ -1,0 +1,57 @@
+"""What losses share: a scalar top, labels without gradient, and what the sum is divided by."""
+
+from __future__ import annotations
+
+from minidl.blob import Shape
+from minidl.layers.base import Layer
+
+
+class LossLayer(Layer):
+    """A layer whose top[0] is a number to be made small.
+
+    The net puts the loss weight into `top[0].diff` before backward, so a loss multiplies its
+    gradient by that as any layer does; it never looks at `loss_weight` itself.
+
+    A loss over items of shape (outer, classes, inner) divides its sum, and its gradient, by
+
+        FULL        outer * inner
+        VALID       the number of items that are not ignored
+        BATCH_SIZE  outer
+        NONE        1
+
+    and by 1 where that is less.
+    """
+
+    bottoms = 2
+    loss = True
+    no_gradient: tuple[int, ...] = (1,)
+    default_normalization = "VALID"
+
+    def read_loss_param(self) -> None:
+        """Set `ignore_label` (None where unset) and `normalization` from `loss_param`.
+
+        The old field `normalize` counts only where `normalization` is not set.
+        """
+        p = self.spec.loss_param
+        self.ignore_label = p.ignore_label if p.HasField("ignore_label") else None
+        if p.HasField("normalization"):
+            modes = p.DESCRIPTOR.enum_types_by_name["NormalizationMode"].values_by_number
+            self.normalization = modes[p.normalization].name
+        elif p.HasField("normalize"):
+            self.normalization = "VALID" if p.normalize else "BATCH_SIZE"
+        else:
+            self.normalization = self.default_normalization
+
+    def normalizer(self, outer: int, inner: int, valid: int) -> int:
+        """What to divide by, at least 1; `valid` is the number of items that are not ignored."""
+        divisors = {"FULL": outer * inner, "VALID": valid, "BATCH_SIZE": outer, "NONE": 1}
+        return max(1, divisors[self.normalization])
+
+    def check_same_batch(self, bottom: Shape, other: Shape) -> None:
+        """Refuse bottoms that do not begin with the same number of items."""
+        if not bottom or not other or bottom[0] != other[0]:
+            first, second = self.spec.bottom[:2]
+            self.reject(
+                f"bottoms '{first}' {bottom} and '{second}' {other} differ in their first axis",
+                expected="one item of each for every item of the batch",
+            )

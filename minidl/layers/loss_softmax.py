@@ -1,0 +1,103 @@
+"""Classification: the `SoftmaxWithLoss` layer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minidl.layers.base import register, saved, scratch
+from minidl.layers.labels import Labelled
+from minidl.layers.loss import LossLayer
+from minidl.layers.softmax import read_softmax_param, softmax, softmax_backward
+
+FLT_MIN = float(np.finfo(np.float32).tiny)  # Caffe's floor in either number type
+
+
+@register("SoftmaxWithLoss")
+class SoftmaxWithLoss(LossLayer, Labelled):
+    r"""How surprised softmax is by the true classes: cross-entropy with one-hot targets.
+
+    With p the softmax of the scores along the class axis, t the label of each item, and n from
+    `normalization`, summing over the items that are not ignored,
+
+        loss = -sum(log(max(p[t], FLT_MIN))) / n
+        dx   = w * (p - (1 where c is t)) / n         (0 for ignored items)
+
+    where w is the gradient of the loss: its loss weight. FLT_MIN = 1.18e-38 keeps the loss of
+    one item at or below 87.3365; a loss that stays there has scores that diverged.
+
+    bottom[0]       scores: (N, C), or with a label for each pixel (N, C, H, W)
+    bottom[1]       labels: whole numbers, (N) or (N, 1, H, W) or any shape of as many elements
+    top[0]          the loss, shape ()
+    top[1]          optional: p, the shape of bottom[0]
+    softmax_param   axis of the classes (1); engine (only the array code is here; CUDNN is warned
+                    about)
+    loss_param      ignore_label: items with this label do not count (unset: all do);
+                    normalization: n is VALID (default), the number of items that count; FULL,
+                    all items; BATCH_SIZE, those before the class axis; NONE, 1; never below 1;
+                    normalize: its old form, true for VALID and false for BATCH_SIZE
+
+    Where something above top[1] sends a gradient down, it is added through softmax; Caffe drops
+    it in silence.
+
+    Source: Bridle 1990, section 3; the clamp and the normalizations are Caffe's.
+    """
+
+    parameters = ("softmax_param", "loss_param")
+    tops = (1, 2)
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        self.class_axis = read_softmax_param(self)
+        self.read_loss_param()
+
+    def top_shapes(self, scores, labels):
+        self.check_same_batch(scores, labels)
+        self.fold_scores(scores, labels)
+        return ((), scores)[: max(1, len(self.spec.top))]
+
+    def buffers(self, scores, labels):
+        outer, _, inner = three = self.fold_scores(scores, labels)
+        prob_top = {"through": scratch(three)} if len(self.spec.top) > 1 else {}
+        return {
+            "prob": saved(three),
+            "row": scratch((outer, 1, inner)),
+            **prob_top,
+            **self.label_buffers(scores, labels),
+        }
+
+    def multiply_adds(self, scores, labels):
+        return math.prod(scores)
+
+    def sample_bottoms(self, shapes, rng):
+        return [rng.standard_normal(shapes[0]), self.sample_labels(*shapes, rng)]
+
+    def forward(self, bottom, top):
+        xp, prob = self.xp, self.prob
+        outer, classes, inner = prob.shape
+        self.read_labels(bottom[1].data, classes)
+        softmax(xp, bottom[0].data.reshape(prob.shape), prob, self.row)
+        if len(top) > 1:
+            top[1].data[...] = prob.reshape(top[1].shape)
+        true = self.row[:, 0]
+        xp.take(prob, self.place, out=true)
+        xp.maximum(true, FLT_MIN, out=true)
+        xp.log(true, out=true)
+        if self.ignore_label is not None:
+            xp.copyto(true, 0, where=self.ignored)
+        self.divisor = self.normalizer(outer, inner, self.valid_items())
+        top[0].data[...] = true.sum() / -self.divisor
+
+    def backward(self, top, wanted, bottom):
+        xp, prob = self.xp, self.prob
+        dx = bottom[0].diff.reshape(prob.shape)
+        dx[...] = prob
+        dx.reshape(-1)[self.place] -= 1
+        if self.ignore_label is not None:
+            xp.copyto(dx, 0, where=self.ignored[:, None])
+        dx *= top[0].diff / self.divisor
+        if len(top) > 1:
+            dprob = top[1].diff.reshape(prob.shape)
+            softmax_backward(xp, prob, dprob, self.through, self.row)
+            dx += self.through
