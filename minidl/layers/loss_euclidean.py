@@ -1,0 +1,58 @@
+"""Regression: the `EuclideanLoss` layer."""
+
+from __future__ import annotations
+
+import math
+
+from minidl.layers.base import register, saved
+from minidl.layers.loss import LossLayer
+
+
+@register("EuclideanLoss")
+class EuclideanLoss(LossLayer):
+    r"""Half the squared distance between two batches, per item.
+
+    With N items of any size,
+
+        loss = sum((a - b)**2) / (2 N)
+        da   = w * (a - b) / N           db = -da
+
+    where w is the gradient of the loss: its loss weight.
+
+    bottom[0]   a: (N, ...)
+    bottom[1]   b: as many items with as many elements each, in any shape; it receives a gradient
+                as well, so both may be predictions
+    top[0]      the loss, shape ()
+
+    Source: least squares, with the factors of Caffe's layer of this name.
+    """
+
+    no_gradient = ()
+
+    def top_shapes(self, a, b):
+        self.check_same_batch(a, b)
+        if math.prod(a) != math.prod(b):
+            first, second = self.spec.bottom
+            self.reject(
+                f"items of '{first}' {a} have {math.prod(a[1:])} elements, those of "
+                f"'{second}' {b} have {math.prod(b[1:])}",
+                expected="as many elements in both",
+            )
+        return ((),)
+
+    def buffers(self, a, b):
+        return {"difference": saved((math.prod(a),))}
+
+    def multiply_adds(self, a, b):
+        return math.prod(a)
+
+    def forward(self, bottom, top):
+        a, b, d = bottom[0].data, bottom[1].data, self.difference
+        self.xp.subtract(a.reshape(-1), b.reshape(-1), out=d)
+        top[0].data[...] = self.xp.dot(d, d) / (2 * max(1, bottom[0].shape[0]))
+
+    def backward(self, top, wanted, bottom):
+        share = top[0].diff / max(1, bottom[0].shape[0])
+        for blob, want, factor in zip(bottom, wanted, (share, -share), strict=True):
+            if want:
+                self.xp.multiply(self.difference, factor, out=blob.diff.reshape(-1))
