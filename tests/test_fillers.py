@@ -128,6 +128,14 @@ def test_the_seed_decides(type, dtype):
     assert (first != filled((3, 4), dtype, seed=2, type=type)).any()
 
 
+@pytest.mark.parametrize(
+    "fields", [*[dict(type=t) for t in RANDOM], dict(type="gaussian", sparse=2)]
+)
+def test_both_number_types_start_from_the_same_values(fields):
+    single, double = (filled((5, 4), dtype, **fields) for dtype in (np.float32, np.float64))
+    np.testing.assert_allclose(single, double, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("type", [*RANDOM, "constant", "bilinear"])
 def test_a_view_with_strides_is_filled_too(type):
     whole = np.full((3, 4, 5, 10), np.nan)
