@@ -1,0 +1,525 @@
+"""What every registered layer keeps to, whatever it computes: the contract of layers/base.py.
+
+A new layer type needs an entry in EXAMPLES below, and gets all these tests for it.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+from minidl import schema
+from minidl.errors import LayerConfigError
+from minidl.layers.base import REGISTRY, Buffer
+from minidl.testing.gradcheck import check_backward
+from minidl.testing.harness import bind, build, make_spec
+
+
+def example(*shapes, **keywords):
+    """Bottom shapes and the keywords of `minidl.testing.harness.build`."""
+    return shapes, {"bottoms": len(shapes), **keywords}
+
+
+IMAGES = (2, 3, 6, 5)
+GAUSSIAN = dict(type="gaussian", std=1)
+TEST = dict(phase=schema.TEST)
+
+EXAMPLES = {
+    "Accuracy": {
+        "per class": example((4, 5), (4,), tops=2, top_k=2),
+        "pixels": example((2, 4, 3), (2, 3)),
+    },
+    "BatchNorm": {
+        "training": example(IMAGES),
+        "statistics": example(IMAGES, use_global_stats=True),
+    },
+    "Bias": {
+        "learned": example(IMAGES, filler=GAUSSIAN),
+        "given": example(IMAGES, (3, 6), axis=1),
+    },
+    "Concat": {
+        "three": example((2, 3, 4), (2, 1, 4), (2, 2, 4)),
+        "one, a view": example((2, 3, 4)),
+    },
+    "Convolution": {
+        "groups": example((2, 4, 6, 5), num_output=6, kernel_size=3, pad=1, stride=2, group=2),
+        "no bias": example(IMAGES, num_output=4, kernel_h=1, kernel_w=2, bias_term=False),
+        "two images": example(IMAGES, IMAGES, num_output=2, kernel_size=2, dilation=2),
+        "1 x 1": example(IMAGES, num_output=4, kernel_size=1),
+    },
+    "Deconvolution": {
+        "groups": example((2, 4, 3, 4), num_output=6, kernel_size=3, pad=1, stride=2, group=2),
+        "no bias": example(IMAGES, num_output=4, kernel_size=2, bias_term=False),
+    },
+    "Dropout": {
+        "training": example((4, 6), dropout_ratio=0.4),
+        "testing": example((4, 6), **TEST),
+    },
+    "DummyData": {
+        "constant and random": example(
+            tops=2,
+            shape=[dict(dim=[2, 3]), dict(dim=[4])],
+            data_filler=[dict(type="constant", value=2), GAUSSIAN],
+        ),
+    },
+    "Eltwise": {
+        "product": example((2, 5), (2, 5), (2, 5), operation="PROD"),
+        "quotient": example((2, 5), (2, 5), operation="PROD", stable_prod_grad=False),
+        "sum": example((2, 5), (2, 5)),
+        "weighted sum": example((2, 5), (2, 5), (2, 5), coeff=[2, -1, 0.5]),
+        "maximum": example((2, 5), (2, 5), (2, 5), operation="MAX"),
+    },
+    "EuclideanLoss": {"": example((4, 3, 2), (4, 6))},
+    "Flatten": {"": example(IMAGES, end_axis=2)},
+    "InnerProduct": {
+        "images": example(IMAGES, num_output=4),
+        "last axis": example((2, 3, 4), num_output=5, axis=-1, transpose=True, bias_term=False),
+    },
+    "LRN": {
+        "across": example((2, 7, 3, 2), local_size=3, alpha=1.5, k=0.5),
+        "within": example(IMAGES, local_size=3, alpha=1.5, norm_region="WITHIN_CHANNEL"),
+    },
+    "Pooling": {
+        "maximum": example(IMAGES, kernel_size=3, stride=2, pad=1),
+        "maximum and its place": example(IMAGES, tops=2, kernel_size=3, stride=2),
+        "average": example(IMAGES, pool="AVE", kernel_h=3, kernel_w=2, stride=2, pad=1),
+        "global": example(IMAGES, pool="AVE", global_pooling=True),
+        "stochastic": example(IMAGES, pool="STOCHASTIC", kernel_size=3, stride=2),
+        "stochastic, testing": example(IMAGES, pool="STOCHASTIC", kernel_size=3, **TEST),
+    },
+    "Power": {
+        "linear": example((2, 5), scale=-0.5, shift=2),
+        "square": example((2, 5), power=2, shift=1),
+        "root": example((2, 5), power=0.5),
+        "constant": example((2, 5), power=0),
+    },
+    "ReLU": {
+        "": example(IMAGES),
+        "leaky": example(IMAGES, negative_slope=0.25),
+        "folding": example(IMAGES, negative_slope=-0.5),
+    },
+    "Reduction": {
+        "sum": example((2, 3, 4)),
+        "mean": example((2, 3, 4), operation="MEAN", axis=1, coeff=2),
+        "absolute": example((2, 3, 4), operation="ASUM", axis=-1),
+        "squares": example((2, 3, 4), operation="SUMSQ", axis=1),
+    },
+    "Reshape": {"": example(IMAGES, shape=dict(dim=[0, -1, 3]))},
+    "Scale": {
+        "learned": example(IMAGES, filler=GAUSSIAN, bias_term=True, bias_filler=GAUSSIAN),
+        "given": example(IMAGES, (3, 6)),
+    },
+    "Sigmoid": {"": example(IMAGES)},
+    "Silence": {"": example(IMAGES, (2,))},
+    "Slice": {
+        "equal": example((2, 6, 4), tops=3),
+        "points": example((2, 6, 4), tops=3, slice_point=[1, 4]),
+        "one, a view": example((2, 6, 4), tops=1),
+    },
+    "Softmax": {"": example(IMAGES), "last axis": example((2, 3, 4), axis=-1)},
+    "SoftmaxWithLoss": {
+        "": example((4, 5), (4,)),
+        "pixels": example((2, 4, 3), (2, 3), ignore_label=1),
+        "with probabilities": example((4, 5), (4,), tops=2, normalize=False),
+    },
+    "Split": {"": example((2, 3), tops=3)},
+    "TanH": {"": example(IMAGES)},
+}
+
+# Types whose forward is not a function of their bottoms: the tests that run a layer cannot speak
+# of them. Counts, refusals and docstrings are checked all the same.
+NOT_RUN = {
+    "Data": "reads a database",
+    "Input": "its tops are filled by whoever uses the net",
+}
+
+TYPES = sorted(REGISTRY)
+CASES = [
+    pytest.param(type, shapes, keywords, id=f"{type} {label}".strip())
+    for type, examples in EXAMPLES.items()
+    for label, (shapes, keywords) in examples.items()
+    if type in REGISTRY
+]
+WITH_BOTTOMS = [c for c in CASES if c.values[1]]
+DIFFERENTIABLE = [c for c in WITH_BOTTOMS if REGISTRY[c.values[0]].differentiable]
+
+every_type = pytest.mark.parametrize("type", TYPES)
+every_case = pytest.mark.parametrize("type, shapes, keywords", CASES)
+every_differentiable_case = pytest.mark.parametrize("type, shapes, keywords", DIFFERENTIABLE)
+
+
+def prepare(type, shapes, keywords, **more):
+    """A layer, its bottoms with sample values (the same in float32 and float64), its tops."""
+    layer = build(type, **{**keywords, **more})
+    samples = layer.sample_bottoms(shapes, np.random.default_rng(3))
+    bottom, top = bind(layer, *(x.astype(np.float32) for x in samples))
+    return layer, bottom, top
+
+
+def seed_diffs(layer, bottom, top):
+    """Random gradients for the tops, NaN for bottoms (unless shared), zero for parameters."""
+    for i, blob in enumerate(top):
+        gradient = np.random.default_rng(100 + i).standard_normal(blob.shape)
+        blob.diff[...] = gradient.astype(np.float32)
+    for blob in bottom:
+        if not shares_diff(blob, top):
+            blob.diff.fill(np.nan)
+    for param in layer.params:
+        param.diff.fill(0)
+
+
+def shares_diff(blob, top):
+    return any(np.shares_memory(blob.diff, t.diff) for t in top)
+
+
+def wanted(layer, bottom):
+    """What a net may ask this layer for."""
+    return [i not in layer.no_gradient for i in range(len(bottom))]
+
+
+def forward_and_backward(layer, bottom, top):
+    """All outputs and gradients by name, as copies."""
+    layer.forward(bottom, top)
+    outputs = {f"top[{i}]": blob.data.copy() for i, blob in enumerate(top)}
+    if not layer.differentiable:
+        return outputs
+    seed_diffs(layer, bottom, top)
+    return outputs | backward(layer, bottom, top)
+
+
+def backward(layer, bottom, top):
+    want = wanted(layer, bottom)
+    layer.backward(top, want, bottom)
+    gradients = {
+        f"bottom[{i}].diff": blob.diff.copy()
+        for i, blob in enumerate(bottom)
+        if want[i] and layer.differentiable
+    }
+    return gradients | {f"{p.name}.diff": p.diff.copy() for p in layer.params if p.wanted}
+
+
+def assert_same(got, expected):
+    assert got.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
+
+
+# ------------------------------------------------------------------------------- declarations
+
+
+@every_type
+def test_every_type_has_an_example(type):
+    assert type in EXAMPLES or type in NOT_RUN, (
+        f"layer type {type} is not tested here: add an example of it (bottom shapes and "
+        f"parameters) to EXAMPLES in tests/layers/test_contract.py"
+    )
+
+
+@every_case
+def test_declarations_are_values_and_do_not_depend_on_when_they_are_asked(type, shapes, keywords):
+    layer = build(type, **keywords)
+
+    def declared():
+        return [
+            layer.top_shapes(*shapes),
+            layer.param_shapes(*shapes),
+            layer.buffers(*shapes),
+            layer.multiply_adds(*shapes),
+        ]
+
+    first = declared()
+    assert declared() == first
+    tops, params, buffers, multiply_adds = first
+    assert len(tops) == len(layer.spec.top)
+    for shape in [*tops, *params.values(), *(b.shape for b in buffers.values())]:
+        assert all(isinstance(size, int) for size in shape), f"{shape} is not made of ints"
+    assert all(isinstance(b, Buffer) for b in buffers.values())
+    assert isinstance(multiply_adds, int) and multiply_adds >= 0
+    assert set(layer.keeps) <= {"bottom", "top", "top sign"}
+    assert not [name for name, value in vars(layer).items() if isinstance(value, np.ndarray)]
+
+
+@every_case
+def test_names_do_not_collide(type, shapes, keywords):
+    layer = build(type, **keywords)
+    bound = [*layer.param_shapes(*shapes), *layer.buffers(*shapes)]
+    own = [name for name in bound if hasattr(layer, name)]
+    assert not own, f"parameters and buffers would overwrite the layer's own {own}"
+    assert len(set(bound)) == len(bound)
+
+
+@every_case
+def test_building_leaves_the_message_alone(type, shapes, keywords):
+    keywords = {k: v for k, v in keywords.items() if k != "phase"}
+    spec = make_spec(type, **keywords)
+    layer = build(type, **keywords)
+    assert layer.spec == spec
+
+
+@every_type
+def test_parameters_are_fields_of_layer_parameter(type):
+    known = schema.LayerParameter.DESCRIPTOR.fields_by_name
+    assert [field for field in REGISTRY[type].parameters if field not in known] == []
+
+
+# ------------------------------------------------------------------------------------ forward
+
+
+@every_case
+def test_forward_fills_every_top_and_keeps_its_shape(type, shapes, keywords):
+    layer, bottom, top = prepare(type, shapes, keywords)
+    layer.forward(bottom, top)
+    for i, (blob, shape) in enumerate(zip(top, layer.top_shapes(*shapes), strict=True)):
+        assert blob.data.shape == shape, f"top[{i}]"
+        assert not np.isnan(blob.data).any(), f"top[{i}] has elements that forward did not write"
+        assert blob.data.dtype == layer.dtype
+
+
+@every_case
+def test_forward_leaves_bottoms_and_learned_parameters_alone(type, shapes, keywords):
+    layer, bottom, top = prepare(type, shapes, keywords)
+    learned = [p for p in layer.params if p.name not in layer.statistics]
+    before = [blob.data.copy() for blob in bottom + learned]
+    layer.forward(bottom, top)
+    for blob, values in zip(bottom + learned, before, strict=True):
+        np.testing.assert_array_equal(blob.data, values, err_msg=blob.name)
+
+
+@every_case
+def test_a_pass_can_be_repeated_bit_for_bit(type, shapes, keywords):
+    first = forward_and_backward(*prepare(type, shapes, keywords, seed=7))
+    assert_same(forward_and_backward(*prepare(type, shapes, keywords, seed=7)), first)
+
+
+# Not without bottoms: made-up data may be other data in another number type.
+@pytest.mark.parametrize("type, shapes, keywords", WITH_BOTTOMS)
+def test_float32_agrees_with_float64(type, shapes, keywords):
+    exact = forward_and_backward(*prepare(type, shapes, keywords, dtype=np.float64))
+    layer, bottom, top = prepare(type, shapes, keywords, dtype=np.float32)
+    rounded = forward_and_backward(layer, bottom, top)
+    assert rounded.keys() == exact.keys()
+    for name, values in exact.items():
+        assert rounded[name].dtype == np.float32, name
+        scale = np.abs(values).max(initial=0)
+        np.testing.assert_allclose(rounded[name], values, rtol=0, atol=1e-5 * scale, err_msg=name)
+
+
+# ----------------------------------------------------------------------------------- backward
+
+
+@every_differentiable_case
+def test_backward_is_the_derivative_of_forward(type, shapes, keywords):
+    layer = build(type, **keywords)
+    samples = layer.sample_bottoms(shapes, np.random.default_rng(5))
+    if any(wanted(layer, shapes)):
+        check_backward(layer, *samples, limit=12, tolerance=1e-6)
+
+
+@every_differentiable_case
+def test_backward_overwrites_bottom_diffs(type, shapes, keywords):
+    layer, bottom, top = prepare(type, shapes, keywords)
+    gradients = forward_and_backward(layer, bottom, top)
+    for name, values in gradients.items():
+        assert not np.isnan(values).any(), f"{name} has elements that backward did not write"
+    if not layer.views:
+        seed_diffs(layer, bottom, top)
+        assert_same(backward(layer, bottom, top), pick(gradients, "diff"))
+
+
+@every_differentiable_case
+def test_backward_adds_to_parameter_diffs(type, shapes, keywords):
+    layer, bottom, top = prepare(type, shapes, keywords)
+    once = forward_and_backward(layer, bottom, top)
+    for param in layer.params:
+        param.diff.fill(3)
+    seed = [p.diff.copy() for p in layer.params]
+    layer.backward(top, wanted(layer, bottom), bottom)
+    for param, before in zip(layer.params, seed, strict=True):
+        if param.wanted:
+            expected = before + once[f"{param.name}.diff"]
+            np.testing.assert_allclose(param.diff, expected, rtol=1e-12, err_msg=param.name)
+        else:
+            np.testing.assert_array_equal(param.diff, before, err_msg=param.name)
+
+
+@every_differentiable_case
+def test_backward_does_what_is_wanted_and_no_more(type, shapes, keywords):
+    layer, bottom, top = prepare(type, shapes, keywords)
+    everything = forward_and_backward(layer, bottom, top)
+    possible = wanted(layer, bottom)
+    learned = [p for p in layer.params if p.wanted]
+    for chosen in [*(i for i, want in enumerate(possible) if want), *learned]:
+        seed_diffs(layer, bottom, top)
+        for param in learned:
+            param.wanted = param is chosen
+        layer.backward(top, [i == chosen for i in range(len(bottom))], bottom)
+        for i, blob in enumerate(bottom):
+            if i == chosen:
+                np.testing.assert_array_equal(blob.diff, everything[f"bottom[{i}].diff"])
+            elif not shares_diff(blob, top):
+                assert np.isnan(blob.diff).all(), f"bottom[{i}] was not wanted"
+        for param in learned:
+            expected = everything[f"{param.name}.diff"] if param is chosen else 0
+            np.testing.assert_array_equal(param.diff, expected, err_msg=param.name)
+
+
+@every_differentiable_case
+def test_backward_reads_only_what_the_layer_keeps(type, shapes, keywords):
+    assert_reads_only_what_it_keeps(*prepare(type, shapes, keywords))
+
+
+def assert_reads_only_what_it_keeps(layer, bottom, top):
+    values = [blob.data.copy() for blob in bottom]
+    expected = pick(forward_and_backward(layer, bottom, top), "diff")
+    for blob, data in zip(bottom, values, strict=True):
+        blob.data[...] = data
+    layer.forward(bottom, top)
+    spoil(layer, bottom, top)
+    seed_diffs(layer, bottom, top)
+    assert_same(backward(layer, bottom, top), expected)
+
+
+def spoil(layer, bottom, top):
+    """Destroy all that backward has no right to read: other data, and scratch buffers."""
+    if "top sign" in layer.keeps and "top" not in layer.keeps:
+        for blob in top:
+            blob.data[...] = np.where(blob.data > 0, blob.data + 7, -np.abs(blob.data) * 3)
+    elif "top" not in layer.keeps:
+        for blob in top:
+            blob.data.fill(np.nan)
+    if "bottom" not in layer.keeps:
+        for blob in bottom:
+            if blob not in top:
+                blob.data.fill(np.nan)
+    for name, buffer in layer.buffers(*(b.shape for b in bottom)).items():
+        if not buffer.kept:
+            array = getattr(layer, name)
+            array.fill(np.nan if array.dtype.kind == "f" else 1)
+
+
+@every_differentiable_case
+def test_passes_bind_no_arrays(type, shapes, keywords):
+    layer, bottom, top = prepare(type, shapes, keywords)
+
+    def arrays():
+        return {k: id(v) for k, v in vars(layer).items() if isinstance(v, np.ndarray)}
+
+    bound = arrays()
+    layer.forward(bottom, top)
+    assert arrays() == bound, "forward made an array that buffers did not declare"
+    seed_diffs(layer, bottom, top)
+    names = set(vars(layer))
+    layer.backward(top, wanted(layer, bottom), bottom)
+    assert arrays() == bound, "backward made an array that buffers did not declare"
+    assert set(vars(layer)) == names, "backward made attributes"
+
+
+def pick(arrays, ending):
+    return {name: array for name, array in arrays.items() if name.endswith(ending)}
+
+
+# ----------------------------------------------------------------------------------- in place
+
+
+def works_in_place(case):
+    type, _, keywords = case.values
+    try:
+        return build(type, in_place=True, **keywords).in_place
+    except LayerConfigError:
+        return False
+
+
+IN_PLACE = [c for c in DIFFERENTIABLE if REGISTRY[c.values[0]].in_place and works_in_place(c)]
+
+
+@pytest.mark.parametrize("type, shapes, keywords", IN_PLACE)
+def test_in_place_gives_the_same_numbers(type, shapes, keywords):
+    apart = forward_and_backward(*prepare(type, shapes, keywords))
+    layer, bottom, top = prepare(type, shapes, keywords, in_place=True)
+    assert top[0] is bottom[0]
+    if "bottom" in layer.keeps:  # then the net refuses it wherever a gradient is needed
+        layer.forward(bottom, top)
+        np.testing.assert_array_equal(top[0].data, apart["top[0]"])
+    else:
+        assert_same(forward_and_backward(layer, bottom, top), apart)
+        assert_reads_only_what_it_keeps(*prepare(type, shapes, keywords, in_place=True))
+
+
+@pytest.mark.parametrize("type, shapes, keywords", IN_PLACE)
+def test_whoever_claims_to_keep_signs_does(type, shapes, keywords):
+    layer, bottom, top = prepare(type, shapes, keywords)
+    if not layer.keeps_sign:
+        return
+    layer.forward(bottom, top)
+    for blob in top:
+        blob.diff.fill(1)
+    layer.backward(top, wanted(layer, bottom), bottom)
+    matters = bottom[0].diff != 0
+    np.testing.assert_array_equal((top[0].data > 0)[matters], (bottom[0].data > 0)[matters])
+
+
+@every_type
+def test_types_that_cannot_work_in_place_say_so(type):
+    cls = REGISTRY[type]
+    if not cls.in_place and most(cls.bottoms) != 0 != most(cls.tops):
+        with pytest.raises(LayerConfigError, match=rf"{type} layer 'odd'(.|\n)*name of its own"):
+            build(type, name="odd", bottoms=max(1, least(cls.bottoms)), in_place=True)
+
+
+# ----------------------------------------------------------------------- counts and docstrings
+
+
+def least(count):
+    return count if isinstance(count, int) else count[0]
+
+
+def most(count):
+    return count if isinstance(count, int) else count[1]
+
+
+@every_type
+def test_wrong_counts_are_refused_and_name_the_layer(type):
+    cls = REGISTRY[type]
+    wrong = []
+    for kind, count in (("bottom", cls.bottoms), ("top", cls.tops)):
+        if least(count) > 0 and not (kind == "top" and cls.loss and least(count) == 1):
+            wrong.append((kind, least(count) - 1))
+        if most(count) is not None:
+            wrong.append((kind, most(count) + 1))
+    for kind, number in wrong:
+        message = rf"{type} layer 'odd'.*(has {number} {kind}|bottoms and)(.|\n)*expected: "
+        with pytest.raises(LayerConfigError, match=message):
+            build(type, name="odd", **{kind + "s": number})
+
+
+@every_type
+def test_the_docstring_names_blobs_fields_and_source(type):
+    cls = REGISTRY[type]
+    doc = cls.__dict__.get("__doc__") or ""
+    assert doc, f"{type} has no docstring"
+    absent = [blob for blob in blobs(cls) if blob not in doc]
+    for message in cls.parameters:
+        fields = schema.LayerParameter.DESCRIPTOR.fields_by_name[message].message_type.fields
+        elsewhere = re.search(rf"\b{message}\s+as for (\w+)", doc)
+        text = REGISTRY[elsewhere[1]].__doc__ if elsewhere else doc
+        absent += [name for name in [message, *(f.name for f in fields)] if not word(name, text)]
+    for shapes, keywords in EXAMPLES.get(type, {}).values():
+        learned = build(type, **keywords).param_shapes(*shapes)
+        absent += [name for name in learned if not word(name, doc)]
+    assert not absent, (
+        f"the docstring of {type} does not mention {absent}, nor that it ignores them"
+    )
+    assert "Source: " in doc, f"the docstring of {type} does not say where it comes from"
+
+
+def blobs(cls):
+    """ "bottom[0]", "bottom[1]", "top[0]": those there can be; "bottom[i]" if there is no end."""
+    for kind, count in (("bottom", cls.bottoms), ("top", cls.tops)):
+        if most(count) is None:
+            yield f"{kind}[i]"
+        else:
+            yield from (f"{kind}[{i}]" for i in range(most(count)))
+
+
+def word(name, text):
+    return re.search(rf"\b{name}\b", text)
