@@ -1,0 +1,257 @@
+"""A net as people use it: pycaffe's calls, sharing, reshaping, weights in and out."""
+
+import numpy as np
+import pytest
+
+from minidl import prototxt, schema
+from minidl.errors import LabelError, UsageError, WeightsError
+from minidl.net import Net
+
+TEXT = """
+name: "toy"
+force_backward: true
+layer { name: "in" type: "Input" top: "x" top: "label"
+  input_param { shape { dim: 4 dim: 2 dim: 6 dim: 5 } shape { dim: 4 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "conv"
+  convolution_param { num_output: 3 kernel_size: 3 weight_filler { type: "xavier" }
+    bias_filler { type: "constant" value: 0.1 } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+  inner_product_param { num_output: 5 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy" }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+"""
+
+
+def toy(phase=schema.TRAIN, **options):
+    return Net(TEXT, phase=phase, **{"seed": 3} | options)
+
+
+def fill(net, seed=0):
+    rng = np.random.default_rng(seed)
+    net.blobs["x"].data[...] = rng.standard_normal(net.blobs["x"].shape)
+    net.blobs["label"].data[...] = rng.integers(0, 5, net.blobs["label"].shape)
+    return net
+
+
+def test_names_and_order_are_pycaffes():
+    net = toy()
+    assert net.inputs == ["x", "label"]
+    assert net.outputs == ["accuracy", "loss"]
+    assert list(net.params) == ["conv", "fc"]
+    assert net.params["conv"][0].data.shape == (3, 2, 3, 3)
+    assert net.layer_dict["relu"].type == "ReLU"
+    assert net.blob_loss_weights["loss"] == 1
+    assert net.bottom_names["loss"] == ["fc_fc_0_split_1", "label_in_1_split_1"]
+
+
+def test_forward_returns_the_outputs_and_what_is_asked_for():
+    net = fill(toy())
+    out = net.forward(blobs=["conv"])
+    assert set(out) == {"accuracy", "loss", "conv"}
+    assert out["conv"] is net.blobs["conv"].data
+    assert (out["conv"] >= 0).all()
+    assert net.loss == pytest.approx(float(out["loss"]))
+
+
+def test_forward_in_two_parts_is_forward():
+    net = fill(toy())
+    whole = net.forward()["loss"].copy()
+    net.forward(end="conv")
+    assert (net.blobs["conv"].data < 0).any()
+    assert net.forward(start="relu")["loss"] == whole
+
+
+def test_backward_gives_the_gradient_of_the_inputs():
+    net = fill(toy(dtype=np.float64))
+    net.forward()
+    net.clear_param_diffs()
+    gradient = net.backward(diffs=["fc"])
+    loss, step = net.loss, 1e-6
+    net.blobs["x"].data[1, 1, 2, 3] += step
+    net.forward()
+    assert gradient["x"][1, 1, 2, 3] == pytest.approx((net.loss - loss) / step, abs=1e-5)
+    assert gradient["fc"].shape == (4, 5)
+
+
+def test_parameter_gradients_add_up_until_cleared():
+    net = fill(toy())
+    net.clear_param_diffs()
+    net.forward_pass()
+    net.backward_pass()
+    once = net.params["conv"][0].diff.copy()
+    net.backward_pass()
+    np.testing.assert_allclose(net.params["conv"][0].diff, 2 * once, rtol=1e-6)
+    net.clear_param_diffs()
+    assert not net.params["conv"][0].diff.any()
+
+
+def test_a_batch_of_another_size_reshapes_the_net():
+    net = toy()
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((9, 2, 6, 5)).astype(np.float32)
+    net.forward(x=x, label=np.zeros(9))
+    assert net.blobs["fc"].shape == (9, 5)
+    alone = [net.forward(x=x[i : i + 1], label=[0], blobs=["fc"])["fc"][0].copy() for i in range(9)]
+    net.forward(x=x, label=np.zeros(9))
+    np.testing.assert_allclose(net.blobs["fc"].data, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_reshaping_the_input_blob_is_enough():
+    net = toy()
+    net.blobs["x"].reshape(2, 2, 6, 5)
+    net.blobs["label"].reshape(2)
+    net.forward()
+    assert net.blobs["fc"].shape == (2, 5)
+
+
+def test_an_impossible_shape_is_refused_and_the_net_goes_on():
+    net = fill(toy())
+    net.forward()
+    with pytest.raises(Exception, match="'fc'"):
+        net.forward(x=np.zeros((4, 2, 9, 9)))
+    assert net.blobs["x"].shape == (4, 2, 6, 5)
+    net.forward()
+
+
+def test_wrong_names_are_refused_with_the_nearest():
+    net = toy()
+    with pytest.raises(UsageError, match="did you mean 'label'"):
+        net.forward(labels=np.zeros(4))
+    with pytest.raises(UsageError, match="no blob 'convv'.*\n.*did you mean 'conv'"):
+        net.forward(blobs=["convv"])
+    with pytest.raises(UsageError, match="no layer 'lossy'"):
+        net.forward(end="lossy")
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    assert (toy().params["fc"][0].data == toy().params["fc"][0].data).all()
+    assert (toy(seed=4).params["fc"][0].data != toy().params["fc"][0].data).any()
+    assert (toy().params["conv"][1].data == np.float32(0.1)).all()
+
+
+def test_weights_survive_saving_and_loading(tmp_path):
+    net, other = toy(), toy(seed=9)
+    net.save(tmp_path / "toy.caffemodel")
+    other.copy_from(tmp_path / "toy.caffemodel")
+    for name, params in net.params.items():
+        for mine, theirs in zip(params, other.params[name], strict=True):
+            assert (mine.data == theirs.data).all()
+
+
+def test_a_misfit_is_refused_with_both_shapes_and_changes_nothing(tmp_path):
+    toy().save(tmp_path / "toy.caffemodel")
+    net = Net(TEXT.replace("num_output: 5", "num_output: 6"), seed=1)
+    before = net.params["conv"][0].data.copy()
+    with pytest.raises(WeightsError, match=r"blob 0 of layer 'fc' has the shape \(5, 36\)(.|\n)*6"):
+        net.copy_from(tmp_path / "toy.caffemodel")
+    assert (net.params["conv"][0].data == before).all()
+
+
+def test_what_is_not_loaded_is_said(tmp_path, caplog):
+    toy().save(tmp_path / "toy.caffemodel")
+    net = Net(TEXT.replace('name: "fc"', 'name: "fc_new"'), seed=1)
+    net.copy_from(tmp_path / "toy.caffemodel")
+    assert "Ignoring source layer fc" in caplog.text
+    assert "Layer fc_new keeps its initial values" in caplog.text
+
+
+def test_a_file_of_another_net_is_refused(tmp_path):
+    toy().save(tmp_path / "toy.caffemodel")
+    net = Net(TEXT.replace('name: "fc"', 'name: "f"').replace('"conv" type', '"c" type'))
+    with pytest.raises(WeightsError, match="none of its 2 layers with weights is in the net"):
+        net.copy_from(tmp_path / "toy.caffemodel")
+
+
+def test_a_test_net_sees_the_train_nets_weights_change():
+    train, test = toy(), toy(schema.TEST, seed=8)
+    test.share_with(train)
+    train.params["fc"][1].data[...] = 7
+    assert (test.params["fc"][1].data == 7).all()
+
+
+def test_a_shared_parameter_is_one_array_and_gets_both_gradients():
+    share = 'param { name: "w" } param { name: "b" }'
+    text = f"""
+    layer {{ name: "in" type: "Input" top: "x" input_param {{ shape {{ dim: 3 dim: 4 }} }} }}
+    layer {{ name: "a" type: "InnerProduct" bottom: "x" top: "y" {share}
+      inner_product_param {{ num_output: 4 weight_filler {{ type: "xavier" }} }} }}
+    layer {{ name: "b" type: "InnerProduct" bottom: "y" top: "z" {share}
+      inner_product_param {{ num_output: 4 weight_filler {{ type: "xavier" }} }} }}
+    layer {{ name: "l" type: "Reduction" bottom: "z" top: "l" loss_weight: 1 }}"""
+    net = Net(text, phase=schema.TRAIN, seed=1, dtype=np.float64)
+    assert len(net.learnable) == 2
+    assert net.params["a"][0].data is not None
+    assert np.shares_memory(net.params["a"][0].data, net.params["b"][0].data)
+    net.blobs["x"].data[...] = np.random.default_rng(1).standard_normal((3, 4))
+    net.clear_param_diffs()
+    loss = net.forward_pass()
+    net.backward_pass()
+    gradient, step = net.params["b"][0].diff[1, 2].copy(), 1e-6
+    net.params["a"][0].data[1, 2] += step
+    assert gradient == pytest.approx((net.forward_pass() - loss) / step, abs=1e-4)
+
+
+def test_loss_weights_scale_the_loss_and_its_gradient():
+    net, scaled = fill(toy()), fill(Net(TEXT.replace('top: "loss"', 'top: "loss" loss_weight: 3'),
+                                        phase=schema.TRAIN, seed=3))  # fmt: skip
+    for each in (net, scaled):
+        each.clear_param_diffs()
+        each.forward_pass()
+        each.backward_pass()
+    assert scaled.loss == pytest.approx(3 * net.loss)
+    np.testing.assert_allclose(
+        scaled.params["conv"][0].diff, 3 * net.params["conv"][0].diff, rtol=1e-5, atol=1e-7
+    )
+
+
+def test_a_frozen_parameter_gets_no_gradient():
+    net = fill(Net(TEXT.replace('top: "fc"\n', 'top: "fc" param { lr_mult: 0 }\n').replace(
+        "force_backward: true", ""), phase=schema.TRAIN, seed=3))  # fmt: skip
+    net.clear_param_diffs()
+    net.forward_pass()
+    net.backward_pass()
+    assert not net.params["fc"][0].diff.any()
+    assert net.params["fc"][1].diff.any()
+
+
+def test_a_label_out_of_range_names_value_and_layer():
+    net = fill(toy())
+    net.blobs["label"].data[2] = 12
+    with pytest.raises(LabelError, match="12"):
+        net.forward_pass()
+
+
+def test_the_first_bad_blob_is_named():
+    net = fill(toy())
+    net.forward_pass()
+    assert net.first_bad() is None
+    net.params["fc"][0].data[0, 0] = np.nan
+    net.forward_pass()
+    assert net.first_bad() == ("fc", "fc/0", "data")
+    net.blobs["x"].data[0, 0, 0, 0] = np.inf
+    assert net.first_bad() == ("in", "x", "data")
+
+
+def test_callbacks_see_every_layer_in_order():
+    net, seen = fill(toy()), []
+    net.after_forward.append(lambda i: seen.append(net.layer_names[i]))
+    net.before_backward.append(lambda i: seen.append("-" + net.layer_names[i]))
+    net.forward_pass()
+    net.backward_pass()
+    assert seen[: len(net.layers)] == net.layer_names
+    assert seen[len(net.layers) :][0] == "-loss"
+
+
+def test_a_net_and_its_text_are_the_same_model(tmp_path):
+    (tmp_path / "net.prototxt").write_text(TEXT)
+    by_path = Net(tmp_path / "net.prototxt", seed=3)
+    by_message = Net(prototxt.read_net(TEXT), seed=3)
+    x = np.random.default_rng(0).standard_normal((4, 2, 6, 5))
+    for net in (by_path, by_message):
+        net.forward(x=x, label=np.zeros(4))
+    assert by_path.loss == by_message.loss
+
+
+def test_a_net_starts_with_different_random_numbers_each_time_unless_seeded():
+    assert Net(TEXT).streams.seed != Net(TEXT).streams.seed
