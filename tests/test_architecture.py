@@ -1,0 +1,171 @@
+"""Who may import whom: docs/architecture.md's rules, read from the source with `ast`."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+PACKAGE = ROOT / "minidl"
+
+# A unit imports from the lines below its own, never from its own line or above.
+LEVELS = """
+    __main__
+    cli
+    minidl
+    testing
+    solver
+    net
+    weights
+    blueprint
+    graph layers
+    data
+    prototxt storage
+    blob context
+    device rng schema fillers columns ops
+    errors
+"""
+LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}
+
+# What the order alone does not say: unit -> the only modules that may import it.
+RESERVED = {
+    "testing": ("minidl.testing", "minidl.cli.gradcheck"),
+    "data": ("minidl.data", "minidl.layers.data", "minidl.cli"),
+    "cupy": ("minidl.device", "minidl.engines"),
+    "mpi4py": ("minidl.parallel.mpi",),
+}
+
+# Needed by some commands only: imported where they are used, so that `import minidl` stays quick
+# and works without them.
+OPTIONAL = {"lmdb", "tqdm", "PIL", "sklearn", "h5py", "scipy", "cupy", "mpi4py", "torch"}
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+UNITS = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in SOURCES}
+UNITS = (UNITS - {"__init__"}) | {"minidl"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def unit_of(name: str) -> str:
+    """'layers' for minidl.layers.lrn, 'minidl' for the package and its public names."""
+    first = name.split(".")[1:2]
+    return first[0] if first and (first[0] in LEVEL or first[0] in UNITS) else "minidl"
+
+
+def imports(tree: ast.Module, module: str, is_package: bool) -> Iterator[tuple[str, int]]:
+    """(dotted name, line) of all that a module imports when it runs, relative names made absolute.
+
+    What stands under `if TYPE_CHECKING` is for mypy's eyes only and does not count.
+    """
+    unseen: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            unseen.update(node.body)
+        elif node in unseen:
+            continue
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                home = module.split(".")[: None if is_package else -1]
+                home = home[: len(home) - (node.level - 1)]
+                base = ".".join([*home, base] if base else home)
+            yield from ((f"{base}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def refusal(module: str, imported: str) -> str:
+    """Why `module` must not import `imported`; '' where it may."""
+    inside = imported.split(".")[0] == "minidl"
+    mine = module.split(".")[1] if "." in module else "minidl"
+    theirs = unit_of(imported) if inside else imported.split(".")[0]
+    allowed = RESERVED.get(theirs)
+    if allowed and not any(f"{module}.".startswith(f"{name}.") for name in allowed):
+        return f"{theirs} is for {', '.join(allowed)} only"
+    if not inside or mine == theirs:
+        return ""
+    missing = [unit for unit in (mine, theirs) if unit not in LEVEL]
+    if missing:
+        return f"{missing[0]} has no place in tests/test_architecture.py yet"
+    if LEVEL[theirs] <= LEVEL[mine]:
+        return f"{theirs} does not lie below {mine}"
+    return ""
+
+
+def breaches(source: str, path: Path) -> list[str]:
+    module = module_name(path)
+    place = path.relative_to(ROOT)
+    found = imports(ast.parse(source), module, path.name == "__init__.py")
+    return [
+        f"{place}:{line}: {module} imports {imported}, but {why}"
+        for imported, line in found
+        if (why := refusal(module, imported))
+    ]
+
+
+def test_imports_point_downwards():
+    found = [line for path in SOURCES for line in breaches(path.read_text("utf-8"), path)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_optional_packages_are_imported_inside_functions():
+    found = []
+    for path in SOURCES:
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module = ast.Module(body=[node], type_ignores=[])
+                for name, line in imports(module, module_name(path), path.name == "__init__.py"):
+                    if name.split(".")[0] in OPTIONAL:
+                        found.append(f"{path.relative_to(ROOT)}:{line}: imports {name}")
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_import_minidl_loads_nothing_optional():
+    code = f"import sys, minidl; print(*sorted({OPTIONAL!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_every_unit_has_its_place_and_every_place_its_unit():
+    assert UNITS == set(LEVEL)
+
+
+BREACHES = {
+    "upwards": ("layers/lrn.py", "import numpy\nfrom minidl.net import Net", 2, "net does not lie"),
+    "sideways": ("layers/lrn.py", "import minidl.graph.build", 1, "graph does not lie"),
+    "public names": ("layers/lrn.py", "from minidl import Net", 1, "minidl does not lie"),
+    "relative": ("storage/mean.py", "from ..net import Net", 1, "net does not lie"),
+    "relative, a package": ("layers/__init__.py", "from .. import net", 1, "net does not lie"),
+    "inside a function": ("blob.py", "def f():\n    import minidl.net", 2, "net does not lie"),
+    "data for one layer": ("layers/lrn.py", "from minidl.data import lmdb", 1, "data is for"),
+    "cupy": ("layers/lrn.py", "import cupy", 1, "cupy is for minidl.device"),
+    "testing": ("solver/loop.py", "from minidl.testing import gradcheck", 1, "testing is for"),
+    "a new unit": ("novelty.py", "import minidl.errors", 1, "novelty has no place"),
+}
+
+
+@pytest.mark.parametrize("name, source, line, why", BREACHES.values(), ids=BREACHES.keys())
+def test_a_breach_is_named_with_file_and_line(name, source, line, why):
+    (message,) = breaches(source, PACKAGE / name)
+    assert message.startswith(f"minidl/{name}:{line}: ")
+    assert why in message
+
+
+def test_downward_imports_pass():
+    source = "from minidl import schema\nfrom .base import Layer\nimport minidl.blob, numpy"
+    assert breaches(source, PACKAGE / "layers" / "lrn.py") == []
+    assert breaches("import minidl.data.lmdb", PACKAGE / "layers" / "data.py") == []
+    typed = "if typing.TYPE_CHECKING:\n    from minidl.net import Net"
+    assert breaches(typed, PACKAGE / "blob.py") == []
