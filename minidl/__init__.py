@@ -1,6 +1,12 @@
-"""minidl: Caffe reborn in Python that can be read. The public names, and nothing else."""
+"""minidl: Caffe reborn in Python that can be read. The public names, and nothing else.
 
+Each name is fetched when it is first used, so `minidl --help` does not wait for NumPy, and the
+command line can set the number of BLAS threads before NumPy loads.
+"""
+
+import importlib as _importlib
 import os as _os
+from typing import TYPE_CHECKING, Any
 
 # Before NumPy loads: its OpenBLAS workers otherwise keep spinning for about 25 ms after every
 # matrix product, on a core that the next layer needs (2**8 cycles instead of 2**26).
@@ -8,8 +14,42 @@ _os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "8")
 # Before libgomp loads, for the same reason.
 _os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from minidl.schema import TEST, TRAIN  # noqa: E402
-
 __version__ = "0.1.0"
 
-__all__ = ["TEST", "TRAIN", "__version__"]
+_HOMES = {
+    "Blob": "minidl.blob",
+    "MinidlError": "minidl.errors",
+    "Net": "minidl.net",
+    "Param": "minidl.blob",
+    "SGDSolver": "minidl.solver",
+    "TEST": "minidl.schema",
+    "TRAIN": "minidl.schema",
+    "get_solver": "minidl.solver",
+    "layer_type_list": "minidl.layers.base",
+    "set_device": "minidl.device",
+    "set_random_seed": "minidl.rng",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+if TYPE_CHECKING:
+    from minidl.blob import Blob, Param
+    from minidl.device import set_device
+    from minidl.errors import MinidlError
+    from minidl.layers.base import layer_type_list
+    from minidl.net import Net
+    from minidl.rng import set_random_seed
+    from minidl.schema import TEST, TRAIN
+    from minidl.solver import SGDSolver, get_solver
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+    value = getattr(_importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

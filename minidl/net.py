@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from minidl.context import Context
 from minidl.device import Device, default_device
 from minidl.errors import LabelError, UsageError, did_you_mean
 from minidl.layers.base import Layer
-from minidl.rng import Streams
+from minidl.rng import Streams, default_seed
 
 log = logging.getLogger("minidl")
 Callback = Callable[[int], None]
@@ -70,7 +69,7 @@ class Net:
         if device is None or isinstance(device, str):
             device = Device(device) if device else default_device()
         self.phase, self.device, self.dtype = phase, device, dtype
-        self.streams = Streams(secrets.randbits(63) if seed is None else seed)
+        self.streams = Streams(default_seed() if seed is None else seed)
         ctx = Context(device, dtype, phase, self.streams, absent_data=absent_data)
         self.blueprint = Blueprint(model, ctx, level, stages)
         self.param, self.name = self.blueprint.param, self.blueprint.name
@@ -325,9 +324,10 @@ class Net:
         before, after = self.before_backward, self.after_backward
         with np.errstate(all="ignore"):
             for i in range(first, last - 1, -1):
-                if self._backward_steps[i] is None:
+                step = self._backward_steps[i]
+                if step is None:
                     continue
-                backward, top, wanted, bottom = self._backward_steps[i]
+                backward, top, wanted, bottom = step
                 for callback in before:
                     callback(i)
                 backward(top, wanted, bottom)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 import numpy as np
 
@@ -29,3 +30,17 @@ class Streams:
         count = self.passes if count is None else count
         bits = np.random.Philox(key=np.array([low, high]), counter=[0, 0, 0, count])
         return np.random.Generator(bits)
+
+
+_default: int | None = None
+
+
+def set_random_seed(seed: int | None) -> None:
+    """The seed of nets made from now on without one of their own; None: drawn from the system."""
+    global _default
+    _default = seed
+
+
+def default_seed() -> int:
+    """What `set_random_seed` set, or else a fresh seed from the system's random source."""
+    return secrets.randbits(63) if _default is None else _default

@@ -82,7 +82,7 @@ def _fits(stored: Shape, wanted: Shape, legacy: bool) -> bool:
 def share(net: Net, other: Net) -> None:
     """Let `net`'s parameters use the arrays of `other`'s layers of the same name."""
     errors: list[MinidlError] = []
-    pairs = []
+    pairs: list[tuple[Any, Any]] = []
     for name, params in other.params.items():
         ours = net.params.get(name)
         if ours is None:

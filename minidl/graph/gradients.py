@@ -74,10 +74,10 @@ def plan_backward(layers: Sequence[Wiring], force: bool = False) -> list[Flow]:
             backward[i] = False
         if not backward[i]:
             wanted[i] = [False] * len(wanted[i])
-        for name, want in zip(layer.bottoms, wanted[i], strict=True):
+        for name, propagates in zip(layer.bottoms, wanted[i], strict=True):
             if contributes:
                 under_loss.add(name)
-            if want:
+            if propagates:
                 cut.discard(name)
             else:
                 cut.add(name)

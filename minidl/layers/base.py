@@ -220,6 +220,11 @@ def register(name: str) -> Callable[[L], L]:
     return add
 
 
+def layer_type_list() -> list[str]:
+    """The names of all layer types, sorted."""
+    return sorted(REGISTRY)
+
+
 def layer_class(spec: Any) -> type[Layer]:
     """The class for `spec.type`, or an UnknownLayerTypeError with the nearest name."""
     if spec.type in REGISTRY:
