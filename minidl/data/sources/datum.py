@@ -1,0 +1,67 @@
+"""Turn the bytes of a Caffe Datum into an array and a label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from minidl import schema
+from minidl.data.sources import image
+from minidl.errors import DataError
+
+Datum = schema.Datum
+
+
+def parse(value: bytes) -> Any:
+    """The Datum message in the bytes of a record. Errors: DataError; the source adds the place."""
+    try:
+        return Datum.FromString(value)
+    except DecodeError:
+        raise DataError(
+            f"its {len(value)} bytes are not a Datum",
+            expected="Caffe's Datum message, as convert_imageset writes it",
+        ) from None
+
+
+def to_array(datum: Any, color: bool | None = None) -> np.ndarray:
+    """A Datum's values, (C, H, W): uint8 where it has bytes, else float32. May be read-only.
+
+    datum   its `data` are C x H x W bytes or, if `encoded`, an image file; where `data` is empty,
+            its `float_data` counts
+    color   for encoded images: True for 3 channels (BGR), False for 1, None for what the file has
+
+    Errors: DataError; the source adds the place.
+    """
+    return image.decode(datum.data, color) if datum.encoded else _values(datum)
+
+
+def encode(array: np.ndarray, label: int) -> bytes:
+    """A Datum for an array of shape (C, H, W): its bytes if uint8, else its values as floats."""
+    channels, height, width = array.shape
+    datum = Datum(channels=channels, height=height, width=width, label=label)
+    if array.dtype == np.uint8:
+        datum.data = array.tobytes()
+    else:
+        datum.float_data.extend(array.ravel().tolist())
+    return datum.SerializeToString()
+
+
+def _values(datum: Any) -> np.ndarray:
+    shape = (datum.channels, datum.height, datum.width)
+    data = datum.data
+    values: np.ndarray
+    if data:
+        values = np.frombuffer(data, np.uint8)
+    else:
+        values = np.array(datum.float_data, np.float32)
+    count = shape[0] * shape[1] * shape[2]
+    if min(shape) < 1 or values.size != count:
+        found = f"{values.size} {'bytes' if data else 'floats'}"
+        raise DataError(
+            f"has the shape {shape} and {found}",
+            expected=f"{count} values of one kind" if min(shape) > 0 else "a shape of three sizes",
+            fix="set encoded: true in the Datum, if this is an image file" if data else "",
+        )
+    return values.reshape(shape)

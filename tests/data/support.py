@@ -1,0 +1,42 @@
+"""Small data sets for tests, written by liblmdb itself."""
+
+from pathlib import Path
+
+import lmdb
+import numpy as np
+
+from minidl import schema
+
+
+def write_lmdb(folder, records, map_size=1 << 26, **options):
+    """Write (key, value) pairs; returns the folder."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with lmdb.open(str(folder), map_size=map_size, lock=False, sync=False, **options) as env:
+        with env.begin(write=True) as transaction:
+            for key, value in records:
+                transaction.put(key, value)
+    return Path(folder)
+
+
+def datum(image, label=0, **fields):
+    """The bytes of a Datum of an image (C, H, W): bytes if uint8, floats otherwise."""
+    c, h, w = np.shape(image)
+    message = schema.Datum(channels=c, height=h, width=w, label=label)
+    if image.dtype == np.uint8:
+        message.data = image.tobytes()
+    else:
+        message.float_data.extend(float(v) for v in image.ravel())
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message.SerializeToString()
+
+
+def image_lmdb(folder, images, labels=None):
+    """A data set of images, keys as Caffe's tools write them."""
+    labels = range(len(images)) if labels is None else labels
+    pairs = zip(images, labels, strict=True)
+    return write_lmdb(folder, [(b"%08d" % i, datum(x, y)) for i, (x, y) in enumerate(pairs)])
+
+
+def random_images(count, shape=(3, 5, 4), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
