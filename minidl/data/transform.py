@@ -1,0 +1,139 @@
+"""What a data layer does to a record: crop, mirror, subtract the mean, scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from minidl.errors import DataError
+from minidl.storage import mean
+
+Shape = tuple[int, ...]
+Reject = Callable[..., NoReturn]
+
+
+class Transform:
+    """y = (crop(x) - crop(mean)) * scale, and left and right exchanged in half of the cases.
+
+    A pure function of a record and a stream of random numbers: ``transform(image, rng, out)``.
+
+    image   x, (C, H, W), uint8 or float
+    out     y, (C, h, w): h = w = crop_size where there is one, else H and W
+    rng     gives three numbers for each image if `random`, so that what one image draws does not
+            shift the next one's
+
+    transform_param, all optional:
+      crop_size    side of a square window: at a random place in training, else in the middle,
+                   rounded towards the upper left; the image must be as large
+      mirror       exchange left and right with probability 1/2; in TEST too, as Caffe does
+      mean_file    BlobProto of one image as large as the records; the window that is cut from the
+                   record is cut from it too
+      mean_value   1 number for all channels, or 1 for each; not beside mean_file
+      scale        1 by default
+      force_color, force_gray   only for encoded images, decoded by the source; see `color`
+
+    Source: Caffe.
+    """
+
+    def __init__(
+        self, param: Any, training: bool, dtype: Any, reject: Reject, where: str = ""
+    ) -> None:
+        """Check what can be checked without a record.
+
+        param    a TransformationParameter
+        reject   the layer's method of that name; not kept, as the layer must not live on in a
+                 thread that holds this object
+        where    the layer, for the head of later refusals, which are DataErrors
+        """
+        self._where = where
+        self.dtype, self.training = dtype, training
+        self.crop, self.mirror, self.scale = param.crop_size, param.mirror, param.scale
+        self.mean_file, self.mean_value = param.mean_file, tuple(param.mean_value)
+        self._mean: np.ndarray | None = None
+        self._accepted: dict[Shape, Shape] = {}
+        if self.mean_file and self.mean_value:
+            reject(
+                "has both mean_file and mean_value",
+                fix="keep one of them",
+                field="transform_param.mean_value",
+            )
+        for field, value in [("scale", self.scale), *(("mean_value", v) for v in self.mean_value)]:
+            if not math.isfinite(value):
+                reject(
+                    f"{field} is {value}",
+                    expected="a finite number",
+                    field=f"transform_param.{field}",
+                )
+        if param.force_color and param.force_gray:
+            reject(
+                "has both force_color and force_gray",
+                fix="keep one of them",
+                field="transform_param.force_gray",
+            )
+        self.color = True if param.force_color else False if param.force_gray else None
+
+    @property
+    def random(self) -> bool:
+        """Whether the result depends on `rng`."""
+        return self.mirror or (self.training and self.crop > 0)
+
+    def top_shape(self, shape: Shape, record: str) -> Shape:
+        """What becomes of an image of this shape; refuses one that does not fit.
+
+        record  names it: "record 128, key '00000128', of data/mnist/train_lmdb"
+        """
+        if shape not in self._accepted:
+            self._accepted[shape] = self._check(shape, record)
+        return self._accepted[shape]
+
+    def _check(self, shape: Shape, record: str) -> Shape:
+        channels, height, width = shape
+        if self.crop > min(height, width):
+            raise DataError(
+                f"crop_size is {self.crop}, but {record} has the shape {shape}",
+                where=self._where,
+                expected=f"crop_size <= {min(height, width)}",
+            )
+        if self.mean_file:
+            if self._mean is None:
+                self._mean = mean.read(self.mean_file).astype(self.dtype)
+            if self._mean.shape != shape:
+                raise DataError(
+                    f"mean_file {self.mean_file} has the shape {self._mean.shape}, "
+                    f"but {record} has {shape}",
+                    where=self._where,
+                    expected="a mean image as large as the records, before cropping",
+                )
+        if self.mean_value:
+            if len(self.mean_value) not in (1, channels):
+                raise DataError(
+                    f"has {len(self.mean_value)} mean_value entries, but {record} has "
+                    f"{channels} channels",
+                    where=self._where,
+                    expected=f"1 or {channels}" if channels > 1 else "1",
+                )
+            self._mean = np.array(self.mean_value, self.dtype).reshape(-1, 1, 1)
+        return (channels, self.crop, self.crop) if self.crop else shape
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator | None, out: np.ndarray) -> None:
+        """Write the transformed `image`, whose shape `top_shape` has accepted, to `out`."""
+        height, width = image.shape[1:]
+        h, w = out.shape[1:]
+        top, left, flip = (height - h) // 2, (width - w) // 2, False
+        if rng is not None:
+            u = rng.random(3)
+            flip = self.mirror and u[0] < 0.5
+            if self.training:
+                top, left = int(u[1] * (height - h + 1)), int(u[2] * (width - w + 1))
+        columns = slice(left, left + w)
+        if flip:
+            columns = slice(left + w - 1, left - 1 if left else None, -1)
+        window = (slice(None), slice(top, top + h), columns)
+        out[...] = image[window]
+        if self._mean is not None:
+            out -= self._mean[window] if self.mean_file else self._mean
+        if self.scale != 1:
+            out *= self.scale

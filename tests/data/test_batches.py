@@ -1,0 +1,123 @@
+"""Batches: number n is a pure function of n."""
+
+import numpy as np
+import pytest
+
+from minidl import schema
+from minidl.data.batches import Batches, StandIn
+from minidl.data.sources import Sample
+from minidl.data.transform import Transform
+from minidl.errors import DataError
+from minidl.rng import Streams
+
+
+class Listed:
+    """A source in memory."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, number):
+        return Sample(f"k{number}", self.images[number], number * 10)
+
+    def describe(self, number, key):
+        return f"record {number}, key '{key}', of a list"
+
+    def close(self):
+        pass
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 2, 6, 7), dtype=np.uint8)
+
+
+def batches(images=IMAGES, size=3, seed=1, name="data", **fields):
+    param = schema.TransformationParameter(**fields)
+    transform = Transform(param, True, np.float32, None)
+    return Batches(Listed(images), transform, size, np.float32, Streams(seed), name)
+
+
+def test_records_come_in_order_and_wrap():
+    made = batches(scale=2)
+    batch = made.make(1)
+    np.testing.assert_array_equal(batch.data, 2.0 * IMAGES[[3, 4, 0]])
+    np.testing.assert_array_equal(batch.labels, [30, 40, 0])
+    assert batch.records == [(3, "k3"), (4, "k4"), (0, "k0")]
+    assert made.describe(batch.records[1]) == "record 4, key 'k4', of a list"
+    assert [made.restarts(n) for n in range(4)] == [0, 1, 0, 1]
+
+
+def test_a_batch_may_be_longer_than_the_data_set():
+    assert batches(size=12).make(0).labels.tolist() == [0, 10, 20, 30, 40] * 2 + [0, 10]
+
+
+def random_batches(**keywords):
+    return batches(crop_size=4, mirror=True, **keywords)
+
+
+def test_a_batch_does_not_depend_on_the_batches_made_before():
+    one, other = random_batches(), random_batches()
+    for n in (7, 2, 5):
+        one.make(n)
+    np.testing.assert_array_equal(one.make(3).data, other.make(3).data)
+
+
+def test_seed_name_and_number_each_change_the_random_numbers():
+    size = len(IMAGES)  # so that every batch has the same records
+    draws = [
+        random_batches(size=size).make(0),
+        random_batches(size=size).make(1),
+        random_batches(size=size, seed=2).make(0),
+        random_batches(size=size, name="other").make(0),
+    ]
+    assert len({batch.data.tobytes() for batch in draws}) == 4
+
+
+def test_spare_memory_is_used_again_where_it_fits():
+    made = batches()
+    first = made.make(0)
+    expected = made.make(1)
+    second = made.make(1, first)
+    assert second.data is first.data and second.labels is first.labels
+    np.testing.assert_array_equal(second.data, expected.data)
+    assert second.records == expected.records
+
+
+def ragged(*shapes):
+    return [np.full(shape, i, np.uint8) for i, shape in enumerate(shapes)]
+
+
+def test_batches_may_differ_in_shape():
+    made = batches(ragged((1, 2, 3), (1, 2, 3), (1, 4, 5), (1, 4, 5)), size=2)
+    first = made.make(0)
+    assert first.data.shape == (2, 1, 2, 3)
+    assert made.make(1, first).data.shape == (2, 1, 4, 5)
+
+
+def test_two_shapes_in_a_batch_are_refused_and_both_records_named():
+    made = batches(ragged((1, 2, 3), (1, 2, 3), (1, 3, 2)))
+    with pytest.raises(DataError) as caught:
+        made.make(0)
+    assert str(caught.value) == (
+        "record 2, key 'k2', of a list gives (1, 3, 2), but the first of its batch, "
+        "record 0, key 'k0', of a list, gives (1, 2, 3)\n"
+        "  expected: records of one shape within a batch\n"
+        "  fix: set transform_param.crop_size, or batch_size: 1"
+    )
+
+
+def test_a_crop_makes_records_of_different_sizes_equal():
+    made = batches(ragged((1, 4, 9), (1, 9, 4), (1, 4, 4)), crop_size=4)
+    np.testing.assert_array_equal(made.make(0).data[:, 0, 0, 0], [0, 1, 2])
+
+
+def test_the_stand_in_is_one_batch_of_noise_with_labels_zero_and_one():
+    stand_in = StandIn((64, 3, 5, 4), np.float64, np.random.default_rng(0))
+    batch = stand_in.make(0)
+    assert batch.data.shape == (64, 3, 5, 4) and batch.data.dtype == np.float64
+    assert abs(batch.data.mean()) < 0.1 and abs(batch.data.std() - 1) < 0.1
+    assert set(batch.labels.tolist()) == {0.0, 1.0}
+    assert stand_in.make(9) is batch and stand_in.restarts(9) == 0
+    assert stand_in.describe(batch.records[3]) == "random record 3"
