@@ -1,0 +1,28 @@
+"""Prototxt: nets and solvers as text. Read, brought up to date, checked, written.
+
+read_net, read_solver    a file or a string -> a message in today's form
+read_message             text -> any message, as it stands
+upgrade_net, upgrade_solver   a message of any age -> today's form, and what was done
+validate_net             refuse what can be known to be wrong from the message alone
+to_text                  a message -> text
+where                    a message -> 'net.prototxt:41: Pooling layer 'pool1''
+clear_origins            forget where a message was read, before it is written
+"""
+
+from minidl.prototxt.origin import clear_origins, where
+from minidl.prototxt.read import read_message, read_net, read_solver
+from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
+from minidl.prototxt.validate import validate_net
+from minidl.prototxt.write import to_text
+
+__all__ = [
+    "clear_origins",
+    "read_message",
+    "read_net",
+    "read_solver",
+    "to_text",
+    "upgrade_net",
+    "upgrade_solver",
+    "validate_net",
+    "where",
+]

@@ -1,0 +1,144 @@
+"""Prototxt files into messages: nets and solvers, whatever form they are written in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from minidl import schema
+from minidl.errors import PrototxtError, did_you_mean, raise_all
+from minidl.prototxt.parser import Parser
+from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
+
+# Of text. The largest nets known have half a megabyte; a hostile text of this size takes a few
+# seconds and half a gigabyte.
+MAX_BYTES = 4 * 2**20
+TEXT = "<text>"  # the file's name in errors about text that comes from no file
+
+_log = logging.getLogger("minidl.prototxt")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
+
+
+def read_net(source: str | os.PathLike[str], notes: list[str] | None = None) -> Any:
+    """The NetParameter in a prototxt file, or in a string of prototxt, in today's form.
+
+    source   the path of a file, or the text itself: a string that names no existing file and has
+             a line break, '{' or ':' in it
+    notes    a list to which one sentence is appended for each way in which the net was
+             upgraded from an older form; without it they go to the log `minidl.prototxt`
+
+    Every layer knows its place in the file (`minidl_origin`). Refuses text that is no prototxt or
+    not Caffe's, with file, line and column of each error, and files above 4 MiB.
+    """
+    text, file = _load(source)
+    net, found = upgrade_net(read_message(text, schema.NetParameter, file))
+    _pass_on(found, notes)
+    return net
+
+
+def read_solver(source: str | os.PathLike[str], notes: list[str] | None = None) -> Any:
+    """The SolverParameter in a prototxt, as `read_net` reads nets; nets inside are upgraded too."""
+    text, file = _load(source)
+    solver, found = upgrade_solver(read_message(text, schema.SolverParameter, file))
+    _pass_on(found, notes)
+    return solver
+
+
+def read_message(text: str, cls: Any, filename: str = TEXT) -> Any:
+    """A message of class `cls` from text, as it is written there: nothing is upgraded.
+
+    Raises PrototxtError, for all that is wrong with the text at once. `filename` is for errors.
+
+    >>> read_message("dim: 2 dim: 3", schema.BlobShape).dim
+    [2, 3]
+    """
+    if len(text) > MAX_BYTES:
+        raise PrototxtError(
+            f"the text has {len(text)} characters",
+            where=filename,
+            expected=f"at most {MAX_BYTES}",
+            fix="keep weights and other arrays in binary files",
+        )
+    parser = Parser(text, filename)
+    message = parser.read(cls)
+    raise_all(parser.errors())
+    return message
+
+
+def _pass_on(found: list[str], notes: list[str] | None) -> None:
+    if notes is not None:
+        notes.extend(found)
+    else:
+        for note in found:
+            _log.info(note)
+
+
+def _load(source: str | os.PathLike[str]) -> tuple[str, str]:
+    """The text that `source` is or names, and what to call the file."""
+    if isinstance(source, str) and not _is_path(source):
+        return source, TEXT
+    file = os.fspath(source)
+    try:
+        path = Path(file)
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PrototxtError(f"cannot be read: {reason}", where=repr(file)) from None
+    return _decoded(data, file), file
+
+
+def _is_path(source: str) -> bool:
+    if "\n" in source or len(source) > 4096:
+        return False
+    try:
+        if os.path.exists(source):
+            return True
+    except ValueError:  # a NUL cannot be in a path
+        return False
+    return bool(_DRIVE.match(source)) or not ("{" in source or ":" in source)
+
+
+def _missing(path: Path) -> PrototxtError:
+    """No such file: name those of its folder that are spelt alike."""
+    folder = path.parent
+    if not folder.is_dir():
+        return PrototxtError(f"there is no folder '{folder}'", where=str(path))
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    except OSError:
+        names = []
+    fix = did_you_mean(path.name, names)
+    prototxts = [name for name in names if name.endswith(".prototxt")]
+    if not fix and prototxts:
+        listing = ", ".join(prototxts[:5]) + (", ..." if len(prototxts) > 5 else "")
+        fix = f"in that folder there are {listing}"
+    return PrototxtError("there is no such file", where=str(path), fix=fix)
+
+
+def _decoded(data: bytes, file: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise PrototxtError(
+            f"the file has more than {MAX_BYTES} bytes",
+            where=file,
+            expected="a prototxt, which is a short text",
+            fix="keep weights and other arrays in binary files",
+        )
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise PrototxtError("this is UTF-16 text", where=file, fix="save the file as UTF-8")
+    if _NOT_TEXT.search(data, 0, 65536):
+        kind = "an HDF5 file" if data.startswith(b"\x89HDF") else "a binary file"
+        raise PrototxtError(
+            f"this is {kind}, not a prototxt",
+            where=file,
+            expected="a net or solver as text",
+            fix="if it holds trained weights, give it as weights beside the net's prototxt",
+        )
+    # comments in old files are in all kinds of encodings: bytes that are not UTF-8 pass as they are
+    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")

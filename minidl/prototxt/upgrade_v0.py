@@ -1,0 +1,210 @@
+"""Layers of 2013 (V0: `layers { layer { type: "conv" kernelsize: 5 } }`) into those of 2014."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl import schema
+from minidl.errors import PrototxtError, did_you_mean, raise_all
+from minidl.prototxt.origin import label, where
+
+_TYPES = {
+    "accuracy": "ACCURACY",
+    "bnll": "BNLL",
+    "concat": "CONCAT",
+    "conv": "CONVOLUTION",
+    "data": "DATA",
+    "dropout": "DROPOUT",
+    "euclidean_loss": "EUCLIDEAN_LOSS",
+    "flatten": "FLATTEN",
+    "hdf5_data": "HDF5_DATA",
+    "hdf5_output": "HDF5_OUTPUT",
+    "im2col": "IM2COL",
+    "images": "IMAGE_DATA",
+    "infogain_loss": "INFOGAIN_LOSS",
+    "innerproduct": "INNER_PRODUCT",
+    "lrn": "LRN",
+    "multinomial_logistic_loss": "MULTINOMIAL_LOGISTIC_LOSS",
+    "pool": "POOLING",
+    "relu": "RELU",
+    "sigmoid": "SIGMOID",
+    "softmax": "SOFTMAX",
+    "softmax_loss": "SOFTMAX_LOSS",
+    "split": "SPLIT",
+    "tanh": "TANH",
+    "window_data": "WINDOW_DATA",
+}
+
+_CONV, _POOL, _IP = "convolution_param", "pooling_param", "inner_product_param"
+_DATA, _IMAGES, _WINDOWS = "data_param", "image_data_param", "window_data_param"
+_HDF5, _INFOGAIN = "hdf5_data_param", "infogain_loss_param"
+
+# old field -> {old type: (new message, new field)}
+_FIELDS: dict[str, dict[str, tuple[str, str]]] = {
+    "num_output": {"conv": (_CONV, "num_output"), "innerproduct": (_IP, "num_output")},
+    "biasterm": {"conv": (_CONV, "bias_term"), "innerproduct": (_IP, "bias_term")},
+    "weight_filler": {"conv": (_CONV, "weight_filler"), "innerproduct": (_IP, "weight_filler")},
+    "bias_filler": {"conv": (_CONV, "bias_filler"), "innerproduct": (_IP, "bias_filler")},
+    "pad": {"conv": (_CONV, "pad"), "pool": (_POOL, "pad")},
+    "kernelsize": {"conv": (_CONV, "kernel_size"), "pool": (_POOL, "kernel_size")},
+    "group": {"conv": (_CONV, "group")},
+    "stride": {"conv": (_CONV, "stride"), "pool": (_POOL, "stride")},
+    "pool": {"pool": (_POOL, "pool")},
+    "dropout_ratio": {"dropout": ("dropout_param", "dropout_ratio")},
+    "local_size": {"lrn": ("lrn_param", "local_size")},
+    "alpha": {"lrn": ("lrn_param", "alpha")},
+    "beta": {"lrn": ("lrn_param", "beta")},
+    "k": {"lrn": ("lrn_param", "k")},
+    "source": {
+        "data": (_DATA, "source"),
+        "hdf5_data": (_HDF5, "source"),
+        "images": (_IMAGES, "source"),
+        "window_data": (_WINDOWS, "source"),
+        "infogain_loss": (_INFOGAIN, "source"),
+    },
+    "batchsize": {
+        "data": (_DATA, "batch_size"),
+        "hdf5_data": (_HDF5, "batch_size"),
+        "images": (_IMAGES, "batch_size"),
+        "window_data": (_WINDOWS, "batch_size"),
+    },
+    "rand_skip": {"data": (_DATA, "rand_skip"), "images": (_IMAGES, "rand_skip")},
+    "shuffle_images": {"images": (_IMAGES, "shuffle")},
+    "new_height": {"images": (_IMAGES, "new_height")},
+    "new_width": {"images": (_IMAGES, "new_width")},
+    "concat_dim": {"concat": ("concat_param", "concat_dim")},
+    "det_fg_threshold": {"window_data": (_WINDOWS, "fg_threshold")},
+    "det_bg_threshold": {"window_data": (_WINDOWS, "bg_threshold")},
+    "det_fg_fraction": {"window_data": (_WINDOWS, "fg_fraction")},
+    "det_context_pad": {"window_data": (_WINDOWS, "context_pad")},
+    "det_crop_mode": {"window_data": (_WINDOWS, "crop_mode")},
+    "hdf5_output_param": {"hdf5_output": ("hdf5_output_param", "")},
+}
+_ANY_TYPE = {  # old field -> field of transform_param, whatever the type
+    "scale": "scale",
+    "meanfile": "mean_file",
+    "cropsize": "crop_size",
+    "mirror": "mirror",
+}
+_SAME = ("blobs", "blobs_lr", "weight_decay")  # lists that a layer of 2014 has too
+
+
+def padding_layers(net: Any) -> tuple[Any, list[str]]:
+    """Layers of type "padding" are folded into the `pad` of the layers that read them.
+
+    Only a conv or pool layer with one bottom may read one. The padding layer itself goes.
+    """
+    if not any(layer.layer.type == "padding" for layer in net.layers):
+        return net, []
+    errors: list[PrototxtError] = []
+    source: dict[str, Any] = {}  # the layer that last wrote each blob
+    upgraded = schema.NetParameter()
+    upgraded.CopyFrom(net)
+    del upgraded.layers[:]
+    for layer in net.layers:
+        padding = layer.layer.type == "padding"
+        kept = None if padding else upgraded.layers.add()
+        if kept is not None:
+            kept.CopyFrom(layer)
+        for i, bottom in enumerate(layer.bottom):
+            before = source.get(bottom)
+            if before is None or before.layer.type != "padding":
+                continue
+            if layer.layer.type not in ("conv", "pool") or len(layer.bottom) != 1:
+                found = f"reads '{bottom}', which the padding layer '{before.layer.name}' makes"
+                wanted = "padding before a conv or pool layer with one bottom"
+                errors.append(PrototxtError(found, where=where(layer), expected=wanted))
+            elif len(before.bottom) == 1 and kept is not None:
+                kept.layer.pad = before.layer.pad
+                kept.bottom[i] = before.bottom[0]
+        if padding and (len(layer.bottom) != 1 or len(layer.top) != 1):
+            found = f"has {len(layer.bottom)} bottom and {len(layer.top)} top"
+            errors.append(PrototxtError(found, where=where(layer), expected="one of each"))
+        source.update(dict.fromkeys(layer.top, layer))
+    raise_all(errors)
+    count = len(net.layers) - len(upgraded.layers)
+    return upgraded, [f"folded {count} padding layers into the layers that read them"]
+
+
+def v0_layers(net: Any) -> tuple[Any, list[str]]:
+    """Layers whose settings are in an inner `layer` become layers of 2014."""
+    old = [layer for layer in net.layers if layer.HasField("layer")]
+    if not old:
+        return net, []
+    unknown = [layer for layer in old if layer.layer.HasField("type")]
+    unknown = [layer for layer in unknown if layer.layer.type not in _TYPES]
+    raise_all(
+        [
+            PrototxtError(
+                f"'{layer.layer.type}' is no layer type of Caffe in this form of 2013",
+                where=where(layer),
+                fix=did_you_mean(layer.layer.type, _TYPES),
+            )
+            for layer in unknown
+        ]
+    )
+    notes = [f"upgraded {len(old)} layers from the form of 2013 (layers {{ layer {{ ... }} }})"]
+    upgraded = schema.NetParameter()
+    upgraded.CopyFrom(net)
+    del upgraded.layers[:]
+    for layer in net.layers:
+        if layer.HasField("layer"):
+            _layer(layer, upgraded.layers.add(), notes)
+        else:
+            upgraded.layers.add().CopyFrom(layer)
+    return upgraded, notes
+
+
+def _layer(outer: Any, new: Any, notes: list[str]) -> None:
+    """Fill `new`, a V1LayerParameter, from one with a V0 `layer` in it."""
+    old = outer.layer
+    new.bottom.extend(outer.bottom)
+    new.top.extend(outer.top)
+    new.minidl_origin.CopyFrom(outer.minidl_origin)
+    beside = {f.name for f, _ in outer.ListFields()}
+    beside -= {"bottom", "top", "layer", schema.ORIGIN}
+    for name in sorted(beside):
+        notes.append(f"{label(outer)}: dropped {name}, which stands beside 'layer', not in it")
+    for field, value in old.ListFields():
+        name = field.name
+        if name == "name":
+            new.name = value
+        elif name == "type":
+            new.type = _type_number(value)
+        elif name in _SAME:
+            getattr(new, name).extend(value)
+            _line(old, new, name, name)
+        elif name in _ANY_TYPE:
+            setattr(new.transform_param, _ANY_TYPE[name], value)
+            _line(old, new, name, f"transform_param.{_ANY_TYPE[name]}")
+        elif name != schema.ORIGIN:
+            place = _FIELDS.get(name, {}).get(old.type)
+            if place is None:
+                notes.append(f"{label(outer)}: dropped {name}, which means nothing to this type")
+                continue
+            _put(new, place, value)
+            _line(old, new, name, ".".join(part for part in place if part))
+
+
+def _put(new: Any, place: tuple[str, str], value: Any) -> None:
+    message, field = getattr(new, place[0]), place[1]
+    if not field:
+        message.CopyFrom(value)
+    elif hasattr(value, "CopyFrom"):
+        getattr(message, field).CopyFrom(value)
+    elif hasattr(getattr(message, field), "append"):  # pad, kernel_size, stride of a convolution
+        getattr(message, field).append(value)
+    else:
+        setattr(message, field, value)
+
+
+def _line(old: Any, new: Any, name: str, path: str) -> None:
+    """Carry over the lines of a field and of what is inside it."""
+    for old_path, line in old.minidl_origin.lines.items():
+        if old_path == name or old_path.startswith((f"{name}.", f"{name}[")):
+            new.minidl_origin.lines[path + old_path[len(name) :]] = line
+
+
+def _type_number(name: str) -> int:
+    values = schema.V1LayerParameter.DESCRIPTOR.enum_types_by_name["LayerType"].values_by_name
+    return int(values[_TYPES[name]].number)

@@ -1,0 +1,26 @@
+"""Messages as prototxt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import text_format
+
+from minidl.prototxt.origin import clear_origins
+
+
+def to_text(message: Any) -> str:
+    """A message as prototxt, as Caffe prints it: fields by number, floats as short as is exact.
+
+    Reading the text gives the message again, but for where it was once read (`minidl_origin`),
+    which is left out.
+
+    >>> from minidl import schema
+    >>> print(to_text(schema.FillerParameter(type="gaussian", std=0.01)), end="")
+    type: "gaussian"
+    std: 0.01
+    """
+    copy = type(message)()
+    copy.CopyFrom(message)
+    clear_origins(copy)
+    return str(text_format.MessageToString(copy, as_utf8=True))
