@@ -1,0 +1,466 @@
+"""Input, DummyData and Data: against Caffe's recorded batches, and what they promise."""
+
+import gc
+import logging
+import threading
+
+import numpy as np
+import pytest
+
+from minidl import schema
+from minidl.context import Context
+from minidl.errors import DataError, LayerConfigError, MinidlError
+from minidl.layers.base import layer_class
+from minidl.net import Net
+from minidl.rng import Streams
+from minidl.testing.harness import bind, build, make_spec, run
+from tests.data.support import datum, image_lmdb, random_images, write_lmdb
+from tests.support import golden, golden_cases, shared
+
+# ---------------------------------------------------------------------- Input
+
+
+def test_input_takes_one_shape_for_all_tops_or_one_for_each():
+    one = build("Input", tops=2, shape=[dict(dim=[2, 3])])
+    assert one.top_shapes() == ((2, 3), (2, 3))
+    each = build("Input", tops=2, shape=[dict(dim=[2, 3]), dict(dim=[])])
+    assert each.top_shapes() == ((2, 3), ())
+
+
+def test_input_leaves_what_is_there():
+    layer = build("Input", shape=[dict(dim=[4])])
+    _, top = bind(layer)
+    top[0].data[...] = [3, 1, 4, 1]
+    layer.forward([], top)
+    assert top[0].data.tolist() == [3, 1, 4, 1]
+
+
+WRONG_INPUTS = {
+    "no shape": (dict(), "says no shape"),
+    "two shapes for three tops": (
+        dict(tops=3, shape=[dict(dim=[1]), dict(dim=[2])]),
+        "2 shape entries for 3 tops",
+    ),
+    "a negative size": (dict(shape=[dict(dim=[2, -3])]), r"\(2, -3\) has a negative size"),
+    "a bottom": (dict(bottoms=1, shape=[dict(dim=[1])]), "has 1 bottom"),
+}
+
+
+@pytest.mark.parametrize("keywords, message", WRONG_INPUTS.values(), ids=WRONG_INPUTS.keys())
+def test_input_refuses(keywords, message):
+    with pytest.raises(LayerConfigError, match=f"Input layer 'in': .*{message}"):
+        build("Input", name="in", **keywords)
+
+
+# ---------------------------------------------------------------------- DummyData
+
+
+def test_dummy_data_is_zero_without_filler():
+    _, (top,) = run(build("DummyData", shape=[dict(dim=[2, 3])]))
+    np.testing.assert_array_equal(top.data, np.zeros((2, 3)))
+
+
+def test_dummy_data_fills_each_top_its_own_way():
+    layer = build(
+        "DummyData",
+        tops=2,
+        shape=[dict(dim=[500]), dict(dim=[7])],
+        data_filler=[dict(type="uniform", min=-3, max=-1), dict(type="constant", value=2.5)],
+    )
+    _, (random, constant) = run(layer)
+    assert random.data.min() >= -3 and random.data.max() <= -1 and random.data.std() > 0.4
+    np.testing.assert_array_equal(constant.data, np.full(7, 2.5))
+
+
+def test_dummy_data_takes_one_filler_and_one_shape_for_all_tops():
+    layer = build(
+        "DummyData", tops=2, shape=[dict(dim=[9])], data_filler=[dict(type="gaussian", std=1)]
+    )
+    _, (one, other) = run(layer)
+    assert one.shape == other.shape == (9,)
+    assert not np.array_equal(one.data, other.data)
+
+
+def test_dummy_data_takes_the_old_sizes():
+    layer = build("DummyData", tops=2, num=[5], channels=[3, 1], height=[4], width=[2, 7])
+    assert layer.top_shapes() == ((5, 3, 4, 2), (5, 1, 4, 7))
+
+
+def test_dummy_constants_are_filled_once_and_random_tops_in_every_pass():
+    fillers = [dict(type="constant", value=1), dict(type="gaussian", std=1)]
+    layer = build("DummyData", tops=2, shape=[dict(dim=[6])], data_filler=fillers)
+    _, (constant, random) = run(layer)
+    first = random.data.copy()
+    constant.data[2] = 8
+    layer.ctx.streams.passes += 1
+    layer.forward([], [constant, random])
+    assert constant.data.tolist() == [1, 1, 8, 1, 1, 1]
+    assert not np.array_equal(random.data, first)
+
+
+def test_dummy_constants_fill_a_top_that_was_reshaped():
+    layer = build("DummyData", shape=[dict(dim=[6])], data_filler=[dict(type="constant", value=4)])
+    _, (top,) = run(layer)
+    top.reshape(9)
+    layer.forward([], [top])
+    np.testing.assert_array_equal(top.data, np.full(9, 4.0))
+
+
+WRONG_DUMMIES = {
+    "no shape": (dict(), "0 shape entries for 1 tops"),
+    "both forms": (dict(shape=[dict(dim=[1])], num=[3]), "both shape and num"),
+    "a size short": (dict(num=[3], channels=[3], height=[3]), "0 width entries"),
+    "two sizes for three tops": (
+        dict(tops=3, num=[1, 2], channels=[1], height=[1], width=[1]),
+        "2 num entries for 3 tops",
+    ),
+    "two fillers for three tops": (
+        dict(tops=3, shape=[dict(dim=[1])], data_filler=[{}, {}]),
+        "2 data_filler entries for 3 tops",
+    ),
+}
+
+
+@pytest.mark.parametrize("keywords, message", WRONG_DUMMIES.values(), ids=WRONG_DUMMIES.keys())
+def test_dummy_data_refuses(keywords, message):
+    with pytest.raises(LayerConfigError, match=f"DummyData layer 'd': .*{message}"):
+        build("DummyData", name="d", **keywords)
+
+
+def test_dummy_data_names_the_layer_where_a_filler_is_unknown():
+    layer = build("DummyData", name="d", shape=[dict(dim=[1])], data_filler=[dict(type="gausian")])
+    with pytest.raises(
+        LayerConfigError, match="DummyData layer 'd': unknown filler(.|\n)*gaussian"
+    ):
+        run(layer)
+
+
+# ---------------------------------------------------------------------- Data against Caffe
+
+CASES = [c for c in golden_cases("data/*.npz") if "hdf5" not in c]
+
+
+@pytest.mark.skipif(not CASES, reason="reference material not found: golden/data")
+@pytest.mark.parametrize("name", CASES)
+def test_the_first_five_batches_are_those_that_caffe_read(name, monkeypatch):
+    case = golden(name)
+    monkeypatch.chdir(shared("golden/data"))
+    with Net(str(case["prototxt"]), phase=schema.TEST) as net:
+        for k in range(5):
+            net.forward_pass()
+            np.testing.assert_array_equal(net.blobs["data"].data, case[f"data_{k}"])
+            np.testing.assert_array_equal(net.blobs["label"].data, case[f"label_{k}"])
+
+
+# ---------------------------------------------------------------------- Data
+
+IMAGES = random_images(10)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return image_lmdb(tmp_path / "db", IMAGES)
+
+
+@pytest.fixture
+def make():
+    """A Data layer from keywords, closed when the test ends."""
+    layers = []
+
+    def made(folder, tops=2, backend="LMDB", batch_size=4, absent_data=None, **keywords):
+        phase, seed = keywords.pop("phase", schema.TRAIN), keywords.pop("seed", 1)
+        spec = make_spec(
+            "Data",
+            tops=tops,
+            source=str(folder),
+            batch_size=batch_size,
+            **({"backend": backend} if backend else {}),
+            **{"name": "data", **keywords},
+        )
+        ctx = Context(dtype=np.float64, phase=phase, streams=Streams(seed), absent_data=absent_data)
+        layers.append(layer_class(spec)(spec, ctx))
+        return layers[-1]
+
+    yield made
+    for layer in layers:
+        layer.close()
+
+
+def batches(layer, count, top=None):
+    """The data and labels of the next `count` batches."""
+    top = bind(layer)[1] if top is None else top
+    got = []
+    for _ in range(count):
+        layer.forward([], top)
+        got.append([blob.data.copy() for blob in top])
+    return got
+
+
+def test_batches_follow_the_keys_and_wrap(folder, make):
+    got = batches(make(folder, batch_size=4), 6)
+    order = np.arange(24) % 10
+    np.testing.assert_array_equal(np.concatenate([data for data, _ in got]), IMAGES[order])
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in got]), order)
+
+
+def test_one_top_is_the_images_alone(folder, make):
+    layer = make(folder, tops=1)
+    assert layer.top_shapes() == ((4, 3, 5, 4),)
+    np.testing.assert_array_equal(batches(layer, 1)[0][0], IMAGES[:4])
+
+
+def test_the_restart_is_logged_as_caffe_does(folder, make, caplog):
+    with caplog.at_level(logging.INFO, "minidl"):
+        batches(make(folder, batch_size=4), 5)
+    assert caplog.messages == ["Restarting data prefetching from start."] * 2
+
+
+def test_shapes_come_from_the_first_record_alone(tmp_path, make):
+    records = [(b"0", datum(IMAGES[0])), (b"1", b"\xff\xff")]
+    layer = make(write_lmdb(tmp_path / "db", records), batch_size=2, name="shapes")
+    assert layer.top_shapes() == ((2, 3, 5, 4), (2,))
+    assert not threads("shapes")
+    with pytest.raises(DataError, match="db: record 1, key '1': its 2 bytes are not a Datum"):
+        batches(layer, 1)
+    assert layer.position == 0
+
+
+RANDOM = dict(crop_size=3, mirror=True)
+
+
+def test_position_is_all_that_is_kept_to_go_on(folder, make):
+    whole = batches(make(folder, **RANDOM), 7)
+    resumed = make(folder, **RANDOM)
+    resumed.position = 4
+    for (data, labels), (data2, labels2) in zip(whole[4:], batches(resumed, 3), strict=True):
+        np.testing.assert_array_equal(data, data2)
+        np.testing.assert_array_equal(labels, labels2)
+    assert resumed.position == 7
+
+
+def test_position_may_be_set_at_any_time(folder, make):
+    layer = make(folder, **RANDOM)
+    _, top = bind(layer)
+    whole = batches(layer, 5, top)
+    for position in (3, 0, 1, 1):
+        layer.position = position
+        np.testing.assert_array_equal(batches(layer, 1, top)[0][0], whole[position][0])
+
+
+def test_random_numbers_follow_seed_and_name_but_not_other_layers_or_passes(folder, make):
+    def first(**keywords):
+        layer = make(folder, batch_size=10, **RANDOM, **keywords)
+        layer.ctx.streams.passes = np.random.default_rng().integers(1000)
+        return batches(layer, 2)[1][0]
+
+    np.testing.assert_array_equal(first(), first())
+    assert not np.array_equal(first(), first(seed=2))
+    assert not np.array_equal(first(), first(name="other"))
+
+
+def test_crops_are_random_in_training_and_central_in_testing(folder, make):
+    (data, _), *_ = batches(make(folder, crop_size=3, phase=schema.TEST), 1)
+    np.testing.assert_array_equal(data, IMAGES[:4, :, 1:4, 0:3])
+    (data, _), *_ = batches(make(folder, crop_size=3, batch_size=10), 1)
+    places = {
+        (y, x)
+        for item, image in zip(data, IMAGES, strict=True)
+        for y in range(3)
+        for x in range(2)
+        if np.array_equal(item, image[:, y : y + 3, x : x + 3])
+    }
+    assert len(places) > 2
+
+
+def test_batches_of_other_shapes_are_announced(tmp_path, make):
+    images = [random_images(1, (1, 2 + i // 4, 3))[0] for i in range(8)]
+    layer = make(image_lmdb(tmp_path / "db", images), batch_size=4)
+    _, top = bind(layer)
+    assert layer.upcoming_shapes() == ((4, 1, 2, 3), (4,))
+    layer.forward([], top)
+    assert layer.upcoming_shapes() == layer.upcoming_shapes() == ((4, 1, 3, 3), (4,))
+    with pytest.raises(
+        DataError, match=r"batch 1 has the shape \(4, 1, 3, 3\), its top 'y0' \(4, 1, 2"
+    ):
+        layer.forward([], top)
+    assert layer.position == 1
+    top[0].reshape(4, 1, 3, 3)
+    layer.forward([], top)
+    np.testing.assert_array_equal(top[0].data, images[4:])
+
+
+def test_a_net_follows_the_shapes_of_the_batches(tmp_path):
+    images = [random_images(1, (1, 2 + i // 4, 3))[0] for i in range(8)]
+    folder = image_lmdb(tmp_path / "db", images)
+    text = f"""
+      layer {{ name: "data" type: "Data" top: "x"
+              data_param {{ source: "{folder}" batch_size: 4 backend: LMDB }} }}
+      layer {{ name: "twice" type: "Power" bottom: "x" top: "y" power_param {{ scale: 2 }} }}"""
+    with Net(text) as net:
+        for batch in (images[:4], images[4:], images[:4]):
+            net.forward_pass()
+            np.testing.assert_array_equal(net.blobs["y"].data, 2.0 * np.array(batch))
+
+
+def test_a_record_of_the_batch_in_words(folder, make):
+    layer = make(folder, batch_size=4)
+    batches(layer, 3)
+    assert layer.record(3) == f"record 1, key '00000001', of {folder}"
+
+
+def test_encoded_images_are_decoded(tmp_path, make):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pixels = random_images(1, (4, 6, 3))[0]
+    path = tmp_path / "x.png"
+    image.fromarray(pixels).save(path)
+    message = schema.Datum(label=2, data=path.read_bytes(), encoded=True)
+    folder = write_lmdb(tmp_path / "db", [(b"0", message.SerializeToString())])
+    (data, labels), *_ = batches(make(folder, batch_size=1), 1)
+    np.testing.assert_array_equal(data[0], pixels[..., ::-1].transpose(2, 0, 1))
+    assert labels.tolist() == [2]
+    assert make(folder, batch_size=1, force_gray=True).top_shapes()[0] == (1, 1, 4, 6)
+    assert make(folder, batch_size=1, force_encoded_color=True).top_shapes()[0] == (1, 3, 4, 6)
+
+
+# ---------------------------------------------------------------------- what Data refuses or says
+
+WRONG = {
+    "no batch size": (dict(batch_size=0), "batch_size is 0"),
+    "nothing ahead": (dict(prefetch=0), "prefetch is 0"),
+    "the form of 2013": (
+        dict(data_param=dict(scale=0.5)),
+        "data_param has scale(.|\n)*move scale to transform_param",
+    ),
+    "grey and colour": (
+        dict(force_encoded_color=True, force_gray=True),
+        "both force_encoded_color and force_gray",
+    ),
+    "two means": (dict(mean_value=[1.0], mean_file="m"), "both mean_file and mean_value"),
+    "three tops": (dict(tops=3), "has 3 tops"),
+}
+
+
+@pytest.mark.parametrize("keywords, message", WRONG.values(), ids=WRONG.keys())
+def test_wrong_parameters_are_refused(make, keywords, message):
+    with pytest.raises(LayerConfigError, match=f"Data layer 'data': .*{message}"):
+        make("db", **keywords)
+
+
+def test_no_source_is_refused():
+    with pytest.raises(LayerConfigError, match="Data layer 'd': says no source"):
+        build("Data", name="d", batch_size=1)
+
+
+def test_an_absent_data_set_names_layer_and_command(make):
+    with pytest.raises(DataError) as caught:
+        make("data/mnist/train_lmdb").top_shapes()
+    text = str(caught.value)
+    assert text.startswith("Data layer 'data': data/mnist/train_lmdb (below ")
+    assert text.endswith("fix: run: minidl dataset mnist")
+
+
+def test_a_crop_larger_than_the_images_names_layer_record_and_sizes(folder, make):
+    with pytest.raises(DataError, match=r"Data layer 'data': crop_size is 5, but record 0, key '0"):
+        make(folder, crop_size=5).top_shapes()
+
+
+@pytest.mark.parametrize("backend, says", [("LEVELDB", "backend: LEVELDB"), (None, "no backend")])
+def test_an_lmdb_called_leveldb_is_read_and_the_log_says_so(folder, make, caplog, backend, says):
+    layer = make(folder, backend=backend)
+    assert layer.top_shapes()[0] == (4, 3, 5, 4)
+    (message,) = caplog.messages
+    assert message.startswith(f"Data layer 'data': says {says}") and "read as LMDB" in message
+
+
+@pytest.mark.parametrize("backend", ["LEVELDB", "LMDB", None])
+def test_a_leveldb_is_refused(tmp_path, make, backend):
+    (tmp_path / "CURRENT").write_text("MANIFEST-000002\n")
+    with pytest.raises(DataError, match="Data layer 'data': .*is a LevelDB"):
+        make(tmp_path, backend=backend).top_shapes()
+
+
+def test_rand_skip_is_said_to_do_nothing(folder, make, caplog):
+    layer = make(folder, rand_skip=5)
+    assert "rand_skip is not applied" in caplog.text
+    np.testing.assert_array_equal(batches(layer, 1)[0][0], IMAGES[:4])
+
+
+# ---------------------------------------------------------------------- Data that is not there
+
+
+def test_random_records_stand_in_where_the_caller_allows_it(make, caplog):
+    layer = make("nowhere", absent_data=(3, 9, 8), mean_file="nowhere either", batch_size=50)
+    assert "nowhere is not there" not in caplog.text
+    assert layer.top_shapes() == ((50, 3, 9, 8), (50,))
+    assert "nowhere is not there: random records of shape (3, 9, 8) take its place" in caplog.text
+    (data, labels), (again, _) = batches(layer, 2)
+    assert data.std() > 0.9 and set(labels.tolist()) == {0.0, 1.0}
+    np.testing.assert_array_equal(data, again)
+    assert layer.position == 2 and layer.record(3) == "random record 3"
+
+
+def test_the_stand_in_is_cropped(make):
+    assert make("nowhere", absent_data=(3, 9, 8), crop_size=5).top_shapes()[0] == (4, 3, 5, 5)
+
+
+def test_a_data_set_that_is_there_is_used_all_the_same(folder, make):
+    np.testing.assert_array_equal(batches(make(folder, absent_data=(1, 2, 2)), 1)[0][0], IMAGES[:4])
+
+
+def test_a_damaged_data_set_is_refused_all_the_same(tmp_path, make):
+    (tmp_path / "data.mdb").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match="is not an LMDB file"):
+        make(tmp_path, absent_data=(1, 2, 2)).top_shapes()
+
+
+# ---------------------------------------------------------------------- threads and files
+
+
+def threads(name):
+    """The threads that read for the layer of this name."""
+    return [t for t in threading.enumerate() if t.name == f"minidl data layer {name}"]
+
+
+def test_close_ends_the_thread_and_forward_opens_again(folder, make):
+    layer = make(folder, name="closing")
+    _, top = bind(layer)
+    batches(layer, 1, top)
+    assert len(threads("closing")) == 1
+    layer.close()
+    layer.close()
+    assert not threads("closing")
+    np.testing.assert_array_equal(batches(layer, 1, top)[0][0], IMAGES[4:8])
+
+
+def test_a_forgotten_layer_ends_its_thread(folder):
+    layer = build("Data", source=str(folder), backend="LMDB", batch_size=2, name="forgotten")
+    run(layer)
+    assert len(threads("forgotten")) == 1
+    del layer
+    gc.collect()
+    assert not threads("forgotten")
+
+
+def test_a_net_that_forces_backward_goes_back_as_far_as_its_data(folder):
+    text = f"""
+      force_backward: true
+      layer {{ name: "data" type: "Data" top: "x" top: "label"
+              data_param {{ source: "{folder}" batch_size: 2 backend: LMDB }} }}
+      layer {{ name: "noise" type: "DummyData" top: "n"
+              dummy_data_param {{ shape {{ dim: 2 dim: 3 dim: 5 dim: 4 }} }} }}
+      layer {{ name: "loss" type: "EuclideanLoss" bottom: "x" bottom: "n" top: "loss" }}"""
+    with Net(text, phase=schema.TRAIN) as net:
+        net.forward_pass()
+        net.backward_pass()
+        np.testing.assert_allclose(net.blobs["x"].diff, net.blobs["x"].data / 2)
+
+
+def test_a_data_set_cut_while_it_is_read_is_an_error_of_the_forward_that_needs_it(tmp_path, make):
+    folder = image_lmdb(tmp_path / "db", random_images(40, (3, 40, 40)))
+    layer = make(folder, batch_size=1, prefetch=1)
+    _, top = bind(layer)
+    batches(layer, 2, top)
+    with open(folder / "data.mdb", "r+b") as file:
+        file.truncate(8192)
+    with pytest.raises(MinidlError, match="was cut short"):
+        batches(layer, 10, top)
