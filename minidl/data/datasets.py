@@ -1,0 +1,169 @@
+"""Get a data set and write it as LMDB: what is behind `minidl dataset`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from minidl.data import digits, download, idx, lmdb_writer
+from minidl.data.download import Remote
+from minidl.data.sources.lmdb import Lmdb
+from minidl.errors import DataError, UsageError, did_you_mean
+
+log = logging.getLogger("minidl")
+PARTS = ("train", "test")
+Arrays = dict[str, tuple[np.ndarray, np.ndarray]]  # part -> images (N, H, W) uint8, labels (N)
+
+IDX_FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+MNIST = (
+    Remote(
+        "train-images-idx3-ubyte.gz",
+        9912422,
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    ),
+    Remote(
+        "train-labels-idx1-ubyte.gz",
+        28881,
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    ),
+    Remote(
+        "t10k-images-idx3-ubyte.gz",
+        1648877,
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    ),
+    Remote(
+        "t10k-labels-idx1-ubyte.gz",
+        4542,
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+)
+FASHION_MNIST = (
+    Remote(
+        "train-images-idx3-ubyte.gz",
+        26421880,
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    ),
+    Remote(
+        "train-labels-idx1-ubyte.gz",
+        29515,
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    ),
+    Remote(
+        "t10k-images-idx3-ubyte.gz",
+        4422102,
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    ),
+    Remote(
+        "t10k-labels-idx1-ubyte.gz",
+        5148,
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+)
+MIRRORS = {
+    "mnist": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+}
+FILES = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST}
+
+
+def listing() -> dict[str, str]:
+    """What there is, by name: one line on each."""
+    return {
+        "digits": "1,797 handwritten digits, 28 x 28; come with scikit-learn, no download",
+        "mnist": "70,000 handwritten digits, 28 x 28 (LeCun, Cortes & Burges); 11 MB",
+        "fashion-mnist": "70,000 pieces of clothing, 28 x 28 (Xiao, Rasul & Vollgraf); 29 MB",
+    }
+
+
+def prepare(
+    name: str,
+    source: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> dict[str, int]:
+    """Write OUT/train_lmdb and OUT/test_lmdb; returns how many records lie in each path.
+
+    name      "digits", "mnist" or "fashion-mnist"
+    source    folder with the idx files, gzipped or not, in place of the download
+    out       "data/NAME" by default, where the nets of the zoo look
+    force     write again what is there already
+    progress  show a bar while downloading
+
+    Records are Caffe's: Datums of 1 x 28 x 28 bytes and a label, keys of eight digits. Downloads
+    are kept in OUT/downloads. Errors: UsageError for an unknown name; DataError and FormatError
+    for what is wrong with the files; what was there before then still is.
+    """
+    if name not in listing():
+        raise UsageError(
+            f"there is no data set '{name}'",
+            expected=", ".join(listing()),
+            fix=did_you_mean(name, listing()),
+        )
+    if source is not None and name == "digits":
+        raise UsageError("digits come with scikit-learn, not from a folder", fix="leave out --from")
+    folder = Path(out) if out is not None else Path("data", name)
+    load: Callable[[], Arrays]
+    if name == "digits":
+        load = digits.load
+    else:
+        load = lambda: _load_idx(name, source, folder, progress)  # noqa: E731
+    arrays: Arrays | None = None
+    counts = {}
+    for part in PARTS:
+        path = folder / f"{part}_lmdb"
+        if os.path.exists(path) and not force:
+            counts[str(path)] = _count(path)
+            log.info("%s is there already (%d records)", path, counts[str(path)])
+            continue
+        arrays = load() if arrays is None else arrays
+        images, labels = arrays[part]
+        lmdb_writer.write(path, images[:, np.newaxis], labels)
+        counts[str(path)] = len(images)
+        log.info("Wrote %s (%d records)", path, len(images))
+    return counts
+
+
+def _load_idx(
+    name: str, source: str | os.PathLike[str] | None, out: Path, progress: bool
+) -> Arrays:
+    folder = Path(source) if source is not None else out / "downloads"
+    if source is None:
+        for file in FILES[name]:
+            download.fetch(file, MIRRORS[name], folder, progress)
+    return {part: _load_part(folder, *names) for part, names in IDX_FILES.items()}
+
+
+def _load_part(folder: Path, images_name: str, labels_name: str) -> tuple[np.ndarray, np.ndarray]:
+    paths = idx.find(folder, images_name), idx.find(folder, labels_name)
+    images, labels = idx.read(paths[0]), idx.read(paths[1])
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not images.size:
+        raise DataError(
+            f"holds images of shape {images.shape}, {paths[1].name} labels of shape {labels.shape}",
+            where=str(paths[0]),
+            expected="images (N, H, W) and N labels, N at least 1",
+        )
+    return images, labels
+
+
+def _count(path: Path) -> int:
+    """How many records a data set that is there has; refuses one that is not whole."""
+    try:
+        lmdb = Lmdb(path)
+    except DataError as error:
+        error.fix = "write it again with --force"
+        raise
+    try:
+        return len(lmdb)
+    finally:
+        lmdb.close()
