@@ -160,7 +160,8 @@ def _layer(outer: Any, new: Any, notes: list[str]) -> None:
     old = outer.layer
     new.bottom.extend(outer.bottom)
     new.top.extend(outer.top)
-    new.minidl_origin.CopyFrom(outer.minidl_origin)
+    if outer.HasField(schema.ORIGIN):
+        new.minidl_origin.CopyFrom(outer.minidl_origin)
     beside = {f.name for f, _ in outer.ListFields()}
     beside -= {"bottom", "top", "layer", schema.ORIGIN}
     for name in sorted(beside):

@@ -88,6 +88,11 @@ def _layer(old: Any, new: Any) -> None:
                 setattr(new.param[i], _PARAM_FIELDS[name], item)
         else:
             _copy_field(new, name, value)
+    if new.HasField(schema.ORIGIN):
+        _move_param_lines(new)
+
+
+def _move_param_lines(new: Any) -> None:
     lines = new.minidl_origin.lines
     for i in range(len(new.param)):
         index = f"[{i}]" if i else ""

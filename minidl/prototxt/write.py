@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from google.protobuf import text_format
 
 from minidl.prototxt.origin import clear_origins
+
+# Python prints 2.0 where Caffe prints 2. Strings end in a quote, so only numbers can match.
+_WHOLE = re.compile(r"^( *\w+: -?[0-9]+)\.0$", re.MULTILINE)
 
 
 def to_text(message: Any) -> str:
@@ -23,4 +27,5 @@ def to_text(message: Any) -> str:
     copy = type(message)()
     copy.CopyFrom(message)
     clear_origins(copy)
-    return str(text_format.MessageToString(copy, as_utf8=True))
+    text = str(text_format.MessageToString(copy, as_utf8=True))
+    return _WHOLE.sub(r"\1", text)
