@@ -1,0 +1,155 @@
+"""What the heavy operators compute, as frozen descriptions, and how large their outputs are.
+
+A description is all that an engine has to know about a layer beside its shapes: hashable, so
+that it can key a cache, and free of messages and arrays. The output sizes are Caffe's and live
+here alone: layers and engines ask, nobody derives them again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+Ints = tuple[int, ...]
+
+
+def conv_out(size: int, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> int:
+    """Outputs along one axis of a convolution; below 1 there is no output at all.
+
+    The quotient is cut off toward zero as in C, not rounded down: a kernel that is wider than the
+    padded bottom by less than one stride still gives one output, with zeros under the overhang.
+
+    >>> conv_out(28, kernel=5), conv_out(227, kernel=11, stride=4), conv_out(4, kernel=5, stride=2)
+    (24, 55, 1)
+    """
+    free = size + 2 * pad - (dilation * (kernel - 1) + 1)
+    steps = free // stride if free >= 0 else -(-free // stride)
+    return steps + 1
+
+
+def deconv_out(size: int, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> int:
+    """Outputs along one axis of a deconvolution: the smallest bottom that a convolution of the
+    same description would bring to `size`.
+
+    >>> deconv_out(6, kernel=3, stride=2), conv_out(13, kernel=3, stride=2)
+    (13, 6)
+    """
+    return stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * pad
+
+
+def pooled_size(
+    size: int,
+    kernel: int,
+    stride: int = 1,
+    pad: int = 0,
+    *,
+    ceil: bool = True,
+    clip: bool | None = None,
+) -> int:
+    """Windows along one axis of a pooling; below 1 there is none.
+
+    ceil    count a last window that overhangs the padded border (Caffe's rule); otherwise only
+            whole windows count
+    clip    drop a last window that starts in the padding, where it would see nothing; by default
+            where `pad` is not zero. Caffe clips both axes as soon as either of them is padded.
+
+    Without padding nothing is clipped: where the stride exceeds the kernel the last window can
+    then lie wholly outside (`empty_window` tells).
+
+    >>> pooled_size(55, kernel=3, stride=2), pooled_size(8, kernel=3, stride=2)
+    (27, 4)
+    >>> pooled_size(5, kernel=2, stride=2, pad=1), pooled_size(5, kernel=2, stride=2, clip=False)
+    (3, 3)
+    """
+    free = size + 2 * pad - kernel
+    windows = (-(-free // stride) if ceil else free // stride) + 1
+    if (pad != 0 if clip is None else clip) and (windows - 1) * stride >= size + pad:
+        windows -= 1
+    return windows
+
+
+def empty_window(size: int, windows: int, stride: int, pad: int) -> bool:
+    """Whether the last of `windows` starts behind the bottom's end.
+
+    >>> empty_window(5, pooled_size(5, kernel=1, stride=3), stride=3, pad=0)
+    True
+    """
+    return (windows - 1) * stride - pad >= size
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Correlate images with filters; `transposed`: the map that its transpose is.
+
+    kernel, stride, pad, dilation   one number for all spatial axes, or one for each; `over`
+                                    makes it one for each
+    group       channels and filters fall into so many groups that do not see each other
+    """
+
+    num_output: int
+    kernel: Ints
+    stride: Ints = (1,)
+    pad: Ints = (0,)
+    dilation: Ints = (1,)
+    group: int = 1
+    bias: bool = True
+    transposed: bool = False
+
+    def over(self, axes: int) -> Conv:
+        """The same with one number for each of so many spatial axes."""
+        given = {name: getattr(self, name) for name in ("kernel", "stride", "pad", "dilation")}
+        spread = {name: v * axes if len(v) == 1 else v for name, v in given.items()}
+        return replace(self, **spread)
+
+    def out(self, size: Ints) -> Ints:
+        """The top's spatial extents for the bottom's."""
+        rule, op = deconv_out if self.transposed else conv_out, self.over(len(size))
+        geometry = zip(size, op.kernel, op.stride, op.pad, op.dilation, strict=True)
+        return tuple(rule(*axis) for axis in geometry)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One value for each window of each channel: its "MAX", its mean ("AVE"), or one drawn at
+    random in proportion to its size ("STOCHASTIC").
+
+    kernel  (kh, kw), or () for a window as large as the bottom
+    """
+
+    kind: str
+    kernel: Ints = ()
+    stride: Ints = (1, 1)
+    pad: Ints = (0, 0)
+    ceil: bool = True
+
+    def over(self, size: Ints) -> Pool:
+        """The same with the window that it has on a bottom of these spatial extents."""
+        return self if self.kernel else replace(self, kernel=tuple(size))
+
+    def out(self, size: Ints) -> Ints:
+        """The top's spatial extents for the bottom's."""
+        geometry = zip(size, self.over(size).kernel, self.stride, self.pad, strict=True)
+        return tuple(pooled_size(*axis, ceil=self.ceil, clip=any(self.pad)) for axis in geometry)
+
+
+@dataclass(frozen=True)
+class LRN:
+    """y = x * (k + alpha * sum of x**2 over a window of `size`)**-beta.
+
+    alpha   the factor on the sum: Caffe's alpha over the number of places in a window
+    within  the window is a square of one channel, not a row of neighbouring channels
+    """
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+    within: bool = False
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """y = x W' + b for rows x; `transpose`: W is stored (inputs, outputs), so y = x W + b."""
+
+    num_output: int
+    bias: bool = True
+    transpose: bool = False
