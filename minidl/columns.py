@@ -1,0 +1,161 @@
+"""Images to columns and back: what makes a convolution one matrix product."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+Ints = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Unfolding:
+    """Which image element lies under which tap of a filter, at which position.
+
+    `unfold` writes out, for images (n, C, *size), the matrix of columns
+
+        columns[(c, tap), (image, position)] = padded image[c, position * stride + tap * dilation]
+
+    so that filters (M, C * taps) times columns is their correlation with every image at once.
+    `fold` is its transpose: it adds each column element back to where it came from.
+
+    Both work along one spatial axis at a time. For a 5 x 5 filter that is 5 + 5 strided passes
+    instead of 25, the second half of them over long runs of memory: 2 to 3 times as fast as
+    window by window, or tap by tap, for small images (measured: 64 images of 20 x 12 x 12).
+
+    channels                        C
+    size                            the image's spatial extents, any number of them
+    kernel, stride, pad, dilation   one number for each spatial axis
+    out                             positions along each axis; where the last of them reaches
+                                    past the padding there are zeros
+    """
+
+    channels: int
+    size: Ints
+    kernel: Ints
+    stride: Ints
+    pad: Ints
+    dilation: Ints
+    out: Ints
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows of the columns: channels times taps."""
+        return self.channels * math.prod(self.kernel)
+
+    @cached_property
+    def positions(self) -> int:
+        """Positions of the filter on one image."""
+        return math.prod(self.out)
+
+    @cached_property
+    def pointwise(self) -> bool:
+        """Whether the columns are the images themselves, but for the order of axes."""
+        return self.padded == self.size and not self._axes
+
+    @cached_property
+    def padded(self) -> Ints:
+        """The spatial extents with the padding, and with what the last position reaches beyond."""
+        extents = zip(
+            self.size, self.kernel, self.stride, self.pad, self.dilation, self.out, strict=True
+        )
+        return tuple(
+            max(size + 2 * pad, (out - 1) * stride + dilation * (kernel - 1) + 1)
+            for size, kernel, stride, pad, dilation, out in extents
+        )
+
+    def images_within(self, limit: int, images: int) -> int:
+        """How many of `images` to unfold at a time: columns of at most `limit` elements, but at
+        least one image, and no small remainder at the end."""
+        fitting = min(images, max(1, limit // (self.rows * self.positions)))
+        turns = -(-images // fitting)
+        return -(-images // turns)
+
+    def workspace(self, images: int) -> int:
+        """Elements of scratch that unfolding or folding so many images takes."""
+        stages = self._stages(images)[self.padded == self.size :]
+        return sum(math.prod(shape) for shape in stages)
+
+    def unfold(self, xp: Any, image: Any, columns: Any, workspace: Any) -> None:
+        """Fill `columns` (C * taps, n * positions) from `image` (n, C, *size)."""
+        source, *targets = self._arrays(image, columns, workspace)
+        if self.padded != self.size:
+            source.fill(0)
+            self._inner(source)[...] = image.swapaxes(0, 1)
+        if not self._axes:
+            targets[0][...] = source
+        for axis, target in zip(self._axes, targets, strict=False):
+            self._by_tap(target, axis)[...] = self._windows(xp, source, axis)
+            source = target
+
+    def fold(self, columns: Any, image: Any, workspace: Any) -> None:
+        """Overwrite `image` (n, C, *size) with the sums of what `columns` holds for it."""
+        *targets, source = self._arrays(image, columns, workspace)
+        if not self._axes:
+            targets[0][...] = source
+        for axis, target in zip(self._axes[::-1], targets[::-1], strict=False):
+            self._add_back(source, target, axis)
+            source = target
+        if self.padded != self.size:
+            image.swapaxes(0, 1)[...] = self._inner(targets[0])
+
+    # ------------------------------------------------------------------ one axis at a time
+
+    @cached_property
+    def _axes(self) -> Ints:
+        """The axes that there is something to do for, last axis first."""
+        idle = zip(self.kernel, self.stride, self.padded, self.out, strict=True)
+        axes = [a for a, (k, s, size, out) in enumerate(idle) if (k, s, size) != (1, 1, out)]
+        return tuple(axes[::-1])
+
+    def _stages(self, images: int) -> list[Ints]:
+        """The shape (C, taps so far, n, *extents so far) before each axis is unfolded."""
+        taps, extents = 1, list(self.padded)
+        shapes = [(self.channels, taps, images, *extents)]
+        for axis in self._axes[:-1]:
+            taps, extents[axis] = taps * self.kernel[axis], self.out[axis]
+            shapes.append((self.channels, taps, images, *extents))
+        return shapes
+
+    def _arrays(self, image: Any, columns: Any, workspace: Any) -> list[Any]:
+        """One array for each stage, the first maybe the image itself, and then the columns."""
+        images, start, arrays = image.shape[0], 0, []
+        if self.padded == self.size:
+            arrays.append(image.swapaxes(0, 1)[:, None])
+        for shape in self._stages(images)[len(arrays) :]:
+            end = start + math.prod(shape)
+            arrays.append(workspace[start:end].reshape(shape))
+            start = end
+        return [*arrays, columns.reshape(self.channels, -1, images, *self.out)]
+
+    def _inner(self, padded: Any) -> Any:
+        """The image's own place within its padded form (C, 1, n, *padded)."""
+        places = (slice(p, p + s) for p, s in zip(self.pad, self.size, strict=True))
+        index = (slice(None), 0, slice(None), *places)
+        return padded[index]
+
+    def _by_tap(self, array: Any, axis: int) -> Any:
+        """A stage with the axis' own taps set apart: (C, kernel, earlier taps, n, *extents)."""
+        return array.reshape(array.shape[0], self.kernel[axis], -1, *array.shape[2:])
+
+    def _windows(self, xp: Any, source: Any, axis: int) -> Any:
+        """A stage seen through the taps of one axis, as `_by_tap` of the next stage: no copy."""
+        channels, earlier, images, *extents = source.shape
+        steps = list(source.strides)
+        tap = steps[3 + axis] * self.dilation[axis]
+        steps[3 + axis] *= self.stride[axis]
+        extents[axis] = self.out[axis]
+        shape = (channels, self.kernel[axis], earlier, images, *extents)
+        return xp.lib.stride_tricks.as_strided(source, shape, (steps[0], tap, *steps[1:]))
+
+    def _add_back(self, source: Any, target: Any, axis: int) -> None:
+        """The transpose of `_windows`: add each tap of one stage to where it came from."""
+        target.fill(0)
+        by_tap, stride = self._by_tap(source, axis), self.stride[axis]
+        before, reach = (slice(None),) * (3 + axis), stride * (self.out[axis] - 1) + 1
+        for tap in range(self.kernel[axis]):
+            start = tap * self.dilation[axis]
+            index = (*before, slice(start, start + reach, stride))
+            target[index] += by_tap[:, tap]
