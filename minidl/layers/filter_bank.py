@@ -1,0 +1,259 @@
+"""What Convolution and Deconvolution share: parameters, shapes, buffers, layouts."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from minidl import ops
+from minidl.columns import Unfolding
+from minidl.layers.base import Layer, saved, scratch
+
+log = logging.getLogger("minidl")
+
+MANY = 32  # positions; from here on a product for each image beats gathering the images
+
+
+class Plan(NamedTuple):
+    """How a bottom is worked through, `chunk` of its N images at a time.
+
+    The *image* is the side that the filters slide over, the *map* the side with one element for
+    each of their positions: bottom and top of a Convolution, top and bottom of a Deconvolution.
+    `map_channels` is the number of filters.
+
+    direct  a Convolution whose images can take the place of their columns
+    keep    backward finds the columns that forward made
+    """
+
+    images: int
+    chunk: int
+    map_channels: int
+    unfolding: Unfolding
+    direct: bool
+    keep: bool
+
+    @property
+    def chunks(self):
+        """The images' ranges, in order."""
+        return (slice(i, i + self.chunk) for i in range(0, self.images, self.chunk))
+
+    def image(self, array):
+        """The image's side as (N, C, *size)."""
+        return array.reshape(self.images, self.unfolding.channels, *self.unfolding.size)
+
+    def map(self, array):
+        """The map's side as (N, filters, positions)."""
+        return array.reshape(self.images, self.map_channels, self.unfolding.positions)
+
+
+class FilterBank(Layer):
+    """Filters that slide over images: reads them, states the shapes, moves between layouts.
+
+    Within a chunk of n images everything is a matrix for each group: the weights (M, K), the
+    columns (K, n * positions) that `Unfolding` makes of the image, the map (M, n * positions).
+    """
+
+    parameters = ("convolution_param",)
+    bottoms = (1, None)
+    tops = (1, None)
+    same_counts = True
+    keeps = ("bottom",)
+    transposed = False
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        p = spec.convolution_param
+        if p.num_output == 0:
+            self.reject("num_output is 0 or missing", expected="the number of output channels")
+        if p.group == 0 or p.num_output % p.group:
+            self.reject(
+                f"num_output is {p.num_output}, group is {p.group}",
+                expected="num_output a multiple of group",
+                field="convolution_param.group",
+            )
+        if p.engine == p.CUDNN:
+            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
+        self.op = ops.Conv(
+            num_output=p.num_output,
+            kernel=self._per_axis("kernel_size", "kernel", ()),
+            stride=self._per_axis("stride", "stride", (1,)),
+            pad=self._per_axis("pad", "pad", (0,), least=0),
+            dilation=self._per_axis("dilation", "", (1,)),
+            group=p.group,
+            bias=p.bias_term,
+            transposed=self.transposed,
+        )
+        self.fillers = {"weight": p.weight_filler}
+        if p.bias_term:
+            self.fillers["bias"] = p.bias_filler
+        self._limit = ctx.workspace_limit // np.dtype(self.dtype).itemsize
+        self._plan = functools.lru_cache(maxsize=4)(self._make_plan)
+
+    def _per_axis(self, field, pair, default, least=1):
+        """A field given once, once for each axis, or (in 2-D) as the pair `pair`_h and `pair`_w."""
+        p = self.spec.convolution_param
+        values, names = tuple(getattr(p, field)), (f"{pair}_h", f"{pair}_w")
+        given = [name for name in names if pair and p.HasField(name)]
+        if given and values:
+            self.reject(
+                f"both {field} and {given[0]} are given",
+                fix=f"delete {field}, or {' and '.join(given)}",
+                field=f"convolution_param.{given[0]}",
+            )
+        if given:
+            values = tuple(getattr(p, name) for name in names)
+        if any(value < least for value in values):
+            what = f"{' x '.join(names)} is" if given else f"{field} is"
+            self.reject(f"{what} {_by(values)}", expected=f"at least {least}")
+        return values or default
+
+    # ------------------------------------------------------------------ declare
+
+    def top_shapes(self, *bottom):
+        first = bottom[0]
+        for i, other in enumerate(bottom):
+            if other != first:
+                self.reject(
+                    f"'{self.spec.bottom[i]}' is {other}, but '{self.spec.bottom[0]}' is {first}",
+                    expected="bottoms of one shape, since they share the filters",
+                )
+        axis = self.axis(self.spec.convolution_param.axis, first, "convolution_param.axis")
+        channels, size = first[axis], first[axis + 1 :]
+        self._check_axes(first, axis)
+        if channels % self.op.group:
+            self.reject(
+                f"group is {self.op.group}, but the bottom {first} has {channels} channels",
+                expected="channels a multiple of group",
+                field="convolution_param.group",
+            )
+        out, op = self.op.out(size), self.op.over(len(size))
+        if any(extent < 1 for extent in out):
+            self.reject(
+                f"kernel {_by(op.kernel)} (stride {_by(op.stride)}, pad {_by(op.pad)}, dilation "
+                f"{_by(op.dilation)}) leaves {_by(out)} of the bottom's {_by(size)}, shape {first}",
+                expected="a top of at least 1 along every axis",
+                fix="lower pad" if self.transposed else "lower the kernel or dilation, or add pad",
+            )
+        return ((*first[:axis], self.op.num_output, *out),) * len(bottom)
+
+    def _check_axes(self, shape, axis):
+        spatial = len(shape) - axis - 1
+        if 0 in shape:
+            self.reject(f"the bottom is empty: {shape}")
+        if spatial and not self.op.kernel:
+            self.reject("kernel_size is missing", fix="add kernel_size, or kernel_h and kernel_w")
+        for name in ("kernel", "stride", "pad", "dilation"):
+            values = getattr(self.op, name)
+            if len(values) > 1 and len(values) != spatial:
+                self.reject(
+                    f"{name} {_by(values)} is for {len(values)} axes, but the bottom {shape} has "
+                    f"{spatial} after its channels (axis {axis})",
+                    expected=f"{name} once, or {spatial} times",
+                )
+
+    def param_shapes(self, *bottom):
+        plan = self._plan(bottom[0])
+        channels = plan.unfolding.channels // self.op.group
+        shapes = {"weight": (plan.map_channels, channels, *plan.unfolding.kernel)}
+        if self.op.bias:
+            shapes["bias"] = (self.op.num_output,)
+        return shapes
+
+    def buffers(self, *bottom):
+        plan = self._plan(bottom[0])
+        count = plan.chunk * plan.unfolding.positions
+        group, rows = self.op.group, plan.unfolding.rows // self.op.group
+        filters = min(plan.map_channels // group, max(1, self._limit // (group * rows)))
+        buffers = {
+            "columns": scratch((plan.unfolding.rows * count,)),
+            "stages": scratch((plan.unfolding.workspace(plan.chunk),)),
+            "maps": scratch((plan.map_channels * count,)),
+            "gradient": scratch((group, filters, rows)),
+        }
+        if plan.keep:
+            buffers["kept_columns"] = saved(buffers["columns"].shape)
+        return buffers
+
+    def multiply_adds(self, *bottom):
+        plan = self._plan(bottom[0])
+        rows = plan.unfolding.rows // self.op.group
+        return len(bottom) * plan.images * plan.map_channels * rows * plan.unfolding.positions
+
+    def _make_plan(self, bottom):
+        top = self.top_shapes(bottom)[0]
+        axis = self.spec.convolution_param.axis % len(bottom)
+        image, map_ = (top, bottom) if self.transposed else (bottom, top)
+        op = self.op.over(len(bottom) - axis - 1)
+        geometry = op.kernel, op.stride, op.pad, op.dilation
+        unfolding = Unfolding(image[axis], image[axis + 1 :], *geometry, map_[axis + 1 :])
+        images = math.prod(bottom[:axis])
+        chunk = unfolding.images_within(self._limit, images)
+        fits = unfolding.rows * unfolding.positions * images <= self._limit
+        direct = unfolding.pointwise and unfolding.positions >= MANY and not self.transposed
+        alone = self.ctx.training and not self.transposed and len(self.spec.bottom) == 1
+        keep = fits and alone and not direct
+        return Plan(images, chunk, map_[axis], unfolding, direct, keep)
+
+    # ------------------------------------------------------------------ act
+
+    def _weights(self, array):
+        """The filters' values or gradient as (group, M, K)."""
+        return array.reshape(self.op.group, array.shape[0] // self.op.group, -1)
+
+    def _by_group(self, buffer, rows, count):
+        """The beginning of a flat buffer as (group, rows of a group, count)."""
+        return buffer[: rows * count].reshape(self.op.group, rows // self.op.group, count)
+
+    def _unfold(self, plan, image):
+        """The columns of some images (n, C, *size)."""
+        columns = self._columns(plan, len(image), kept=plan.keep)
+        plan.unfolding.unfold(self.xp, image, columns, self.stages)
+        return columns
+
+    def _unfolded(self, plan, image):
+        """The same in backward, where forward's may still be at hand."""
+        if plan.keep:
+            return self._columns(plan, len(image), kept=True)
+        return self._unfold(plan, image)
+
+    def _columns(self, plan, images, kept=False):
+        """Room for the columns of so many images, (group, K, positions of all of them)."""
+        buffer = self.kept_columns if kept else self.columns
+        return self._by_group(buffer, plan.unfolding.rows, images * plan.unfolding.positions)
+
+    def _maps(self, plan, images):
+        """Room for the map of so many images, (group, M, positions of all of them)."""
+        return self._by_group(self.maps, plan.map_channels, images * plan.unfolding.positions)
+
+    def _pack(self, plan, array):
+        """Some images of the map (n, filters, positions), as a matrix for each group."""
+        maps = self._maps(plan, len(array))
+        self._images_first(maps, array)[...] = array
+        return maps
+
+    def _unpack(self, maps, array, bias=0):
+        """The way back: fill `array` (n, filters, positions) from the matrices, plus `bias`."""
+        self.xp.add(self._images_first(maps, array), bias, out=array)
+
+    @staticmethod
+    def _images_first(maps, like):
+        images, filters, positions = like.shape
+        return maps.reshape(filters, images, positions).swapaxes(0, 1)
+
+    def _add_gradients(self, maps, columns):
+        """Add a chunk's share to the filters' gradient, as many filters at a time as fit."""
+        gradient, step = self._weights(self.weight.diff), self.gradient.shape[1]
+        for start in range(0, gradient.shape[1], step):
+            part = gradient[:, start : start + step]
+            share = self.gradient[:, : part.shape[1]]
+            self.xp.matmul(maps[:, start : start + step], columns.swapaxes(1, 2), out=share)
+            part += share
+
+
+def _by(values: ops.Ints) -> str:
+    """'3 x 5', as sizes are read."""
+    return " x ".join(map(str, values)) or "nothing"
