@@ -13,8 +13,8 @@ from minidl.errors import PrototxtError, did_you_mean, raise_all
 from minidl.prototxt.parser import Parser
 from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
 
-# Of text. The largest nets known have half a megabyte; a hostile text of this size takes a few
-# seconds and half a gigabyte.
+# Of text. The largest nets known have half a megabyte; a hostile text of this size may take ten
+# seconds or twenty and half a gigabyte.
 MAX_BYTES = 4 * 2**20
 TEXT = "<text>"  # the file's name in errors about text that comes from no file
 

@@ -70,6 +70,7 @@ class Recovery:
         self.problems: list[Problem] = []
         self._braces_reported = False
         self._unwinding = False
+        self._is_template: advice.Parts | None = None  # not looked at yet
 
     def errors(self) -> list[PrototxtError]:
         """The problems as errors, in the order of the text."""
@@ -126,9 +127,10 @@ class Recovery:
         if outer is None or outer.kind not in ("NetParameter", "SolverParameter"):
             return False
         line, column = self.tokens.place(block.opened)
-        before = self.text[: name.start].rpartition("\n")[2]
-        if name.text not in ("layer", "layers") and (before.strip() or len(before) >= column):
-            return False
+        if name.text not in ("layer", "layers"):
+            indent = self.tokens.place(name.start)[1] - 1
+            if indent >= column or self.text[name.start - indent : name.start].strip():
+                return False
         if not self._braces_reported:
             found = f"'{name.text}' stands inside {advice.called(block)} opened in line {line}"
             self._problem(name, block, found, "'}' before it", "close what is open above this line")
@@ -165,9 +167,10 @@ class Recovery:
 
     def _template(self, token: Token, block: Block) -> None:
         """Stop at a brace that belongs to a template, which is a file still to be filled in."""
-        found, expected, fix = advice.template(self.text)
-        if found:
-            self._problem(token, block, found, expected, fix)
+        if self._is_template is None:
+            self._is_template = advice.template(self.text)
+        if self._is_template[0]:
+            self._problem(token, block, *self._is_template)
             raise Stop
 
     def _skip_value(self, block: Block) -> None:

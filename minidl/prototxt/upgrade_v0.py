@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import schema
-from minidl.errors import PrototxtError, did_you_mean, raise_all
+from minidl.errors import PrototxtError, Several, did_you_mean, raise_all
 from minidl.prototxt.origin import label, where
 
 _TYPES = {
@@ -138,9 +138,9 @@ def v0_layers(net: Any) -> tuple[Any, list[str]]:
             PrototxtError(
                 f"'{layer.layer.type}' is no layer type of Caffe in this form of 2013",
                 where=where(layer),
-                fix=did_you_mean(layer.layer.type, _TYPES),
+                fix=did_you_mean(layer.layer.type, _TYPES) if i < Several.shown else "",
             )
-            for layer in unknown
+            for i, layer in enumerate(unknown)
         ]
     )
     notes = [f"upgraded {len(old)} layers from the form of 2013 (layers {{ layer {{ ... }} }})"]

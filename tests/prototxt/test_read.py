@@ -5,7 +5,7 @@ import math
 
 import pytest
 from google.protobuf import text_format
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl import schema
@@ -36,7 +36,7 @@ SPELLINGS = {
     "f": "force_backward: f",
     "0": "force_backward: 0",
     "integers": "input_dim: 0 input_dim: -2147483648 input_dim: 0x1F input_dim: 017 input_dim: -5",
-    "floats": "layer { loss_weight: [1, -1, .5, 5., 1e3, 1E-3, 2.5e+2, 1.5f, 1f, 0.1, 1e-8F] }",
+    "floats": "layer { loss_weight: [1, -1, .5, 5., 1e3, 1E-3, 2.5e+2, 1.5f, 1f, 0.1] }",
     "float names": "layer { loss_weight: [inf, -inf, Infinity, -INF] }",
     "a float too large": "layer { loss_weight: 1e400 loss_weight: -1e39 }",
     "enum by name": "layer { pooling_param { pool: AVE } phase: TEST }",
@@ -73,6 +73,7 @@ def test_every_spelling_means_what_protobuf_says(text):
 
 def test_what_caffes_parser_reads_and_protobufs_python_one_does_not():
     assert plain("input_dim: - 5").input_dim == [-5]
+    assert plain("layer { loss_weight: 25e-1F }").layer[0].loss_weight == [2.5]
     assert plain(r"name: '\u00e9\U0001F600\?'").name == "\u00e9\U0001f600?"
 
 
@@ -260,6 +261,13 @@ def test_all_errors_are_reported_at_once_in_the_order_of_the_text():
         "3:45",
         "3:48",
     ]
+
+
+def test_an_unknown_field_without_a_value_does_not_swallow_the_next():
+    (error,) = refusal("layer {\n foo:\n top: 'a'\n}")
+    assert "has no field 'foo'" in error
+    (error,) = refusal("layer {\n foo: - 5 top: 'a' bar }")[:-1]
+    assert "has no field 'foo'" in error
 
 
 def test_twenty_of_many_errors_are_shown_and_the_rest_counted():
@@ -473,7 +481,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=40))
 def test_no_text_gives_anything_but_a_message_or_a_prototxt_error(pieces):
     for cls in (schema.NetParameter, schema.SolverParameter):
@@ -486,7 +494,7 @@ def test_no_text_gives_anything_but_a_message_or_a_prototxt_error(pieces):
                 assert message.IsInitialized()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200))
 def test_no_file_gives_anything_but_a_net_or_a_prototxt_error(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("fuzz") / "x.prototxt"
@@ -510,6 +518,9 @@ def test_no_file_gives_anything_but_a_net_or_a_prototxt_error(tmp_path_factory, 
         "layer { foo" + "o: 1 } layer { foo".join(map(str, range(20000))) + ": 1 }",
         "state { " * 100000,
         "param [ " * 100000,
+        "input_dim: {} " * 40000,
+        "layer { force_backward: 1 } " * 20000,
+        "x" * 300000 + "\nlayer { force_backward: 1 } " * 5000,
     ],
     ids=lambda text: text[:12],
 )

@@ -153,7 +153,7 @@ PIECES = [
 PIECES += ["layer", "name", "type", "inf", "\\", "\x00", "{a}", "9" * 50, "true", "MAX", " "]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_mutated_real_files_are_refused_or_read_as_protobuf_reads_them(data):
     shared("prototxt")
@@ -174,7 +174,7 @@ def test_mutated_real_files_are_refused_or_read_as_protobuf_reads_them(data):
         assert message == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_mutated_real_files_upgrade_or_are_refused(data):
     shared("prototxt")

@@ -2,7 +2,7 @@
 
 import pytest
 from google.protobuf import text_format
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl import schema
@@ -47,7 +47,7 @@ def test_origins_are_never_written(text, cls):
     assert message == text_format.Parse(text, cls()) == text_format.Parse(written, cls())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=st.text(st.characters(exclude_categories=["Cs"])),
     weights=st.lists(st.floats(width=32, allow_nan=False)),
