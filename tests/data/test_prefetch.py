@@ -53,32 +53,32 @@ def test_after_close_everything_starts_again(prefetcher):
 class Counting:
     """Makes lists; remembers which numbers, and which spares it was given."""
 
-    def __init__(self, wanted):
+    def __init__(self):
         self.made, self.spares = [], []
-        self.wanted, self.reached = wanted, threading.Event()
+        self.reached = {count: threading.Event() for count in range(20)}
 
     def __call__(self, number, spare):
         self.made.append(number)
         self.spares.append(spare)
-        if len(self.made) == self.wanted:
-            self.reached.set()
+        if len(self.made) in self.reached:
+            self.reached[len(self.made)].set()
         return [number]
 
 
 def test_no_more_than_depth_items_are_made_ahead():
-    make = Counting(wanted=3)
+    make = Counting()
     prefetcher = Prefetcher(make, 3)
     assert prefetcher.peek(10) == [10]
-    assert make.reached.wait(LONG_S)
-    for n in range(10, 30):
-        prefetcher.get(n)
-        assert max(make.made) <= n + 1 + 3
+    for taken in range(4):
+        assert make.reached[taken + 3].wait(LONG_S)
+        assert not make.reached[taken + 4].wait(0.02)  # time enough for one too many
+        prefetcher.get(10 + taken)
     prefetcher.close()
     assert make.made == list(range(10, 10 + len(make.made)))
 
 
 def test_an_item_is_recycled_only_after_the_next_get():
-    make = Counting(wanted=100)
+    make = Counting()
     prefetcher = Prefetcher(make, 1)
     kept = [prefetcher.get(n) for n in range(50)]
     prefetcher.close()

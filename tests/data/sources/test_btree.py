@@ -113,6 +113,18 @@ def test_pages_of_16_kib_are_read(tmp_path):
     assert [tree[i] for i in range(3)] == records
 
 
+def test_a_value_that_reaches_over_the_end_of_its_page_is_refused(tmp_path):
+    data = bytearray(file_of_16_kib_pages(numbered([100, 60])))
+    (last,) = struct.unpack_from("<H", data, 2 * 16384 + 16)  # record 0 lies at the page's end
+    struct.pack_into("<H", data, 2 * 16384 + last, 101)
+    path = tmp_path / "data.mdb"
+    path.write_bytes(data)
+    tree = BTree(path)
+    assert len(tree[1][1]) == 60
+    with pytest.raises(DataError, match="record 0 reaches over the end of its page"):
+        tree[0]
+
+
 # ---------------------------------------------------------------------- damage
 
 
