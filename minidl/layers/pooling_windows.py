@@ -1,0 +1,145 @@
+"""What all kinds of pooling share: parameters, shapes, and where the windows fall."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl import ops
+from minidl.layers.base import Layer
+from minidl.windows import Axis
+
+log = logging.getLogger("minidl")
+
+CACHED = 1 << 20  # elements of the bottom that are worked on at a time, to stay in cache
+Index = tuple[Any, ...]
+
+
+class Windows(Layer):
+    """Windows that slide over every channel: reads them, states the shapes, lists the taps."""
+
+    parameters = ("pooling_param",)
+    tops = (1, 2)
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        p = spec.pooling_param
+        self.op = ops.Pool(
+            kind=p.DESCRIPTOR.fields_by_name["pool"].enum_type.values_by_number[p.pool].name,
+            kernel=self._pair("kernel_size", "kernel"),
+            stride=self._pair("stride", "stride"),
+            pad=self._pair("pad", "pad"),
+            ceil=p.round_mode == p.CEIL,
+        )
+        self._check_fields()
+        if p.engine == p.CUDNN:
+            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
+        self._axes = functools.lru_cache(maxsize=4)(self._make_axes)
+
+    def _pair(self, single, stem):
+        """A field or its _h and _w forms, as (h, w); () for a kernel that is not given."""
+        p, names = self.spec.pooling_param, (f"{stem}_h", f"{stem}_w")
+        given = [name for name in names if p.HasField(name)]
+        if given and p.HasField(single):
+            self.reject(
+                f"both {single} and {given[0]} are given",
+                fix=f"delete {single}, or {' and '.join(given)}",
+                field=f"pooling_param.{given[0]}",
+            )
+        if len(given) == 1:
+            missing = names[1] if given[0] == names[0] else names[0]
+            self.reject(f"{given[0]} is given without {missing}", fix=f"add {missing}")
+        if stem == "kernel" and not given and not p.HasField(single):
+            return ()
+        return tuple(getattr(p, name) for name in names) if given else (getattr(p, single),) * 2
+
+    def _check_fields(self):
+        op, whole = self.op, self.spec.pooling_param.global_pooling
+        if whole and op.kernel:
+            self.reject(
+                "both global_pooling and a kernel size are given",
+                fix="delete global_pooling: true, or kernel_size (kernel_h, kernel_w)",
+            )
+        if whole and (op.pad, op.stride) != ((0, 0), (1, 1)):
+            self.reject(
+                f"global_pooling with pad {_by(op.pad)} and stride {_by(op.stride)}",
+                expected="pad 0 and stride 1",
+            )
+        if not whole and not op.kernel:
+            self.reject(
+                "kernel_size is missing",
+                fix="add kernel_size, or kernel_h and kernel_w, or global_pooling: true",
+            )
+        if 0 in op.kernel or 0 in op.stride:
+            self.reject(
+                f"kernel {_by(op.kernel)}, stride {_by(op.stride)}", expected="at least 1 each"
+            )
+        if op.kind == "STOCHASTIC" and op.pad != (0, 0):
+            self.reject(f"pad {_by(op.pad)} with STOCHASTIC pooling", expected="pad 0")
+        if op.kernel and any(pad >= k for pad, k in zip(op.pad, op.kernel, strict=True)):
+            self.reject(
+                f"pad {_by(op.pad)} for a kernel of {_by(op.kernel)}",
+                expected="pad less than the kernel, so that every window sees the bottom",
+            )
+        if len(self.spec.top) == 2 and op.kind != "MAX":
+            self.reject(f"{op.kind} pooling has 2 tops", expected="1 top: only MAX has an index")
+
+    # ------------------------------------------------------------------ declare
+
+    def top_shapes(self, bottom):
+        if len(bottom) != 4 or 0 in bottom:
+            self.reject(f"the bottom is {bottom}", expected="4 axes (N, C, H, W), none of them 0")
+        size, op = bottom[2:], self.op.over(bottom[2:])
+        out = op.out(size)
+        if min(out) < 1:
+            padded = tuple(s + 2 * p for s, p in zip(size, op.pad, strict=True))
+            self.reject(
+                f"kernel {_by(op.kernel)} but the padded bottom is {_by(padded)}, shape {bottom}",
+                expected="a kernel that fits the bottom",
+                fix="lower kernel_size, add pad, or set global_pooling: true",
+            )
+        for extent, windows, stride, pad in zip(size, out, op.stride, op.pad, strict=True):
+            if ops.empty_window(extent, windows, stride, pad):
+                start = (windows - 1) * stride - pad
+                self.reject(
+                    f"the last of {windows} windows would begin at {start}, beyond the bottom's "
+                    f"{extent} (kernel {_by(op.kernel)}, stride {_by(op.stride)}, shape {bottom})",
+                    expected="windows that see something of the bottom",
+                    fix="set round_mode: FLOOR, or lower the stride",
+                )
+        return ((*bottom[:2], *out),) * len(self.spec.top)
+
+    def sample_bottoms(self, shapes, rng):
+        values = super().sample_bottoms(shapes, rng)
+        return [np.abs(x) for x in values] if self.op.kind == "STOCHASTIC" else values
+
+    # ------------------------------------------------------------------ for forward and backward
+
+    def _make_axes(self, bottom):
+        size, op = bottom[2:], self.op.over(bottom[2:])
+        h, w = zip(size, op.kernel, op.stride, op.pad, op.out(size), strict=True)
+        return Axis(*h), Axis(*w)
+
+    def _images(self, bottom):
+        """How many images are worked on at a time."""
+        return min(bottom[0], max(1, CACHED // math.prod(bottom[1:])))
+
+    def _parts(self, bottom):
+        step = self._images(bottom)
+        return (slice(start, start + step) for start in range(0, bottom[0], step))
+
+    def _taps(self, bottom):
+        """The window's places, row by row: number, which tops see it, which bottoms they see."""
+        taps = itertools.product(*(axis.taps for axis in self._axes(bottom)))
+        for number, ((top_h, bottom_h), (top_w, bottom_w)) in enumerate(taps):
+            yield number, (..., top_h, top_w), (..., bottom_h, bottom_w)
+
+
+def _by(values: ops.Ints) -> str:
+    """'3 x 5', as sizes are read."""
+    return " x ".join(map(str, values))
