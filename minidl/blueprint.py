@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import minidl.layers  # noqa: F401  (registers every layer)
+from minidl import prototxt
 from minidl.blob import Shape
 from minidl.context import Context
 from minidl.errors import GraphError, MinidlError, UnknownLayerTypeError, did_you_mean, raise_all
@@ -82,14 +83,15 @@ class Node:
 
 
 class Blueprint:
-    """A net on paper, from an upgraded NetParameter and a Context.
+    """A net on paper, from a NetParameter and a Context.
 
     param    the NetParameter that runs: filtered by phase, level and stage, splits inserted
     nodes    a Node for each layer, in the order of execution
+    notes    what was upgraded from an older form, a sentence each
     inputs   tops of Input layers;  outputs: tops nobody uses, in alphabetical order as in Caffe
 
-    Raises all errors of a stage together: the graph (unknown bottoms and layer types), then the
-    layers' own parameters, then shapes, then in-place conflicts.
+    Raises all errors of a stage together: what the message alone shows, then the graph (unknown
+    bottoms and layer types), the layers' own parameters, shapes, in-place conflicts.
     """
 
     def __init__(
@@ -100,6 +102,8 @@ class Blueprint:
         stages: Sequence[str] = (),
     ) -> None:
         self.ctx = ctx
+        net, self.notes = prototxt.upgrade_net(net)
+        prototxt.validate_net(net)
         filtered = build.filter_layers(net, build.net_state(ctx.phase, level, stages))
         _refuse_unknown_types(filtered)
         self.param = build.insert_splits(filtered)
@@ -226,11 +230,6 @@ class Blueprint:
         wiring = []
         for node in self.nodes:
             layer, down = node.layer, tuple(node.spec.propagate_down)
-            if down and len(down) != len(node.bottoms):
-                layer.reject(
-                    f"has {len(down)} propagate_down entries for {len(node.bottoms)} bottoms",
-                    expected="none, or one for each bottom",
-                )
             wiring.append(
                 gradients.Wiring(
                     node.bottoms,
@@ -324,7 +323,7 @@ def _refuse_unknown_types(net: Any) -> None:
             errors.append(
                 UnknownLayerTypeError(
                     f"unknown type '{spec.type}'",
-                    where=build.where(spec),
+                    where=prototxt.where(spec),
                     fix=did_you_mean(spec.type, REGISTRY),
                 )
             )
@@ -379,7 +378,7 @@ def _shared_multipliers(net: Any) -> dict[tuple[str, str], float]:
                         GraphError(
                             f"sets {field}: {value:g} on the shared parameter '{param.name}', "
                             f"for which layer '{by.name}' sets {first:g}",
-                            where=build.where(spec),
+                            where=prototxt.where(spec),
                             expected=f"one {field} for a shared parameter",
                         )
                     )
@@ -388,15 +387,8 @@ def _shared_multipliers(net: Any) -> dict[tuple[str, str], float]:
 
 
 def _loss_weights(layer: Layer, tops: tuple[str, ...]) -> tuple[float, ...]:
-    weights = tuple(layer.spec.loss_weight)
-    if weights:
-        if len(weights) != len(tops):
-            layer.reject(
-                f"has {len(weights)} loss_weight entries for {len(tops)} tops",
-                expected="none, or one for each top",
-            )
-        return weights
-    return tuple(1.0 if layer.loss and j == 0 else 0.0 for j in range(len(tops)))
+    default = (1.0 if layer.loss and j == 0 else 0.0 for j in range(len(tops)))
+    return tuple(layer.spec.loss_weight or default)
 
 
 def _check_sizes(layer: Layer, tops: tuple[str, ...], shapes: tuple[Shape, ...]) -> None:

@@ -5,7 +5,13 @@ import pytest
 from minidl import prototxt, schema
 from minidl.blueprint import Blueprint
 from minidl.context import Context
-from minidl.errors import GraphError, LayerConfigError, MinidlError, UnknownLayerTypeError
+from minidl.errors import (
+    GraphError,
+    LayerConfigError,
+    MinidlError,
+    PrototxtError,
+    UnknownLayerTypeError,
+)
 
 HEAD = """
 name: "n"
@@ -93,13 +99,13 @@ REFUSED = {
     ),
     "loss weights do not match the tops": (
         ip("fc", "x", "y", "loss_weight: 1 loss_weight: 1"),
-        LayerConfigError,
-        "2 loss_weight entries for 1 tops",
+        PrototxtError,
+        "'fc': the layer has 2 loss_weight for 1 top",
     ),
     "propagate_down does not match the bottoms": (
         ip("fc", "x", "y", "propagate_down: true propagate_down: true"),
-        LayerConfigError,
-        "2 propagate_down entries for 1 bottoms",
+        PrototxtError,
+        "'fc': the layer has 2 propagate_down for 1 bottom",
     ),
     "two layers with weights of one name": (
         ip("fc", "x", "y") + ip("fc", "x", "z"),
@@ -136,9 +142,9 @@ def test_unknown_types_are_all_named_with_the_nearest_known_one():
               layer { name: "b" type: "Quux" bottom: "y" top: "z" }"""
     with pytest.raises(UnknownLayerTypeError) as error:
         blueprint(text)
-    assert "layer 'a': unknown type 'Convolutoin'" in str(error.value)
+    assert "Convolutoin layer 'a': unknown type 'Convolutoin'" in str(error.value)
     assert "did you mean 'Convolution'?" in str(error.value)
-    assert "layer 'b': unknown type 'Quux'" in str(error.value)
+    assert "Quux layer 'b': unknown type 'Quux'" in str(error.value)
 
 
 def test_every_layer_that_refuses_its_parameters_is_named():
@@ -151,7 +157,9 @@ def test_every_layer_that_refuses_its_parameters_is_named():
 def test_the_line_of_the_layer_is_in_the_message(tmp_path):
     path = tmp_path / "net.prototxt"
     path.write_text('name: "n"\n\nlayer {\n name: "a" type: "Nope" top: "x" }\n')
-    with pytest.raises(UnknownLayerTypeError, match=r"net\.prototxt:3: layer 'a': unknown type"):
+    with pytest.raises(
+        UnknownLayerTypeError, match=r"net\.prototxt:3: Nope layer 'a': unknown type"
+    ):
         Blueprint(prototxt.read_net(path), Context())
 
 

@@ -8,15 +8,9 @@ from typing import Any
 
 from minidl import schema
 from minidl.errors import GraphError, did_you_mean, raise_all
+from minidl.prototxt import where
 
 PHASE_NAMES = {schema.TRAIN: "TRAIN", schema.TEST: "TEST"}
-
-
-def where(spec: Any) -> str:
-    """'net.prototxt:41: layer 'conv1'', for the head of a message."""
-    origin = spec.minidl_origin
-    place = f"{origin.file}:{origin.line}: " if origin.line else ""
-    return f"{place}layer '{spec.name}'"
 
 
 def net_state(phase: int, level: int = 0, stages: Sequence[str] = ()) -> Any:
@@ -48,16 +42,6 @@ def included(spec: Any, state: Any) -> bool:
 
 def filter_layers(net: Any, state: Any) -> Any:
     """A copy of `net` in `state`, with only the layers whose rules fit it."""
-    errors = [
-        GraphError(
-            "has both include and exclude rules",
-            where=where(spec),
-            fix="keep one kind: include says where it is used, exclude where it is not",
-        )
-        for spec in net.layer
-        if spec.include and spec.exclude
-    ]
-    raise_all(errors)
     kept = schema.NetParameter()
     kept.CopyFrom(net)
     del kept.layer[:]

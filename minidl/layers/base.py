@@ -13,9 +13,10 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
+from minidl import prototxt
 from minidl.blob import Blob, Param, Shape
 from minidl.context import Context
-from minidl.errors import LayerConfigError, UnknownLayerTypeError, nearest
+from minidl.errors import LayerConfigError, UnknownLayerTypeError, did_you_mean
 
 Count = int | tuple[int, int | None]  # exactly so many, or (least, most); most None: no bound
 
@@ -147,18 +148,14 @@ class Layer:
     @property
     def where(self) -> str:
         """'net.prototxt:41: Pooling layer 'pool1'', for the head of a message."""
-        origin = self.spec.minidl_origin
-        place = f"{origin.file}:{origin.line}: " if origin.line else ""
-        return f"{place}{self.type} layer '{self.name}'"
+        return prototxt.where(self.spec)
 
     def reject(self, found: str, *, expected: str = "", fix: str = "", field: str = "") -> NoReturn:
         """Refuse the layer's parameters or bottoms.
 
         field   "lrn_param.local_size" moves the message to that field's line, where known
         """
-        where, origin = self.where, self.spec.minidl_origin
-        if field in origin.lines:
-            where = f"{origin.file}:{origin.lines[field]}: {self.type} layer '{self.name}'"
+        where = prototxt.where(self.spec, field)
         raise LayerConfigError(found, where=where, expected=expected, fix=fix)
 
     def axis(self, index: int, shape: Shape, field: str = "axis") -> int:
@@ -229,11 +226,8 @@ def layer_class(spec: Any) -> type[Layer]:
     """The class for `spec.type`, or an UnknownLayerTypeError with the nearest name."""
     if spec.type in REGISTRY:
         return REGISTRY[spec.type]
-    near = nearest(spec.type, REGISTRY)
-    origin = spec.minidl_origin
-    place = f"{origin.file}:{origin.line}: " if origin.line else ""
     raise UnknownLayerTypeError(
         f"unknown type '{spec.type}'",
-        where=f"{place}layer '{spec.name}'",
-        fix=f"did you mean '{near}'?" if near else "",
+        where=prototxt.where(spec),
+        fix=did_you_mean(spec.type, REGISTRY),
     )

@@ -55,14 +55,6 @@ def test_a_layer_takes_part_if_its_rules_say_so(rule, state, expected):
     assert kept.state == state
 
 
-def test_include_and_exclude_together_are_refused():
-    both = net(layer("l", "", "x"))
-    both.layer[0].include.add(phase=TRAIN)
-    both.layer[0].exclude.add(phase=TEST)
-    with pytest.raises(GraphError, match="'l': has both include and exclude"):
-        build.filter_layers(both, build.net_state(TRAIN))
-
-
 def test_a_top_used_twice_is_split_under_caffes_names():
     split = build.insert_splits(
         net(layer("data", "", "x") + layer("a", "x", "ya") + layer("b", "x ya", "yb"))
