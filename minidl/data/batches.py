@@ -106,12 +106,16 @@ class StandIn:
     For timing and checking nets: what it gives costs no time and means nothing.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, rng: np.random.Generator) -> None:
-        data = rng.standard_normal(shape, np.float32).astype(dtype, copy=False)
-        labels = rng.integers(0, 2, shape[0]).astype(dtype)
-        self._batch = Batch(data, labels, [(i, "") for i in range(shape[0])])
+    def __init__(self, shape: tuple[int, ...], dtype: Any, streams: Streams, name: str) -> None:
+        self._shape, self._dtype, self._streams, self._name = shape, dtype, streams, name
+        self._batch: Batch | None = None
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
+        if self._batch is None:  # not before: shapes alone need no memory
+            rng = self._streams.generator(self._name, 0)
+            data = rng.standard_normal(self._shape, np.float32).astype(self._dtype, copy=False)
+            labels = rng.integers(0, 2, self._shape[0]).astype(self._dtype)
+            self._batch = Batch(data, labels, [(i, "") for i in range(self._shape[0])])
         return self._batch
 
     def restarts(self, number: int) -> int:

@@ -165,9 +165,9 @@ class Data(_Source):
     this layer's name and n alone, so `position`, the number of batches given so far, is all that
     has to be kept to go on with the same data; it may be set at any time.
 
-    Where ctx.absent_data says (C, H, W) and the source is not there, tops are one batch of random
-    records of that shape (H = W = crop_size if cropped) with labels 0 or 1, the same one in every
-    forward. The log says so.
+    Where ctx.absent_data says (C, H, W) and the source is not there or not said, tops are one
+    batch of random records of that shape (H = W = crop_size if cropped) with labels 0 or 1, the
+    same one in every forward. The log says so.
 
     Source: Caffe.
     """
@@ -179,6 +179,11 @@ class Data(_Source):
         super().__init__(spec, ctx)
         p = spec.data_param
         self.position = 0
+        if spec.HasField("input_param"):
+            self.reject(
+                "has input_param, which Input layers read",
+                fix='type: "Input", if whoever runs the net fills the data',
+            )
         self.batch_size, self.prefetch = p.batch_size, p.prefetch
         for field in ("batch_size", "prefetch"):
             if getattr(self, field) < 1:
@@ -187,7 +192,7 @@ class Data(_Source):
                     expected="at least 1",
                     field=f"data_param.{field}",
                 )
-        if not p.source:
+        if not p.source and ctx.absent_data is None:
             self.reject("says no source", fix='data_param { source: "data/mnist/train_lmdb" }')
         for field in ("scale", "mean_file", "crop_size", "mirror"):
             if p.HasField(field):
@@ -267,7 +272,8 @@ class Data(_Source):
         """Open the source, or its stand-in, and look at the first record."""
         if self._maker is not None:
             return
-        if self.ctx.absent_data is not None and not os.path.exists(self.source):
+        given = self.spec.data_param.source
+        if self.ctx.absent_data is not None and not (given and os.path.exists(given)):
             self._maker = self._stand_in(self.ctx.absent_data)
             return
         try:
@@ -294,11 +300,11 @@ class Data(_Source):
         log.warning(
             "%s: %s is not there: random records of shape %s take its place",
             self.where,
-            self.source,
+            self.spec.data_param.source or "the data set",
             self._shape,
         )
-        rng = self.ctx.streams.generator(self.name, 0)
-        return StandIn((self.batch_size, *self._shape), self.dtype, rng)
+        shape = (self.batch_size, *self._shape)
+        return StandIn(shape, self.dtype, self.ctx.streams, self.name)
 
     def _warn_of_backend(self) -> None:
         p = self.spec.data_param

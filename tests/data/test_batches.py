@@ -114,7 +114,7 @@ def test_a_crop_makes_records_of_different_sizes_equal():
 
 
 def test_the_stand_in_is_one_batch_of_noise_with_labels_zero_and_one():
-    stand_in = StandIn((64, 3, 5, 4), np.float64, np.random.default_rng(0))
+    stand_in = StandIn((64, 3, 5, 4), np.float64, Streams(0), "data")
     batch = stand_in.make(0)
     assert batch.data.shape == (64, 3, 5, 4) and batch.data.dtype == np.float64
     assert abs(batch.data.mean()) < 0.1 and abs(batch.data.std() - 1) < 0.1

@@ -337,6 +337,10 @@ WRONG = {
     ),
     "two means": (dict(mean_value=[1.0], mean_file="m"), "both mean_file and mean_value"),
     "three tops": (dict(tops=3), "has 3 tops"),
+    "an Input of the wrong name": (
+        dict(input_param=dict(shape=[dict(dim=[1])])),
+        'has input_param(.|\n)*type: "Input"',
+    ),
 }
 
 
@@ -398,6 +402,11 @@ def test_random_records_stand_in_where_the_caller_allows_it(make, caplog):
     assert data.std() > 0.9 and set(labels.tolist()) == {0.0, 1.0}
     np.testing.assert_array_equal(data, again)
     assert layer.position == 2 and layer.record(3) == "random record 3"
+
+
+def test_random_records_stand_in_for_a_source_that_is_not_said(make, caplog):
+    assert make("", absent_data=(3, 9, 8)).top_shapes()[0] == (4, 3, 9, 8)
+    assert "the data set is not there" in caplog.text
 
 
 def test_the_stand_in_is_cropped(make):
