@@ -1,0 +1,144 @@
+"""The `minidl` command: one module a command, with `add_arguments(parser)` and `run(args)`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from minidl.errors import MinidlError, UsageError, did_you_mean
+
+COMMANDS = {
+    "train": "train a net by its solver file",
+    "test": "score trained weights on a net's data",
+    "time": "time every layer of a net, forward and backward",
+    "check": "print what a net or a solver would be, without making it",
+    "gradcheck": "compare every layer's gradients with finite differences",
+    "dataset": "get a data set and write it as LMDB",
+    "device_query": "print what minidl computes with on this machine",
+}
+OK, FAILED, INTERRUPTED = 0, 1, 130
+
+USAGE = """usage: minidl COMMAND [flags]
+
+{commands}
+
+minidl COMMAND --help says more about one. minidl --version prints the version.
+Flags are Caffe's: -solver x, --solver x and --solver=x are the same.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns its exit code: 0 done, 1 the run failed, 2 bad input,
+    130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = any(word.lstrip("-") == "debug" and word != "debug" for word in words)
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except MinidlError as error:
+        return _fail(f"error: {error}", error.exit_code, debug)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED, debug)
+    except BrokenPipeError:  # who read our output has left (minidl check net | head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except MemoryError:
+        return _fail("error: there is not enough memory", FAILED, debug)
+    except OSError as error:
+        what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        return _fail(f"error: {what}", FAILED, debug)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        return _fail(f"error: this is a bug in minidl ({what}); --debug shows where", FAILED, debug)
+
+
+def parser_for(command: str) -> Any:
+    """The command's parser, with its own flags and the common ones."""
+    from minidl.cli.arguments import Parser, add_common
+
+    module = importlib.import_module(f"minidl.cli.{command}")
+    parser = Parser(
+        prog=f"minidl {command}",
+        description=module.__doc__,
+        elsewhere=lambda name: _elsewhere(command, name),
+    )
+    module.add_arguments(parser)
+    add_common(parser)
+    parser.set_defaults(run=module.run, command=command)
+    return parser
+
+
+def _dispatch(words: list[str]) -> int:
+    listing = "\n".join(f"  {name:<14}{what}" for name, what in COMMANDS.items())
+    usage = USAGE.format(commands=listing)
+    if not words:
+        sys.stderr.write(usage)
+        return UsageError.exit_code
+    if words[0].lstrip("-") in ("help", "h"):
+        words = [*words[1:2], "--help"] if len(words) > 1 else words[:1]
+        if len(words) == 1:
+            sys.stdout.write(usage)
+            return OK
+    if words[0] in ("--version", "-version", "version"):
+        from minidl import __version__
+
+        print(f"minidl {__version__}")
+        return OK
+    command, rest = _command(words)
+    try:
+        args = parser_for(command).read(rest)
+    except SystemExit as end:  # argparse has printed the help
+        return int(end.code or 0)
+    _use_threads(args)
+    return int(args.run(args) or OK)
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    """The command, and the words without it; as in Caffe flags may come before it."""
+    for i, word in enumerate(words):
+        name = word.replace("-", "_")
+        if name in COMMANDS:
+            return name, words[:i] + words[i + 1 :]
+        if not word.startswith("-") and (i == 0 or not words[i - 1].startswith("-")):
+            raise UsageError(
+                f"there is no command '{word}'",
+                expected=", ".join(COMMANDS),
+                fix=did_you_mean(name, COMMANDS),
+            )
+    raise UsageError("which command?", expected=", ".join(COMMANDS))
+
+
+def _elsewhere(command: str, flag: str) -> str:
+    """Where a flag that `command` does not have belongs, as a hint."""
+    if command == "train" and flag == "iterations":
+        return "the solver's max_iter says how long to train: --set max_iter=N"
+    owners = [c for c in COMMANDS if c != command and flag in parser_for(c).flags()]
+    return f"--{flag} belongs to minidl {', '.join(owners)}" if owners else ""
+
+
+def _use_threads(args: Any) -> None:
+    """Set the number of BLAS threads, which OpenBLAS reads once, when NumPy loads."""
+    if args.threads is None:
+        return
+    if "numpy" in sys.modules:
+        raise UsageError(
+            "NumPy is already loaded, its number of threads is fixed",
+            where="--threads",
+            fix="set OPENBLAS_NUM_THREADS before Python starts",
+        )
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = str(args.threads)
+
+
+def _fail(text: str, code: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.write(f"minidl: {text}\n")
+    return code

@@ -1,0 +1,220 @@
+"""Command lines as people type them: Caffe's flags, ours, and help for the mistyped ones."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from minidl.errors import UsageError, nearest
+
+FLAG = re.compile(r"--?([A-Za-z][\w-]*)(=.*)?", re.DOTALL)
+YES = ("1", "true", "yes", "t", "y")
+NO = ("0", "false", "no", "f", "n")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that also reads gflags' spellings and raises UsageErrors with the nearest name.
+
+    ``-snapshot x``, ``--snapshot x``, ``--snapshot=x`` are one flag, and so are ``log_dir`` and
+    ``log-dir``. A switch may carry a value (``--logtostderr=1``) or a "no" (``--nologtostderr``).
+
+    elsewhere   where a flag that is not ours belongs: a function from its name to a hint, or ""
+    """
+
+    def __init__(self, *, elsewhere: Callable[[str], str] | None = None, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+        self.elsewhere = elsewhere or (lambda name: "")
+        self.files: list[tuple[str, bool]] = []
+
+    def add_file(self, name: str, help: str, *, required: bool = True) -> None:
+        """An argument that is given by position or by its flag, as ``SOLVER`` and ``-solver``."""
+        self.add_argument(name, nargs="?", metavar=name.upper(), help=help)
+        self.add_argument(f"--{name}", dest=f"{name}_flag", metavar="FILE", help=argparse.SUPPRESS)
+        self.files.append((name, required))
+
+    def read(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parse `argv`, or say what is wrong with it."""
+        args, rest = self.parse_known_args(self._canonical(argv))
+        for name, required in self.files:
+            flag = getattr(args, f"{name}_flag")
+            given = getattr(args, name)
+            if flag is not None and given is not None:
+                rest = [given, *rest]
+            value = given if flag is None else flag
+            if required and not value:
+                raise UsageError(
+                    f"which {name}?",
+                    where=self.prog,
+                    expected=f"{self.prog} {name.upper()}, or {self.prog} -{name} FILE",
+                )
+            setattr(args, name, value)
+        if rest:
+            raise UsageError(
+                f"does not know what to do with '{rest[0]}'",
+                where=self.prog,
+                fix=f"see {self.prog} --help",
+            )
+        return args
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(
+            message.removeprefix("argument "), where=self.prog, fix=f"see {self.prog} --help"
+        )
+
+    def flags(self) -> dict[str, argparse.Action]:
+        """Every flag by its name without dashes."""
+        return {s.lstrip("-"): action for s, action in self._option_string_actions.items()}
+
+    def _canonical(self, argv: Sequence[str]) -> list[str]:
+        """gflags' spellings in argparse's: ``-log_dir=x`` becomes ``--log-dir=x``."""
+        flags, words = self.flags(), []
+        for word in argv:
+            match = FLAG.fullmatch(word)
+            if match is None:
+                words.append(word)
+                continue
+            name, value = match.group(1).replace("_", "-"), match.group(2) or ""
+            if name not in flags and name.startswith("no"):
+                positive = flags.get(name[2:])
+                if positive is not None and positive.nargs == 0 and not value:
+                    continue  # --nologtostderr: the switch stays off
+            if name not in flags:
+                self._unknown(word.partition("=")[0], name, flags)
+            if flags[name].nargs == 0 and value:
+                if value[1:].lower() not in YES + NO:
+                    self.error(f"{word}: a switch takes 1 or 0, or nothing")
+                if value[1:].lower() in NO:
+                    continue
+                value = ""
+            words.append(f"--{name}{value}" if len(name) > 1 else f"-{name}{value}")
+        return words
+
+    def _unknown(self, typed: str, name: str, flags: Iterable[str]) -> NoReturn:
+        hint = self.elsewhere(name)
+        known = [flag for flag in flags if len(flag) > 1]
+        near = next((flag for flag in known if flag.startswith(name)), "") or nearest(name, known)
+        if not hint and near:
+            hint = f"did you mean '--{near}'?"
+        raise UsageError(
+            f"there is no flag '{typed}'", where=self.prog, fix=hint or f"see {self.prog} --help"
+        )
+
+
+def add_common(parser: Parser) -> None:
+    """The flags of every command: what is shown, where the log goes, how many threads."""
+    group = parser.add_argument_group("log and diagnosis")
+    group.add_argument(
+        "--logtostderr",
+        "--alsologtostderr",
+        action="store_true",
+        help="write the log lines to stderr, on a terminal too",
+    )
+    group.add_argument("--log-dir", metavar="DIR", help="folder for the log file")
+    group.add_argument(
+        "--minloglevel",
+        type=whole(0, 3),
+        metavar="N",
+        help="leave out log lines below: 0 info, 1 warning, 2 error",
+    )
+    group.add_argument(
+        "--threads",
+        type=whole(1),
+        metavar="N",
+        help="threads for matrix products (default: OPENBLAS_NUM_THREADS, else all cores)",
+    )
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_device(parser: Parser) -> None:
+    """-gpu, which this version can only refuse."""
+    parser.add_argument(
+        "--gpu", metavar="ID", default="", help="refused: this version computes on the CPU only"
+    )
+
+
+def add_state(parser: Parser) -> None:
+    """-level and -stage: which rules of the prototxt's layers hold."""
+    parser.add_argument("--level", type=int, default=0, metavar="N", help="level of the net")
+    parser.add_argument(
+        "--stage", type=names, default=(), metavar="A,B", help="stages of the net, by comma"
+    )
+
+
+def add_phase(parser: Parser, default: str) -> None:
+    """-phase TRAIN or TEST."""
+    parser.add_argument(
+        "--phase",
+        type=str.upper,
+        choices=("TRAIN", "TEST"),
+        default=default,
+        help=f"phase of the net (default: {default})",
+    )
+
+
+def add_shape(parser: Parser) -> None:
+    """--shape: what stands in for records that are not there."""
+    parser.add_argument(
+        "--shape",
+        type=dims,
+        metavar="C,H,W",
+        help="shape of the records of a data set that is absent (default: guessed from crop_size,"
+        " or from mnist, lenet or cifar in the names)",
+    )
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Argument type: a whole number within bounds."""
+    bounds = f"at least {least}" if most is None else f"{least} to {most}"
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {bounds}")
+        return value
+
+    return convert
+
+
+def positive(text: str) -> float:
+    """Argument type: a number above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Argument type: names by comma."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def dims(text: str) -> tuple[int, ...]:
+    """Argument type: C,H,W (also written CxHxW)."""
+    parts = re.split(r"[,x]", text)
+    if len(parts) != 3 or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a shape C,H,W such as 3,227,227")
+    return tuple(int(p) for p in parts)
+
+
+def existing(path: str, what: str) -> Path:
+    """`path` if there is such a file; otherwise an error with the nearest name beside it."""
+    file = Path(path)
+    if file.is_file():
+        return file
+    if file.is_dir():
+        raise UsageError("is a folder", where=path, expected=what)
+    folder = file.parent
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder '{folder}'", where=path, expected=what)
+    near = nearest(file.name, [p.name for p in folder.iterdir() if p.is_file()])
+    fix = f"did you mean '{folder / near}'?" if near else ""
+    raise UsageError("there is no such file", where=path, expected=what, fix=fix)

@@ -1,0 +1,117 @@
+"""Print what minidl computes with on this machine: Python, NumPy and its BLAS, cores, memory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from minidl.cli.arguments import Parser, add_device
+from minidl.cli.log import logging_to
+from minidl.cli.models import use_device
+from minidl.cli.table import bytes_
+
+PACKAGES = {  # what minidl uses: what for
+    "numpy": "all arrays",
+    "protobuf": "prototxt, caffemodel, LMDB records",
+    "lmdb": "Data layers",
+    "tqdm": "progress bars",
+    "Pillow": "encoded images in LMDB records",
+    "scikit-learn": "the digits data set",
+}
+
+
+def add_arguments(parser: Parser) -> None:
+    add_device(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: Namespace) -> int:
+    with logging_to(args):
+        if args.gpu:
+            use_device(args)
+        facts = query()
+    if args.json:
+        print(json.dumps(facts, indent=2))
+        return 0
+    width = max(map(len, facts)) + 2
+    for name, value in facts.items():
+        print(f"{name:<{width}}{value}")
+    return 0
+
+
+def query() -> dict[str, str]:
+    """Facts by name, as text."""
+    from minidl import __version__
+
+    facts = {
+        "minidl": f"{__version__}, {Path(__file__).resolve().parent.parent}",
+        "Python": f"{platform.python_version()}, {sys.executable}",
+        "system": platform.platform(),
+        "device": "cpu (this version of minidl computes on the CPU only)",
+        "processor": _processor(),
+        "cores": f"{_usable_cores()} usable of {os.cpu_count()}",
+        "memory": _memory(),
+        "BLAS": _blas(),
+        "BLAS threads": _threads(),
+    }
+    for package, purpose in PACKAGES.items():
+        version = _version(package)
+        facts[package] = version or f"not installed (for {purpose}): pip install {package}"
+    cupy = next((v for p in ("cupy-cuda12x", "cupy-cuda13x", "cupy") if (v := _version(p))), None)
+    absent = "not installed (pip install cupy-cuda12x would)"
+    facts["CuPy"] = f"{cupy or absent}; this version does not use GPUs yet"
+    return facts
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> str:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kib = {name: int(rest.split()[0]) for name, _, rest in (li.partition(":") for li in lines)}
+        total, free = kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024
+        return f"{bytes_(total)}, {bytes_(free)} available"
+    except (OSError, KeyError, ValueError, IndexError):
+        return "unknown"
+
+
+def _blas() -> str:
+    import numpy as np
+
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+
+
+def _threads() -> str:
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name):
+            return f"{os.environ[name]} ({name})"
+    return f"{_usable_cores()} (all usable cores; --threads N or OPENBLAS_NUM_THREADS changes it)"

@@ -1,0 +1,183 @@
+"""Compare every layer's gradients with finite differences of its forward pass, in float64.
+
+For people who write layers: the net only says which layers, with which parameters and shapes.
+Every layer is run alone on random input; no data set is read and no weights.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minidl.cli import models, table
+from minidl.cli.arguments import (
+    Parser,
+    add_phase,
+    add_shape,
+    add_state,
+    names,
+    positive,
+    whole,
+)
+from minidl.cli.log import logging_to
+from minidl.cli.progress import bar
+from minidl.cli.shrink import shrink
+from minidl.errors import MinidlError, RunError, UsageError, did_you_mean
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_file("model", "prototxt of the net")
+    parser.add_argument(
+        "--layer", type=names, default=(), metavar="A,B", help="check these layers only"
+    )
+    parser.add_argument(
+        "--batch", type=whole(1), default=2, metavar="N", help="largest batch (default: 2)"
+    )
+    parser.add_argument(
+        "--shrink",
+        type=whole(1),
+        default=1,
+        metavar="F",
+        help="divide num_output and the size of the input by F: for nets that take too long whole",
+    )
+    parser.add_argument(
+        "--limit",
+        type=whole(1),
+        default=20,
+        metavar="N",
+        help="elements to check of each array, chosen at random (default: 20)",
+    )
+    parser.add_argument("--step", type=positive, metavar="H", help="of the difference (1e-5)")
+    parser.add_argument("--tolerance", type=positive, metavar="T", help="relative (1e-7)")
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the input (0)")
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        type=names,
+        default=(),
+        metavar="MODULE",
+        help="import these modules or .py files first: they register layer types of yours",
+    )
+    add_phase(parser, default="TRAIN")
+    add_state(parser)
+    add_shape(parser)
+
+
+def run(args: Namespace) -> int:
+    with logging_to(args):
+        load_modules(args.modules)
+        rows, wrong = check_net(args)
+    header = ["layer", "type", "checked", "corners", "result"]
+    print(table.render(header, rows, left=2))
+    print()
+    if wrong:
+        raise RunError("\n".join(wrong), where="gradients that are not the derivative")
+    checked = sum(int(row[2] or 0) for row in rows)
+    print(f"All {checked} gradients agree with finite differences.")
+    return 0
+
+
+def check_net(args: Namespace) -> tuple[list[list[str]], list[str]]:
+    """A table row for each layer, and a text for each gradient that is wrong."""
+    import numpy as np
+
+    from minidl.context import Context
+
+    param = models.read_net(args.model)
+    record = models.guess_record(param, args.model, args)
+    ctx = Context(dtype=np.float64, phase=models.phase(args), absent_data=record)
+    with models.shape_hint(record):
+        blueprint = shrink(param, ctx, args)
+    known = [node.name for node in blueprint.nodes]
+    for name in args.layer:
+        if name not in known:
+            raise UsageError(
+                f"the net has no layer '{name}'", where="--layer", fix=did_you_mean(name, known)
+            )
+    nodes = [n for n in blueprint.nodes if not args.layer or n.name in args.layer]
+    rows, wrong = [], []
+    with bar(args, total=len(nodes), unit="layer") as progress:
+        for node in nodes:
+            progress.set_description(node.name)
+            row, mismatches = check_node(node, ctx, args)
+            rows.append(row)
+            wrong += mismatches
+            progress.update()
+    return rows, wrong
+
+
+def check_node(node: Any, ctx: Any, args: Namespace) -> tuple[list[str], list[str]]:
+    """Check one layer; returns its table row and what is wrong."""
+    import numpy as np
+
+    from minidl.testing import gradcheck
+
+    layer, head = _out_of_place(node, ctx), [node.name, node.type]
+    if not node.bottoms and not node.params:
+        return [*head, "", "", "makes data"], []
+    if not layer.differentiable:
+        return [*head, "", "", "has no gradient"], []
+    rng = np.random.default_rng(args.seed)
+    options = {"step": args.step, "tolerance": args.tolerance}
+    try:
+        bottoms = layer.sample_bottoms(node.bottom_shapes, rng)
+        report = gradcheck.check(
+            layer,
+            *bottoms,
+            limit=args.limit,
+            seed=args.seed,
+            **{name: value for name, value in options.items() if value is not None},
+        )
+    except MinidlError:
+        raise
+    except Exception as error:
+        raise RunError(
+            f"failed with {type(error).__name__}: {error}",
+            where=layer.where,
+            fix="--debug shows where",
+        ) from error
+    if not report.checked:
+        return [*head, "", "", "has no gradient"], []
+    result = f"{len(report.mismatches)} wrong" if report.mismatches else "agrees"
+    row = [*head, str(report.checked), str(report.kinks), result]
+    return row, [str(mismatch) for mismatch in report.mismatches]
+
+
+def _out_of_place(node: Any, ctx: Any) -> Any:
+    """The node's layer; one that works in place as a copy of it with a top of its own.
+
+    In place, the bottom would change with every forward and its gradient with the top's.
+    """
+    if not node.in_place:
+        return node.layer
+    spec = type(node.spec)()
+    spec.CopyFrom(node.spec)
+    spec.top[0] = f"{spec.top[0]} (checked)"
+    return type(node.layer)(spec, ctx)
+
+
+def load_modules(modules: Sequence[str]) -> None:
+    """Import modules by name (the current folder counts) or by the path of a .py file."""
+    for name in modules:
+        path = Path(name)
+        try:
+            if path.suffix == ".py":
+                spec: Any = importlib.util.spec_from_file_location(path.stem, path)
+                module = importlib.util.module_from_spec(spec)
+                sys.modules[path.stem] = module
+                spec.loader.exec_module(module)
+            else:
+                if "" not in sys.path:
+                    sys.path.insert(0, "")
+                importlib.import_module(name)
+        except Exception as error:
+            raise UsageError(
+                f"cannot be imported: {type(error).__name__}: {error}",
+                where=f"--import {name}",
+                fix="--debug shows where",
+            ) from error

@@ -1,0 +1,114 @@
+"""Where the lines of the log go, in the format that Caffe's log parsers read."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from minidl.errors import MinidlError, UsageError
+
+log = logging.getLogger("minidl")
+
+LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)  # -minloglevel 0 to 3
+
+
+class GlogFormatter(logging.Formatter):
+    """``I0210 13:39:22.381027 25210 loop.py:204] text``: level, month and day, time, process."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        letter = "IWEF"[sum(record.levelno > level for level in LEVELS[:3])]
+        day = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
+        micros = int(record.created % 1 * 1e6)
+        place = f"{record.filename}:{record.lineno}"
+        return f"{letter}{day}.{micros:06d} {record.process:5d} {place}] {super().format(record)}"
+
+
+class TerminalHandler(logging.Handler):
+    """Warnings only, in words, above a progress bar if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"minidl: {record.levelname.lower()}: {record.getMessage()}")
+
+
+def on_terminal(args: Namespace) -> bool:
+    """Whether a person watches: stderr is a terminal and -logtostderr was not asked for."""
+    return sys.stderr.isatty() and not to_stderr(args)
+
+
+def to_stderr(args: Namespace) -> bool:
+    """-logtostderr, or glog's environment variable for it."""
+    return args.logtostderr or os.environ.get("GLOG_logtostderr", "0") not in ("", "0")
+
+
+def folder(args: Namespace) -> Path | None:
+    """-log_dir, or glog's environment variable for it."""
+    name = args.log_dir or os.environ.get("GLOG_log_dir")
+    return Path(name) if name else None
+
+
+def say(text: str) -> None:
+    """One line to stderr, above a progress bar if there is one."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)
+    else:
+        print(text, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def logging_to(args: Namespace, file: Path | None = None) -> Iterator[None]:
+    """Send minidl's log to stderr (glog lines, or on a terminal only warnings) and to `file`.
+
+    file    appended to; its folder is made. Without it, -log_dir DIR gives DIR/<command>.log.
+    """
+    if file is None and folder(args) is not None:
+        file = folder(args) / f"{args.command}.log"  # type: ignore[operator]
+    handlers: list[Any] = [TerminalHandler() if on_terminal(args) else logging.StreamHandler()]
+    if file is not None:
+        handlers.append(_file_handler(file))
+    before = log.level
+    log.setLevel(LEVELS[_least(args)])
+    for handler in handlers:
+        if not isinstance(handler, TerminalHandler):
+            handler.setFormatter(GlogFormatter())
+        log.addHandler(handler)
+    try:
+        yield
+    except Exception as error:  # the caller shows it, and the file has to have it, too
+        if file is not None:
+            known = isinstance(error, MinidlError)
+            text, trace = (str(error), None) if known else ("a bug in minidl:", sys.exc_info())
+            place = (log.name, logging.ERROR, __file__, 0, text, (), trace)
+            handlers[-1].handle(log.makeRecord(*place))
+        raise
+    finally:
+        log.setLevel(before)
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _file_handler(file: Path) -> logging.Handler:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=f"log file {file}") from None
+
+
+def _least(args: Namespace) -> int:
+    if args.minloglevel is not None:
+        return int(args.minloglevel)
+    text = os.environ.get("GLOG_minloglevel", "0")
+    return int(text) if text in ("0", "1", "2", "3") else 0

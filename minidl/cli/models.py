@@ -1,0 +1,115 @@
+"""Model files as the commands take them: read, and fitted with records where data is absent."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from minidl.cli.arguments import existing
+from minidl.errors import DataError
+
+log = logging.getLogger("minidl")
+
+FAMILIES = {  # a word in a name: the shape of that family's records
+    "mnist": (1, 28, 28),
+    "lenet": (1, 28, 28),
+    "digits": (1, 28, 28),
+    "cifar": (3, 32, 32),
+}
+
+
+def read_net(path: str) -> Any:
+    """The upgraded NetParameter in a prototxt."""
+    from minidl import prototxt
+
+    return prototxt.read_net(existing(path, "a net's prototxt"))
+
+
+def phase(args: Namespace) -> int:
+    """-phase as a number."""
+    from minidl import schema
+
+    return schema.TRAIN if args.phase == "TRAIN" else schema.TEST
+
+
+def set_train_state(param: Any, args: Namespace) -> None:
+    """Give a SolverParameter the -level and -stage for its training net, as Caffe does."""
+    if args.level:
+        param.train_state.level = args.level
+    if args.stage:
+        param.train_state.stage.extend(args.stage)
+
+
+def use_device(args: Namespace) -> str:
+    """The device that -gpu asks for, or "cpu"; says so in the log, as Caffe does."""
+    from minidl.device import Device
+
+    device = Device("cpu" if args.gpu == "" else f"cuda:{args.gpu}")
+    log.info("Use %s.", device.name.upper())
+    return device.name
+
+
+def is_solver(path: str) -> bool:
+    """Whether a prototxt holds a solver rather than a net, by the names of its outermost fields."""
+    from minidl import schema
+
+    text = existing(path, "a prototxt").read_text(encoding="utf-8", errors="replace")
+    found = set(outer_fields(text))
+    fields = [
+        set(cls.DESCRIPTOR.fields_by_name) for cls in (schema.SolverParameter, schema.NetParameter)
+    ]
+    return len(found & fields[0]) > len(found & fields[1])
+
+
+def outer_fields(text: str) -> Iterator[str]:
+    """Names of the outermost fields of a text message, without parsing it.
+
+    >>> list(outer_fields('net: "a: b" # c: 1\\nlayer { name: "x" } lr_policy: "inv"'))
+    ['net', 'layer', 'lr_policy']
+    """
+    depth = 0
+    for match in re.finditer(r"""#.*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{}<>]|\w+""", text):
+        word = match.group()
+        if word in "{<":
+            depth += 1
+        elif word in "}>":
+            depth -= 1
+        elif depth == 0 and re.match(r"\s*[:{<]", text[match.end() :]) and word[0].isalpha():
+            yield word
+
+
+def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None:
+    """The shape (C, H, W) of random records where a data set is absent.
+
+    --shape says it; else crop_size with as many channels as mean_values (3 without); else the
+    family whose name stands in the source, the net's name or the file's; else None.
+    """
+    if args.shape is not None:
+        return tuple(args.shape)
+    for layer in net.layer:
+        if layer.transform_param.crop_size:
+            size = layer.transform_param.crop_size
+            gray = layer.transform_param.force_gray or len(layer.transform_param.mean_value) == 1
+            return (1 if gray else 3, size, size)
+    hints = [layer.data_param.source for layer in net.layer] + [net.name, Path(path).stem]
+    for family, shape in FAMILIES.items():
+        if any(family in hint.lower() for hint in hints):
+            return shape
+    return None
+
+
+@contextlib.contextmanager
+def shape_hint(record: tuple[int, ...] | None) -> Iterator[None]:
+    """Where no record shape was guessed, let the error of an absent data set mention --shape."""
+    try:
+        yield
+    except DataError as error:
+        if record is None:
+            hint = "give --shape C,H,W, and random records of that shape stand in"
+            error.fix = f"{error.fix}; or {hint}" if error.fix else hint
+        raise

@@ -1,0 +1,67 @@
+"""Find the snapshot to go on from."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from minidl.cli.arguments import existing
+from minidl.errors import MinidlError, UsageError
+
+log = logging.getLogger("minidl")
+
+LATEST = "latest"
+
+
+def resolve(snapshot: str, prefix: str) -> Path:
+    """The solverstate that ``-snapshot`` means: a file, or "latest", the newest whole one.
+
+    A caffemodel given for its solverstate, or a bare prefix, is put right in the message.
+    """
+    if snapshot == LATEST:
+        return latest(prefix)
+    path = existing(snapshot, "a .solverstate, or 'latest'")
+    if path.suffix == ".caffemodel":
+        raise UsageError(
+            "holds weights only, not the state of a run",
+            where=str(path),
+            expected="a .solverstate",
+            fix=f"-snapshot {path.with_suffix('.solverstate')} to go on, or -weights {path} "
+            "to start a new run from these weights",
+        )
+    return path
+
+
+def latest(prefix: str) -> Path:
+    """The solverstate of this prefix with the highest iteration that is whole, weights included.
+
+    Damaged ones are passed over with a warning: they can only come from outside, for snapshots
+    appear whole or not at all.
+    """
+    for path in _newest_first(prefix):
+        try:
+            _read_through(path)
+            return path
+        except MinidlError as error:
+            log.warning("passed over a snapshot: %s", error)
+    raise UsageError(
+        f"there is no whole snapshot {prefix}_iter_N.solverstate",
+        where="-snapshot latest",
+        fix="leave out -snapshot to start from the beginning",
+    )
+
+
+def _newest_first(prefix: str) -> list[Path]:
+    stem = Path(prefix)
+    pattern = re.compile(re.escape(stem.name) + r"_iter_(\d+)\.solverstate")
+    if not stem.parent.is_dir():
+        return []
+    found = [(m, p) for p in stem.parent.iterdir() if (m := pattern.fullmatch(p.name))]
+    return [p for _, p in sorted((int(m.group(1)), p) for m, p in found)][::-1]
+
+
+def _read_through(path: Path) -> None:
+    from minidl.storage import caffemodel, snapshot
+
+    caffemodel.read(snapshot.weights_path(snapshot.read(path), path))

@@ -1,0 +1,76 @@
+"""Numbers and tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def render(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """Columns of text under a header; the first `left` columns flush left, the others right.
+
+    A row with a single empty cell is a ruler.
+
+    >>> print(render(["name", "n"], [["conv1", "20"], [""], ["total", "20"]]))
+    name    n
+    ---------
+    conv1  20
+    ---------
+    total  20
+    """
+    body = [list(row) for row in rows]
+    full = [row for row in [list(header), *body] if row != [""]]
+    widths = [max(len(row[i]) for row in full) for i in range(len(header))]
+    ruler = "-" * (sum(widths) + 2 * (len(widths) - 1))
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    lines = [line(header), ruler]
+    lines += [ruler if row == [""] else line(row) for row in body]
+    return "\n".join(lines)
+
+
+def count(number: float) -> str:
+    """A large count in three digits and a letter.
+
+    >>> count(431080), count(2293000), count(999), count(0)
+    ('431 k', '2.29 M', '999', '0')
+    """
+    for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{_three(number / factor)} {letter}"
+    return f"{number:g}"
+
+
+def bytes_(number: int) -> str:
+    """A size in memory.
+
+    >>> bytes_(512), bytes_(1536), bytes_(5242880)
+    ('512 B', '1.5 KiB', '5 MiB')
+    """
+    size, unit = float(number), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{_three(size)} {unit}"
+
+
+def shape(dims: Sequence[int]) -> str:
+    """A shape as Caffe's log shows it.
+
+    >>> shape((64, 20, 24, 24)), shape(())
+    ('64 20 24 24', '()')
+    """
+    return " ".join(map(str, dims)) or "()"
+
+
+def _three(value: float) -> str:
+    """Three significant digits, and never an exponent."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.2f}".rstrip("0").rstrip(".") if value < 10 else f"{value:.3g}"

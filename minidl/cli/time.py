@@ -1,0 +1,200 @@
+"""Time every layer of a net, forward and backward.
+
+Where a data set is absent, random records take its place. One pass warms up, untimed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import statistics
+from argparse import Namespace
+from time import perf_counter
+from typing import Any
+
+from minidl.cli import models, table
+from minidl.cli.arguments import (
+    Parser,
+    add_device,
+    add_phase,
+    add_shape,
+    add_state,
+    existing,
+    names,
+    whole,
+)
+from minidl.cli.log import logging_to
+from minidl.cli.progress import steps
+
+log = logging.getLogger("minidl")
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_file("model", "prototxt of the net")
+    parser.add_argument(
+        "--weights", type=names, default=(), metavar="FILE", help="caffemodel to load first"
+    )
+    parser.add_argument(
+        "--iterations", type=whole(1), default=50, metavar="N", help="passes to time (default: 50)"
+    )
+    add_phase(parser, default="TRAIN")
+    add_state(parser)
+    add_shape(parser)
+    add_device(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: Namespace) -> int:
+    with logging_to(args):
+        result = measure(args)
+    print(json.dumps(result, indent=2) if args.json else report(result))
+    return 0
+
+
+def measure(args: Namespace) -> dict[str, Any]:
+    """Run the net `-iterations` times; returns times in ms by layer and for the whole net."""
+    device = models.use_device(args)
+    param = models.read_net(args.model)
+    weights = [existing(path, "a caffemodel") for path in args.weights]
+    record = models.guess_record(param, args.model, args)
+    from minidl.net import Net
+
+    with models.shape_hint(record):
+        net = Net(
+            param,
+            models.phase(args),
+            weights=weights,
+            level=args.level,
+            stages=args.stage,
+            device=device,
+            absent_data=record,
+        )
+    with net:
+        log.info("Performing Forward")
+        log.info("Initial loss: %g", net.forward_pass())
+        log.info("Performing Backward")
+        net.backward_pass()
+        return _time_passes(net, args)
+
+
+def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
+    forward: list[list[float]] = [[] for _ in net.layers]
+    backward: list[list[float]] = [[] for _ in net.layers]
+    start = 0.0
+
+    def begin(_: int) -> None:
+        nonlocal start
+        start = perf_counter()
+
+    net.before_forward.append(begin)
+    net.after_forward.append(lambda i: forward[i].append(perf_counter() - start))
+    net.before_backward.append(begin)
+    net.after_backward.append(lambda i: backward[i].append(perf_counter() - start))
+
+    log.info("*** Benchmark begins ***")
+    log.info("Testing for %d iterations.", args.iterations)
+    whole_forward, whole_backward, both = [], [], []
+    began = perf_counter()
+    for i in steps(args.iterations, "timing", args):
+        net.clear_param_diffs()
+        t0 = perf_counter()
+        net.forward_pass()
+        t1 = perf_counter()
+        net.backward_pass()
+        t2 = perf_counter()
+        whole_forward.append(t1 - t0)
+        whole_backward.append(t2 - t1)
+        both.append(t2 - t0)
+        log.info("Iteration: %d forward-backward time: %g ms.", i + 1, (t2 - t0) * 1e3)
+    total = perf_counter() - began
+
+    layers = [_layer(node, forward[i], backward[i]) for i, node in enumerate(net.blueprint.nodes)]
+    spent = [layer["forward_median_ms"] + layer["backward_median_ms"] for layer in layers]
+    for layer, ms in zip(layers, spent, strict=True):
+        layer["share"] = ms / sum(spent)
+    _log_as_caffe(layers, whole_forward, whole_backward, both, total)
+    return {
+        "model": args.model,
+        "net": net.name,
+        "phase": args.phase,
+        "iterations": args.iterations,
+        "batch": _batch(net),
+        "layers": layers,
+        **_summary("forward", whole_forward),
+        **_summary("backward", whole_backward),
+        **_summary("forward_backward", both),
+        "total_ms": total * 1e3,
+    }
+
+
+def _layer(node: Any, forward: list[float], backward: list[float]) -> dict[str, Any]:
+    """One layer's times, and the speed of its arithmetic: a gradient costs as much as a forward."""
+    result = {"name": node.name, "type": node.type}
+    result.update(_summary("forward", forward))
+    result.update(_summary("backward", backward))
+    passes = 1
+    if node.needs_backward:
+        passes += any(p.lr_mult for p in node.params) + any(node.wanted)
+    result["multiply_adds"] = node.multiply_adds
+    seconds = (result["forward_median_ms"] + result["backward_median_ms"]) / 1e3
+    result["gflops"] = 2 * node.multiply_adds * passes / seconds / 1e9 if seconds else 0.0
+    return result
+
+
+def _summary(what: str, seconds: list[float]) -> dict[str, float]:
+    """Mean and median in ms; 0 for a layer that does not run."""
+    return {
+        f"{what}_ms": statistics.fmean(seconds) * 1e3 if seconds else 0.0,
+        f"{what}_median_ms": statistics.median(seconds) * 1e3 if seconds else 0.0,
+    }
+
+
+def _batch(net: Any) -> int:
+    """Records a pass: the first axis of the first top."""
+    shape = net.blueprint.nodes[0].top_shapes[0] if net.blueprint.nodes else ()
+    return shape[0] if shape else 1
+
+
+def _log_as_caffe(
+    layers: list[dict[str, Any]],
+    forward: list[float],
+    backward: list[float],
+    both: list[float],
+    total: float,
+) -> None:
+    log.info("Average time per layer: ")
+    for layer in layers:
+        log.info("%10s\tforward: %g ms.", layer["name"], layer["forward_ms"])
+        log.info("%10s\tbackward: %g ms.", layer["name"], layer["backward_ms"])
+    log.info("Average Forward pass: %g ms.", statistics.fmean(forward) * 1e3)
+    log.info("Average Backward pass: %g ms.", statistics.fmean(backward) * 1e3)
+    log.info("Average Forward-Backward: %g ms.", statistics.fmean(both) * 1e3)
+    log.info("Total Time: %g ms.", total * 1e3)
+    log.info("*** Benchmark ends ***")
+
+
+def report(result: dict[str, Any]) -> str:
+    """The result as a table: medians, which a busy machine disturbs less than means."""
+    rows = []
+    for layer in result["layers"]:
+        rows.append(
+            [
+                layer["name"],
+                layer["type"],
+                f"{layer['forward_median_ms']:.3f}",
+                f"{layer['backward_median_ms']:.3f}",
+                f"{layer['gflops']:.1f}" if layer["multiply_adds"] else "",
+                f"{100 * layer['share']:.1f} %",
+            ]
+        )
+    ms = [result[f"{what}_median_ms"] for what in ("forward", "backward", "forward_backward")]
+    rows += [[""], ["whole net", "", f"{ms[0]:.3f}", f"{ms[1]:.3f}", "", ""]]
+    header = ["layer", "type", "forward ms", "backward ms", "GFLOP/s", "share"]
+    lines = [table.render(header, rows, left=2), ""]
+    if not any(layer["backward_ms"] for layer in result["layers"]):
+        lines.append("No layer runs backward: nothing that a loss depends on needs a gradient.")
+    lines.append(
+        f"{ms[2]:.3f} ms for a batch of {result['batch']}, {result['batch'] / ms[2] * 1e3:.1f} "
+        f"records/s; medians of {result['iterations']} passes in phase {result['phase']}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,144 @@
+"""Train a net by its solver file.
+
+Leaves snapshots, a log and events.jsonl in the folder of snapshot_prefix. Ctrl-C snapshots and
+stops; -snapshot goes on from there, bit for bit as if the run had never stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidl.cli import models, overrides, snapshots
+from minidl.cli.arguments import Parser, add_device, add_state, existing, names, whole
+from minidl.cli.log import folder as log_folder
+from minidl.cli.log import logging_to, on_terminal
+from minidl.cli.signals import EFFECTS, Signals
+from minidl.errors import UsageError
+
+if TYPE_CHECKING:
+    from minidl.cli.watch import Summary
+
+log = logging.getLogger("minidl")
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_file("solver", "prototxt of the solver")
+    parser.add_argument(
+        "--snapshot",
+        metavar="FILE",
+        help="solverstate to go on from; 'latest' finds the newest whole one of this solver",
+    )
+    parser.add_argument(
+        "--weights",
+        type=names,
+        default=(),
+        metavar="A,B",
+        help="caffemodels to start from (fine-tuning): layers are matched by name",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="replace a field of the solver file, e.g. max_iter=1000; may be given again",
+    )
+    parser.add_argument("--seed", type=whole(0), metavar="N", help="the same as random_seed=N")
+    for name, default in (("sigint", "stop"), ("sighup", "snapshot")):
+        parser.add_argument(
+            f"--{name}-effect",
+            choices=EFFECTS,
+            default=default,
+            help=f"what {name.upper()} does: stop, snapshot or none (default: {default})",
+        )
+    add_state(parser)
+    add_device(parser)
+
+
+def run(args: Namespace) -> int:
+    if args.weights and args.snapshot:
+        raise UsageError(
+            "-weights and -snapshot exclude each other",
+            where="minidl train",
+            fix="-snapshot goes on with a run, its own weights included; -weights starts a new one",
+        )
+    from minidl.prototxt import to_text
+    from minidl.solver import parameters
+
+    param = read_solver(args)
+    prefix = parameters.snapshot_prefix(param)
+    Path(prefix).parent.mkdir(parents=True, exist_ok=True)
+    place = log_folder(args) or Path(prefix).parent
+    file = place / f"{Path(prefix).name}.log"
+    with logging_to(args, file):
+        models.use_device(args)
+        log.info("Initializing solver from parameters: \n%s", to_text(param).rstrip())
+        resume = snapshots.resolve(args.snapshot, prefix) if args.snapshot else None
+        summary, signal = train(param, resume, place / "events.jsonl", args)
+    for line in [*summary.lines(), f"log      {file}", f"events   {place / 'events.jsonl'}"]:
+        print(line)
+    if not signal:
+        return 0
+    print(f"stopped by {signal} after {summary.iter} of {param.max_iter} iterations")
+    if summary.snapshot is not None and summary.snapshot["iter"] == summary.iter:
+        print(f"resume with: {resume_command(args, summary.snapshot['state'])}")
+    else:
+        print("no snapshot of it was written: snapshot_after_train is false")
+    return 130
+
+
+def read_solver(args: Namespace) -> Any:
+    """The SolverParameter of the file with all that the command line puts in its place."""
+    from minidl import prototxt
+
+    param = prototxt.read_solver(existing(args.solver, "a solver's prototxt"))
+    overrides.apply(param, args.set)
+    models.set_train_state(param, args)
+    if args.seed is not None:
+        param.random_seed = args.seed
+    if args.weights:
+        for path in args.weights:
+            existing(path, "a caffemodel")
+        del param.weights[:]
+        param.weights.extend(args.weights)
+    elif args.snapshot:
+        if args.snapshot != snapshots.LATEST:
+            snapshots.resolve(args.snapshot, "")
+        del param.weights[:]  # the snapshot has its own
+    return param
+
+
+def train(param: Any, resume: Path | None, events: Path, args: Namespace) -> tuple[Summary, str]:
+    """Run the solver to its end or to a signal; returns what it left, and the signal's name."""
+    from minidl.cli.watch import ProgressBar, Summary
+    from minidl.solver import EventsFile, get_solver
+
+    summary, progress = Summary(), ProgressBar(args)
+    hooks = [summary, EventsFile(events)] + ([progress] if on_terminal(args) else [])
+    solver = get_solver(param, hooks=hooks)
+    signals = Signals(solver, args.sigint_effect, args.sighup_effect)
+    try:
+        log.info("Starting Optimization")
+        with signals.handled():
+            solver.solve(resume)
+        if not signals.stopped:
+            log.info("Optimization Done.")
+    finally:
+        progress.close()
+        solver.close()
+    return summary, signals.stopped
+
+
+def resume_command(args: Namespace, state: str) -> str:
+    """The command line that goes on from `state` with the settings of this one."""
+    words = ["minidl", "train", args.solver, "-snapshot", state]
+    for setting in args.set:
+        words += ["--set", setting]
+    if args.level:
+        words += ["-level", str(args.level)]
+    if args.stage:
+        words += ["-stage", ",".join(args.stage)]
+    return shlex.join(words)

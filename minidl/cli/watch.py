@@ -1,0 +1,120 @@
+"""What a person sees of a run: a progress bar while it lasts, and at its end what it left."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from time import monotonic
+from typing import Any
+
+from minidl.cli.log import say
+from minidl.cli.progress import bar
+from minidl.solver import Hook
+
+Info = Mapping[str, Any]
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+REFRESH_S = 0.1
+
+
+class ProgressBar(Hook):
+    """Iterations, loss, rate, images a second and time left; above it tests and snapshots."""
+
+    def __init__(self, args: Namespace) -> None:
+        self.args = args
+        self.bar: Any = None
+        self._batch, self._next = 0, 0.0
+
+    def on_solve(self, solver: Any) -> None:
+        self._batch = solver.param.iter_size * _batch_size(solver.net)
+        self.bar = bar(
+            self.args,
+            total=solver.param.max_iter,
+            initial=solver.iter,
+            bar_format=BAR,
+            mininterval=REFRESH_S,
+        )
+
+    def on_resume(self, solver: Any, info: Info) -> None:
+        self.bar.initial = self.bar.last_print_n = self.bar.n = solver.iter
+        self._say(f"iteration {solver.iter}: going on from {info['state']}")
+
+    def on_step(self, solver: Any) -> None:
+        if monotonic() >= self._next:
+            self._next = monotonic() + REFRESH_S
+            shown = f"loss {solver.loss.value:.4g}, lr {solver.lr:.3g}"
+            rate = self.bar.format_dict["rate"]
+            if rate:
+                shown += f", {rate * self._batch:.0f} images/s"
+            self.bar.set_postfix_str(shown, refresh=False)
+        self._guarded(self.bar.update)
+
+    def on_test(self, solver: Any, info: Info) -> None:
+        self._say(f"iteration {info['iter']}: {figures(info, len(solver.test_nets))}")
+
+    def on_snapshot(self, solver: Any, info: Info) -> None:
+        self._say(f"iteration {info['iter']}: snapshot {info['state']}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self._guarded(self.bar.close)
+
+    def _say(self, text: str) -> None:
+        self._guarded(say, text)
+
+    def _guarded(self, show: Any, *values: Any) -> None:
+        """A run goes on when its terminal has gone."""
+        try:
+            show(*values)
+        except OSError:
+            self.bar.disable = True
+
+
+class Summary(Hook):
+    """Remembers what a run left behind."""
+
+    def __init__(self) -> None:
+        self.iter = 0
+        self.snapshot: Info | None = None
+        self.tests: dict[int, Info] = {}
+
+    def on_solve(self, solver: Any) -> None:
+        self.iter = solver.iter
+
+    def on_resume(self, solver: Any, info: Info) -> None:
+        self.snapshot = info
+        self.iter = solver.iter
+
+    def on_step(self, solver: Any) -> None:
+        self.iter = solver.iter
+
+    def on_test(self, solver: Any, info: Info) -> None:
+        self.tests[info["net"]] = info
+
+    def on_snapshot(self, solver: Any, info: Info) -> None:
+        self.snapshot = info
+
+    def lines(self) -> Iterator[str]:
+        """Final test figures and files, one a line."""
+        for info in self.tests.values():
+            after = "" if info["iter"] == self.iter else f" (after {info['iter']} iterations)"
+            yield figures(info, len(self.tests)) + after
+        if self.snapshot is not None:
+            yield f"weights  {self.snapshot['weights']}"
+            yield f"state    {self.snapshot['state']}"
+
+
+def figures(info: Info, nets: int) -> str:
+    """'test accuracy = 0.98, loss = 0.06'; with several test nets the number of this one."""
+    which = f"test net #{info['net']}:" if nets > 1 else "test"
+    parts = []
+    for name, value in info["outputs"].items():
+        numbers = value if isinstance(value, list) else [value]
+        shown = ", ".join(f"{number:.4g}" for number in numbers[:5])
+        more = ", ..." if len(numbers) > 5 else ""
+        parts.append(f"{name} = {shown}{more}")
+    return f"{which} {', '.join(parts)}"
+
+
+def _batch_size(net: Any) -> int:
+    return next((shape[0] for shape in net.blueprint.blob_shapes.values() if shape), 0)

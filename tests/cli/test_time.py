@@ -1,0 +1,90 @@
+"""minidl time: Caffe's lines, a table, JSON; random records where data is absent."""
+
+import json
+import re
+
+import pytest
+
+from minidl.cli import main
+from tests.support import shared
+
+LAYERS = ["digits", "ip1", "relu1", "drop1", "ip2", "loss"]
+
+
+def test_the_lines_are_caffes(run_folder, capsys):
+    assert main(["time", "net.prototxt", "-iterations", "3"]) == 0
+    lines = [line.partition("] ")[2] for line in capsys.readouterr().err.splitlines()]
+    ours = [re.sub(r"[\d.e+-]+ ms", "T ms", line) for line in lines]
+    start = ours.index("*** Benchmark begins ***")
+    recorded = shared("golden/cli/cli_time.log").read_text().splitlines()
+    theirs = [re.sub(r"[\d.e+-]+ ms", "T ms", line.partition("] ")[2]) for line in recorded]
+    theirs = theirs[theirs.index("*** Benchmark begins ***") :]
+    own = [line for line in ours[start:] if "\t" not in line]
+    assert own == [line for line in theirs if "\t" not in line]
+    rows = [line for line in ours[start:] if "\t" in line]
+    assert rows == [f"{n:>10}\t{way}ward: T ms." for n in LAYERS for way in ("for", "back")]
+    template = next(line for line in theirs if "conv1\tforward" in line)
+    assert template == f"{'conv1':>10}\tforward: T ms."
+
+
+def timed(capsys, *words):
+    assert main(["time", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_has_means_medians_and_shares(run_folder, capsys):
+    result = timed(capsys, "net.prototxt", "-iterations", "4", "-minloglevel", "1")
+    assert [layer["name"] for layer in result["layers"]] == LAYERS
+    assert (result["phase"], result["iterations"], result["batch"]) == ("TRAIN", 4, 8)
+    assert sum(layer["share"] for layer in result["layers"]) == pytest.approx(1)
+    by_name = {layer["name"]: layer for layer in result["layers"]}
+    assert by_name["digits"]["backward_ms"] == by_name["digits"]["gflops"] == 0
+    for name in ("forward_ms", "backward_ms", "forward_median_ms", "backward_median_ms"):
+        assert by_name["ip2"][name] > 0
+        assert result[name] >= max(layer[name] for layer in result["layers"]) * 0.5
+    ip1 = by_name["ip1"]  # its bottom is data: two products, not three
+    seconds = (ip1["forward_median_ms"] + ip1["backward_median_ms"]) / 1e3
+    assert ip1["multiply_adds"] == 8 * 16 * 49
+    assert ip1["gflops"] == pytest.approx(2 * ip1["multiply_adds"] * 2 / seconds / 1e9)
+
+
+def test_phase_test_runs_the_test_net(run_folder, capsys):
+    result = timed(capsys, "net.prototxt", "-iterations=1", "-phase", "test")
+    assert (result["phase"], result["batch"]) == ("TEST", 5)
+    assert "accuracy" in [layer["name"] for layer in result["layers"]]
+
+
+def test_the_table_ends_with_records_a_second(run_folder, capsys):
+    assert main(["time", "net.prototxt", "-iterations", "2"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split("  ")[0] == "layer"
+    assert re.search(r"ms for a batch of 8, [\d.]+ records/s; medians of 2 passes", out)
+
+
+def test_absent_data_is_random_and_said_so(run_folder, capsys):
+    net = (run_folder / "net.prototxt").read_text().replace("train_lmdb", "cifar10_train_lmdb")
+    (run_folder / "net.prototxt").write_text(net.replace("crop_size: 7 ", ""))
+    result = timed(capsys, "net.prototxt", "-iterations", "1")
+    assert result["layers"][1]["multiply_adds"] == 8 * 16 * 3 * 32 * 32
+    (run_folder / "net.prototxt").write_text(net)
+    result = timed(capsys, "net.prototxt", "-iterations", "1", "-shape", "2,9,8")
+    assert result["layers"][1]["multiply_adds"] == 8 * 16 * 2 * 7 * 7
+
+
+def test_weights_are_loaded(run_folder, capsys):
+    assert main(["train", "solver.prototxt", "--set", "max_iter=1"]) == 0
+    capsys.readouterr()
+    words = ["time", "net.prototxt", "-iterations", "1", "-weights"]
+    assert main([*words, "run/tiny_iter_1.caffemodel"]) == 0
+    assert main([*words, "run/tiny_iter_1.caffemodl"]) == 2
+    assert "did you mean 'run/tiny_iter_1.caffemodel'?" in capsys.readouterr().err
+
+
+def test_a_net_without_a_loss_says_why_nothing_runs_backward(tmp_path, capsys):
+    net = tmp_path / "deploy.prototxt"
+    net.write_text(
+        'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
+        'layer { name: "relu" type: "ReLU" bottom: "x" top: "y" }'
+    )
+    assert main(["time", str(net), "-iterations", "1"]) == 0
+    assert "No layer runs backward" in capsys.readouterr().out

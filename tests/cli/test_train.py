@@ -1,0 +1,189 @@
+"""minidl train: what it leaves, what it prints, what it refuses."""
+
+import json
+import re
+from datetime import datetime
+
+import pytest
+
+from minidl.cli import main
+from minidl.storage import caffemodel
+
+FILES = ["tiny.log", "events.jsonl", "tiny_iter_10.caffemodel", "tiny_iter_10.solverstate"]
+FILES += ["tiny_iter_20.caffemodel", "tiny_iter_20.solverstate"]
+
+
+def events(path="run/events.jsonl"):
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def parse_log(lines):
+    """What Caffe's parse_log.py and extract_seconds.py take from a log, by their rules.
+
+    Rows (kind, iteration, seconds since "Solving", name, value): from the first line that says
+    "Iteration <n>" on, every line begins with a date that can be read, or is passed over.
+    """
+    start, iteration, rows = None, None, []
+    for line in lines:
+        words = line.split()
+        match = re.search(r"Iteration (\d+)", line)
+        if match:
+            iteration = int(match.group(1))
+        if start is None and "Solving" not in line:
+            continue
+        stamp = datetime.strptime(f"2026{words[0][1:]} {words[1]}", "%Y%m%d %H:%M:%S.%f")
+        if start is None:
+            start = stamp
+        if iteration is None:
+            continue
+        for kind in ("Train", "Test"):
+            found = re.search(kind + r" net output #(\d+): (\S+) = ([\.\deE+-]+)", line)
+            if found:
+                seconds = (stamp - start).total_seconds()
+                rows.append((kind, iteration, seconds, found.group(2), float(found.group(3))))
+        found = re.search(r"lr = ([-+]?[0-9]*\.?[0-9]+([eE]?[-+]?[0-9]+)?)", line)
+        if found:
+            rows.append(("lr", iteration, 0.0, "lr", float(found.group(1))))
+    return rows
+
+
+def test_a_run_leaves_snapshots_log_and_events_and_says_where(run_folder, capsys):
+    assert main(["train", "solver.prototxt"]) == 0
+    assert sorted(p.name for p in (run_folder / "run").iterdir()) == sorted(FILES)
+    out = capsys.readouterr().out.splitlines()
+    last = events()[-2]
+    assert (last["event"], last["iter"]) == ("test", 20)
+    accuracy, loss = last["outputs"]["accuracy"], last["outputs"]["loss"]
+    assert out == [
+        f"test accuracy = {accuracy:.4g}, loss = {loss:.4g}",
+        "weights  run/tiny_iter_20.caffemodel",
+        "state    run/tiny_iter_20.solverstate",
+        "log      run/tiny.log",
+        "events   run/events.jsonl",
+    ]
+
+
+def test_the_log_is_what_caffes_parsers_read(run_folder, capsys):
+    assert main(["train", "-solver", "solver.prototxt"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert (run_folder / "run" / "tiny.log").read_text().splitlines() == lines
+    first = next(i for i, line in enumerate(lines) if "Solving tiny" in line)
+    rows = parse_log(lines[first:])
+    shown = [(kind, i, name, value) for kind, i, _, name, value in rows]
+    by_event = []
+    for event in events():
+        if event["event"] == "test":
+            by_event += [("Test", event["iter"], n, v) for n, v in event["outputs"].items()]
+        elif event["event"] == "display" and not event["final"]:
+            by_event += [("Train", event["iter"], n, v) for n, v in event["outputs"].items()]
+            by_event += [("lr", event["iter"], "lr", event["lr"])]
+    assert [row[:3] for row in shown] == [row[:3] for row in by_event]
+    for row, event in zip(shown, by_event, strict=True):
+        assert row[3] == pytest.approx(event[3], rel=1e-5)
+    assert [i for kind, i, _, _ in shown if kind == "lr"] == [0, 5, 10, 15]
+    assert all(0 <= row[2] < 60 for row in rows)
+
+
+def test_the_log_shows_the_solver_that_ran_settings_included(run_folder, capsys):
+    words = ["--set", "max_iter=3", "--set", "snapshot=0", "--seed", "11", "-stage", "x,y"]
+    assert main(["train", "solver.prototxt", *words, "-level", "2"]) == 0
+    text = (run_folder / "run" / "tiny.log").read_text()
+    head = text[: text.index("Solver scaffolding done.")]
+    for line in ["max_iter: 3", "random_seed: 11", '  stage: "x"', '  stage: "y"', "  level: 2"]:
+        assert f"\n{line}\n" in head
+    assert events()[0]["max_iter"] == 3 and events()[0]["seed"] == 11
+
+
+def weights(path):
+    return {la.name: [b.tolist() for b in la.blobs] for la in caffemodel.read(path).layers}
+
+
+def test_going_on_from_a_snapshot_gives_the_same_end(run_folder, capsys):
+    assert main(["train", "solver.prototxt"]) == 0
+    end = run_folder / "run" / "tiny_iter_20.solverstate"
+    model = end.with_suffix(".caffemodel")
+    before = end.read_bytes(), model.read_bytes()
+    end.unlink()
+    model.unlink()
+    for snapshot in ("run/tiny_iter_10.solverstate", "latest"):
+        words = ["train", "solver.prototxt", "-snapshot", snapshot]
+        assert main(words) == 0
+        assert (end.read_bytes(), model.read_bytes()) == before
+        if snapshot != "latest":
+            end.unlink()
+    resumed = [e["state"] for e in events() if e["event"] == "resume"]
+    assert resumed == ["run/tiny_iter_10.solverstate"] * 2
+    assert "Resuming from run/tiny_iter_10.solverstate" in capsys.readouterr().err
+
+
+def test_fine_tuning_starts_from_weights(run_folder, capsys):
+    assert main(["train", "solver.prototxt"]) == 0
+    start = "run/tiny_iter_20.caffemodel"
+    words = ["--set", "max_iter=0", "--set", "snapshot_prefix=tuned/t", "-weights", start]
+    assert main(["train", "solver.prototxt", *words]) == 0
+    assert weights("tuned/t_iter_0.caffemodel") == weights(start)
+
+
+def test_weights_by_comma_are_loaded_in_order(run_folder, capsys):
+    for seed in ("1", "2"):
+        words = ["--seed", seed, "--set", "max_iter=0", "--set", f"snapshot_prefix=s{seed}/t"]
+        assert main(["train", "solver.prototxt", *words]) == 0
+    both = "s1/t_iter_0.caffemodel,s2/t_iter_0.caffemodel"
+    words = ["--set", "max_iter=0", "--set", "snapshot_prefix=run/t", "-weights", both]
+    assert main(["train", "solver.prototxt", *words]) == 0
+    assert weights("run/t_iter_0.caffemodel") == weights("s2/t_iter_0.caffemodel")
+    assert weights("s1/t_iter_0.caffemodel") != weights("s2/t_iter_0.caffemodel")
+
+
+def test_log_dir_takes_log_and_events(run_folder, capsys):
+    words = ["--set", "max_iter=1", "--set", "snapshot=0", "-log_dir", "logs/deep"]
+    assert main(["train", "solver.prototxt", *words]) == 0
+    assert sorted(p.name for p in (run_folder / "logs/deep").iterdir()) == [
+        "events.jsonl",
+        "tiny.log",
+    ]
+    assert "log      logs/deep/tiny.log\nevents   logs/deep/events.jsonl" in capsys.readouterr().out
+
+
+REFUSALS = {
+    "weights and snapshot": (["-weights", "a", "-snapshot", "b"], "exclude each other"),
+    "no such snapshot": (["-snapshot", "run/x.solverstate"], "there is no folder 'run'"),
+    "no such weights": (["-weights", "nets.prototxt"], "did you mean 'net.prototxt'?"),
+    "a bad setting": (["--set", "max_itre=3"], "did you mean 'max_iter'?"),
+    "a bad value": (["--set", "max_iter=-3"], "max_iter is -3"),
+    "no latest": (["-snapshot", "latest"], "no whole snapshot run/tiny_iter_N.solverstate"),
+    "gpu": (["-gpu", "all"], "'cuda:all': this version of minidl computes on the CPU only"),
+    "effect": (["-sigint_effect", "die"], "'die'"),
+    "log folder": (["-log_dir", "net.prototxt"], "log file net.prototxt/tiny.log: cannot be"),
+}
+
+
+@pytest.mark.parametrize("words, text", REFUSALS.values(), ids=REFUSALS.keys())
+def test_bad_input_ends_with_2_and_a_reason(words, text, run_folder, capsys):
+    assert main(["train", "solver.prototxt", *words]) == 2
+    err = capsys.readouterr().err
+    assert err.count("minidl: error: ") == 1 and text in err and "Traceback" not in err
+
+
+def test_a_run_that_diverges_ends_with_1_and_the_log_has_the_reason(run_folder, capsys):
+    words = ["--set", "base_lr=1e30", "--set", "snapshot=0"]
+    assert main(["train", "solver.prototxt", *words]) == 1
+    err = capsys.readouterr().err
+    assert "minidl: error: net 'tiny', iteration " in err and "layer '" in err
+    reason = events()[-1]["message"]
+    assert events()[-1]["event"] == "error" and reason in err
+    assert reason in (run_folder / "run" / "tiny.log").read_text()
+
+
+def test_a_bug_leaves_its_traceback_in_the_log(run_folder, capsys, monkeypatch):
+    from minidl.solver import Solver
+
+    def broken(self):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(Solver, "apply_update", broken)
+    assert main(["train", "solver.prototxt"]) == 1
+    assert "this is a bug in minidl (ZeroDivisionError" in capsys.readouterr().err
+    log = (run_folder / "run" / "tiny.log").read_text()
+    assert "Traceback" in log and "in broken" in log
