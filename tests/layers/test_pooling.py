@@ -170,6 +170,18 @@ def test_places_are_drawn_in_proportion_to_their_values():
     np.testing.assert_allclose(shares, np.array([0.5, 1.0, 1.5, 2.0]) / 5, atol=0.015)
 
 
+@pytest.mark.parametrize("u, expected", [(0.0, 3), (0.25, 3), (0.75, 1), (1 - 2**-53, 1)])
+def test_draws_at_the_ends_stay_on_places_of_some_weight(u, expected, monkeypatch):
+    class Drawn:
+        def random(self, shape):
+            return np.full(shape, u)
+
+    layer = build("Pooling", pool="STOCHASTIC", kernel_h=1, kernel_w=4)
+    monkeypatch.setattr(layer, "random", Drawn)
+    _, (y,) = run(layer, np.array([0.0, 1, 3, 0]).reshape(1, 1, 1, 4))
+    assert y.data == expected
+
+
 def test_other_passes_and_seeds_draw_others_the_same_pass_the_same():
     x = sample("STOCHASTIC", (4, 3, 8, 8))
 
@@ -192,7 +204,9 @@ def test_a_window_of_zeros_gives_zero(phase):
     assert y.data.ravel().tolist() == [0, 3]
     y.diff[...] = 1
     layer.backward([y], [True], bottom)
-    assert np.isfinite(bottom[0].diff).all() and bottom[0].diff[0, 0, 1, 3] == 1
+    first = 1 if phase == schema.TRAIN else 0  # a winner there is in any case
+    np.testing.assert_array_equal(bottom[0].diff[0, 0, :, :2], [[first, 0], [0, 0]])
+    assert bottom[0].diff[0, 0, 1, 3] == 1
 
 
 # ------------------------------------------------------------------ Caffe's own tests
