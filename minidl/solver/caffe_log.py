@@ -1,0 +1,97 @@
+"""Caffe's log lines, to the letter: parsers of its logs keep working."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl.solver.hooks import Hook, Info
+
+if TYPE_CHECKING:
+    from minidl.solver.solver import Solver
+
+log = logging.getLogger("minidl")
+
+
+class CaffeLog(Hook):
+    """Writes the lines of Caffe's solver to the log `minidl`; every solver has one.
+
+    Numbers have six significant digits, as C++ prints them.
+    """
+
+    def on_solve(self, solver: Solver) -> None:
+        log.info("Solving %s", solver.net.name)
+        log.info("Learning Rate Policy: %s", solver.param.lr_policy)
+
+    def on_resume(self, solver: Solver, info: Info) -> None:
+        log.info("Resuming from %s", info["state"])
+        log.info("%sSolver: restoring history", solver.param.type)
+
+    def on_display(self, solver: Solver, info: Info) -> None:
+        if info["final"]:
+            log.info("Iteration %d, loss = %g", info["iter"], info["loss"])
+            return
+        seconds = info["seconds"]
+        log.info(
+            "Iteration %d (%g iter/s, %gs/%d iters), loss = %g",
+            info["iter"],
+            info["iterations"] / seconds if seconds else 0,
+            seconds,
+            solver.param.display,
+            info["loss"],
+        )
+        for line in outputs(info):
+            log.info("    Train net output %s", line)
+
+    def on_step_passed(self, solver: Solver, step: int) -> None:
+        log.info("MultiStep Status: Iteration %d, step = %d", solver.iter, step)
+
+    def on_rate(self, solver: Solver, rate: float) -> None:
+        log.info("Iteration %d, lr = %g", solver.iter, rate)
+
+    def on_clip(self, solver: Solver, norm: float, factor: float) -> None:
+        log.info(
+            "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g",
+            norm,
+            solver.param.clip_gradients,
+            factor,
+        )
+
+    def on_test_start(self, solver: Solver, index: int) -> None:
+        log.info("Iteration %d, Testing net (#%d)", solver.iter, index)
+
+    def on_test(self, solver: Solver, info: Info) -> None:
+        if "loss" in info:
+            log.info("Test loss: %g", info["loss"])
+        for line in outputs(info):
+            log.info("    Test net output %s", line)
+
+    def on_test_stopped(self, solver: Solver) -> None:
+        log.info("Test interrupted.")
+
+    def on_snapshot(self, solver: Solver, info: Info) -> None:
+        log.info("Snapshotting to binary proto file %s", info["weights"])
+        log.info("Snapshotting solver state to binary proto file %s", info["state"])
+
+    def on_end(self, solver: Solver, reason: str) -> None:
+        log.info("Optimization Done." if reason == "done" else "Optimization stopped early.")
+
+
+def outputs(info: Info) -> Iterator[str]:
+    """'#0: loss = 0.26 (* 1 = 0.26 loss)' for every number of every output, counted through."""
+    index = 0
+    for name, value in info["outputs"].items():
+        weight = info["loss_weights"].get(name, 0)
+        for number in value if isinstance(value, list) else [value]:
+            yield f"#{index}: {name} = {number:g}{share(number, weight)}"
+            index += 1
+
+
+def share(value: float, weight: float) -> str:
+    """' (* 1 = 0.26 loss)': what an output adds to the loss; '' where it adds nothing."""
+    with np.errstate(all="ignore"):
+        product: Any = np.float32(weight) * np.float32(value)
+    return f" (* {weight:g} = {product:g} loss)" if weight else ""

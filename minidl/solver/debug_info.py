@@ -1,0 +1,96 @@
+"""Caffe's debug_info: the mean magnitude of everything a pass touches, line by line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from minidl.net import Net
+
+log = logging.getLogger("minidl")
+
+
+@contextlib.contextmanager
+def shown(net: Net, wanted: bool = True) -> Iterator[None]:
+    """While it is entered, log each layer of `net` as it runs, if `wanted`."""
+    if not wanted:
+        yield
+        return
+    watch = _Watch(net)
+    net.after_forward.append(watch.forward)
+    net.after_backward.append(watch.backward)
+    try:
+        yield
+    finally:
+        net.after_forward.remove(watch.forward)
+        net.after_backward.remove(watch.backward)
+
+
+class _Watch:
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        nodes = net.blueprint.nodes
+        self.last = next((i for i, node in enumerate(nodes) if node.needs_backward), -1)
+
+    def forward(self, index: int) -> None:
+        layer = self.net.layers[index]
+        for blob in self.net.tops[index]:
+            log.info(
+                "    [Forward] Layer %s, top blob %s data: %g",
+                layer.name,
+                blob.name,
+                _mean(blob.data),
+            )
+        for i, param in enumerate(layer.params):
+            name = layer.spec.param[i].name if i < len(layer.spec.param) else ""
+            log.info(
+                "    [Forward] Layer %s, param blob %s data: %g",
+                layer.name,
+                name or i,
+                _mean(param.data),
+            )
+
+    def backward(self, index: int) -> None:
+        node, layer = self.net.blueprint.nodes[index], self.net.layers[index]
+        for blob, wanted in zip(self.net.bottoms[index], node.wanted, strict=True):
+            if wanted:
+                log.info(
+                    "    [Backward] Layer %s, bottom blob %s diff: %g",
+                    layer.name,
+                    blob.name,
+                    _mean(blob.diff),
+                )
+        for i, param in enumerate(layer.params):
+            if param.wanted:
+                log.info(
+                    "    [Backward] Layer %s, param blob %d diff: %g",
+                    layer.name,
+                    i,
+                    _mean(param.diff),
+                )
+        if index == self.last:
+            self._totals()
+
+    def _totals(self) -> None:
+        data = [p.data for p in self.net.learnable]
+        diff = [p.diff for p in self.net.learnable if p.wanted]
+        sums = [sum(_norm(a, 1) for a in arrays) for arrays in (data, diff)]
+        roots = [sum(_norm(a, 2) ** 2 for a in arrays) ** 0.5 for arrays in (data, diff)]
+        log.info(
+            "    [Backward] All net params (data, diff): L1 norm = (%g, %g); L2 norm = (%g, %g)",
+            *sums,
+            *roots,
+        )
+
+
+def _mean(array: Any) -> float:
+    return _norm(array, 1) / array.size if array.size else 0.0
+
+
+def _norm(array: Any, order: int) -> float:
+    return float(np.linalg.norm(array.reshape(-1), order))

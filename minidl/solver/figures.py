@@ -1,0 +1,72 @@
+"""The figures that a solver reports: outputs of a net, and what to say when they go bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import DivergedError
+from minidl.net import Net
+
+Figure = float | list[float]  # one number, or all numbers of an array
+
+
+def plain(array: Any) -> Figure:
+    """A float for one number, else a flat list."""
+    values = np.asarray(array).reshape(-1).tolist()
+    return values[0] if len(values) == 1 else values
+
+
+def now(net: Net) -> dict[str, Any]:
+    """`outputs` and `loss_weights` as hooks are told them, from the last pass."""
+    held = {name: plain(net.device.to_host(net.blobs[name].data)) for name in net.outputs}
+    return {"outputs": held, "loss_weights": _loss_weights(net)}
+
+
+def test(net: Net, batches: int, goes_on: Callable[[], bool]) -> dict[str, Any] | None:
+    """Means over so many batches: `outputs`, `loss_weights`, `loss`.
+
+    goes_on    asked before each batch; where it says False, the test is broken off: None
+    """
+    sums: dict[str, Any] = dict.fromkeys(net.outputs, 0.0)
+    loss = 0.0
+    for _ in range(batches):
+        if not goes_on():
+            return None
+        loss += net.forward_pass()
+        for name in net.outputs:
+            array = net.device.to_host(net.blobs[name].data)
+            sums[name] = sums[name] + array.astype(np.float64)
+    means = {name: plain(total / batches) for name, total in sums.items()}
+    return {"outputs": means, "loss_weights": _loss_weights(net), "loss": loss / batches}
+
+
+def _loss_weights(net: Net) -> dict[str, float]:
+    return {name: weight for name, weight in net.blob_loss_weights.items() if weight}
+
+
+def batch_size(net: Net) -> int:
+    """Items in a batch: the first extent of the first blob that has one."""
+    return next((blob.shape[0] for top in net.tops for blob in top if blob.shape), 0)
+
+
+def diverged(net: Net, what: str, iteration: int, snapshot: str) -> DivergedError:
+    """The error for a number that is not finite, with the first place where there is one.
+
+    snapshot    path of the last state, or ''
+    """
+    bad = net.first_bad()
+    if bad:
+        layer, blob, part = bad
+        gradient = "the gradient of " if part == "diff" else ""
+        what += f"; first in {gradient}blob '{blob}' of layer '{layer}'"
+    return DivergedError(
+        what,
+        where=f"net '{net.name}', iteration {iteration}",
+        expected="a finite number",
+        fix=f"go on from {snapshot} with a lower base_lr"
+        if snapshot
+        else "lower base_lr and start again; no snapshot was written so far",
+    )

@@ -1,0 +1,175 @@
+"""Where a run stands, beyond its weights: taken, put back, written to files, read again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from minidl import schema
+from minidl.errors import MinidlError, WeightsError, raise_all
+from minidl.solver import schedules
+from minidl.solver.smoothing import SmoothedLoss
+from minidl.storage import caffemodel, snapshot
+
+if TYPE_CHECKING:
+    from minidl.net import Net
+    from minidl.solver.solver import Solver
+
+log = logging.getLogger("minidl")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where one net stands: forward passes begun, batches that each data layer gave out."""
+
+    passes: int
+    batches: dict[str, int]
+
+
+def mark(net: Net) -> Mark:
+    """Where `net` stands now."""
+    return Mark(net.streams.passes, {layer.name: layer.position for layer in net.data_layers})
+
+
+def go_to(net: Net, place: Mark) -> None:
+    """Put `net` back to a mark: its next pass has the same numbers and the same records."""
+    net.streams.passes = place.passes
+    for layer in net.data_layers:
+        if layer.position != place.batches[layer.name]:
+            layer.position = place.batches[layer.name]
+
+
+def message(seed: int, loss: SmoothedLoss, places: Sequence[Mark]) -> Any:
+    """The ResumeState of a run; `places` of the training net, then of the test nets."""
+    train, *tests = places
+    state = schema.ResumeState(
+        seed=seed,
+        train_passes=train.passes,
+        recent_losses=loss.recent,
+        smoothed_loss=loss.value,
+        test_passes=[test.passes for test in tests],
+        format_version=snapshot.FORMAT,
+    )
+    for i, place in enumerate(places):
+        for layer, batches in place.batches.items():
+            state.position.add(net=name(i), layer=layer, batches=batches)
+    return state
+
+
+def name(index: int) -> str:
+    """What a net is called in a snapshot: "train", "test 0", "test 1", ..."""
+    return f"test {index - 1}" if index else "train"
+
+
+def save(solver: Solver, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:
+    """Write the weights, then the state that names them; returns both paths.
+
+    In this order a state always has its weights, whenever the process is killed.
+    """
+    weights, path = (f"{prefix}_iter_{solver.iter}.{k}" for k in ("caffemodel", "solverstate"))
+    solver.net.save(weights, diffs=solver.param.snapshot_diff)
+    step = schedules.current_step(solver.param, solver.iter - 1) if solver.iter else 0
+    history = [solver.net.device.to_host(h) for h in solver.updater.history]
+    resume = message(solver.seed, solver.loss, places)
+    snapshot.write(path, snapshot.State(solver.iter, weights, history, step, resume))
+    return weights, path
+
+
+def load(solver: Solver, path: str) -> str:
+    """Put a solver where the snapshot at `path` stands; returns the path of its weights.
+
+    Everything is read and compared first, so a snapshot that is refused changes nothing.
+    """
+    found = snapshot.read(path)
+    weights = str(snapshot.weights_path(found, path))
+    _check_history(solver, found, path)
+    _check_layers(solver, weights)
+    solver.net.copy_from(weights)
+    for mine, theirs in zip(solver.updater.history, found.history, strict=True):
+        mine[...] = theirs.reshape(mine.shape)
+    solver.iter = found.iter
+    if found.resume is None:
+        log.warning(
+            "%s was written by Caffe, which does not save random numbers, data positions and the "
+            "smoothed loss: the data sets start from their beginning",
+            path,
+        )
+        solver.loss = SmoothedLoss()
+        for net in solver.nets:
+            go_to(net, Mark(0, dict.fromkeys(mark(net).batches, 0)))
+        return weights
+    _put_back(solver, found.resume, path)
+    return weights
+
+
+def _put_back(solver: Solver, resume: Any, path: str) -> None:
+    if solver.param.random_seed >= 0 and solver.param.random_seed != resume.seed:
+        log.warning(
+            "random_seed is %d, but the run of %s had %d and goes on with that",
+            solver.param.random_seed,
+            path,
+            resume.seed,
+        )
+    solver.set_seed(resume.seed)
+    solver.loss = SmoothedLoss(resume.smoothed_loss, resume.recent_losses)
+    positions = {(p.net, p.layer): p.batches for p in resume.position}
+    passes = dict(enumerate([resume.train_passes, *resume.test_passes]))
+    for i, net in enumerate(solver.nets):
+        batches = {layer: positions.get((name(i), layer), 0) for layer in mark(net).batches}
+        go_to(net, Mark(passes.get(i, 0), batches))
+        for layer in batches:
+            if (name(i), layer) not in positions:
+                log.warning(
+                    "%s does not know data layer '%s' of the %s net, which starts at its beginning",
+                    path,
+                    layer,
+                    name(i),
+                )
+
+
+def _check_history(solver: Solver, found: snapshot.State, path: str) -> None:
+    params, rule = solver.net.learnable, solver.updater.rule
+    if len(found.history) != len(solver.updater.history):
+        raise WeightsError(
+            f"has {len(found.history)} arrays of history",
+            where=path,
+            expected=f"{len(solver.updater.history)}: {rule.histories} for each of the net's "
+            f"{len(params)} parameters",
+            fix="is it a snapshot of this net and this solver type?",
+        )
+    errors: list[MinidlError] = []
+    for i, array in enumerate(found.history):
+        param = params[i % len(params)]
+        wanted = param.shape
+        if found.legacy and found.legacy[i] and len(wanted) < 4:
+            wanted = (1,) * (4 - len(wanted)) + wanted  # the old four axes
+        if array.shape != wanted:
+            errors.append(
+                WeightsError(
+                    f"the history of parameter {param.name} has the shape {array.shape}",
+                    where=path,
+                    expected=f"{param.shape}, the parameter's",
+                )
+            )
+    raise_all(errors)
+
+
+def _check_layers(solver: Solver, weights: str) -> None:
+    """A run goes on with all of its weights or not at all, whereas `copy_from` takes what fits."""
+    there = {layer.name for layer in caffemodel.read(weights).layers}
+    missing = [name for name in solver.net.params if name not in there]
+    if missing:
+        raise WeightsError(
+            f"has no weights for {_listing(missing)}",
+            where=weights,
+            expected="the weights of every layer of the run",
+            fix="is it a snapshot of this net? to start a new run from it, give it as weights",
+        )
+
+
+def _listing(items: Iterable[str]) -> str:
+    quoted = [f"'{name}'" for name in items]
+    rest = f" and {len(quoted) - 5} more" if len(quoted) > 5 else ""
+    return f"layer{'s' if len(quoted) > 1 else ''} {', '.join(quoted[:5])}{rest}"

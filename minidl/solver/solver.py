@@ -1,0 +1,238 @@
+"""The solver: nets, parameters and a loop, put together as a solver file says."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import prototxt, schema
+from minidl.errors import MinidlError, SolverError
+from minidl.net import Net
+from minidl.solver import debug_info, figures, nets, parameters
+from minidl.solver import resume as resuming
+from minidl.solver.caffe_log import CaffeLog
+from minidl.solver.hooks import Callbacks, Hook
+from minidl.solver.loop import Loop
+from minidl.storage import files
+
+log = logging.getLogger("minidl")
+
+
+class Solver(Loop):
+    """Trains a net as its solver file says; the names are pycaffe's.
+
+    model     path of a solver prototxt, its text, or a SolverParameter
+    device    where the nets live; by default what `minidl.set_device` said
+    dtype     np.float32, or np.float64 for checks
+    hooks     further hooks (`minidl.solver.Hook`); they may also be appended to `hooks` later
+
+    net, test_nets    the nets        param    the SolverParameter, read anew in every iteration
+    iter    updates done              lr       the rate of the next update
+    seed    of everything random      loss     the smoothed loss: `loss.value`
+
+    What an iteration does, `Loop` says.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        device: Any = None,
+        dtype: Any = np.float32,
+        hooks: Sequence[Hook] = (),
+    ) -> None:
+        if not isinstance(model, schema.SolverParameter):
+            model = prototxt.read_solver(model)
+        p = model
+        parameters.check(p)
+        parameters.say_what_has_no_effect(p)
+        if p.snapshot:
+            files.check_writable(_prefix(p))
+        self.seed = p.random_seed if p.random_seed >= 0 else secrets.randbits(31)
+        if p.random_seed < 0:
+            log.info("random_seed: %d, drawn by lot", self.seed)
+        net, self.test_nets = nets.make(p, self.seed, device=device, dtype=dtype)
+        super().__init__(p, net)
+        self.hooks += [CaffeLog(), *hooks]
+        self._before_test: list[resuming.Mark] | None = None  # where the test nets stood
+        log.info("Solver scaffolding done.")
+
+    @property
+    def nets(self) -> list[Net]:
+        """The training net, then the test nets."""
+        return [self.net, *self.test_nets]
+
+    # ------------------------------------------------------------------ running
+
+    def solve(self, resume: str | os.PathLike[str] | None = None) -> None:
+        """Train to `max_iter`, from the snapshot `resume` if given; snapshot and test at the end.
+
+        Errors: everything that goes wrong is a MinidlError; DivergedError names the layer where
+        the first NaN or infinity appeared.
+        """
+        p = self.param
+        try:
+            if not p.HasField("max_iter"):
+                raise SolverError("max_iter is missing", where=parameters.where(p))
+            if p.snapshot_after_train:
+                files.check_writable(_prefix(p))
+            self._tell("on_solve")
+            if resume is not None:
+                self.restore(resume)
+            if self.iter >= p.max_iter:
+                log.warning("nothing to train: iteration %d of %d", self.iter, p.max_iter)
+            stopped = self._run(p.max_iter - self.iter)
+            if p.snapshot_after_train and self._last_snapshot[0] != self.iter:
+                self.snapshot()
+            if not stopped:
+                self._show_the_end()
+            self._tell("on_end", "stopped" if stopped else "done")
+        except Exception as error:
+            with contextlib.suppress(MinidlError):  # what went wrong first is what is raised
+                self._tell("on_error", error)
+            raise
+        finally:
+            self._stop = False
+
+    def step(self, iterations: int) -> None:
+        """Do so many iterations, or fewer if `request_stop` is called."""
+        try:
+            self._run(iterations)
+        finally:
+            self._stop = False
+
+    def _show_the_end(self) -> None:
+        """Caffe's last forward pass and tests."""
+        p = self.param
+        if p.display and self.iter % p.display == 0:
+            with self._without_trace(), np.errstate(all="ignore"):
+                self.loss.add(self._forward(), p.average_loss)
+                self._display(final=True)
+        if p.test_interval and self.iter % p.test_interval == 0:
+            with self._without_trace():
+                self.test_all()
+
+    @contextlib.contextmanager
+    def _without_trace(self) -> Iterator[None]:
+        """What runs inside is as if it had not run, so that a run which ended can go on.
+
+        In Caffe the pass for the last display moves the data on and the statistics of BatchNorm.
+        """
+        places, loss = [resuming.mark(net) for net in self.nets], self.loss.copy()
+        moved = [getattr(la, name).data for la in self.net.layers for name in la.statistics]
+        statistics = [array.copy() for array in moved]
+        yield
+        self.loss = loss
+        for array, values in zip(moved, statistics, strict=True):
+            array[...] = values
+        for net, place in zip(self.nets, places, strict=True):
+            resuming.go_to(net, place)
+
+    # ------------------------------------------------------------------ testing
+
+    def test_all(self) -> list[dict[str, Any]] | None:
+        """Run every test net over its `test_iter` batches with the present weights.
+
+        Returns for each net what `Hook.on_test` is told, or None if a request to stop broke it
+        off; the data then stands where it stood, so that the test can be run again in full.
+        """
+        with self._marked_test() as places, np.errstate(all="ignore"):
+            results = []
+            for i, net in enumerate(self.test_nets):
+                self._tell("on_test_start", i)
+                net.share_with(self.net)
+                with debug_info.shown(net, self.param.debug_info):
+                    means = figures.test(net, self.param.test_iter[i], self._goes_on)
+                if means is None:
+                    for other, place in zip(self.test_nets, places, strict=True):
+                        resuming.go_to(other, place)
+                    self._tell("on_test_stopped")
+                    return None
+                if not self.param.test_compute_loss:
+                    del means["loss"]
+                results.append({"iter": self.iter, "net": i, **means})
+                self._tell("on_test", results[-1])
+            return results
+
+    @contextlib.contextmanager
+    def _marked_test(self) -> Iterator[list[resuming.Mark]]:
+        """Keeps where the test nets stand: what a snapshot in the middle of a test has to say."""
+        self._before_test = [resuming.mark(net) for net in self.test_nets]
+        try:
+            yield self._before_test
+        finally:
+            self._before_test = None
+
+    def _goes_on(self) -> bool:
+        """Before each test batch: honour requests; False to break the test off."""
+        if self._snapshot:
+            self.snapshot()
+        return not self._stop
+
+    # ------------------------------------------------------------------ snapshots
+
+    def snapshot(self) -> tuple[str, str]:
+        """Write weights and state; returns their paths. Each file appears whole or not at all.
+
+        Refuses weights that are not finite: the last snapshot is always one to go back to.
+        """
+        self._snapshot = False
+        for param in self.net.learnable:
+            if not np.isfinite(self.net.device.to_host(param.data)).all():
+                raise self._diverged("a snapshot would hold weights that are not finite")
+        tests = self._before_test or [resuming.mark(net) for net in self.test_nets]
+        weights, state = resuming.save(self, _prefix(self.param), [resuming.mark(self.net), *tests])
+        self._last_snapshot = (self.iter, state)
+        self._tell("on_snapshot", {"iter": self.iter, "weights": weights, "state": state})
+        return weights, state
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a .solverstate: what follows is bit for bit what would have followed it.
+
+        States that Caffe wrote are taken, too; what they lack is said in the log.
+        """
+        state = os.fspath(path)
+        weights = resuming.load(self, state)
+        self._last_snapshot = (self.iter, state)
+        self._restart_clock()
+        self._tell("on_resume", {"iter": self.iter, "weights": weights, "state": state})
+
+    # ------------------------------------------------------------------ callbacks, seed
+
+    def add_callback(
+        self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]
+    ) -> None:
+        """pycaffe's callbacks: before an iteration's first forward, and before its update."""
+        self.hooks.append(Callbacks(on_start, on_gradients_ready))
+
+    def set_seed(self, seed: int) -> None:
+        """Let everything random from now on derive from `seed`."""
+        self.seed = seed
+        for net, own in zip(self.nets, nets.seeds(seed, len(self.test_nets)), strict=True):
+            if net.streams.seed != own:
+                net.streams.seed = own
+                net.close()  # batches that were made ahead are of the old seed
+
+    def close(self) -> None:
+        """Let go of the files and threads of all nets."""
+        for net in self.nets:
+            net.close()
+
+
+def _prefix(param: Any) -> str:
+    """What names of snapshots start with; refuses a solver that cannot know."""
+    prefix = parameters.snapshot_prefix(param)
+    if not prefix:
+        raise SolverError(
+            "snapshot_prefix is missing, and there is no solver file to name snapshots after",
+            where=parameters.where(param),
+            fix="set snapshot_prefix; or, for a run without snapshots, snapshot: 0 and "
+            "snapshot_after_train: false",
+        )
+    return prefix

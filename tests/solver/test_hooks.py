@@ -1,0 +1,121 @@
+"""The event file, and hooks in general."""
+
+import inspect
+import json
+import math
+
+import pytest
+
+from minidl.errors import DivergedError, RunError
+from minidl.solver import EventsFile, Hook
+from minidl.solver.caffe_log import CaffeLog
+from tests.solver.support import make
+
+RUN = 'max_iter: 4 display: 2 test_iter: 1 test_interval: 2 snapshot: 2 snapshot_prefix: "{}/s"'
+
+
+def events(path):
+    return [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
+
+
+def test_a_run_leaves_its_events(tmp_path):
+    path = tmp_path / "events.jsonl"
+    make(RUN.format(tmp_path), hooks=[EventsFile(path)]).solve()
+    found = events(path)
+    assert [e["event"] for e in found] == [
+        "start",
+        "test",
+        "display",
+        "snapshot",
+        "test",
+        "display",
+        "snapshot",
+        "display",
+        "test",
+        "end",
+    ]
+    assert [e["iter"] for e in found] == [0, 0, 0, 2, 2, 2, 4, 4, 4, 4]
+    assert all(e["time"] > 1.6e9 for e in found)
+    start, test, _, snapshot, _, display = found[:6]
+    assert (start["net"], start["max_iter"], start["seed"]) == ("tiny", 4, 7)
+    assert (test["net"], set(test["outputs"])) == (0, {"loss"})
+    assert snapshot["state"] == f"{tmp_path}/s_iter_2.solverstate"
+    assert snapshot["weights"] == f"{tmp_path}/s_iter_2.caffemodel"
+    assert {"loss", "lr", "outputs", "seconds", "images"} <= set(display)
+    assert found[7]["final"] is True
+
+
+def test_a_resumed_run_goes_on_in_the_same_file(tmp_path):
+    path = tmp_path / "events.jsonl"
+    make(RUN.format(tmp_path), hooks=[EventsFile(path)]).solve()
+    before = len(events(path))
+    again = make(RUN.format(tmp_path), hooks=[EventsFile(path)])
+    again.solve(tmp_path / "s_iter_2.solverstate")
+    found = events(path)[before:]
+    assert [e["event"] for e in found[:3]] == ["start", "resume", "test"]
+    assert (found[1]["iter"], found[1]["state"]) == (2, f"{tmp_path}/s_iter_2.solverstate")
+
+
+def test_a_stop_and_an_error_are_events(tmp_path):
+    path = tmp_path / "events.jsonl"
+    solver = make("", hooks=[EventsFile(path)])
+    solver.request_stop()
+    solver.solve()
+    assert events(path)[-1]["event"] == "stop"
+    solver = make("base_lr: 1e30", hooks=[EventsFile(path)])
+    with pytest.raises(DivergedError):
+        solver.solve()
+    last = events(path)[-1]
+    assert (last["event"], last["kind"]) == ("error", "DivergedError")
+    assert "the loss is" in last["message"]
+
+
+def test_an_error_that_is_not_ours_is_an_event_too(tmp_path):
+    path = tmp_path / "events.jsonl"
+    solver = make("", hooks=[EventsFile(path)])
+    solver.add_callback(lambda: 1 / 0, lambda: None)
+    with pytest.raises(ZeroDivisionError):
+        solver.solve()
+    assert events(path)[-1]["kind"] == "ZeroDivisionError"
+
+
+def test_an_event_file_that_fails_does_not_hide_the_first_error(tmp_path):
+    solver = make("base_lr: 1e30", hooks=[EventsFile(tmp_path / "e.jsonl")])
+
+    def gone():
+        solver.hooks[-2].path = str(tmp_path / "absent" / "e.jsonl")
+
+    solver.add_callback(gone, lambda: None)
+    with pytest.raises(DivergedError):
+        solver.solve()
+
+
+def test_each_event_is_in_the_file_as_soon_as_it_happened(tmp_path):
+    path = tmp_path / "events.jsonl"
+    solver = make("display: 1", hooks=[EventsFile(path)])
+    seen = []
+    solver.add_callback(lambda: None, lambda: seen.append(len(events(path))))
+    solver.step(3)
+    assert seen == [1, 2, 3]
+
+
+def test_what_json_has_no_word_for_is_null(tmp_path):
+    file = EventsFile(tmp_path / "e.jsonl")
+    file.write("display", 1, loss=math.nan, outputs={"a": [math.inf, 1.0]}, net=0)
+    (event,) = events(tmp_path / "e.jsonl")
+    assert (event["loss"], event["outputs"], event["net"]) == (None, {"a": [None, 1.0]}, 0)
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_the_run(tmp_path):
+    with pytest.raises(RunError, match="absent/e.jsonl: cannot be written: No such file"):
+        EventsFile(tmp_path / "absent" / "e.jsonl").write("start", 0)
+
+
+def test_every_point_of_a_hook_does_nothing_by_default_and_is_in_its_docstring():
+    points = [name for name in dir(Hook) if name.startswith("on_")]
+    assert len(points) == 15
+    for name in points:
+        count = len(inspect.signature(getattr(Hook, name)).parameters)
+        assert getattr(Hook(), name)(*[None] * (count - 1)) is None
+        assert f"{name}(solver" in (Hook.__doc__ or "")
+    assert {n for n in vars(CaffeLog) if n.startswith("on_")} <= set(points)

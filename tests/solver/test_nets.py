@@ -1,0 +1,104 @@
+"""Where a solver's nets come from, and what testing them gives."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from minidl import prototxt
+from minidl.errors import SolverError
+from minidl.solver import Solver, get_solver
+from tests.solver.support import NET, SOLVER, diary, make, solver_param
+
+
+def test_figures_are_means_over_batches():
+    solver, notes = diary("test_iter: 3 test_interval: 1 test_compute_loss: true")
+    net = make("test_iter: 3 test_interval: 1").test_nets[0]  # has the training net's weights
+    by_hand = [net.forward_pass() for _ in range(3)]
+    (info,) = solver.test_all()
+    assert info["outputs"]["loss"] == pytest.approx(np.mean(by_hand), rel=1e-6)
+    assert info["loss"] == pytest.approx(np.mean(by_hand), rel=1e-6)
+
+
+def test_outputs_of_many_numbers_are_counted_through_in_the_log(caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    net = (
+        NET
+        + 'layer { name: "a" type: "Reduction" bottom: "ip1" top: "a" \
+        reduction_param { axis: 1 } include { phase: TEST } }'
+    )
+    make("test_iter: 1 test_interval: 1", net).test_all()
+    lines = [r.getMessage() for r in caplog.records if "Test net output" in r.getMessage()]
+    assert [line.split(" = ")[0].strip() for line in lines] == [
+        *(f"Test net output #{i}: a" for i in range(6)),
+        "Test net output #6: loss",
+    ]
+    assert "(*" not in lines[0] and "(* 1 = " in lines[6]
+
+
+def test_nets_come_from_their_sources_in_caffes_order(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    monkeypatch.chdir(tmp_path)
+    for name in ("generic", "own"):
+        (tmp_path / f"{name}.prototxt").write_text(NET.replace("tiny", name))
+    fields = 'test_net: "own.prototxt" net: "generic.prototxt" test_interval: 1 '
+    fields += "test_iter: 1 test_iter: 2 test_iter: 3 test_iter: 4"
+    param = solver_param(fields, net="")
+    param.test_net_param.add().CopyFrom(prototxt.read_net(NET))
+    solver = Solver(param)
+    assert [net.name for net in solver.test_nets] == ["tiny", "own", "generic", "generic"]
+    said = [r.getMessage() for r in caplog.records if "net" in r.getMessage()]
+    assert "Creating training net from net file: generic.prototxt" in said
+    assert "Creating test net (#1) specified by test_net file: own.prototxt" in said
+
+
+STAGED = (
+    NET
+    + """
+layer { name: "shallow" type: "Silence" bottom: "ip1"
+  include { phase: TEST stage: "a" } include { phase: TRAIN min_level: 2 } }
+layer { name: "deep" type: "Silence" bottom: "tanh" include { phase: TEST stage: "b" } }
+"""
+)
+
+
+def test_states_choose_layers_with_solver_over_net():
+    param = solver_param(
+        "test_iter: 1 test_iter: 1 test_interval: 1 train_state { level: 2 } "
+        'test_state { stage: "a" } test_state { stage: "b" }',
+        STAGED,
+    )
+    param.net_param.state.level = 1
+    solver = Solver(param)
+    has = [[n in net.layer_dict for n in ("shallow", "deep")] for net in solver.nets]
+    assert has == [[True, False], [True, False], [False, True]]
+
+
+def test_a_net_file_is_found_beside_the_solver_file(tmp_path, monkeypatch):
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "net.prototxt").write_text(NET)
+    path = tmp_path / "zoo" / "solver.prototxt"
+    path.write_text(f'net: "net.prototxt"\n{SOLVER}')
+    monkeypatch.chdir(tmp_path)
+    assert get_solver(path).net.name == "tiny"
+
+
+def test_a_missing_net_file_is_named_with_the_line_of_the_solver(tmp_path):
+    (tmp_path / "tiny.prototxt").write_text(NET)
+    path = tmp_path / "solver.prototxt"
+    path.write_text(f'{SOLVER}\nnet: "tinny.prototxt"\n')
+    with pytest.raises(SolverError, match=r"solver\.prototxt:\d: net: there is no file(.|\n)*tiny"):
+        get_solver(path)
+
+
+def test_training_starts_from_given_weights(tmp_path):
+    first = make(f'snapshot_prefix: "{tmp_path}/snap"')
+    first.step(2)
+    path, _ = first.snapshot()
+    second = make(f'weights: "{path}" test_iter: 1 test_interval: 5')
+    for net in second.nets:
+        for name, params in net.params.items():
+            for mine, theirs in zip(params, first.net.params[name], strict=True):
+                np.testing.assert_array_equal(mine.data, theirs.data)
+    with pytest.raises(SolverError, match="weights: there is no file 'b.caffemodel'"):
+        make(f'weights: "{path},b.caffemodel"')

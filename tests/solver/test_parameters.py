@@ -1,0 +1,154 @@
+"""Every field of a solver file is honoured or refused by name."""
+
+import pytest
+
+from minidl import prototxt, schema
+from minidl.errors import PrototxtError, SolverError
+from minidl.solver import Solver, parameters
+from tests.solver.support import solver_param
+from tests.support import SHARED
+
+
+def test_every_field_of_the_message_is_in_one_of_the_tables():
+    fields = set(schema.SolverParameter.DESCRIPTOR.fields_by_name) - {schema.ORIGIN}
+    tables = [parameters.HONOURED, set(parameters.WITHOUT_EFFECT), set(parameters.OLD)]
+    assert set().union(*tables) == fields
+    assert sum(map(len, tables)) == len(fields)  # and in one only
+
+
+def test_a_good_solver_passes():
+    parameters.check(solver_param("test_iter: 2 test_interval: 5"))
+
+
+REFUSED = {
+    "no net": ("", "", "no net to train"),
+    "two nets": ('train_net: "b.prototxt" net: "a"', "", "has both net and train_net"),
+    "no base_lr": ("", "base_lr", "base_lr is missing"),
+    "no policy": ("", "lr_policy", "lr_policy is missing"),
+    "a misspelt policy": ('lr_policy: "invv"', "", "(?s)unknown lr_policy 'invv'.*'inv'"),
+    "inv without power": ("", "power", 'lr_policy "inv" needs power'),
+    "step without its fields": ('lr_policy: "step"', "gamma", "(?s)needs gamma.*needs stepsize"),
+    "step of zero": ('lr_policy: "step" stepsize: 0', "", "stepsize is 0"),
+    "multistep without values": ('lr_policy: "multistep"', "", "needs stepvalue"),
+    "poly without an end": ('lr_policy: "poly"', "max_iter", "needs max_iter"),
+    "sigmoid without a centre": ('lr_policy: "sigmoid"', "", "needs stepsize"),
+    "a negative stepvalue": ('lr_policy: "multistep" stepvalue: -3', "", "stepvalue is -3"),
+    "another type": ('type: "Adam"', "", 'type "Adam" is not there yet: a later version'),
+    "a misspelt type": ('type: "Nestorov"', "", "(?s)unknown type 'Nestorov'.*'Nesterov'"),
+    "HDF5": ("snapshot_format: HDF5", "", "snapshot_format: HDF5 is not there yet"),
+    "a regularisation": (
+        'regularization_type: "l2"',
+        "",
+        "(?s)unknown regularization_type 'l2'.*'L2'",
+    ),
+    "test_iter without interval": ("test_iter: 3", "", "test_interval is 0, but there are nets"),
+    "a test of nothing": ("test_iter: 0 test_interval: 1", "", "test_iter is 0"),
+    "too few test_iter": (
+        'test_net: "a" test_net: "b" test_iter: 1 test_interval: 1',
+        "",
+        "1 test_iter for 2 test nets\n  expected: at least 2",
+    ),
+    "test_state": (
+        "test_iter: 1 test_interval: 1 test_state { } test_state { }",
+        "",
+        "2 test_state for 1 test nets",
+    ),
+    "display": ("display: -1", "", "display is -1"),
+    "average_loss": ("average_loss: 0", "", "average_loss is 0\n  expected: 1 or more"),
+    "iter_size": ("iter_size: 0", "", "iter_size is 0"),
+    "snapshot": ("snapshot: -5", "", "snapshot is -5"),
+    "max_iter": ("max_iter: -1", "", "max_iter is -1"),
+    "momentum": ("momentum: 9", "", "momentum is 9\n  expected: 0 or more and below 1"),
+    "weight_decay": ("weight_decay: -0.1", "", "weight_decay is -0.1"),
+    "an infinite rate": ("base_lr: inf", "", "base_lr is inf"),
+    "gamma is no number": ("gamma: nan", "", "gamma is nan"),
+}
+
+
+@pytest.mark.parametrize("fields, without, message", REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_honoured_is_refused_by_name(fields, without, message):
+    param = solver_param(fields, net="" if "no net" in message else None or "layer { }")
+    if without:
+        param.ClearField(without)
+    if "train_net" in fields:
+        param.ClearField("net_param")
+    with pytest.raises(SolverError, match=message):
+        parameters.check(param)
+
+
+def test_too_many_test_iter_need_a_net_for_both():
+    param = solver_param('train_net: "a" test_net: "b" test_iter: 1 test_iter: 1 test_interval: 1')
+    with pytest.raises(SolverError, match="2 test_iter for 1 test nets\n  expected: 1: one for"):
+        parameters.check(param)
+
+
+def test_all_errors_of_a_file_come_together_with_their_lines(tmp_path):
+    path = tmp_path / "bad_solver.prototxt"
+    path.write_text('net: "a.prototxt"\nlr_policy: "fixed"\ndisplay: -1\ntype: "Adam"\n')
+    with pytest.raises(SolverError) as caught:
+        Solver(path)
+    lines = str(caught.value).splitlines()
+    found = [line for line in lines if not line.startswith("  ")]
+    assert len(found) == 3
+    assert any("base_lr is missing" in line and "bad_solver.prototxt" in line for line in found)
+    assert f"{path}:3: display is -1" in found
+    assert any(line.startswith(f'{path}:4: type "Adam"') for line in found)
+
+
+def test_an_old_solver_type_must_be_upgraded_first():
+    param = solver_param()
+    param.solver_type = param.ADAM
+    with pytest.raises(SolverError, match=r"old form\n  fix: prototxt.upgrade_solver"):
+        parameters.check(param)
+
+
+def test_the_gpu_is_declined_with_a_warning_and_the_rest_with_a_remark(caplog):
+    caplog.set_level("INFO", "minidl")
+    param = solver_param("solver_mode: GPU device_id: 1 layer_wise_reduce: false delta: 1e-8")
+    parameters.say_what_has_no_effect(param)
+    said = {(r.levelname, r.getMessage()) for r in caplog.records}
+    assert (
+        "WARNING",
+        "<text>:1: solver_mode: GPU has no effect: this version of minidl computes on the CPU",
+    ) in said
+    for field in ("device_id: 1", "layer_wise_reduce: 0", "delta: 1e-08"):
+        assert any(level == "INFO" and field in text for level, text in said)
+    caplog.clear()
+    parameters.say_what_has_no_effect(solver_param("solver_mode: CPU"))
+    assert not caplog.records
+
+
+PREFIXES = {
+    "left out": (None, "{dir}/lenet_solver"),
+    "a prefix": ("{dir}/snap", "{dir}/snap"),
+    "a folder": ("{dir}", "{dir}/lenet_solver"),
+    "a folder that is not there": ("{dir}/absent/", "{dir}/absent/"),
+}
+
+
+@pytest.mark.parametrize("given, expected", PREFIXES.values(), ids=PREFIXES.keys())
+def test_snapshot_prefix_follows_caffes_rules(tmp_path, given, expected):
+    path = tmp_path / "lenet_solver.prototxt"
+    path.write_text(f'snapshot_prefix: "{given.format(dir=tmp_path)}"' if given else "")
+    param = prototxt.read_solver(path)
+    assert parameters.snapshot_prefix(param) == expected.format(dir=tmp_path)
+
+
+def test_a_solver_from_text_has_no_prefix_of_its_own():
+    assert parameters.snapshot_prefix(solver_param()) == ""
+    assert parameters.snapshot_prefix(solver_param('snapshot_prefix: "a/b"')) == "a/b"
+
+
+REAL = sorted(
+    p.name for p in SHARED.glob("prototxt/*.prototxt") if "base_lr" in p.read_text(errors="replace")
+)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_solver_files_pass_unless_a_later_version_is_to_have_what_they_want(name):
+    try:
+        parameters.check(prototxt.read_solver(SHARED / "prototxt" / name))
+    except PrototxtError as error:
+        assert "the solver has no field" in str(error)  # a fork's own
+    except SolverError as error:
+        assert "later version of minidl" in str(error)

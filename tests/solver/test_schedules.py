@@ -1,0 +1,101 @@
+"""Rate policies against their formulas, Caffe's arithmetic and its refusals."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidl import schema
+from minidl.errors import SolverError
+from minidl.solver import schedules
+
+
+def param(policy, **fields):
+    return schema.SolverParameter(lr_policy=policy, base_lr=0.25, **fields)
+
+
+FORMULAS = {
+    "fixed": (dict(), lambda i: 0.25),
+    "step": (dict(gamma=0.5, stepsize=4), lambda i: 0.25 * 0.5 ** math.floor(i / 4)),
+    "exp": (dict(gamma=0.75), lambda i: 0.25 * 0.75**i),
+    "inv": (dict(gamma=0.125, power=0.75), lambda i: 0.25 * (1 + 0.125 * i) ** -0.75),
+    "multistep": (
+        dict(gamma=0.5, stepvalue=[3, 7]),
+        lambda i: 0.25 * 0.5 ** ((i >= 3) + (i >= 7)),
+    ),
+    "poly": (dict(power=2, max_iter=16), lambda i: 0.25 * (1 - i / 16) ** 2),
+    "sigmoid": (dict(gamma=-0.5, stepsize=5), lambda i: 0.25 / (1 + math.exp(0.5 * (i - 5)))),
+}
+
+
+@pytest.mark.parametrize("policy", FORMULAS)
+@pytest.mark.parametrize("iteration", [0, 1, 3, 4, 7, 8, 15, 16])
+def test_the_rate_follows_the_formula(policy, iteration):
+    fields, formula = FORMULAS[policy]
+    rate = schedules.rate(param(policy, **fields), iteration)
+    assert rate == pytest.approx(formula(iteration), rel=1e-14)
+
+
+def test_every_policy_of_caffe_is_there():
+    assert set(schedules.POLICIES) == set(FORMULAS)
+
+
+def walk(stepvalues, iterations):
+    """Caffe's loop: a counter that advances by at most one in an iteration."""
+    step, seen = 0, []
+    for i in range(iterations):
+        if step < len(stepvalues) and i >= stepvalues[step]:
+            step += 1
+        seen.append(step)
+    return seen
+
+
+@given(st.lists(st.integers(0, 12), max_size=6))
+def test_multistep_is_caffes_counter_in_any_order_of_values(stepvalues):
+    assert [schedules.passed(stepvalues, i) for i in range(25)] == walk(stepvalues, 25)
+
+
+def test_current_step_is_what_caffe_saves():
+    step = param("step", gamma=0.5, stepsize=4)
+    assert [schedules.current_step(step, i) for i in (0, 3, 4, 11)] == [0, 0, 1, 2]
+    multi = param("multistep", gamma=0.5, stepvalue=[3, 7])
+    assert [schedules.current_step(multi, i) for i in (0, 3, 7)] == [0, 1, 2]
+    assert schedules.current_step(param("exp", gamma=0.5), 9) == 0
+
+
+@pytest.mark.parametrize(
+    "policy, near", [("steps", "step"), ("Poly", "poly"), ("mulitstep", "multistep")]
+)
+def test_an_unknown_policy_names_the_nearest(policy, near):
+    with pytest.raises(SolverError, match=rf"unknown lr_policy '{policy}'(.|\n)*'{near}'"):
+        schedules.rate(param(policy), 0)
+
+
+def test_a_missing_policy_lists_all():
+    with pytest.raises(SolverError, match="lr_policy is missing(.|\n)*fixed, step, exp, inv"):
+        schedules.rate(schema.SolverParameter(base_lr=1), 0)
+
+
+NOT_FINITE = {
+    "overflow": ("exp", dict(gamma=10), 4000),
+    "a root of a negative number": ("inv", dict(gamma=-1, power=0.5), 5),
+    "division by zero": ("inv", dict(gamma=-1, power=1), 1),
+    "NaN": ("fixed", dict(), 0),
+}
+
+
+@pytest.mark.parametrize("policy, fields, iteration", NOT_FINITE.values(), ids=NOT_FINITE.keys())
+def test_a_rate_that_is_no_number_is_refused(policy, fields, iteration):
+    p = param(policy, **fields)
+    if not fields:
+        p.base_lr = math.nan
+    with pytest.raises(SolverError, match=f"rate of iteration {iteration} is (inf|nan)"):
+        schedules.rate(p, iteration)
+
+
+def test_poly_ends_at_max_iter():
+    p = param("poly", power=0.5, max_iter=10)
+    assert schedules.rate(p, 10) == 0
+    with pytest.raises(SolverError, match=r"no rate for iteration 11: it ends at 10"):
+        schedules.rate(p, 11)

@@ -1,0 +1,125 @@
+"""A whole run: how it begins and stops, its seed, its public names."""
+
+import logging
+
+import numpy as np
+import pytest
+
+import minidl.solver
+from minidl.errors import SolverError, UsageError
+from minidl.solver import SGDSolver, Solver, get_solver
+from tests.solver.support import NET, SOLVER, diary, make, solver_param, weights
+
+
+def test_a_stop_takes_effect_after_the_iteration(tmp_path):
+    solver, notes = diary(f'snapshot_after_train: true snapshot_prefix: "{tmp_path}/s"')
+    solver.add_callback(lambda: solver.iter == 3 and solver.request_stop(), lambda: None)
+    solver.solve()
+    assert solver.iter == 4
+    assert notes.names()[-2:] == ["snapshot", "end"]
+    assert notes.events[-1] == ("end", 4, "stopped")
+    solver.step(2)  # the request was honoured: it does not stop these
+    assert solver.iter == 6
+
+
+def test_a_stop_before_the_start_stops_after_one_iteration():
+    solver, notes = diary("")
+    solver.request_stop()
+    solver.solve()
+    assert (solver.iter, notes.events[-1][2]) == (1, "stopped")
+
+
+def test_a_snapshot_is_written_when_asked_for_and_only_then(tmp_path):
+    solver, notes = diary(f'snapshot_prefix: "{tmp_path}/s"')
+    solver.request_snapshot()
+    solver.step(3)
+    assert [e[1] for e in notes.events if e[0] == "snapshot"] == [1]
+
+
+def test_the_last_snapshot_is_not_written_twice(tmp_path):
+    solver, notes = diary(
+        f'snapshot: 2 max_iter: 4 snapshot_after_train: true snapshot_prefix: "{tmp_path}/s"'
+    )
+    solver.solve()
+    assert [e[1] for e in notes.events if e[0] == "snapshot"] == [2, 4]
+
+
+def test_a_place_for_snapshots_is_looked_for_at_the_start(tmp_path):
+    with pytest.raises(UsageError, match="there is no such folder(.|\n)*mkdir -p"):
+        make(f'snapshot: 5 snapshot_prefix: "{tmp_path}/absent/s"')
+    solver = make(f'snapshot_after_train: true snapshot_prefix: "{tmp_path}/absent/s"')
+    with pytest.raises(UsageError, match="there is no such folder"):
+        solver.solve()
+    assert solver.iter == 0
+    with pytest.raises(SolverError, match="snapshot_prefix is missing"):
+        make("snapshot_after_train: true").solve()
+
+
+def test_a_run_that_is_at_its_end_says_that_there_is_nothing_to_train(caplog):
+    solver = make("max_iter: 2")
+    solver.solve()
+    assert not caplog.records
+    solver.solve()
+    assert "nothing to train: iteration 2 of 2" in caplog.text
+
+
+def test_a_run_needs_an_end_but_steps_do_not():
+    param = solver_param()
+    param.ClearField("max_iter")
+    solver = Solver(param)
+    solver.step(1)
+    with pytest.raises(SolverError, match="max_iter is missing"):
+        solver.solve()
+
+
+def test_runs_of_one_seed_are_equal_and_of_two_are_not():
+    runs = [make(f"random_seed: {seed}") for seed in (3, 3, 4)]
+    for solver in runs:
+        solver.step(3)
+    first, same, other = (weights(s)[0] for s in runs)
+    assert first.tobytes() == same.tobytes() != other.tobytes()
+
+
+def test_test_nets_draw_other_numbers_than_the_training_net():
+    solver = make("test_iter: 1 test_interval: 1")
+    for net in solver.nets:
+        net.forward_pass()
+    train, test = (net.blobs["data"].data for net in solver.nets)
+    assert not np.array_equal(train, test)
+
+
+def test_a_seed_drawn_by_lot_is_said(caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    solver = make("random_seed: -1")
+    assert f"random_seed: {solver.seed}, drawn by lot" in caplog.text
+
+
+def test_float64_runs_throughout():
+    solver = make("", dtype=np.float64)
+    solver.step(2)
+    assert {p.data.dtype for p in solver.net.learnable} == {np.dtype(np.float64)}
+    assert {h.dtype for h in solver.updater.history} == {np.dtype(np.float64)}
+
+
+def test_get_solver_takes_a_file_a_text_or_a_message(tmp_path):
+    path = tmp_path / "s.prototxt"
+    text = f"{SOLVER} net_param {{ {NET} }}"
+    path.write_text(text)
+    for model in (path, str(path), text, solver_param()):
+        assert get_solver(model).net.name == "tiny"
+
+
+def test_sgd_solver_is_for_sgd():
+    assert SGDSolver(solver_param()).iter == 0
+    with pytest.raises(SolverError, match='type is "Adam"\n  expected: SGD'):
+        SGDSolver(solver_param('type: "Adam"'))
+
+
+def test_the_public_names_are_there():
+    assert set(minidl.solver.__all__) == {
+        "EventsFile",
+        "Hook",
+        "SGDSolver",
+        "Solver",
+        "get_solver",
+    }
