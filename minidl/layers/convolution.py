@@ -50,37 +50,39 @@ class Convolution(FilterBank):
 
     def forward(self, bottom, top):
         weight = self._weights(self.weight.data)
-        bias = self.bias.data[:, None] if self.op.bias else 0
+        bias = self._weights(self.bias.data) if self.op.bias else 0  # (group, M, 1)
         for x, y in zip(bottom, top, strict=True):
             plan = self._plan(x.shape)
             image, out = plan.image(x.data), plan.map(y.data)
             if plan.direct:
-                self.xp.matmul(weight, self._grouped(image), out=self._grouped(out))
-                out += bias
+                maps = self._grouped(out)
+                self.xp.matmul(weight, self._grouped(image), out=maps)
+                maps += bias
                 continue
             for part in plan.chunks:
                 columns = self._unfold(plan, image[part])
                 maps = self._maps(plan, len(image[part]))
                 self.xp.matmul(weight, columns, out=maps)
-                self._unpack(maps, out[part], bias)
+                maps += bias
+                self._unpack(maps, out[part])
 
     def backward(self, top, wanted, bottom):
         transposed = self._weights(self.weight.data).swapaxes(1, 2)
+        learning = self.weight.wanted or (self.op.bias and self.bias.wanted)
         for x, y, want in zip(bottom, top, wanted, strict=True):
             plan = self._plan(x.shape)
-            image, dy = plan.image(x.data), plan.map(y.diff)
-            if self.op.bias and self.bias.wanted:
-                self.bias.diff += dy.sum(axis=(0, 2))
+            dy, fold = plan.map(y.diff), want and not plan.direct
             if want and plan.direct:
                 dx = self._grouped(plan.image(x.diff))
                 self.xp.matmul(transposed, self._grouped(dy), out=dx)
-                want = False
-            for part in plan.chunks if want or self.weight.wanted else ():
+            for part in plan.chunks if learning or fold else ():
                 maps = self._pack(plan, dy[part])
+                if self.op.bias and self.bias.wanted:
+                    self.bias.diff += maps.sum(axis=2).reshape(-1)
                 if self.weight.wanted:
-                    self._add_gradients(maps, self._unfolded(plan, image[part]))
-                if want:
-                    columns = self._columns(plan, len(image[part]))
+                    self._add_gradients(maps, self._unfolded(plan, plan.image(x.data)[part]))
+                if fold:
+                    columns = self._columns(plan, len(dy[part]))
                     self.xp.matmul(transposed, maps, out=columns)
                     plan.unfolding.fold(columns, plan.image(x.diff)[part], self.stages)
 

@@ -235,9 +235,9 @@ class FilterBank(Layer):
         self._images_first(maps, array)[...] = array
         return maps
 
-    def _unpack(self, maps, array, bias=0):
-        """The way back: fill `array` (n, filters, positions) from the matrices, plus `bias`."""
-        self.xp.add(self._images_first(maps, array), bias, out=array)
+    def _unpack(self, maps, array):
+        """The way back: fill `array` (n, filters, positions) from the matrices."""
+        array[...] = self._images_first(maps, array)
 
     @staticmethod
     def _images_first(maps, like):
