@@ -100,28 +100,29 @@ def check_net(args: Namespace) -> tuple[list[list[str]], list[str]]:
                 f"the net has no layer '{name}'", where="--layer", fix=did_you_mean(name, known)
             )
     nodes = [n for n in blueprint.nodes if not args.layer or n.name in args.layer]
+    types = {layer.name: layer.type for layer in param.layer}  # before data became Input
     rows, wrong = [], []
     with bar(args, total=len(nodes), unit="layer") as progress:
         for node in nodes:
             progress.set_description(node.name)
             row, mismatches = check_node(node, ctx, args)
-            rows.append(row)
+            rows.append([node.name, types.get(node.name, node.type), *row])
             wrong += mismatches
             progress.update()
     return rows, wrong
 
 
 def check_node(node: Any, ctx: Any, args: Namespace) -> tuple[list[str], list[str]]:
-    """Check one layer; returns its table row and what is wrong."""
+    """Check one layer; returns checked, corners and result for its row, and what is wrong."""
     import numpy as np
 
     from minidl.testing import gradcheck
 
-    layer, head = _out_of_place(node, ctx), [node.name, node.type]
+    layer = _out_of_place(node, ctx)
     if not node.bottoms and not node.params:
-        return [*head, "", "", "makes data"], []
+        return ["", "", "makes data"], []
     if not layer.differentiable:
-        return [*head, "", "", "has no gradient"], []
+        return ["", "", "has no gradient"], []
     rng = np.random.default_rng(args.seed)
     options = {"step": args.step, "tolerance": args.tolerance}
     try:
@@ -142,9 +143,9 @@ def check_node(node: Any, ctx: Any, args: Namespace) -> tuple[list[str], list[st
             fix="--debug shows where",
         ) from error
     if not report.checked:
-        return [*head, "", "", "has no gradient"], []
+        return ["", "", "has no gradient"], []
     result = f"{len(report.mismatches)} wrong" if report.mismatches else "agrees"
-    row = [*head, str(report.checked), str(report.kinks), result]
+    row = [str(report.checked), str(report.kinks), result]
     return row, [str(mismatch) for mismatch in report.mismatches]
 
 

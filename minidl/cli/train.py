@@ -70,7 +70,7 @@ def run(args: Namespace) -> int:
 
     param = read_solver(args)
     prefix = parameters.snapshot_prefix(param)
-    Path(prefix).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(prefix).parent)
     place = log_folder(args) or Path(prefix).parent
     file = place / f"{Path(prefix).name}.log"
     with logging_to(args, file):
@@ -88,6 +88,16 @@ def run(args: Namespace) -> int:
     else:
         print("no snapshot of it was written: snapshot_after_train is false")
     return 130
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of snapshot_prefix, which Caffe leaves to its user."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder cannot be made: {error.strerror}", where=f"snapshot_prefix: {folder}"
+        ) from None
 
 
 def read_solver(args: Namespace) -> Any:

@@ -12,7 +12,7 @@ from minidl.cli.progress import bar
 from minidl.solver import Hook
 
 Info = Mapping[str, Any]
-BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+BAR = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 REFRESH_S = 0.1
 
 
@@ -24,7 +24,20 @@ class ProgressBar(Hook):
         self.bar: Any = None
         self._batch, self._next = 0, 0.0
 
-    def on_solve(self, solver: Any) -> None:
+    def on_resume(self, solver: Any, info: Info) -> None:
+        self._say(f"iteration {solver.iter}: going on from {info['state']}")
+
+    def on_test_start(self, solver: Any, index: int) -> None:
+        self._begin(solver)
+        self._guarded(self.bar.set_description_str, "testing ")
+
+    def on_start(self, solver: Any) -> None:
+        self._begin(solver)
+
+    def _begin(self, solver: Any) -> None:
+        """Show the bar, once it is known where the run begins."""
+        if self.bar is not None:
+            return
         self._batch = solver.param.iter_size * _batch_size(solver.net)
         self.bar = bar(
             self.args,
@@ -33,10 +46,6 @@ class ProgressBar(Hook):
             bar_format=BAR,
             mininterval=REFRESH_S,
         )
-
-    def on_resume(self, solver: Any, info: Info) -> None:
-        self.bar.initial = self.bar.last_print_n = self.bar.n = solver.iter
-        self._say(f"iteration {solver.iter}: going on from {info['state']}")
 
     def on_step(self, solver: Any) -> None:
         if monotonic() >= self._next:
@@ -49,7 +58,11 @@ class ProgressBar(Hook):
         self._guarded(self.bar.update)
 
     def on_test(self, solver: Any, info: Info) -> None:
+        self.bar.set_description_str("", refresh=False)
         self._say(f"iteration {info['iter']}: {figures(info, len(solver.test_nets))}")
+
+    def on_test_stopped(self, solver: Any) -> None:
+        self.bar.set_description_str("", refresh=False)
 
     def on_snapshot(self, solver: Any, info: Info) -> None:
         self._say(f"iteration {info['iter']}: snapshot {info['state']}")
@@ -67,7 +80,8 @@ class ProgressBar(Hook):
         try:
             show(*values)
         except OSError:
-            self.bar.disable = True
+            if self.bar is not None:
+                self.bar.disable = True
 
 
 class Summary(Hook):

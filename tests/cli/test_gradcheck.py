@@ -65,7 +65,7 @@ def test_a_right_net_passes_and_every_layer_is_listed(folder, capsys):
     assert main(["gradcheck", write(folder)]) == 0
     out = capsys.readouterr().out
     table = rows(out)
-    assert table["in"][2:] == ["makes data"]
+    assert table["in"][1:] == ["Input", "makes data"]
     assert table["ip"][2:] == ["34", "0", "agrees"]  # x: 10, weight: 20, bias: 4
     assert table["act"][2:] == ["8", "0", "agrees"]  # the batch is 2
     assert re.search(r"All \d+ gradients agree with finite differences\.", out)
@@ -126,7 +126,8 @@ def test_lenet_passes(folder, capsys, monkeypatch):
     words = ["gradcheck", "zoo/lenet/lenet_train_test.prototxt", "--shrink", "4", "--limit", "6"]
     assert main(words) == 0
     table = rows(capsys.readouterr().out)
-    assert {"mnist", "conv1", "pool1", "ip1", "relu1", "loss"} <= set(table)
+    assert {"conv1", "pool1", "ip1", "relu1", "loss"} <= set(table)
+    assert table["mnist"][1:] == ["Data", "makes data"]
 
 
 def test_alexnet_shrunk_passes(folder, capsys, monkeypatch):

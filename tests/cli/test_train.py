@@ -155,6 +155,7 @@ REFUSALS = {
     "no latest": (["-snapshot", "latest"], "no whole snapshot run/tiny_iter_N.solverstate"),
     "gpu": (["-gpu", "all"], "'cuda:all': this version of minidl computes on the CPU only"),
     "effect": (["-sigint_effect", "die"], "'die'"),
+    "prefix folder": (["--set", "snapshot_prefix=net.prototxt/a/b"], "folder cannot be made"),
     "log folder": (["-log_dir", "net.prototxt"], "log file net.prototxt/tiny.log: cannot be"),
 }
 
