@@ -83,6 +83,25 @@ def test_a_net_file_is_found_beside_the_solver_file(tmp_path, monkeypatch):
     assert get_solver(path).net.name == "tiny"
 
 
+def test_the_current_folder_comes_first_as_in_caffe(tmp_path, monkeypatch):
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "net.prototxt").write_text(NET)
+    (tmp_path / "net.prototxt").write_text(NET.replace("tiny", "here"))
+    path = tmp_path / "zoo" / "solver.prototxt"
+    path.write_text(f'net: "net.prototxt"\n{SOLVER}')
+    monkeypatch.chdir(tmp_path)
+    assert get_solver(path).net.name == "here"
+
+
+def test_tests_follow_an_array_that_was_replaced():
+    solver = make("test_iter: 1 test_interval: 1")
+    param = solver.net.params["ip2"][0]
+    param.data = param.data * 0
+    solver.test_all()
+    assert solver.test_nets[0].params["ip2"][0].data is param.data
+    assert not solver.test_nets[0].blobs["ip2"].data.any()
+
+
 def test_a_missing_net_file_is_named_with_the_line_of_the_solver(tmp_path):
     (tmp_path / "tiny.prototxt").write_text(NET)
     path = tmp_path / "solver.prototxt"

@@ -137,6 +137,7 @@ def test_snapshot_prefix_follows_caffes_rules(tmp_path, given, expected):
 def test_a_solver_from_text_has_no_prefix_of_its_own():
     assert parameters.snapshot_prefix(solver_param()) == ""
     assert parameters.snapshot_prefix(solver_param('snapshot_prefix: "a/b"')) == "a/b"
+    assert parameters.snapshot_prefix(solver_param('snapshot_prefix: "/"')) == "/"
 
 
 REAL = sorted(
