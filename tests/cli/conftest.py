@@ -19,8 +19,9 @@ layer {
   data_param { source: "test_lmdb" batch_size: 5 backend: LMDB }
   transform_param { scale: 0.0039 crop_size: 7 }
 }
+layer { name: "flat" type: "Flatten" bottom: "data" top: "flat" }
 layer {
-  name: "ip1" type: "InnerProduct" bottom: "data" top: "ip1"
+  name: "ip1" type: "InnerProduct" bottom: "flat" top: "ip1"
   inner_product_param { num_output: 16 weight_filler { type: "xavier" } }
 }
 layer { name: "relu1" type: "ReLU" bottom: "ip1" top: "ip1" }

@@ -24,6 +24,20 @@ class Wrong({base}):
         bottom[0].diff[1, 2] *= 2
 
 
+@register("InPlaceWrong{base}")
+class InPlaceWrong(Wrong):
+    """Right with a top of its own; in place it reads the bottom after it is gone."""
+
+    def backward(self, top, wanted, bottom):
+        {base}.backward(self, top, wanted, bottom)
+        bottom[0].diff[1, 2] += top[0].data[1, 2] - self.seen[1, 2]
+
+    def forward(self, bottom, top):
+        super().forward(bottom, top)
+        self.seen = bottom[0].data if self.is_in_place else top[0].data
+        self.seen = self.seen + (1 if self.is_in_place else 0)
+
+
 @register("Raises{base}")
 class Raises({base}):
     """Does not even run."""
@@ -80,6 +94,14 @@ def test_a_wrong_layer_fails_and_is_named_with_blob_index_and_both_values(folder
     found = re.search(r"'act': dx\[1, 2\] is (\S+), finite differences say (\S+) \(ratio 2,", err)
     assert found, err
     assert float(found[1]) == pytest.approx(2 * float(found[2]), rel=1e-3)
+
+
+def test_a_layer_is_checked_in_place_where_the_net_has_it_so(folder, capsys):
+    words = ["--import", "wrong.py", "--layer", "act"]
+    assert main(["gradcheck", write(folder, "InPlaceWrongSigmoid", "z"), *words]) == 0
+    REGISTRY.pop("WrongSigmoid"), REGISTRY.pop("InPlaceWrongSigmoid"), REGISTRY.pop("RaisesSigmoid")
+    assert main(["gradcheck", write(folder, "InPlaceWrongSigmoid", "y"), *words]) == 1
+    assert "layer 'act': dx[1, 2]" in capsys.readouterr().err
 
 
 def test_modules_are_imported_by_name_from_the_current_folder(folder, capsys):

@@ -8,7 +8,7 @@ import pytest
 from minidl.cli import main
 from tests.support import shared
 
-LAYERS = ["digits", "ip1", "relu1", "drop1", "ip2", "loss"]
+LAYERS = ["digits", "flat", "ip1", "relu1", "drop1", "ip2", "loss"]
 
 
 def test_the_lines_are_caffes(run_folder, capsys):
@@ -65,10 +65,10 @@ def test_absent_data_is_random_and_said_so(run_folder, capsys):
     net = (run_folder / "net.prototxt").read_text().replace("train_lmdb", "cifar10_train_lmdb")
     (run_folder / "net.prototxt").write_text(net.replace("crop_size: 7 ", ""))
     result = timed(capsys, "net.prototxt", "-iterations", "1")
-    assert result["layers"][1]["multiply_adds"] == 8 * 16 * 3 * 32 * 32
+    assert result["layers"][2]["multiply_adds"] == 8 * 16 * 3 * 32 * 32
     (run_folder / "net.prototxt").write_text(net)
     result = timed(capsys, "net.prototxt", "-iterations", "1", "-shape", "2,9,8")
-    assert result["layers"][1]["multiply_adds"] == 8 * 16 * 2 * 7 * 7
+    assert result["layers"][2]["multiply_adds"] == 8 * 16 * 2 * 7 * 7
 
 
 def test_weights_are_loaded(run_folder, capsys):

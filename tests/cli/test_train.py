@@ -136,6 +136,13 @@ def test_weights_by_comma_are_loaded_in_order(run_folder, capsys):
     assert weights("s1/t_iter_0.caffemodel") != weights("s2/t_iter_0.caffemodel")
 
 
+def test_weights_on_the_command_line_replace_those_of_the_file(run_folder, capsys):
+    assert main(["train", "solver.prototxt", "--set", "max_iter=0"]) == 0
+    there = ["--set", "weights=gone.caffemodel", "--set", "max_iter=0"]
+    assert main(["train", "solver.prototxt", *there]) == 2
+    assert main(["train", "solver.prototxt", *there, "-weights", "run/tiny_iter_0.caffemodel"]) == 0
+
+
 def test_log_dir_takes_log_and_events(run_folder, capsys):
     words = ["--set", "max_iter=1", "--set", "snapshot=0", "-log_dir", "logs/deep"]
     assert main(["train", "solver.prototxt", *words]) == 0
