@@ -8,6 +8,7 @@ import pytest
 
 from minidl.cli import main
 from minidl.storage import caffemodel
+from tests.support import shared
 
 FILES = ["tiny.log", "events.jsonl", "tiny_iter_10.caffemodel", "tiny_iter_10.solverstate"]
 FILES += ["tiny_iter_20.caffemodel", "tiny_iter_20.solverstate"]
@@ -83,6 +84,23 @@ def test_the_log_is_what_caffes_parsers_read(run_folder, capsys):
         assert row[3] == pytest.approx(event[3], rel=1e-5)
     assert [i for kind, i, _, _ in shown if kind == "lr"] == [0, 5, 10, 15]
     assert all(0 <= row[2] < 60 for row in rows)
+
+
+def bare(lines):
+    """Lines from the start of a run on, without their heads and numbers."""
+    texts = [line.partition("] ")[2] for line in lines]
+    texts = texts[texts.index("Starting Optimization") :]
+    number = r"(?<![\w#])[-+]?\d+(\.\d+)?(e[+-]?\d+)?"
+    return [re.sub(number, "N", re.sub(r"\S+(caffemodel|state)$", "F", t)) for t in texts]
+
+
+def test_line_by_line_the_log_is_caffes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cli_net.prototxt", "cli_solver.prototxt"):
+        (tmp_path / name).write_bytes((shared("golden/cli") / name).read_bytes())
+    assert main(["train", "-solver", "cli_solver.prototxt"]) == 0
+    recorded = (shared("golden/cli") / "cli_train.log").read_text().splitlines()
+    assert bare(capsys.readouterr().err.splitlines()) == bare(recorded)
 
 
 def test_the_log_shows_the_solver_that_ran_settings_included(run_folder, capsys):
