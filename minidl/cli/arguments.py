@@ -161,7 +161,7 @@ def add_shape(parser: Parser) -> None:
         type=dims,
         metavar="C,H,W",
         help="shape of the records of a data set that is absent (default: guessed from crop_size,"
-        " or from mnist, lenet or cifar in the names)",
+        " or from mnist, lenet, digits or cifar in the names)",
     )
 
 

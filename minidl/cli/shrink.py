@@ -27,7 +27,8 @@ def shrink(param: Any, ctx: Any, args: Namespace) -> Any:
     full = max((max(shape[2:]) for shape in images), default=1)
     common = math.lcm(*(_group(layer) for layer in param.layer))
     refusal: MinidlError | None = None
-    for side in range(-(-full // args.shrink), full + 1):
+    side = -(-full // args.shrink)
+    while side <= full:
         net = build.filter_layers(param, state)
         for layer in net.layer:
             if layer.name in sources:
@@ -37,6 +38,7 @@ def shrink(param: Any, ctx: Any, args: Namespace) -> Any:
             return Blueprint(net, ctx, args.level, args.stage)
         except LayerConfigError as error:
             refusal = refusal or error
+        side = full if side < full < side * 1.1 else max(side + 1, int(side * 1.1))
     assert refusal is not None
     raise refusal
 

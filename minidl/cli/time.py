@@ -183,7 +183,7 @@ def report(result: dict[str, Any]) -> str:
                 layer["type"],
                 f"{layer['forward_median_ms']:.3f}",
                 f"{layer['backward_median_ms']:.3f}",
-                f"{layer['gflops']:.1f}" if layer["multiply_adds"] else "",
+                f"{layer['gflops']:.1f}" if layer["gflops"] >= 0.05 else "",
                 f"{100 * layer['share']:.1f} %",
             ]
         )
