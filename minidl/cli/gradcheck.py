@@ -76,7 +76,8 @@ def run(args: Namespace) -> int:
     print(table.render(header, rows, left=2))
     print()
     if wrong:
-        raise RunError("\n".join(wrong), where="gradients that are not the derivative")
+        head = "a gradient is" if len(wrong) == 1 else f"{len(wrong)} gradients are"
+        raise RunError("\n".join([f"{head} not the derivative:", *wrong]))
     checked = sum(int(row[2] or 0) for row in rows)
     print(f"All {checked} gradients agree with finite differences.")
     return 0

@@ -103,6 +103,7 @@ def make_folder(folder: Path) -> None:
 def read_solver(args: Namespace) -> Any:
     """The SolverParameter of the file with all that the command line puts in its place."""
     from minidl import prototxt
+    from minidl.solver import parameters
 
     param = prototxt.read_solver(existing(args.solver, "a solver's prototxt"))
     overrides.apply(param, args.set)
@@ -118,6 +119,7 @@ def read_solver(args: Namespace) -> Any:
         if args.snapshot != snapshots.LATEST:
             snapshots.resolve(args.snapshot, "")
         del param.weights[:]  # the snapshot has its own
+    parameters.check(param)
     return param
 
 

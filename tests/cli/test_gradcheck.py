@@ -93,6 +93,7 @@ def test_a_wrong_layer_fails_and_is_named_with_blob_index_and_both_values(folder
     assert rows(out)["act"][4] == "1 wrong"
     found = re.search(r"'act': dx\[1, 2\] is (\S+), finite differences say (\S+) \(ratio 2,", err)
     assert found, err
+    assert err.splitlines()[-2] == "minidl: error: a gradient is not the derivative:"
     assert float(found[1]) == pytest.approx(2 * float(found[2]), rel=1e-3)
 
 

@@ -192,6 +192,13 @@ def test_bad_input_ends_with_2_and_a_reason(words, text, run_folder, capsys):
     assert err.count("minidl: error: ") == 1 and text in err and "Traceback" not in err
 
 
+def test_a_solver_that_is_refused_leaves_nothing_behind(run_folder, capsys):
+    before = sorted(run_folder.iterdir())
+    assert main(["train", "solver.prototxt", "--set", "momentum=7"]) == 2
+    assert "momentum is 7" in capsys.readouterr().err
+    assert sorted(run_folder.iterdir()) == before
+
+
 def test_a_run_that_diverges_ends_with_1_and_the_log_has_the_reason(run_folder, capsys):
     words = ["--set", "base_lr=1e30", "--set", "snapshot=0"]
     assert main(["train", "solver.prototxt", *words]) == 1
