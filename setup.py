@@ -1,0 +1,56 @@
+"""How minidl installs: the package, and beside it its schema and its zoo of nets."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+INIT = (HERE / "minidl" / "__init__.py").read_text(encoding="utf-8")
+VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
+
+# proto/ and zoo/ are folders of files at the top of the checkout, where people look for them.
+# Installed under their own names they would be top-level packages ("proto" is proto-plus's),
+# so they go below minidl.
+FOLDERS = {"minidl.proto": "proto", "minidl.zoo": "zoo"}
+MODELS = [f"minidl.zoo.{path.name}" for path in sorted((HERE / "zoo").iterdir()) if path.is_dir()]
+
+DIGITS = ["scikit-learn>=1.3"]
+IMAGES = ["Pillow>=10"]
+
+setup(
+    name="minidl",
+    version=VERSION,
+    description="Caffe in readable Python: its prototxt files, its numbers, NumPy underneath",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="BSD-2-Clause",
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["minidl", "minidl.*"]), *FOLDERS, *MODELS],
+    package_dir=FOLDERS,
+    package_data={
+        "minidl.proto": ["*.proto", "*.desc"],
+        "minidl.zoo": ["*.md"],
+        **{model: ["*.prototxt", "*.md"] for model in MODELS},
+    },
+    install_requires=["numpy>=2,<3", "protobuf>=5,<8", "lmdb>=1.4", "tqdm>=4.60"],
+    extras_require={
+        "digits": DIGITS,
+        "images": IMAGES,
+        # ruff and mypy to the minor release: each one words, formats or infers a little differently
+        "test": [
+            *DIGITS,
+            *IMAGES,
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "grpcio-tools>=1.66",
+            "setuptools>=77",  # builds the wheel that tests/test_packaging.py looks into
+            "ruff==0.17.*",
+            "mypy==2.4.*",
+            "types-protobuf>=5",
+        ],
+        "bench": ["torch>=2.4"],
+    },
+    entry_points={"console_scripts": ["minidl = minidl.cli:main"]},
+)
