@@ -1,0 +1,59 @@
+# make lenet   from nothing to a trained net          make test   the whole suite
+# Everything happens in $(VENV), which is made on first use and kept; `make clean` forgets it.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+# Without --no-compile half of the installation time goes into compiling what is never imported.
+# -qq: errors only.
+INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
+
+.DEFAULT_GOAL := help
+.PHONY: help lenet test check bench clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  make PYTHON=python3.12 ... chooses the interpreter, VENV=folder another environment"
+
+lenet: $(VENV)/.installed ## train LeNet on real handwritten digits (about a minute)
+	@$(BIN)/minidl dataset digits
+	@$(BIN)/minidl train zoo/lenet/digits_solver.prototxt
+	@$(BIN)/python examples/accuracy.py runs/lenet_digits --at-least 0.98
+
+test: $(VENV)/.installed-test ## run every test
+	@$(BIN)/python -m pytest -n 2 $(TESTS)
+
+check: $(VENV)/.installed-test ## lint, formatting, types, and the tests that are fast
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+bench: $(VENV)-bench/.installed ## LeNet's training step, ours and PyTorch's, side by side
+	@$(VENV)-bench/bin/python benchmarks/lenet.py
+
+clean: ## remove environments, caches and builds (data/ and runs/ stay)
+	rm -rf $(VENV) $(VENV)-bench build dist minidl.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find minidl tests proto benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+
+# --clear, because a venv that failed halfway (Debian without python3-venv) has no pip.
+%/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "minidl needs Python 3.10 or newer, this is %s: try make PYTHON=python3.12" % sys.version.split()[0])'
+	@echo "making $*"
+	@$(PYTHON) -m venv --clear $*
+
+$(VENV)/.installed: setup.py pyproject.toml | $(BIN)/pip
+	@echo "installing minidl into $(VENV)"
+	@$(BIN)/python $(INSTALL) -e '.[digits]'
+	@touch $@
+
+$(VENV)/.installed-test: setup.py pyproject.toml | $(BIN)/pip
+	@echo "installing minidl and what its tests need into $(VENV)"
+	@$(BIN)/python $(INSTALL) -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)-bench/.installed: setup.py pyproject.toml | $(VENV)-bench/bin/pip
+	@echo "installing minidl and PyTorch into $(VENV)-bench"
+	@$(VENV)-bench/bin/python $(INSTALL) -e '.[bench]'
+	@touch $@
