@@ -28,7 +28,7 @@ LEVELS = """
     data
     prototxt storage
     blob context
-    device rng schema fillers columns ops
+    device rng schema fillers columns windows ops
     errors
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}
@@ -130,8 +130,9 @@ def test_optional_packages_are_imported_inside_functions():
     assert not found, "\n" + "\n".join(found)
 
 
-def test_import_minidl_loads_nothing_optional():
-    code = f"import sys, minidl; print(*sorted({OPTIONAL!r} & set(sys.modules)))"
+def test_minidl_and_its_public_names_load_nothing_optional():
+    names = "[getattr(minidl, name) for name in minidl.__all__]"
+    code = f"import sys, minidl; {names}; print(*sorted({OPTIONAL!r} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
