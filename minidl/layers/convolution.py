@@ -67,12 +67,12 @@ class Convolution(FilterBank):
                 self._unpack(maps, out[part])
 
     def backward(self, top, wanted, bottom):
-        transposed = self._weights(self.weight.data).swapaxes(1, 2)
         learning = self.weight.wanted or (self.op.bias and self.bias.wanted)
         for x, y, want in zip(bottom, top, wanted, strict=True):
             plan = self._plan(x.shape)
             dy, fold = plan.map(y.diff), want and not plan.direct
             if want and plan.direct:
+                transposed = self._weights(self.weight.data).swapaxes(1, 2)
                 dx = self._grouped(plan.image(x.diff))
                 self.xp.matmul(transposed, self._grouped(dy), out=dx)
             for part in plan.chunks if learning or fold else ():
@@ -82,9 +82,8 @@ class Convolution(FilterBank):
                 if self.weight.wanted:
                     self._add_gradients(maps, self._unfolded(plan, plan.image(x.data)[part]))
                 if fold:
-                    columns = self._columns(plan, len(dy[part]))
-                    self.xp.matmul(transposed, maps, out=columns)
-                    plan.unfolding.fold(columns, plan.image(x.diff)[part], self.stages)
+                    dx = plan.image(x.diff)[part]
+                    plan.unfolding.fold(self._spread(plan, maps), dx, self.stages)
 
     def _grouped(self, array):
         """(N, channels, ...) as (N, group, channels of a group, positions)."""
@@ -119,14 +118,11 @@ class Deconvolution(FilterBank):
     transposed = True
 
     def forward(self, bottom, top):
-        transposed = self._weights(self.weight.data).swapaxes(1, 2)
         for x, y in zip(bottom, top, strict=True):
             plan = self._plan(x.shape)
             source, image = plan.map(x.data), plan.image(y.data)
             for part in plan.chunks:
-                maps = self._pack(plan, source[part])
-                columns = self._columns(plan, len(image[part]))
-                self.xp.matmul(transposed, maps, out=columns)
+                columns = self._spread(plan, self._pack(plan, source[part]))
                 plan.unfolding.fold(columns, image[part], self.stages)
             if self.op.bias:
                 image += self.bias.data.reshape(-1, *[1] * len(plan.unfolding.size))

@@ -244,6 +244,16 @@ class FilterBank(Layer):
         images, filters, positions = like.shape
         return maps.reshape(filters, images, positions).swapaxes(0, 1)
 
+    def _spread(self, plan, maps):
+        """The columns W' maps, that `Unfolding.fold` makes images of."""
+        positions = plan.unfolding.positions
+        columns = self._columns(plan, maps.shape[2] // positions)
+        transposed = self._weights(self.weight.data).swapaxes(1, 2)
+        # Depthwise filters make outer products; as matrix products they take four times as long.
+        product = self.xp.multiply if maps.shape[1] == 1 else self.xp.matmul
+        product(transposed, maps, out=columns)
+        return columns
+
     def _add_gradients(self, maps, columns):
         """Add a chunk's share to the filters' gradient, as many filters at a time as fit."""
         gradient, step = self._weights(self.weight.diff), self.gradient.shape[1]
