@@ -23,21 +23,20 @@ class Signals:
 
     def __init__(self, solver: Any, sigint: str, sighup: str) -> None:
         self.solver, self.stopped = solver, ""
-        self._effects = {signal.SIGINT: sigint}
+        self._effects: dict[int, str] = {signal.SIGINT: sigint}
         if hasattr(signal, "SIGHUP"):
             self._effects[signal.SIGHUP] = sighup
 
     def _handle(self, number: int, frame: Any) -> None:
-        effect = self._effects[signal.Signals(number)]
-        name = signal.Signals(number).name
+        effect = self._effects[number]
         if effect == "stop":
-            if self.stopped and number == signal.SIGINT:
+            again, self.stopped = self.stopped, signal.Signals(number).name
+            if again and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            self.stopped = name
             self.solver.request_stop()
             # not print: the signal may have come in the middle of one
             with contextlib.suppress(OSError):
-                os.write(2, f"\nminidl: {name}: stopping after this step\n".encode())
+                os.write(2, f"\nminidl: {self.stopped}: stopping after this step\n".encode())
         elif effect == "snapshot":
             self.solver.request_snapshot()
 

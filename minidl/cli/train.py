@@ -136,12 +136,13 @@ def train(param: Any, resume: Path | None, events: Path, args: Namespace) -> tup
         log.info("Starting Optimization")
         with signals.handled():
             solver.solve(resume)
-        if not signals.stopped:
+        if summary.reason == "done":
             log.info("Optimization Done.")
     finally:
         progress.close()
         solver.close()
-    return summary, signals.stopped
+    # a signal in the last test breaks that off, but the training is done
+    return summary, signals.stopped if summary.reason == "stopped" else ""
 
 
 def resume_command(args: Namespace, state: str) -> str:

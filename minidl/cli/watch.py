@@ -89,6 +89,7 @@ class Summary(Hook):
 
     def __init__(self) -> None:
         self.iter = 0
+        self.reason = ""  # "done" or "stopped"
         self.snapshot: Info | None = None
         self.tests: dict[int, Info] = {}
 
@@ -107,6 +108,9 @@ class Summary(Hook):
 
     def on_snapshot(self, solver: Any, info: Info) -> None:
         self.snapshot = info
+
+    def on_end(self, solver: Any, reason: str) -> None:
+        self.reason = reason
 
     def lines(self) -> Iterator[str]:
         """Final test figures and files, one a line."""

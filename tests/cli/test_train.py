@@ -199,6 +199,59 @@ def test_a_solver_that_is_refused_leaves_nothing_behind(run_folder, capsys):
     assert sorted(run_folder.iterdir()) == before
 
 
+def stop_at(monkeypatch, place, iteration):
+    """Let Ctrl-C be pressed when the solver calls `place` of its log in that iteration."""
+    import signal
+
+    from minidl.solver.caffe_log import CaffeLog
+
+    original = getattr(CaffeLog, place)
+
+    def pressed(self, solver, *values):
+        original(self, solver, *values)
+        if solver.iter == iteration:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(CaffeLog, place, pressed)
+
+
+def test_a_stop_ends_with_130_and_says_how_to_go_on(run_folder, capsys, monkeypatch):
+    stop_at(monkeypatch, "on_display", 5)
+    words = ["--set", "test_iter=2", "-stage", "a,b", "-level", "1"]
+    assert main(["train", "solver.prototxt", *words]) == 130
+    out = capsys.readouterr().out.splitlines()
+    assert out[-2:] == [
+        "stopped by SIGINT after 6 of 20 iterations",
+        "resume with: minidl train solver.prototxt -snapshot run/tiny_iter_6.solverstate "
+        "--set test_iter=2 -level 1 -stage a,b",
+    ]
+    assert "(after 0 iterations)" in out[0] and events()[-1]["event"] == "stop"
+
+
+def test_a_stop_without_a_snapshot_says_so(run_folder, capsys, monkeypatch):
+    stop_at(monkeypatch, "on_display", 5)
+    assert main(["train", "solver.prototxt", "--set", "snapshot_after_train=false"]) == 130
+    assert "no snapshot of it was written" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_stop_in_a_test_leaves_the_test_for_the_run_that_goes_on(run_folder, capsys, monkeypatch):
+    stop_at(monkeypatch, "on_test_start", 10)
+    assert main(["train", "solver.prototxt"]) == 130
+    assert "Test interrupted." in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.chdir(run_folder)
+    assert main(["train", "solver.prototxt", "-snapshot", "latest"]) == 0
+    assert [e["iter"] for e in events() if e["event"] == "test"] == [0, 10, 20]
+
+
+def test_ctrl_c_in_the_last_test_breaks_that_off_but_the_training_is_done(
+    run_folder, capsys, monkeypatch
+):
+    stop_at(monkeypatch, "on_test_start", 20)
+    assert main(["train", "solver.prototxt"]) == 0
+    assert "stopped by" not in capsys.readouterr().out
+
+
 def test_a_run_that_diverges_ends_with_1_and_the_log_has_the_reason(run_folder, capsys):
     words = ["--set", "base_lr=1e30", "--set", "snapshot=0"]
     assert main(["train", "solver.prototxt", *words]) == 1
