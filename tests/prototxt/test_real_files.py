@@ -157,7 +157,7 @@ PIECES += ["layer", "name", "type", "inf", "\\", "\x00", "{a}", "9" * 50, "true"
 @given(st.data())
 def test_mutated_real_files_are_refused_or_read_as_protobuf_reads_them(data):
     shared("prototxt")
-    entry = data.draw(st.sampled_from(FILES[::7]))
+    entry = data.draw(st.sampled_from([e for e in FILES if e["format"] != "UNPARSED"][::7]))
     text, cls = text_of(entry)[:3000], class_of(entry)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text)))
