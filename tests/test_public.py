@@ -21,7 +21,9 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_importing_minidl_loads_neither_numpy_nor_anything_optional():
     code = "import sys, minidl; print(*sorted(m.split('.')[0] for m in sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert not {"numpy", "google", "lmdb", "tqdm", "PIL", "cupy"} & set(loaded.stdout.split())
 
 
