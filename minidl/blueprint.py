@@ -85,7 +85,7 @@ class Node:
 class Blueprint:
     """A net on paper, from a NetParameter and a Context.
 
-    param    the NetParameter that runs: filtered by phase, level and stage, splits inserted
+    filtered    the net of this phase, level and stage;  param: the same with splits, which runs
     nodes    a Node for each layer, in the order of execution
     notes    what was upgraded from an older form, a sentence each
     inputs   tops of Input layers;  outputs: tops nobody uses, in alphabetical order as in Caffe
@@ -104,9 +104,9 @@ class Blueprint:
         self.ctx = ctx
         net, self.notes = prototxt.upgrade_net(net)
         prototxt.validate_net(net)
-        filtered = build.filter_layers(net, build.net_state(ctx.phase, level, stages))
-        _refuse_unknown_types(filtered)
-        self.param = build.insert_splits(filtered)
+        self.filtered = build.filter_layers(net, build.net_state(ctx.phase, level, stages))
+        _refuse_unknown_types(self.filtered)
+        self.param = build.insert_splits(self.filtered)
         self.name = self.param.name
         self._multipliers = _shared_multipliers(self.param)
         layers = _make_layers(self.param, ctx)

@@ -16,6 +16,7 @@ from minidl.context import Context
 from minidl.device import Device, default_device
 from minidl.errors import LabelError, UsageError, did_you_mean
 from minidl.layers.base import Layer
+from minidl.net_log import log_building
 from minidl.rng import Streams, default_seed
 
 log = logging.getLogger("minidl")
@@ -86,6 +87,7 @@ class Net:
         self.learnable: list[Param] = []
         self._make_params()
         self._bind()
+        log_building(self.blueprint)
         for path in [weights] if isinstance(weights, str | os.PathLike) else weights:
             self.copy_from(path)
 

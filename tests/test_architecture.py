@@ -22,7 +22,7 @@ LEVELS = """
     testing
     solver
     net
-    weights
+    weights net_log
     blueprint
     graph layers
     data
