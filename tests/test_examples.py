@@ -1,4 +1,4 @@
-"""examples/ and the README's code, run, on a LeNet that has learned for a moment."""
+"""examples/ and the README's code, run on a LeNet that has learned for a moment; the links."""
 
 from __future__ import annotations
 
@@ -113,3 +113,13 @@ def test_the_readmes_python_runs_and_its_comments_are_true(workplace, monkeypatc
         for code, value in re.findall(r"^(\S.*?) +# ([\[(].*)$", block, re.MULTILINE):
             assert eval(code, names) == ast.literal_eval(value), code
     assert len(blocks) == 2
+
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("zoo/**/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    broken = [link for link in links if not (page.parent / link).exists()]
+    assert not broken
