@@ -1,13 +1,10 @@
 """Activations, one number at a time: the `ReLU`, `Sigmoid` and `TanH` layers."""
 
-import logging
 import math
 
 import numpy as np
 
 from minidl.layers.base import Layer, register, scratch
-
-log = logging.getLogger("minidl")
 
 
 class Activation(Layer):
@@ -18,8 +15,7 @@ class Activation(Layer):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self.p = getattr(spec, self.parameters[0])
-        if self.p.engine == self.p.CUDNN:
-            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
+        self.check_engine(self.p)
 
     def top_shapes(self, bottom):
         return (bottom,)

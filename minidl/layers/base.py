@@ -8,6 +8,7 @@ array exists. The net allocates all of it, binds it to the layer, and calls `for
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
@@ -18,6 +19,7 @@ from minidl.blob import Blob, Param, Shape
 from minidl.context import Context
 from minidl.errors import LayerConfigError, UnknownLayerTypeError, did_you_mean
 
+log = logging.getLogger("minidl")
 Count = int | tuple[int, int | None]  # exactly so many, or (least, most); most None: no bound
 
 
@@ -157,6 +159,11 @@ class Layer:
         """
         where = prototxt.where(self.spec, field)
         raise LayerConfigError(found, where=where, expected=expected, fix=fix)
+
+    def check_engine(self, params: Any) -> None:
+        """Say it where the prototxt asks for an engine that is not here: the array code runs."""
+        if params.engine == params.CUDNN:
+            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
 
     def axis(self, index: int, shape: Shape, field: str = "axis") -> int:
         """`index` counted from the front, for a blob of this shape; refuses one outside it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import math
 from typing import NamedTuple
 
@@ -12,8 +11,6 @@ import numpy as np
 from minidl import ops
 from minidl.columns import Unfolding
 from minidl.layers.base import Layer, saved, scratch
-
-log = logging.getLogger("minidl")
 
 MANY = 32  # positions; from here on a product for each image beats gathering the images
 
@@ -75,8 +72,7 @@ class FilterBank(Layer):
                 expected="num_output a multiple of group",
                 field="convolution_param.group",
             )
-        if p.engine == p.CUDNN:
-            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
+        self.check_engine(p)
         self.op = ops.Conv(
             num_output=p.num_output,
             kernel=self._per_axis("kernel_size", "kernel", ()),

@@ -59,8 +59,7 @@ class LRN(Layer):
                 field="lrn_param.local_size",
             )
         within = p.norm_region == p.WITHIN_CHANNEL
-        if p.engine == p.CUDNN:
-            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
+        self.check_engine(p)
         if within and p.HasField("k") and p.k != 1:
             log.warning("%s: k is %g, but WITHIN_CHANNEL always uses 1", self.where, p.k)
         places = p.local_size**2 if within else p.local_size

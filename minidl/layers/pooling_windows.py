@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import logging
 import math
 from typing import Any
 
@@ -13,8 +12,6 @@ import numpy as np
 from minidl import ops
 from minidl.layers.base import Layer
 from minidl.windows import Axis
-
-log = logging.getLogger("minidl")
 
 CACHED = 1 << 20  # elements of the bottom that are worked on at a time, to stay in cache
 Index = tuple[Any, ...]
@@ -37,8 +34,7 @@ class Windows(Layer):
             ceil=p.round_mode == p.CEIL,
         )
         self._check_fields()
-        if p.engine == p.CUDNN:
-            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
+        self.check_engine(p)
         self._axes = functools.lru_cache(maxsize=4)(self._make_axes)
 
     def _pair(self, single, stem):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 
 from minidl.layers.base import Layer, register, scratch
 from minidl.layers.folding import fold
-
-log = logging.getLogger("minidl")
 
 
 @register("Softmax")
@@ -70,8 +67,7 @@ class Softmax(Layer):
 def read_softmax_param(layer: Layer) -> int:
     """The axis of the classes; warns where an engine is asked for that is not here."""
     p = layer.spec.softmax_param
-    if p.engine == p.CUDNN:
-        log.warning("%s: engine CUDNN is not here, the array code computes it", layer.where)
+    layer.check_engine(p)
     return p.axis
 
 
