@@ -143,6 +143,12 @@ def test_every_unit_has_its_place_and_every_place_its_unit():
     assert UNITS == set(LEVEL)
 
 
+def test_the_page_shows_the_same_order():
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    shown, ours = page.split("```")[1].strip(), LEVELS.strip()
+    assert [line.split() for line in shown.split("\n")] == [s.split() for s in ours.split("\n")]
+
+
 BREACHES = {
     "upwards": ("layers/lrn.py", "import numpy\nfrom minidl.net import Net", 2, "net does not lie"),
     "sideways": ("layers/lrn.py", "import minidl.graph.build", 1, "graph does not lie"),
