@@ -15,7 +15,7 @@ VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
 FOLDERS = {"minidl.proto": "proto", "minidl.zoo": "zoo"}
 MODELS = [f"minidl.zoo.{path.name}" for path in sorted((HERE / "zoo").iterdir()) if path.is_dir()]
 
-DIGITS = ["scikit-learn>=1.3"]
+DIGITS = ["scikit-learn>=1.5"]
 IMAGES = ["Pillow>=10"]
 
 setup(

@@ -86,21 +86,24 @@ def outer_fields(text: str) -> Iterator[str]:
 def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None:
     """The shape (C, H, W) of random records where a data set is absent.
 
-    --shape says it; else crop_size with as many channels as mean_values (3 without); else the
-    family whose name stands in the source, the net's name or the file's; else None.
+    --shape says it; else the family whose name stands in the source, the net's name or the
+    file's, and crop_size; with crop_size alone, as many channels as mean_values, 3 without; else
+    None.
     """
     if args.shape is not None:
         return tuple(args.shape)
-    for layer in net.layer:
-        if layer.transform_param.crop_size:
-            size = layer.transform_param.crop_size
-            gray = layer.transform_param.force_gray or len(layer.transform_param.mean_value) == 1
-            return (1 if gray else 3, size, size)
     hints = [layer.data_param.source for layer in net.layer] + [net.name, Path(path).stem]
-    for family, shape in FAMILIES.items():
-        if any(family in hint.lower() for hint in hints):
-            return shape
-    return None
+    family = next(
+        (shape for name, shape in FAMILIES.items() if any(name in hint.lower() for hint in hints)),
+        None,
+    )
+    for layer in net.layer:
+        transform = layer.transform_param
+        if transform.crop_size:
+            gray = transform.force_gray or len(transform.mean_value) == 1
+            channels = 1 if gray else family[0] if family and not transform.mean_value else 3
+            return (channels, transform.crop_size, transform.crop_size)
+    return family
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ WHITE = 16  # scikit-learn's largest value
 def load() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{"train": (images, labels), "test": (images, labels)}: images (N, 28, 28) uint8.
 
-    1,797 digits of 43 writers, 8 x 8 pixels of 0 to 16, enlarged to 20 x 20 pixels of 0 to 255 in
+    1,797 digits of 13 writers, 8 x 8 pixels of 0 to 16, enlarged to 20 x 20 pixels of 0 to 255 in
     the middle of 28 x 28, as MNIST has them. The 360 test digits are drawn at random, but each
     class has its share of them; the training digits come in random order. Both always alike.
 

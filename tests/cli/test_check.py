@@ -146,3 +146,13 @@ def test_an_unknown_type_is_named_with_its_layer(tmp_path, capsys):
     assert main(["check", str(file)]) == 2
     err = capsys.readouterr().err
     assert "net.prototxt:1: " in err and "'p': unknown type 'Poling'" in err and "'Pooling'" in err
+
+
+def test_a_familys_name_says_how_many_channels_its_absent_records_have(capsys, tmp_path):
+    path = tmp_path / "digits.prototxt"
+    path.write_text(
+        """layer { name: "d" type: "Data" top: "x" data_param { source: "no/digits" batch_size: 2 }
+        transform_param { crop_size: 24 } }"""
+    )
+    assert main(["check", str(path)]) == 0
+    assert "2 1 24 24" in capsys.readouterr().out

@@ -51,6 +51,7 @@ RECORDS = {
     "one mean value": (data_net("transform_param { crop_size: 9 mean_value: 4 }"), (1, 9, 9)),
     "gray": (data_net("transform_param { crop_size: 9 force_gray: true }"), (1, 9, 9)),
     "crop before name": (data_net("transform_param { crop_size: 9 }", name="cifar"), (3, 9, 9)),
+    "channels by name": (data_net("transform_param { crop_size: 9 }", name="digits"), (1, 9, 9)),
     "source": (data_net(source="examples/mnist/mnist_train_lmdb"), (1, 28, 28)),
     "net's name": (data_net(name="CIFAR10_quick"), (3, 32, 32)),
     "nothing": (data_net(), None),
