@@ -69,6 +69,7 @@ def run(args: Namespace) -> int:
     from minidl.solver import parameters
 
     param = read_solver(args)
+    read_nets(param)
     prefix = parameters.snapshot_prefix(param)
     make_folder(Path(prefix).parent)
     place = log_folder(args) or Path(prefix).parent
@@ -88,6 +89,24 @@ def run(args: Namespace) -> int:
     else:
         print("no snapshot of it was written: snapshot_after_train is false")
     return 130
+
+
+def read_nets(param: Any) -> None:
+    """Read all that the solver names, so that what is missing is said before a file is written.
+
+    The log stays silent: the solver reads the nets again, with the log file open.
+    """
+    from minidl.solver import nets
+
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        sources = nets.Sources(param)
+        sources.training()
+        sources.testing()
+        sources.weights()
+    finally:
+        log.setLevel(level)
 
 
 def make_folder(folder: Path) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import re
+import shutil
 from datetime import datetime
 
 import pytest
 
 from minidl.cli import main
 from minidl.storage import caffemodel
-from tests.support import shared
+from tests.support import ROOT, shared
 
 FILES = ["tiny.log", "events.jsonl", "tiny_iter_10.caffemodel", "tiny_iter_10.solverstate"]
 FILES += ["tiny_iter_20.caffemodel", "tiny_iter_20.solverstate"]
@@ -273,3 +274,41 @@ def test_a_bug_leaves_its_traceback_in_the_log(run_folder, capsys, monkeypatch):
     assert "this is a bug in minidl (ZeroDivisionError" in capsys.readouterr().err
     log = (run_folder / "run" / "tiny.log").read_text()
     assert "Traceback" in log and "in broken" in log
+
+
+FAULTS = {
+    "net.prototxt is gone": lambda folder: (folder / "net.prototxt").unlink(),
+    "net.prototxt is no net": lambda folder: (folder / "net.prototxt").write_text("layer {"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_net_that_cannot_be_read_is_said_before_anything_is_written(fault, run_folder, capsys):
+    fault(run_folder)
+    before = sorted(run_folder.rglob("*"))
+    assert main(["train", "solver.prototxt"]) == 2
+    assert "net.prototxt" in capsys.readouterr().err
+    assert sorted(run_folder.rglob("*")) == before
+
+
+def test_weights_of_the_file_that_are_absent_are_said_before_anything_is_written(
+    run_folder, capsys
+):
+    text = (run_folder / "solver.prototxt").read_text()
+    (run_folder / "solver.prototxt").write_text(text + 'weights: "no.caffemodel"\n')
+    before = sorted(run_folder.rglob("*"))
+    assert main(["train", "solver.prototxt"]) == 2
+    assert "no.caffemodel" in capsys.readouterr().err
+    assert sorted(run_folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "solver", sorted(ROOT.glob("zoo/*/*solver.prototxt")), ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
+def test_the_zoos_solvers_find_their_nets_from_any_folder(solver, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "installed" / solver.parent.name
+    shutil.copytree(solver.parent, copy)  # away from the checkout, as in site-packages
+    words = ["-shape", "3,256,256"] if solver.parent.name == "alexnet" else []
+    assert main(["check", str(copy / solver.name), *words]) == 0
+    assert capsys.readouterr().out.count(", phase T") == 2
