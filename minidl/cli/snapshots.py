@@ -21,7 +21,9 @@ def resolve(snapshot: str, prefix: str) -> Path:
     """
     if snapshot == LATEST:
         return latest(prefix)
-    path = existing(snapshot, "a .solverstate, or 'latest'")
+    what = "a .solverstate, or 'latest'"
+    _refuse_prefix(snapshot, what)
+    path = existing(snapshot, what)
     if path.suffix == ".caffemodel":
         raise UsageError(
             "holds weights only, not the state of a run",
@@ -33,11 +35,24 @@ def resolve(snapshot: str, prefix: str) -> Path:
     return path
 
 
-def latest(prefix: str) -> Path:
-    """The solverstate of this prefix with the highest iteration that is whole, weights included.
+def _refuse_prefix(snapshot: str, expected: str) -> None:
+    """Name the solverstate that a path without its ending or its iteration stands for."""
+    if Path(snapshot).exists():
+        return
+    named = Path(f"{snapshot}.solverstate")
+    found = [named] if named.is_file() else _newest_first(snapshot)
+    if found:
+        raise UsageError(
+            "there is no such file", where=snapshot, expected=expected, fix=f"-snapshot {found[0]}"
+        )
 
-    Damaged ones are passed over with a warning: they can only come from outside, for snapshots
-    appear whole or not at all.
+
+def latest(prefix: str) -> Path:
+    """The solverstate of this prefix that was written last and is whole, weights included.
+
+    The newest run's, then: an older one may have come further. Of two of one time the one with
+    the higher iteration counts. Damaged ones are passed over with a warning: they can only come
+    from outside, for snapshots appear whole or not at all.
     """
     for path in _newest_first(prefix):
         try:
@@ -58,7 +73,8 @@ def _newest_first(prefix: str) -> list[Path]:
     if not stem.parent.is_dir():
         return []
     found = [(m, p) for p in stem.parent.iterdir() if (m := pattern.fullmatch(p.name))]
-    return [p for _, p in sorted((int(m.group(1)), p) for m, p in found)][::-1]
+    ages = sorted((p.stat().st_mtime_ns, int(m.group(1)), p) for m, p in found)
+    return [p for *_, p in ages][::-1]
 
 
 def _read_through(path: Path) -> None:

@@ -1,5 +1,7 @@
 """Which snapshot a run goes on from."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -18,12 +20,33 @@ def runs(tmp_path):
         weights = tmp_path / f"{stem}_iter_{iteration}.caffemodel"
         caffemodel.write(weights, net, {"ip": [np.arange(12, dtype=np.float32)]})
         state = snapshot.State(iteration, str(weights), [np.zeros(12, np.float32)])
-        snapshot.write(weights.with_suffix(".solverstate"), state)
+        path = weights.with_suffix(".solverstate")
+        snapshot.write(path, state)
+        os.utime(path, (HOUR, HOUR))
     return tmp_path
 
 
-def test_latest_is_the_highest_iteration_of_this_prefix_by_number(runs):
+HOUR = 1_700_000_000
+
+
+def test_of_one_time_latest_is_the_highest_iteration_of_this_prefix_by_number(runs):
     assert resolve("latest", str(runs / "lenet")) == runs / "lenet_iter_100.solverstate"
+
+
+@pytest.mark.parametrize("iteration", [5, 20])
+def test_latest_is_the_newest_run_even_where_an_older_one_came_further(runs, iteration):
+    newest = runs / f"lenet_iter_{iteration}.solverstate"
+    os.utime(newest, (HOUR + 1, HOUR + 1))
+    os.utime(runs / "lenet_big_iter_300.solverstate", (HOUR + 2, HOUR + 2))  # another prefix
+    assert resolve("latest", str(runs / "lenet")) == newest
+
+
+def test_a_newest_one_that_is_not_whole_gives_way_to_the_next(runs):
+    for iteration, age in [(5, 1), (20, 2)]:
+        time = HOUR + age
+        os.utime(runs / f"lenet_iter_{iteration}.solverstate", (time, time))
+    cut(runs / "lenet_iter_20.caffemodel")
+    assert resolve("latest", str(runs / "lenet")) == runs / "lenet_iter_5.solverstate"
 
 
 def cut(path):
@@ -58,3 +81,18 @@ def test_a_caffemodel_is_refused_with_the_state_beside_it(runs):
     path = runs / "lenet_iter_5.caffemodel"
     with pytest.raises(UsageError, match="weights only(.|\n)*-snapshot .*lenet_iter_5.solverstate"):
         resolve(str(path), "")
+
+
+@pytest.mark.parametrize("bare", ["lenet_iter_20", "lenet"])
+def test_a_bare_prefix_is_put_right(runs, bare):
+    newest = runs / "lenet_iter_20.solverstate"
+    os.utime(newest, (HOUR + 1, HOUR + 1))
+    (runs / "lenet.log").touch()
+    with pytest.raises(UsageError) as refusal:
+        resolve(str(runs / bare), "")
+    assert refusal.value.fix == f"-snapshot {newest}"
+
+
+def test_a_misspelt_snapshot_still_has_a_nearest_name(runs):
+    with pytest.raises(UsageError, match="did you mean '.*lenet_iter_5.solverstate'"):
+        resolve(str(runs / "lenet_iter_5.solverstat"), "")
