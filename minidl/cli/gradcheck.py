@@ -12,7 +12,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minidl.cli import models, table
 from minidl.cli.arguments import (
@@ -28,6 +28,9 @@ from minidl.cli.log import logging_to
 from minidl.cli.progress import bar
 from minidl.cli.shrink import shrink
 from minidl.errors import MinidlError, RunError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from minidl.testing.gradcheck import Report
 
 
 def add_arguments(parser: Parser) -> None:
@@ -71,20 +74,25 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     with logging_to(args):
         load_modules(args.modules)
-        rows, wrong = check_net(args)
+        rows, wrong, checked, elements = check_net(args)
     header = ["layer", "type", "checked", "corners", "result"]
     print(table.render(header, rows, left=2))
     print()
     if wrong:
         head = "a gradient is" if len(wrong) == 1 else f"{len(wrong)} gradients are"
         raise RunError("\n".join([f"{head} not the derivative:", *wrong]))
-    checked = sum(int(row[2] or 0) for row in rows)
-    print(f"All {checked} gradients agree with finite differences.")
+    if checked < elements:
+        print(
+            f"Looked at {checked:,} of {elements:,} gradients: all agree with finite differences."
+        )
+    else:
+        print(f"All {checked:,} gradients agree with finite differences.")
     return 0
 
 
-def check_net(args: Namespace) -> tuple[list[list[str]], list[str]]:
-    """A table row for each layer, and a text for each gradient that is wrong."""
+def check_net(args: Namespace) -> tuple[list[list[str]], list[str], int, int]:
+    """A table row for each layer, a text for each gradient that is wrong, and how many elements
+    were checked of how many."""
     import numpy as np
 
     from minidl.context import Context
@@ -103,27 +111,31 @@ def check_net(args: Namespace) -> tuple[list[list[str]], list[str]]:
     nodes = [n for n in blueprint.nodes if not args.layer or n.name in args.layer]
     types = {layer.name: layer.type for layer in param.layer}  # before data became Input
     rows, wrong = [], []
+    checked = elements = 0
     with bar(args, total=len(nodes), unit="layer") as progress:
         for node in nodes:
             progress.set_description(node.name)
-            row, mismatches = check_node(node, args)
+            row, report = check_node(node, args)
             rows.append([node.name, types.get(node.name, node.type), *row])
-            wrong += mismatches
+            if report is not None:
+                wrong += map(str, report.mismatches)
+                checked += report.checked
+                elements += report.elements
             progress.update()
-    return rows, wrong
+    return rows, wrong, checked, elements
 
 
-def check_node(node: Any, args: Namespace) -> tuple[list[str], list[str]]:
-    """Check one layer; returns checked, corners and result for its row, and what is wrong."""
+def check_node(node: Any, args: Namespace) -> tuple[list[str], Report | None]:
+    """Check one layer; returns checked, corners and result for its row, and what was found."""
     import numpy as np
 
     from minidl.testing import gradcheck
 
     layer = node.layer  # in place where the net has it in place: that may be its fault
     if not node.bottoms and not node.params:
-        return ["", "", "makes data"], []
+        return ["", "", "makes data"], None
     if not layer.differentiable:
-        return ["", "", "has no gradient"], []
+        return ["", "", "has no gradient"], None
     rng = np.random.default_rng(args.seed)
     options = {"step": args.step, "tolerance": args.tolerance}
     try:
@@ -144,10 +156,10 @@ def check_node(node: Any, args: Namespace) -> tuple[list[str], list[str]]:
             fix="--debug shows where",
         ) from error
     if not report.checked:
-        return ["", "", "has no gradient"], []
+        return ["", "", "has no gradient"], None
     result = f"{len(report.mismatches)} wrong" if report.mismatches else "agrees"
-    row = [str(report.checked), str(report.kinks), result]
-    return row, [str(mismatch) for mismatch in report.mismatches]
+    part = f" of {report.elements:,}" if report.checked < report.elements else ""
+    return [f"{report.checked:,}{part}", str(report.kinks), result], report
 
 
 def load_modules(modules: Sequence[str]) -> None:

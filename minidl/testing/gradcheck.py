@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minidl.blob import Blob
 from minidl.layers.base import Layer
 from minidl.testing.harness import bind
 
 STEP = 1e-5
 TOLERANCE = 1e-7
 KINK = 1e-3  # one-sided slopes further apart than this straddle a corner of max(), |x|, ...
+UNDECLARED = (
+    "NaN comes from an element that backward did not write, or from data that it read and "
+    "that neither `keeps` nor a saved buffer declares"
+)
 
 
 @dataclass(frozen=True)
@@ -31,22 +36,28 @@ class Mismatch:
     def __str__(self) -> str:
         ratio = self.analytic / self.numeric if self.numeric else float("inf")
         error = abs(self.analytic - self.numeric)
+        unread = "; " + UNDECLARED if np.isnan(self.analytic) else ""
         return (
             f"{self.layer}: d{self.blob}[{', '.join(map(str, self.index))}] "
             f"is {self.analytic:.6g}, "
             f"finite differences say {self.numeric:.6g} (ratio {ratio:.4g}, "
             f"error {error:.1e} > {self.tolerance:.0e}, "
             f"{self.wrong} of {self.checked} elements wrong)"
+            f"{unread}"
         )
 
 
 @dataclass
 class Report:
-    """What `check` looked at: elements compared, corners passed over, and what was wrong."""
+    """What `check` looked at: elements compared, corners passed over, and what was wrong.
+
+    elements   so many there are; fewer are `checked` under a limit
+    """
 
     checked: int
     kinks: int
     mismatches: list[Mismatch]
+    elements: int = 0
 
 
 def check(
@@ -72,6 +83,9 @@ def check(
 
     Where the left and the right slope differ, the point lies on a corner; there the analytic
     gradient only has to lie between the two, and the element counts as a kink.
+
+    Before backward all data that the layer does not declare is spoilt, as a net may do by then: a
+    layer that reads it is found to be wrong.
     """
     rng = np.random.default_rng(seed)
     wanted = [i not in layer.no_gradient for i in range(len(arrays))] if wanted is None else wanted
@@ -96,6 +110,7 @@ def check(
     before = [rng.standard_normal(p.shape) for p in layer.params]
     for param, values in zip(layer.params, before, strict=True):
         param.diff[...] = values  # backward must add to it
+    spoil(layer, bottom, top)
     layer.backward(top, wanted, bottom)
 
     variables = [
@@ -141,6 +156,7 @@ def check(
                 if worst is None or not error <= worst[0]:
                     worst = (error, k, got, numeric)
         report.checked += len(chosen)
+        report.elements += flat.size
         if worst is not None:
             _, k, got, numeric = worst
             index = tuple(int(i) for i in np.unravel_index(k, values.shape))
@@ -157,6 +173,26 @@ def check(
                 )
             )
     return report
+
+
+def spoil(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    """Destroy all that backward has no right to read: data that is not in `keeps`, and scratch.
+
+    Of a "top sign" the sign stays. Memory that a kept blob shares is left alone.
+    """
+    kept = [*(bottom if "bottom" in layer.keeps else ()), *(top if "top" in layer.keeps else ())]
+    signs = top if "top sign" in layer.keeps else []
+    for blob in [*bottom, *top]:
+        if any(np.shares_memory(blob.data, other.data) for other in [*kept, *signs]):
+            continue
+        blob.data.fill(np.nan)
+    for blob in signs:
+        if not any(np.shares_memory(blob.data, other.data) for other in kept):
+            blob.data[...] = np.sign(blob.data)
+    for name, buffer in layer.buffers(*(b.shape for b in bottom)).items():
+        if not buffer.kept:
+            array = getattr(layer, name)
+            array.fill(np.nan if array.dtype.kind == "f" else 1)
 
 
 def check_backward(layer: Layer, *arrays: np.ndarray, **options: object) -> Report:

@@ -137,9 +137,15 @@ def test_options_reach_the_check(folder, capsys):
     words = ["--batch", "3", "--limit", "7", "--seed", "4", "--layer", "act,ip"]
     assert main(["gradcheck", write(folder), *words]) == 0
     table = rows(capsys.readouterr().out)
-    assert (table["act"][2], table["ip"][2]) == ("7", "18")
+    assert (table["act"][2], table["ip"][2]) == ("7 of 12", "18 of 39")
     assert main(["gradcheck", "net.prototxt", "--tolerance", "1e-30", "--step", "1e-3"]) == 1
     assert "> 1e-30" in capsys.readouterr().err
+
+
+def test_how_much_was_looked_at_is_said(folder, capsys):
+    assert main(["gradcheck", write(folder), "--limit", "7", "--layer", "ip,act"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "Looked at 25 of 42 gradients: all agree with finite differences."
 
 
 def test_lenet_passes(folder, capsys, monkeypatch):

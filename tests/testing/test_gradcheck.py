@@ -5,15 +5,16 @@ import pytest
 
 from minidl import schema
 from minidl.context import Context
-from minidl.layers.base import Layer
+from minidl.layers.base import Layer, scratch
 from minidl.testing import gradcheck
-from minidl.testing.harness import make_spec
+from minidl.testing.harness import bind, make_spec
 
 
 class Cube(Layer):
     """y = x**3 * w, with one deliberate fault where asked for."""
 
     type = "Cube"
+    keeps = ("bottom",)
     fault = ""
 
     def top_shapes(self, bottom):
@@ -99,7 +100,76 @@ def test_a_corner_is_counted_and_any_slope_between_both_sides_will_do():
 
 def test_a_limit_samples_elements():
     x = np.random.default_rng(1).standard_normal((20, 20))
-    assert gradcheck.check(make(Cube), x, limit=30).checked == 31
+    report = gradcheck.check(make(Cube), x, limit=30)
+    assert (report.checked, report.elements) == (31, 401)
+
+
+class Forgetful(Cube):
+    """y = 2 x**2 with a negative part of slope 1: reads what it is told to read in backward."""
+
+    reads = "bottom"
+
+    def param_shapes(self, bottom):
+        return {}
+
+    def buffers(self, bottom):
+        return {"noted": scratch(bottom), "ranks": scratch(bottom, np.int64)}
+
+    def forward(self, bottom, top):
+        x = bottom[0].data
+        top[0].data[...] = np.where(x > 0, 2 * x**2, x)
+        self.noted[...] = x
+        self.ranks[...] = x > 0
+
+    def backward(self, top, wanted, bottom):
+        x, y, n = bottom[0].data, top[0].data, self.noted
+        slope = {
+            "bottom": lambda: np.where(x > 0, 4 * x, 1),
+            "top": lambda: np.where(y > 0, 4 * np.sqrt(np.abs(y) / 2), 1),
+            "scratch": lambda: np.where(n > 0, 4 * n, 1),
+            "whole scratch": lambda: np.where(self.ranks == 1, 4 * x, 1),
+            "top sign": lambda: np.where(y > 0, 4 * x, 1),
+        }
+        bottom[0].diff[...] = top[0].diff * slope[self.reads]()
+
+
+@pytest.mark.parametrize(
+    ("reads", "keeps"),
+    [("bottom", ("bottom",)), ("top", ("top",)), ("top sign", ("bottom", "top sign"))],
+)
+def test_what_a_layer_declares_it_may_read(reads, keeps):
+    gradcheck.check_backward(make(Forgetful, reads=reads, keeps=keeps), X)
+
+
+@pytest.mark.parametrize(
+    ("reads", "keeps"),
+    [
+        ("bottom", ()),
+        ("bottom", ("top",)),
+        ("top", ()),
+        ("top", ("bottom",)),
+        ("top", ("bottom", "top sign")),
+        ("top sign", ("bottom",)),
+        ("scratch", ("bottom", "top")),
+        ("whole scratch", ("bottom", "top")),
+    ],
+)
+def test_reading_what_was_not_declared_is_found(reads, keeps):
+    assert gradcheck.check(make(Forgetful, reads=reads, keeps=keeps), X).mismatches
+
+
+def test_undeclared_data_is_said_to_be_the_likely_cause():
+    with pytest.raises(AssertionError, match=r"is nan, .*neither `keeps` nor a saved buffer"):
+        gradcheck.check_backward(make(Cube, keeps=()), X)
+
+
+def test_memory_that_a_kept_blob_shares_stays():
+    in_place = make(Forgetful, reads="top", keeps=("top",), is_in_place=True)
+    layer, bottom, top = in_place, *bind(in_place, X)
+    layer.forward(bottom, top)
+    values = top[0].data.copy()
+    gradcheck.spoil(layer, bottom, top)
+    assert top[0] is bottom[0] and np.array_equal(top[0].data, values)
 
 
 def test_nothing_asked_for_is_an_error_not_a_pass():
