@@ -11,7 +11,7 @@ from minidl import schema
 from minidl.errors import MinidlError, WeightsError, raise_all
 from minidl.solver import schedules
 from minidl.solver.smoothing import SmoothedLoss
-from minidl.storage import caffemodel, snapshot
+from minidl.storage import caffemodel, files, snapshot
 
 if TYPE_CHECKING:
     from minidl.net import Net
@@ -66,13 +66,16 @@ def name(index: int) -> str:
 def save(solver: Solver, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:
     """Write the weights, then the state that names them; returns both paths.
 
-    In this order a state always has its weights, whenever the process is killed.
+    In this order a state always has its weights, whenever the process is killed. Only where a run
+    writes over the snapshots of an earlier one may a kill leave new weights beside the old state:
+    the state knows the SHA-256 of its own, and is refused with others.
     """
     weights, path = (f"{prefix}_iter_{solver.iter}.{k}" for k in ("caffemodel", "solverstate"))
     solver.net.save(weights, diffs=solver.param.snapshot_diff)
     step = schedules.current_step(solver.param, solver.iter - 1) if solver.iter else 0
     history = [solver.net.device.to_host(h) for h in solver.updater.history]
     resume = message(solver.seed, solver.loss, places)
+    resume.weights_sha256 = files.sha256(weights)
     snapshot.write(path, snapshot.State(solver.iter, weights, history, step, resume))
     return weights, path
 

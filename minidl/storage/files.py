@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -59,6 +60,21 @@ def read(path: PathLike, what: str = "file") -> np.ndarray:
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot be read: {reason}", where=str(path)) from None
+
+
+def sha256(path: PathLike) -> str:
+    """The SHA-256 of a file in hexadecimal digits, as the command sha256sum says it.
+
+    Takes 0.05 to 0.25 s for 100 MB in memory, by whether the CPU has instructions for it.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import schema
-from minidl.errors import FormatError, UsageError
+from minidl.errors import FormatError, UsageError, WeightsError
 from minidl.storage import arrays, files, sniff, wire
 
 # Fields of SolverState.
@@ -112,17 +112,33 @@ def write(path: str | os.PathLike[str], state: State) -> None:
 
 
 def weights_path(state: State, path: str | os.PathLike[str]) -> Path:
-    """Where the weights of the state read from `path` are: at their old place, or beside it.
+    """Where the weights of the state read from `path` are: beside it, or at their old place.
 
-    Errors: UsageError naming both places.
+    Beside it first, for the old place of a snapshot that was copied may hold those of a later run.
+    Files that are not what was written with the state are passed over; Caffe's states do not say.
+
+    Errors: UsageError naming both places, WeightsError where only other weights are there.
     """
-    places = [Path(state.learned_net), Path(path).parent / Path(state.learned_net).name]
-    for place in places:
-        if place.is_file():
+    name = Path(state.learned_net)
+    places = list(dict.fromkeys([Path(path).parent / name.name, name]))
+    found = [place for place in places if place.is_file()]
+    if not found:
+        raise UsageError(
+            "the weights that belong to this solver state are not there",
+            where=str(path),
+            expected=" or ".join(map(str, places)),
+            fix="put the .caffemodel of the same iteration beside the .solverstate",
+        )
+    wanted = state.resume.weights_sha256 if state.resume is not None else ""
+    for place in found:
+        if not wanted or files.sha256(place) == wanted:
             return place
-    raise UsageError(
-        "the weights that belong to this solver state are not there",
+    raise WeightsError(
+        f"{' and '.join(map(str, found))} "
+        f"{'is not the file' if len(found) == 1 else 'are not the file'} that was written with it: "
+        "damaged, or of another run",
         where=str(path),
-        expected=" or ".join(dict.fromkeys(map(str, places))),
-        fix="put the .caffemodel of the same iteration beside the .solverstate",
+        expected=f"weights with the SHA-256 {wanted}",
+        fix="go on from another snapshot; or put the .caffemodel that was written with this "
+        ".solverstate beside it",
     )

@@ -1,5 +1,6 @@
 """A run that is stopped anywhere and goes on is the run that was never stopped, bit for bit."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -310,6 +311,34 @@ def test_a_moved_snapshot_finds_its_weights_beside_it(tmp_path):
     assert weights(other)[0].tobytes() == weights(solver)[0].tobytes()
 
 
+def test_a_copied_snapshot_goes_on_with_its_own_weights_after_another_run(tmp_path):
+    first = make(f'snapshot_prefix: "{tmp_path}/snap"')
+    first.step(1)
+    for path in map(Path, first.snapshot()):
+        (tmp_path / "backup").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "backup" / path.name)
+    second = make(f'random_seed: 8 snapshot_prefix: "{tmp_path}/snap"')
+    second.step(1)
+    second.snapshot()
+    other = make()
+    other.restore(tmp_path / "backup" / "snap_iter_1.solverstate")
+    assert weights(other)[0].tobytes() == weights(first)[0].tobytes()
+
+
+def test_the_old_state_beside_the_weights_of_a_later_run_is_refused(tmp_path):
+    first = make(f'snapshot_prefix: "{tmp_path}/snap"')
+    first.step(1)
+    _, state = first.snapshot()
+    second = make("random_seed: 8")
+    second.step(1)
+    second.net.save(tmp_path / "snap_iter_1.caffemodel")  # and killed before its state
+    other = make()
+    before = weights(other)
+    with pytest.raises(WeightsError, match="not the file that was written with it"):
+        other.restore(state)
+    assert weights(other)[0].tobytes() == before[0].tobytes()
+
+
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     solver = make(f'snapshot_prefix: "{tmp_path}/snap"')
     solver.net.params["ip2"][1].data[1] = np.inf
@@ -370,6 +399,11 @@ def test_damaged_or_missing_weights_change_nothing(tmp_path):
     other = make()
     data = Path(model).read_bytes()
     Path(model).write_bytes(data[:-30])
+    with pytest.raises(WeightsError, match=r"snap_iter_2\.caffemodel is not the file"):
+        other.restore(path)
+    state = snapshot.read(path)
+    state.resume.weights_sha256 = ""
+    snapshot.write(path, state)
     with pytest.raises(FormatError, match=r"snap_iter_2\.caffemodel: is damaged at byte"):
         other.restore(path)
     (tmp_path / "snap_iter_2.caffemodel").unlink()

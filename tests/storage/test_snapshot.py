@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl import schema
-from minidl.errors import FormatError, MinidlError, UsageError
+from minidl.errors import FormatError, MinidlError, UsageError, WeightsError
 from minidl.storage import files, snapshot
 from tests.support import shared
 
@@ -66,18 +66,43 @@ def test_a_state_of_2014_is_read(tmp_path):
     assert (back.legacy, back.history[0].shape) == ([True], (1, 1, 1, 2))
 
 
-def test_weights_are_looked_for_at_their_path_then_beside_the_state(tmp_path, monkeypatch):
+def test_weights_are_looked_for_beside_the_state_then_at_their_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moved").mkdir()
     (tmp_path / "dir").mkdir()
-    with pytest.raises(UsageError, match=r"dir/net_iter_6.caffemodel or .*moved/net_iter_6"):
-        snapshot.weights_path(state(), tmp_path / "moved" / "a.solverstate")
-    (tmp_path / "moved" / "net_iter_6.caffemodel").touch()
-    found = snapshot.weights_path(state(), tmp_path / "moved" / "a.solverstate")
-    assert found == tmp_path / "moved" / "net_iter_6.caffemodel"
+    moved = tmp_path / "moved" / "a.solverstate"
+    with pytest.raises(UsageError, match=r"moved/net_iter_6.caffemodel or dir/net_iter_6"):
+        snapshot.weights_path(state(), moved)
     (tmp_path / "dir" / "net_iter_6.caffemodel").touch()
-    found = snapshot.weights_path(state(), tmp_path / "moved" / "a.solverstate")
+    assert str(snapshot.weights_path(state(), moved)) == "dir/net_iter_6.caffemodel"
+    (tmp_path / "moved" / "net_iter_6.caffemodel").touch()
+    found = snapshot.weights_path(state(), moved)
+    assert found == tmp_path / "moved" / "net_iter_6.caffemodel"
+
+
+def test_only_the_weights_that_were_written_with_the_state_are_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dir").mkdir()
+    known = state()
+    known.resume.weights_sha256 = (  # of "abc", from FIPS 180-2
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+    beside, old = tmp_path / "net_iter_6.caffemodel", tmp_path / "dir" / "net_iter_6.caffemodel"
+    beside.write_bytes(b"abd")
+    message = r"a\.solverstate: .*net_iter_6\.caffemodel is not the file that was written with it"
+    with pytest.raises(WeightsError, match=message):
+        snapshot.weights_path(known, tmp_path / "a.solverstate")
+    old.write_bytes(b"abc")
+    found = snapshot.weights_path(known, tmp_path / "a.solverstate")
     assert str(found) == "dir/net_iter_6.caffemodel"
+    beside.write_bytes(b"abc")
+    assert snapshot.weights_path(known, tmp_path / "a.solverstate") == beside
+    for place in (beside, old):
+        place.write_bytes(b"")
+    with pytest.raises(WeightsError, match="are not the file(.|\n)*go on from another snapshot"):
+        snapshot.weights_path(known, tmp_path / "a.solverstate")
+    known.resume = None  # Caffe's does not say
+    assert snapshot.weights_path(known, tmp_path / "a.solverstate") == beside
 
 
 def proto(**fields):
