@@ -52,10 +52,11 @@ def batch_size(net: Net) -> int:
     return next((blob.shape[0] for top in net.tops for blob in top if blob.shape), 0)
 
 
-def diverged(net: Net, what: str, iteration: int, snapshot: str) -> DivergedError:
+def diverged(net: Net, what: str, iteration: int, good: str, bad_one: str) -> DivergedError:
     """The error for a number that is not finite, with the first place where there is one.
 
-    snapshot    path of the last state, or ''
+    good       path of the last state from which the run went on well, or ''
+    bad_one    path of a state that leads to this number, or ''
     """
     bad = net.first_bad()
     if bad:
@@ -66,7 +67,14 @@ def diverged(net: Net, what: str, iteration: int, snapshot: str) -> DivergedErro
         what,
         where=f"net '{net.name}', iteration {iteration}",
         expected="a finite number",
-        fix=f"go on from {snapshot} with a lower base_lr"
-        if snapshot
-        else "lower base_lr and start again; no snapshot was written so far",
+        fix=_way_back(good, bad_one),
     )
+
+
+def _way_back(good: str, bad_one: str) -> str:
+    if good:
+        not_from = f", not from {bad_one}, which leads here again" if bad_one else ""
+        return f"go on from {good} with a lower base_lr{not_from}"
+    if bad_one:
+        return f"lower base_lr and start again; {bad_one} leads here again"
+    return "lower base_lr and start again; no snapshot was written so far"

@@ -34,6 +34,7 @@ class Loop:
         self.hooks: list[Hook] = []
         self._stop = self._snapshot = False  # requests
         self._last_snapshot = (-1, "")  # its iteration and state file
+        self._proven = ""  # the state file before it, whose iteration went well
         self._restart_clock()
 
     @property
@@ -151,5 +152,18 @@ class Loop:
         }
         self._tell("on_display", info)
 
-    def _diverged(self, what: str) -> DivergedError:
-        return figures.diverged(self.net, what, self.iter, self._last_snapshot[1])
+    def _remember_snapshot(self, state: str) -> None:
+        iteration, last = self._last_snapshot
+        if self.iter != iteration:
+            self._proven = last if self.iter > iteration else ""
+        self._last_snapshot = (self.iter, state)
+
+    def _diverged(self, what: str, net: Net | None = None) -> DivergedError:
+        """The error for a bad number in `net`, by default the net that is trained.
+
+        It names no snapshot of this very iteration to go back to: that leads here again.
+        """
+        iteration, last = self._last_snapshot
+        again = iteration == self.iter
+        good = self._proven if again else last
+        return figures.diverged(net or self.net, what, self.iter, good, last if again else "")

@@ -188,7 +188,7 @@ class Solver(Loop):
                 raise self._diverged("a snapshot would hold weights that are not finite")
         tests = self._before_test or [resuming.mark(net) for net in self.test_nets]
         weights, state = resuming.save(self, _prefix(self.param), [resuming.mark(self.net), *tests])
-        self._last_snapshot = (self.iter, state)
+        self._remember_snapshot(state)
         self._tell("on_snapshot", {"iter": self.iter, "weights": weights, "state": state})
         return weights, state
 
@@ -199,7 +199,7 @@ class Solver(Loop):
         """
         state = os.fspath(path)
         weights = resuming.load(self, state)
-        self._last_snapshot = (self.iter, state)
+        self._remember_snapshot(state)
         self._restart_clock()
         self._tell("on_resume", {"iter": self.iter, "weights": weights, "state": state})
 

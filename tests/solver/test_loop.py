@@ -179,6 +179,44 @@ def test_a_loss_that_diverges_names_the_layer_and_the_last_snapshot(tmp_path):
     assert solver.iter == 5
 
 
+def spoilt(tmp_path, iteration, resume=None, fields="snapshot: 2 max_iter: 9"):
+    """The error of a run with a NaN in its weights before the forward pass of an iteration."""
+    solver = make(f'{fields} snapshot_prefix: "{tmp_path}/s"')
+
+    def spoil():
+        if solver.iter == iteration:
+            solver.net.params["ip2"][0].data[0, 0] = np.nan
+
+    solver.add_callback(spoil, lambda: None)
+    with pytest.raises(DivergedError) as caught:
+        solver.solve(resume)
+    return caught.value.fix
+
+
+def test_a_snapshot_whose_own_iteration_diverged_is_not_the_one_to_go_back_to(tmp_path):
+    state = f"{tmp_path}/s_iter_{{}}.solverstate".format
+    again = "which leads here again"
+    fix = f"go on from {state(4)} with a lower base_lr, not from {state(6)}, {again}"
+    assert spoilt(tmp_path, 6) == fix
+    assert spoilt(tmp_path, 7) == f"go on from {state(6)} with a lower base_lr"
+    fix = f"lower base_lr and start again; {state(2)} leads here again"
+    assert spoilt(tmp_path, 2) == fix
+    assert spoilt(tmp_path, 2, state(2)) == fix  # what was restored is not proven either
+    fix = f"go on from {state(2)} with a lower base_lr, not from {state(4)}, {again}"
+    assert spoilt(tmp_path, 4, state(2)) == fix
+
+
+def test_one_iteration_written_twice_does_not_prove_its_snapshot(tmp_path):
+    solver = make(f'snapshot_prefix: "{tmp_path}/s" base_lr: 1e30 lr_policy: "fixed"')
+    first = solver.snapshot()[1]
+    solver.step(1)
+    solver.snapshot()
+    last = solver.snapshot()[1]
+    with pytest.raises(DivergedError) as caught:
+        solver.step(5)
+    assert f"go on from {first} with a lower base_lr, not from {last}" in caught.value.fix
+
+
 def test_a_rate_far_too_high_ends_in_that_error_without_a_warning_of_numpy():
     solver = make('base_lr: 1e30 lr_policy: "fixed"')
     with pytest.raises(DivergedError, match="no snapshot was written"):
