@@ -115,12 +115,13 @@ def raise_all(errors: Sequence[MinidlError]) -> None:
     Several errors are raised as an instance of both `Several` and their common class, so that
     ``except PrototxtError`` catches twenty of them as well as one.
     """
+    errors = [one for error in errors for one in getattr(error, "errors", [error])]
     if not errors:
         return
     if len(errors) == 1:
         raise errors[0]
-    kinds = {type(error) for error in errors}
-    kind = kinds.pop() if len(kinds) == 1 else MinidlError
+    shared = set.intersection(*(set(type(error).__mro__) for error in errors))
+    kind = next(c for c in type(errors[0]).__mro__ if c in shared and issubclass(c, MinidlError))
     if kind in (MinidlError, Several):
         raise Several(errors)
     raise type("Several" + kind.__name__, (Several, kind), {"__doc__": kind.__doc__})(errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -44,19 +45,18 @@ def fill(array: np.ndarray, param: Any, rng: np.random.Generator, where: str = "
     [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
     """
     request = Request(array, param, rng, where)
-    if param.type not in FILLERS:
-        request.reject(
-            f"unknown filler type '{param.type}'",
-            expected=", ".join(sorted(FILLERS)),
-            fix=did_you_mean(param.type, FILLERS),
-        )
-    if param.sparse != -1 and param.type != "gaussian":
-        request.reject(
-            f"filler '{param.type}' cannot be sparse, but sparse is {param.sparse}",
-            fix='delete sparse, or use type: "gaussian"',
-        )
+    request.check()
     if array.size:
         FILLERS[param.type](request)
+
+
+def check(shape: tuple[int, ...], param: Any, where: str = "") -> None:
+    """Refuse what `fill` would refuse for an array of this shape, without having one."""
+    request = _Trial(shape, param, where)
+    request.check()
+    if request.array.size:
+        with contextlib.suppress(_Accepted):
+            FILLERS[param.type](request)
 
 
 class Request:
@@ -67,8 +67,27 @@ class Request:
     ) -> None:
         self.array, self.param, self.rng, self.where = array, param, rng, where
 
+    def check(self) -> None:
+        """Refuse an unknown type, and `sparse` where it has no meaning."""
+        param = self.param
+        if param.type not in FILLERS:
+            self.reject(
+                f"unknown filler type '{param.type}'",
+                expected=", ".join(sorted(FILLERS)),
+                fix=did_you_mean(param.type, FILLERS),
+            )
+        if param.sparse != -1 and param.type != "gaussian":
+            self.reject(
+                f"filler '{param.type}' cannot be sparse, but sparse is {param.sparse}",
+                fix='delete sparse, or use type: "gaussian"',
+            )
+
     def reject(self, found: str, *, expected: str = "", fix: str = "") -> NoReturn:
         raise LayerConfigError(found, where=self.where, expected=expected, fix=fix)
+
+    def constant(self, values: Any) -> None:
+        """These values, broadcast."""
+        self.array[...] = values
 
     def uniform(self, low: float, high: float) -> None:
         """Numbers drawn evenly from [low, high)."""
@@ -118,10 +137,31 @@ class Request:
         return fan_in
 
 
+class _Accepted(Exception):
+    """A filler came as far as drawing numbers: it has refused nothing."""
+
+
+class _Trial(Request):
+    """A request for an array that takes no memory; whoever begins to fill it has accepted it."""
+
+    def __init__(self, shape: tuple[int, ...], param: Any, where: str) -> None:
+        array = np.broadcast_to(np.float32(0), shape)
+        super().__init__(array, param, np.random.default_rng(0), where)
+
+    def constant(self, values: Any) -> None:
+        raise _Accepted
+
+    def uniform(self, low: float, high: float) -> None:
+        raise _Accepted
+
+    def gaussian(self, mean: float, std: float) -> None:
+        raise _Accepted
+
+
 @filler("constant")
 def constant(request: Request) -> None:
     """`value` everywhere."""
-    request.array[...] = request.param.value
+    request.constant(request.param.value)
 
 
 @filler("uniform")
@@ -213,4 +253,4 @@ def bilinear(request: Request) -> None:
     k = shape[3]
     f = math.ceil(k / 2)
     tent = 1 - np.abs(np.arange(k) / f - (k - 1) / (2 * f))
-    request.array[...] = np.outer(tent, tent)
+    request.constant(np.outer(tent, tent))

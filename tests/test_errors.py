@@ -23,6 +23,12 @@ def test_several_errors_are_raised_together_as_their_common_class():
     assert isinstance(raised.value, errors.Several)
 
 
+def test_several_of_several_are_one_list():
+    two = errors.Several([errors.GraphError("a"), errors.GraphError("b")])
+    with pytest.raises(errors.GraphError, match="a\nb\nc"):
+        errors.raise_all([two, errors.UnknownLayerTypeError("c")])
+
+
 def test_mixed_errors_keep_the_base_class():
     with pytest.raises(errors.Several):
         errors.raise_all([errors.GraphError("a"), errors.DataError("b")])
