@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 from minidl.device import Device
+from minidl.errors import UsageError
 
 Shape = tuple[int, ...]
 
@@ -41,7 +43,17 @@ class Blob:
         return self._data
 
     @data.setter
-    def data(self, array: Any) -> None:
+    def data(self, values: Any) -> None:
+        if getattr(values, "shape", None) != self._shape:
+            raise UsageError(
+                f"blob '{self.name}' was assigned {_described(values)}",
+                expected=f"an array of its shape {self._shape}",
+                fix="reshape() it first; net.forward(name=array) does both for an input",
+            )
+        self.data[...] = values
+
+    def use(self, array: Any) -> None:
+        """Take `array` itself as data instead of memory of its own."""
         self._data, self._shape = array, tuple(array.shape)
 
     @property
@@ -63,9 +75,16 @@ class Blob:
         self._data = other.data.reshape(self._shape)
         self._diff, self._diff_of = None, other if diff else None
 
-    def reshape(self, *dims: int) -> None:
+    def reshape(self, *dims: Any) -> None:
         """Change the shape; contents are kept only where the number of elements stays the same."""
-        shape = tuple(int(d) for d in dims)
+        if len(dims) == 1 and isinstance(dims[0], tuple | list):
+            dims = tuple(dims[0])
+        try:
+            shape = tuple(operator.index(d) for d in dims)
+        except TypeError:
+            raise UsageError(f"blob '{self.name}': {dims} is no shape") from None
+        if min(shape, default=0) < 0:
+            raise UsageError(f"blob '{self.name}': {shape} has a negative size")
         if shape == self._shape:
             return
         same = self._data is not None and math.prod(shape) == math.prod(self._shape)
@@ -88,6 +107,11 @@ class Blob:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, shape={self._shape})"
+
+
+def _described(values: Any) -> str:
+    shape = getattr(values, "shape", None)
+    return repr(values) if shape is None else f"an array of shape {tuple(shape)}"
 
 
 class Param(Blob):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import minidl.layers  # noqa: F401  (registers every layer)
-from minidl import prototxt
+from minidl import fillers, prototxt, schema
 from minidl.blob import Shape
 from minidl.context import Context
 from minidl.errors import GraphError, MinidlError, UnknownLayerTypeError, did_you_mean, raise_all
@@ -85,6 +85,8 @@ class Node:
 class Blueprint:
     """A net on paper, from a NetParameter and a Context.
 
+    level, stages   for include and exclude rules, beside those of the net's own `state`
+
     filtered    the net of this phase, level and stage;  param: the same with splits, which runs
     nodes    a Node for each layer, in the order of execution
     notes    what was upgraded from an older form, a sentence each
@@ -98,15 +100,19 @@ class Blueprint:
         self,
         net: Any,
         ctx: Context,
-        level: int = 0,
+        level: int | None = None,
         stages: Sequence[str] = (),
     ) -> None:
         self.ctx = ctx
         net, self.notes = prototxt.upgrade_net(net)
         prototxt.validate_net(net)
-        self.filtered = build.filter_layers(net, build.net_state(ctx.phase, level, stages))
-        _refuse_unknown_types(self.filtered)
-        self.param = build.insert_splits(self.filtered)
+        state = build.net_state(
+            ctx.phase,
+            net.state.level if level is None else level,
+            sorted({*net.state.stage, *stages}),
+        )
+        self.filtered = build.filter_layers(net, state)
+        self.param = _split(self.filtered)
         self.name = self.param.name
         self._multipliers = _shared_multipliers(self.param)
         layers = _make_layers(self.param, ctx)
@@ -161,6 +167,7 @@ class Blueprint:
                     tops = (AUTOMATIC,)
                 _check_sizes(layer, tops, top_shapes)
                 params = tuple(self._params(layer, bottom_shapes, owners))
+                _check_sizes(layer, [p.attr for p in params], [p.shape for p in params], "")
                 if params and layer.name in named:
                     layer.reject(
                         f"has the name of an earlier {named[layer.name].type} layer",
@@ -216,6 +223,8 @@ class Blueprint:
             )
             if spec is not None and spec.name:
                 plan = _share(layer, spec, plan, owners)
+            if plan.filler is not None and plan.owner == plan.key:
+                fillers.check(plan.shape, plan.filler, layer.where)
             plans.append(plan)
         return plans
 
@@ -316,9 +325,13 @@ def _padded(buffer: Buffer, dtype: Any) -> int:
     return -(-size // 64) * 64
 
 
-def _refuse_unknown_types(net: Any) -> None:
+def _split(net: Any) -> Any:
+    """The net with its splits, or a refusal of all unknown types and all unknown blobs."""
     errors: list[MinidlError] = []
-    for spec in net.layer:
+    counted = schema.NetParameter()
+    counted.CopyFrom(net)
+    read = {name for spec in net.layer for name in spec.bottom}
+    for spec in counted.layer:
         if spec.type not in REGISTRY:
             errors.append(
                 UnknownLayerTypeError(
@@ -327,7 +340,15 @@ def _refuse_unknown_types(net: Any) -> None:
                     fix=did_you_mean(spec.type, REGISTRY),
                 )
             )
+        elif REGISTRY[spec.type].loss and not spec.loss_weight and read.intersection(spec.top[:1]):
+            # Said here, so that the reader and the loss itself each get their own gradient.
+            spec.loss_weight.extend([1.0] + [0.0] * (len(spec.top) - 1))
+    try:
+        counted = build.insert_splits(counted)
+    except MinidlError as error:
+        errors.append(error)
     raise_all(errors)
+    return counted
 
 
 def _make_layers(net: Any, ctx: Context) -> list[Layer]:
@@ -391,13 +412,15 @@ def _loss_weights(layer: Layer, tops: tuple[str, ...]) -> tuple[float, ...]:
     return tuple(layer.spec.loss_weight or default)
 
 
-def _check_sizes(layer: Layer, tops: tuple[str, ...], shapes: tuple[Shape, ...]) -> None:
-    if len(tops) != len(shapes):
-        layer.reject(f"has {len(tops)} tops", expected=f"{len(shapes)}")
-    for name, shape in zip(tops, shapes, strict=True):
+def _check_sizes(
+    layer: Layer, names: Sequence[str], shapes: Sequence[Shape], what: str = "top "
+) -> None:
+    if len(names) != len(shapes):
+        layer.reject(f"has {len(names)} tops", expected=f"{len(shapes)}")
+    for name, shape in zip(names, shapes, strict=True):
         if any(d < 0 for d in shape) or math.prod(shape) > 2**31 - 1:
             layer.reject(
-                f"top '{name}' would have the shape {shape}",
+                f"{what}'{name}' would have the shape {shape}",
                 expected="no negative size and at most 2147483647 elements",
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -27,9 +27,11 @@ class Net:
     """A net that can run forward and backward; the names are pycaffe's.
 
     model        path of a prototxt, its text, or a NetParameter
-    phase        minidl.TEST (the default, as in pycaffe) or minidl.TRAIN
+    phase        minidl.TEST (the default) or minidl.TRAIN; Net(model, weights, phase), the order
+                 of old pycaffe scripts, is understood, too
     weights      path of a caffemodel, or several of them, loaded in order
-    level, stages    select layers by their include and exclude rules
+    level, stages    select layers by their include and exclude rules, beside those that the net's
+                 own `state` names
     device       "cpu"; by default what `minidl.set_device` said
     dtype        np.float32, or np.float64 for checks
     seed         of fillers, dropout and random crops; drawn from the system if left out
@@ -55,18 +57,28 @@ class Net:
     def __init__(
         self,
         model: Any,
-        phase: int = schema.TEST,
+        phase: int | str = schema.TEST,
+        old_phase: int | str | None = None,
         *,
-        weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
-        level: int = 0,
-        stages: Sequence[str] = (),
+        weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = (),
+        level: int | None = None,
+        stages: str | Sequence[str] | None = (),
         device: str | Device | None = None,
         dtype: Any = np.float32,
         seed: int | None = None,
         absent_data: Shape | None = None,
     ) -> None:
         if not isinstance(model, schema.NetParameter):
+            if not isinstance(model, str | os.PathLike):
+                raise UsageError(f"{model!r} is no net", expected="a path, text, or NetParameter")
             model = prototxt.read_net(model)
+        if old_phase is not None:  # pycaffe's older order: file, weights, phase
+            weights, phase = cast(Any, phase), old_phase
+        phase = _phase(phase)
+        weights = [weights] if isinstance(weights, str | os.PathLike) else weights or ()
+        stages = stages.split(",") if isinstance(stages, str) else stages or ()
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise UsageError(f"dtype is {np.dtype(dtype)}", expected="float32 or float64")
         if device is None or isinstance(device, str):
             device = Device(device) if device else default_device()
         self.phase, self.device, self.dtype = phase, device, dtype
@@ -88,7 +100,7 @@ class Net:
         self._make_params()
         self._bind()
         log_building(self.blueprint)
-        for path in [weights] if isinstance(weights, str | os.PathLike) else weights:
+        for path in weights:
             self.copy_from(path)
 
     # ------------------------------------------------------------------ memory
@@ -127,15 +139,18 @@ class Net:
         self.bottoms: list[list[Blob]] = []
         self.tops: list[list[Blob]] = []
         self._loss_tops: list[tuple[Blob, float]] = []
+        self._shared_seeds: list[tuple[Blob, float]] = []
         old, self.blobs = self.blobs, {}
         for node in nodes:
             bottom = [self.blobs[name] for name in node.bottoms]
             top = [self._top(node, j, bottom, old) for j in range(len(node.tops))]
             self._bind_buffers(node, pool)
-            for blob, weight in zip(top, node.loss_weights, strict=True):
+            for j, (blob, weight) in enumerate(zip(top, node.loss_weights, strict=True)):
                 if weight:
                     self._loss_tops.append((blob, weight))
-                    blob.diff[...] = weight  # seeds backward; nobody overwrites it
+                    blob.diff[...] = weight  # where backward starts; it stays, unless
+                    if node.in_place or (j in node.layer.views and node.layer.view_diffs):
+                        self._shared_seeds.append((blob, weight))  # a layer below shares it
             self.bottoms.append(bottom)
             self.tops.append(top)
         self.data_layers = [layer for layer in self.layers if hasattr(layer, "position")]
@@ -163,7 +178,8 @@ class Net:
         name, shape, layer = node.tops[j], node.top_shapes[j], node.layer
         if j == 0 and layer.is_in_place:
             return bottom[0]
-        blob = old.get(name) or Blob(name, shape, self.device, self.dtype)
+        known = None if name == AUTOMATIC else old.get(name)
+        blob = known or Blob(name, shape, self.device, self.dtype)
         if j in layer.views:
             blob.share(bottom[layer.views[j]], shape, diff=layer.view_diffs)
         else:
@@ -260,11 +276,14 @@ class Net:
                     expected=f"one of its inputs: {known}",
                     fix=did_you_mean(name, self.inputs),
                 )
-            value = np.asarray(value)
             blob = self.blobs[name]
+            try:
+                value = np.asarray(value, self.dtype)
+            except (TypeError, ValueError):
+                raise UsageError(f"input '{name}' is no array of numbers") from None
             if value.ndim == len(blob.shape):
                 blob.reshape(*value.shape)
-            elif value.size != blob.count:
+            elif _without_ones(value.shape) != _without_ones(blob.shape):
                 raise UsageError(
                     f"input '{name}' was given the shape {value.shape}",
                     expected=f"{len(blob.shape)} axes, as {blob.shape}",
@@ -324,6 +343,8 @@ class Net:
 
     def _run_backward(self, first: int, last: int) -> None:
         before, after = self.before_backward, self.after_backward
+        for blob, weight in self._shared_seeds:
+            blob.diff[...] = weight
         with np.errstate(all="ignore"):
             for i in range(first, last - 1, -1):
                 step = self._backward_steps[i]
@@ -368,7 +389,7 @@ class Net:
 
     def _with_record(self, error: LabelError, bottom: list[Blob]) -> LabelError:
         """Add to a label error which record of the data set the label came from."""
-        names = {blob.name for blob in bottom}
+        names = {blob.name for blob in bottom[1:]}  # labels come after scores
         for node in self.blueprint.nodes[::-1]:
             if not names.intersection(node.tops):
                 continue
@@ -424,3 +445,15 @@ class Net:
 
     def __repr__(self) -> str:
         return f"Net({self.name!r}, {len(self.layers)} layers, {len(self.learnable)} parameters)"
+
+
+def _phase(phase: int | str) -> int:
+    """The phase as a number; "TRAIN" and "TEST" are understood, too."""
+    number = schema.Phase.get(phase, phase) if isinstance(phase, str) else phase
+    if number not in (schema.TRAIN, schema.TEST):
+        raise UsageError(f"phase is {phase!r}", expected="minidl.TRAIN or minidl.TEST")
+    return int(number)
+
+
+def _without_ones(shape: Shape) -> Shape:
+    return tuple(size for size in shape if size != 1)

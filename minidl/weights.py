@@ -6,6 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from minidl.blob import Shape
 from minidl.errors import MinidlError, WeightsError, nearest, raise_all
 from minidl.storage import caffemodel
@@ -87,6 +89,12 @@ def share(net: Net, other: Net) -> None:
         ours = net.params.get(name)
         if ours is None:
             continue
+        if net.dtype != other.dtype:
+            raise WeightsError(
+                f"is of {np.dtype(net.dtype)}",
+                where=f"net '{net.name}'",
+                expected=f"{np.dtype(other.dtype)}, as the net it shares parameters with",
+            )
         shapes = [[p.shape for p in side] for side in (ours, params)]
         if shapes[0] != shapes[1]:
             errors.append(
@@ -99,7 +107,7 @@ def share(net: Net, other: Net) -> None:
         pairs += zip(ours, params, strict=False)
     raise_all(errors)
     for mine, theirs in pairs:
-        mine.data = theirs.data
+        mine.use(theirs.data)
 
 
 def save(net: Net, path: str | os.PathLike[str], diffs: bool = False) -> None:

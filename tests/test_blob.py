@@ -5,7 +5,7 @@ import pytest
 
 from minidl.blob import Blob, Param
 from minidl.device import Device, default_device, set_device
-from minidl.errors import DeviceError
+from minidl.errors import DeviceError, UsageError
 
 CPU = Device()
 
@@ -50,6 +50,15 @@ def test_reshaping_to_the_same_count_keeps_the_values():
     assert b.data[2, 3] == 11
     b.reshape(5)
     assert b.data.shape == b.diff.shape == (5,)
+
+
+def test_a_shape_may_be_given_as_one_tuple_and_must_be_one():
+    b = blob(2, 6)
+    b.reshape((7, 3))
+    assert b.shape == (7, 3)
+    for wrong in [(2.7, 3), (-1, 2), ("a",)]:
+        with pytest.raises(UsageError, match="blob 'b'"):
+            b.reshape(*wrong)
 
 
 def test_a_frozen_parameter_wants_no_gradient():

@@ -176,3 +176,40 @@ def test_a_shape_that_would_change_the_parameters_is_refused():
     with pytest.raises(MinidlError, match="'fc'"):
         plan.reshape({"x": (4, 3, 6, 6)})
     assert plan.blob_shapes["y"] == (4, 7)
+
+
+def test_fillers_are_checked_without_arrays_and_all_at_once():
+    conv = """layer { name: "NAME" type: "Convolution" bottom: "x" top: "NAME" convolution_param {
+      num_output: 2 kernel_h: 3 kernel_w: 2 weight_filler { type: "TYPE" } } }"""
+    text = "".join(
+        conv.replace("NAME", name).replace("TYPE", kind)
+        for name, kind in [("a", "xavir"), ("b", "bilinear"), ("c", "msra")]
+    )
+    with pytest.raises(MinidlError) as error:
+        blueprint(text)
+    assert "'a': unknown filler type 'xavir'" in str(error.value)
+    assert "did you mean 'xavier'" in str(error.value)
+    assert "'b': filler 'bilinear' cannot fill an array of shape (2, 3, 3, 2)" in str(error.value)
+    assert "'c'" not in str(error.value)
+
+
+def test_a_parameter_too_large_to_store_is_refused():
+    with pytest.raises(LayerConfigError, match=r"'fc': 'weight' would have the shape \(200000000"):
+        blueprint(ip("fc", "x", "y", num_output=200_000_000))
+
+
+def test_unknown_types_and_unknown_bottoms_are_reported_together():
+    text = """layer { name: "a" type: "Quux" bottom: "x" top: "y" }""" + ip("b", "nope", "z")
+    with pytest.raises(GraphError) as error:
+        blueprint(text)
+    assert "unknown type 'Quux'" in str(error.value)
+    assert "'nope' is unknown" in str(error.value)
+
+
+def test_overwriting_a_bottom_that_is_another_bottoms_memory_is_refused():
+    text = """layer { name: "p" type: "Power" bottom: "x" top: "h" }
+    layer { name: "f" type: "Flatten" bottom: "h" top: "f" }
+    layer { name: "g" type: "Flatten" bottom: "h" top: "g" }
+    layer { name: "e" type: "Eltwise" bottom: "f" bottom: "g" top: "f" }"""
+    with pytest.raises(GraphError, match="'e': overwrites blob 'f' in place, but .* to read it"):
+        blueprint(text)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import minidl
 from minidl import prototxt, schema
 from minidl.errors import LabelError, UsageError, WeightsError
 from minidl.net import Net
@@ -255,3 +256,123 @@ def test_a_net_and_its_text_are_the_same_model(tmp_path):
 
 def test_a_net_starts_with_different_random_numbers_each_time_unless_seeded():
     assert Net(TEXT).streams.seed != Net(TEXT).streams.seed
+
+
+def test_random_layers_draw_anew_in_every_forward():
+    text = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 64 } } }
+    layer { name: "drop" type: "Dropout" bottom: "x" top: "y" }"""
+    net = Net(text, "TRAIN", seed=1)
+    first = net.forward(x=np.ones(64))["y"].copy()
+    assert (net.forward(x=np.ones(64))["y"] != first).any()
+
+
+def test_an_image_in_the_wrong_order_of_axes_is_refused():
+    net = toy()
+    with pytest.raises(UsageError, match=r"'x' was given the shape \(6, 5, 2\)"):
+        net.forward(x=np.zeros((6, 5, 2)))
+    net.forward(x=np.zeros((1, 2, 6, 5)), label=[0])
+    net.forward(x=np.zeros((2, 6, 5)), label=3)  # only sizes of 1 are missing
+
+
+def test_pycaffes_older_order_of_arguments_is_understood(tmp_path):
+    toy().save(tmp_path / "toy.caffemodel")
+    net = Net(TEXT, str(tmp_path / "toy.caffemodel"), minidl.TEST)
+    assert (net.params["fc"][0].data == toy().params["fc"][0].data).all()
+    assert net.layer_dict["fc"].blobs is net.params["fc"]
+    assert Net(TEXT, "TRAIN", weights=None, stages=None).phase == schema.TRAIN
+
+
+WRONG = {
+    "phase": (dict(phase="TRIAN"), "phase is 'TRIAN'"),
+    "phase number": (dict(phase=7), "phase is 7"),
+    "dtype": (dict(dtype=np.float16), "dtype is float16"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG.keys())
+def test_arguments_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        Net(TEXT, **options)
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(UsageError, match="5 is no net"):
+        Net(5)
+
+
+def test_the_nets_own_state_selects_layers_too():
+    text = """state { stage: "deploy" level: 2 }
+    layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 } } }
+    layer { name: "a" type: "Power" bottom: "x" top: "a" include { stage: "deploy" } }
+    layer { name: "b" type: "Power" bottom: "x" top: "b" include { stage: "deploy" stage: "c" } }
+    layer { name: "c" type: "Power" bottom: "x" top: "c" include { min_level: 2 } }"""
+    assert Net(text).outputs == ["a", "c"]
+    assert Net(text, stages="c", level=0).outputs == ["a", "b"]
+
+
+LOSS_IN_PLACE = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "x" top: "h"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "tanh" type: "TanH" bottom: "h" top: "h" LOSS }
+MORE"""
+
+
+@pytest.mark.parametrize(
+    ("loss", "more"),
+    [
+        ("loss_weight: 1", ""),
+        ("", """layer { name: "f" type: "Flatten" bottom: "h" top: "f" loss_weight: 1 }"""),
+    ],
+    ids=["in place", "a view"],
+)
+def test_a_loss_that_shares_its_gradients_memory_is_seeded_each_time(loss, more):
+    net = Net(LOSS_IN_PLACE.replace("LOSS", loss).replace("MORE", more), schema.TRAIN, seed=1)
+    net.blobs["x"].data[...] = np.random.default_rng(0).standard_normal((2, 3))
+    sums = []
+    for _ in range(3):
+        net.clear_param_diffs()
+        net.forward_pass()
+        net.backward_pass()
+        sums.append(float(net.params["fc"][0].diff.sum()))
+    assert sums[0] == sums[1] == sums[2] != 0
+
+
+def test_a_loss_that_is_read_gets_its_own_gradient_and_its_readers():
+    text = """force_backward: true
+    layer { name: "in" type: "Input" top: "x" top: "y" input_param { shape { dim: 2 dim: 3 } } }
+    layer { name: "l" type: "EuclideanLoss" bottom: "x" bottom: "y" top: "l" }
+    layer { name: "p" type: "Power" bottom: "l" top: "l2" power_param { scale: 2 } loss_weight: 1 }
+    """
+    net = Net(text, schema.TRAIN)
+    net.forward(x=np.ones((2, 3)), y=np.zeros((2, 3)))
+    assert net.loss == 1.5 * 3
+    np.testing.assert_allclose(net.backward()["x"], 0.5 * 3)
+
+
+def test_two_losses_without_tops_both_count_after_a_reshape():
+    text = """layer { name: "in" type: "Input" top: "x" top: "y"
+      input_param { shape { dim: 4 dim: 3 } } }
+    layer { name: "a" type: "EuclideanLoss" bottom: "x" bottom: "y" }
+    layer { name: "p" type: "Power" bottom: "x" top: "z" power_param { scale: 3 } }
+    layer { name: "b" type: "EuclideanLoss" bottom: "z" bottom: "y" }"""
+    net = Net(text, schema.TRAIN)
+    for n in (4, 2):
+        net.forward(x=np.ones((n, 3)), y=np.zeros((n, 3)))
+        assert net.loss == 1.5 + 13.5
+
+
+def test_assigning_to_data_copies_so_that_views_follow():
+    text = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+    layer { name: "f" type: "Flatten" bottom: "x" top: "f" }
+    layer { name: "p" type: "Power" bottom: "f" top: "y" }"""
+    net = Net(text)
+    net.blobs["x"].data = np.full((2, 3), 5.0)
+    assert (net.forward()["y"] == 5).all()
+    with pytest.raises(UsageError, match=r"'x' was assigned an array of shape \(3, 2\)"):
+        net.blobs["x"].data = np.zeros((3, 2))
+
+
+def test_sharing_between_number_types_is_refused():
+    with pytest.raises(WeightsError, match="is of float64"):
+        toy(dtype=np.float64).share_with(toy())

@@ -89,6 +89,10 @@ def find_conflicts(layers: Sequence[Use]) -> list[Conflict]:
             keep(use, "bottom", use.bottoms)
         for j, top in enumerate(use.tops):
             if j < len(use.bottoms) and use.bottoms[j] == top:
+                place = memory.storage[top]
+                others = use.bottoms[:j] + use.bottoms[j + 1 :]
+                if any(memory.storage[name] == place for name in others):
+                    conflicts.append(Conflict(use.name, top, use.name, "input"))
                 memory.overwrite(top, use.name, use.keeps_sign)
             elif j in use.views:
                 memory.alias(top, use.bottoms[use.views[j]])

@@ -96,6 +96,18 @@ def insert_splits(net: Any) -> Any:
         for name, weight in zip(spec.top, spec.loss_weight, strict=False):
             latest[name].loss_weight = weight
             latest[name].uses += weight != 0
+    for (i, j), source in feeding.items():
+        spec = net.layer[i]
+        if j < len(spec.top) and spec.top[j] == spec.bottom[j] and source.uses > 1:
+            others = [net.layer[k].name for (k, n), s in feeding.items() if s is source and k != i]
+            users = f"layer '{others[0]}' reads" if others else "a loss weight uses"
+            errors.append(
+                GraphError(
+                    f"works in place on '{spec.top[j]}', which {users}, too",
+                    where=where(spec),
+                    fix="give its top a name of its own",
+                )
+            )
     raise_all(errors)
 
     result = schema.NetParameter()
@@ -111,7 +123,7 @@ def insert_splits(net: Any) -> Any:
                 source.given += 1
         for split, source in _splits(net, sources, i):
             if source.loss_weight:
-                del copy.loss_weight[:]
+                copy.loss_weight[source.index] = 0
                 source.given += 1
             result.layer.add().CopyFrom(split)
     return result

@@ -77,9 +77,7 @@ def plan_backward(layers: Sequence[Wiring], force: bool = False) -> list[Flow]:
         for name, propagates in zip(layer.bottoms, wanted[i], strict=True):
             if contributes:
                 under_loss.add(name)
-            if propagates:
-                cut.discard(name)
-            else:
+            if not propagates:
                 cut.add(name)
 
     flows = []

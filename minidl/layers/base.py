@@ -148,6 +148,11 @@ class Layer:
         return self.ctx.streams.generator(self.name)
 
     @property
+    def blobs(self) -> list[Param]:
+        """pycaffe's name for `params`."""
+        return self.params
+
+    @property
     def where(self) -> str:
         """'net.prototxt:41: Pooling layer 'pool1'', for the head of a message."""
         return prototxt.where(self.spec)

@@ -78,12 +78,17 @@ def test_an_in_place_top_is_split_after_its_last_writer():
     assert list(split.layer[1].bottom) == list(split.layer[1].top) == ["x"]
 
 
-def test_a_reader_beside_an_in_place_layer_takes_it_out_of_place():
-    split = build.insert_splits(
-        net(layer("data", "", "x") + layer("a", "x", "y") + layer("relu", "x", "x"))
-    )
-    assert list(split.layer[3].bottom) == ["x_data_0_split_1"]
-    assert list(split.layer[3].top) == ["x"]
+def test_an_in_place_layer_beside_another_reader_is_refused():
+    """Caffe too: behind a split, the top is a second blob of the same name."""
+    text = layer("data", "", "x") + layer("a", "x", "y") + layer("relu", "x", "x")
+    with pytest.raises(GraphError, match="'relu': works in place on 'x', which layer 'a' reads"):
+        build.insert_splits(net(text))
+
+
+def test_an_in_place_layer_on_a_loss_is_refused():
+    text = layer("data", "", "x") + layer("l", "x", "l", "loss_weight: 1")
+    with pytest.raises(GraphError, match="'relu': works in place on 'l', which a loss weight uses"):
+        build.insert_splits(net(text + layer("relu", "l", "l")))
 
 
 def test_a_used_loss_is_split_and_its_weight_moves_to_the_first_part():
@@ -95,7 +100,7 @@ def test_a_used_loss_is_split_and_its_weight_moves_to_the_first_part():
         )
     )
     assert names(split) == ["data", "loss", "l_loss_0_split", "user"]
-    assert list(split.layer[1].loss_weight) == []
+    assert list(split.layer[1].loss_weight) == [0]
     assert list(split.layer[2].loss_weight) == [3, 0]
     assert list(split.layer[3].bottom) == ["l_loss_0_split_1"]
 

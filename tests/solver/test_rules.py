@@ -107,7 +107,7 @@ def test_a_transposed_array_is_updated_where_it_lies():
     params, p = make(), schema.SolverParameter(momentum=0.5, weight_decay=0.5)
     values = np.ascontiguousarray(params[0].data.T).T
     expected = by_definition(params, 2, 0.5, 0.7, p)[0][0]
-    params[0].data = values
+    params[0].use(values)
     updater = rules.Updater(params, rules.RULES["SGD"])
     for _ in range(2):
         updater.apply(0.5, 0.7, p)
