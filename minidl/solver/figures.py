@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,19 +26,31 @@ def now(net: Net) -> dict[str, Any]:
     return {"outputs": held, "loss_weights": _loss_weights(net)}
 
 
-def test(net: Net, batches: int, goes_on: Callable[[], bool]) -> dict[str, Any] | None:
+def test(
+    net: Net,
+    batches: int,
+    goes_on: Callable[[], bool],
+    diverged: Callable[[str], DivergedError],
+) -> dict[str, Any] | None:
     """Means over so many batches: `outputs`, `loss_weights`, `loss`.
 
-    goes_on    asked before each batch; where it says False, the test is broken off: None
+    goes_on     asked before each batch; where it says False, the test is broken off: None
+    diverged    makes the error for a loss or an output that is NaN or infinite; asked while the
+                batch is still in the net, so that the first bad layer can be found
     """
     sums: dict[str, Any] = dict.fromkeys(net.outputs, 0.0)
     loss = 0.0
     for _ in range(batches):
         if not goes_on():
             return None
-        loss += net.forward_pass()
+        batch_loss = net.forward_pass()
+        if not math.isfinite(batch_loss):
+            raise diverged(f"the loss is {batch_loss}")
+        loss += batch_loss
         for name in net.outputs:
             array = net.device.to_host(net.blobs[name].data)
+            if not np.isfinite(array).all():
+                raise diverged(f"the output '{name}' is not finite")
             sums[name] = sums[name] + array.astype(np.float64)
     means = {name: plain(total / batches) for name, total in sums.items()}
     return {"outputs": means, "loss_weights": _loss_weights(net), "loss": loss / batches}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl import prototxt, schema
-from minidl.errors import MinidlError, SolverError
+from minidl.errors import DivergedError, MinidlError, SolverError
 from minidl.net import Net
 from minidl.solver import debug_info, figures, nets, parameters
 from minidl.solver import resume as resuming
@@ -141,6 +141,8 @@ class Solver(Loop):
 
         Returns for each net what `Hook.on_test` is told, or None if a request to stop broke it
         off; the data then stands where it stood, so that the test can be run again in full.
+
+        Errors: DivergedError for a loss or an output that is NaN or infinite in any batch.
         """
         with self._marked_test() as places, np.errstate(all="ignore"):
             results = []
@@ -148,7 +150,9 @@ class Solver(Loop):
                 self._tell("on_test_start", i)
                 net.share_with(self.net)
                 with debug_info.shown(net, self.param.debug_info):
-                    means = figures.test(net, self.param.test_iter[i], self._goes_on)
+                    means = figures.test(
+                        net, self.param.test_iter[i], self._goes_on, self._test_diverged(i)
+                    )
                 if means is None:
                     for other, place in zip(self.test_nets, places, strict=True):
                         resuming.go_to(other, place)
@@ -159,6 +163,10 @@ class Solver(Loop):
                 results.append({"iter": self.iter, "net": i, **means})
                 self._tell("on_test", results[-1])
             return results
+
+    def _test_diverged(self, index: int) -> Callable[[str], DivergedError]:
+        """What turns words into the error for a bad number in this test net."""
+        return lambda what: self._diverged(f"test net #{index}: {what}", self.test_nets[index])
 
     @contextlib.contextmanager
     def _marked_test(self) -> Iterator[list[resuming.Mark]]:

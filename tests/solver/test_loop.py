@@ -217,6 +217,47 @@ def test_one_iteration_written_twice_does_not_prove_its_snapshot(tmp_path):
     assert f"go on from {first} with a lower base_lr, not from {last}" in caught.value.fix
 
 
+def test_a_test_that_diverges_ends_the_run_too(tmp_path):
+    solver, notes = diary(
+        f'base_lr: 1e30 lr_policy: "fixed" max_iter: 1 test_iter: 1 test_iter: 2 test_interval: 1 '
+        f'snapshot_after_train: true snapshot_prefix: "{tmp_path}/s"'
+    )
+    with pytest.raises(DivergedError) as caught:
+        solver.solve()
+    assert str(caught.value).splitlines()[0] == (
+        "net 'tiny', iteration 1: test net #0: the loss is inf; first in blob 'loss' of layer 'loss'"
+    )
+    assert f"start again; {tmp_path}/s_iter_1.solverstate leads here again" in caught.value.fix
+    assert [name for name in notes.names() if name.startswith("test")] == [
+        "test_start", "test", "test_start", "test", "test_start"
+    ]  # fmt: skip
+    assert notes.names()[-1] == "error"
+
+
+class _Spoil(Hook):
+    """Puts a NaN into an output of the second test net, in its second batch of three."""
+
+    def on_test_start(self, solver, index):
+        net, self.batches = solver.test_nets[1], 0
+        net.after_forward[:] = [lambda layer: self.spoil(net, layer)]
+
+    def spoil(self, net, layer):
+        self.batches += net.layer_names[layer] == "spare"
+        if self.batches == 2:
+            net.blobs["spare"].data[0, 1] = np.nan
+
+
+def test_an_output_that_is_no_number_in_one_batch_of_a_test_is_named():
+    spare = 'layer { name: "spare" type: "TanH" bottom: "ip2" top: "spare" }'
+    fields = "test_iter: 1 test_iter: 3 test_interval: 2"
+    solver = make(fields, NET + spare, hooks=[_Spoil()])
+    with pytest.raises(DivergedError) as caught:
+        solver.test_all()
+    assert "test net #1: the output 'spare' is not finite" in str(caught.value)
+    assert "first in blob 'spare' of layer 'spare'" in str(caught.value)
+    assert solver.hooks[-1].batches == 2
+
+
 def test_a_rate_far_too_high_ends_in_that_error_without_a_warning_of_numpy():
     solver = make('base_lr: 1e30 lr_policy: "fixed"')
     with pytest.raises(DivergedError, match="no snapshot was written"):
