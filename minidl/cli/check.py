@@ -6,14 +6,13 @@ nets that it names.
 
 from __future__ import annotations
 
-import json
 import math
 from argparse import Namespace
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from minidl.cli import models, table
+from minidl.cli import as_json, models, table
 from minidl.cli.arguments import Parser, add_phase, add_shape, add_state, existing
 from minidl.cli.log import logging_to
 
@@ -31,7 +30,7 @@ def run(args: Namespace) -> int:
     with logging_to(args):
         nets = _solver_nets(args) if models.is_solver(args.model) else [_net(args)]
     if args.json:
-        print(json.dumps(nets if len(nets) > 1 else nets[0], indent=2))
+        print(as_json.dumps(nets if len(nets) > 1 else nets[0]))
     else:
         print("\n\n".join(report(net) for net in nets))
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import sys
@@ -11,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from minidl.cli import as_json
 from minidl.cli.arguments import Parser, add_device
 from minidl.cli.log import logging_to
 from minidl.cli.models import use_device
@@ -37,7 +37,7 @@ def run(args: Namespace) -> int:
             use_device(args)
         facts = query()
     if args.json:
-        print(json.dumps(facts, indent=2))
+        print(as_json.dumps(facts))
         return 0
     width = max(map(len, facts)) + 2
     for name, value in facts.items():

@@ -110,7 +110,8 @@ def check_net(args: Namespace) -> tuple[list[list[str]], list[str], int, int]:
             )
     nodes = [n for n in blueprint.nodes if not args.layer or n.name in args.layer]
     types = {layer.name: layer.type for layer in param.layer}  # before data became Input
-    rows, wrong = [], []
+    rows: list[list[str]] = []
+    wrong: list[str] = []
     checked = elements = 0
     with bar(args, total=len(nodes), unit="layer") as progress:
         for node in nodes:

@@ -5,11 +5,11 @@ Prints the mean of every output over all batches, as `caffe test` does.
 
 from __future__ import annotations
 
-import json
 import logging
 from argparse import Namespace
 from typing import Any
 
+from minidl.cli import as_json
 from minidl.cli.arguments import Parser, add_device, add_state, existing, whole
 from minidl.cli.log import logging_to
 from minidl.cli.models import read_net, use_device
@@ -35,7 +35,7 @@ def run(args: Namespace) -> int:
     with logging_to(args):
         result = score(args)
     if args.json:
-        print(json.dumps(result, indent=2))
+        print(as_json.dumps(result))
         return 0
     for name, value in result["outputs"].items():
         for number in value if isinstance(value, list) else [value]:

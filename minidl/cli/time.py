@@ -5,14 +5,13 @@ Where a data set is absent, random records take its place. One pass warms up, un
 
 from __future__ import annotations
 
-import json
 import logging
 import statistics
 from argparse import Namespace
 from time import perf_counter
 from typing import Any
 
-from minidl.cli import models, table
+from minidl.cli import as_json, models, table
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -47,7 +46,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     with logging_to(args):
         result = measure(args)
-    print(json.dumps(result, indent=2) if args.json else report(result))
+    print(as_json.dumps(result) if args.json else report(result))
     return 0
 
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from minidl.cli import main
+from minidl.cli import as_json, main
 
 NET = """
 name: "scores"
@@ -88,3 +88,26 @@ def test_bad_weights_are_refused(model, words, text, capsys):
     assert main(["test", "net.prototxt", *words]) == 2
     err = capsys.readouterr().err
     assert text in err and err.count("minidl: error:") == 1
+
+
+def test_json_of_a_net_that_gives_nan_is_json(model, capsys):
+    from minidl import Net
+
+    with Net(NET) as net:
+        net.params["ip"][0].data[...] = np.nan
+        net.save("nan.caffemodel")
+    words = ["test", "net.prototxt", "-weights", "nan.caffemodel", "-iterations", "1", "--json"]
+    assert main(words) == 0
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is no JSON")
+
+    result = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert result["loss"] is result["outputs"]["loss"] is None
+    assert all(isinstance(value, float) for value in result["outputs"]["row"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_json_does_not_have_is_null_however_deep(value):
+    text = as_json.dumps({"a": [1.5, (value, "b", None, True)], "b": value, "n": 3})
+    assert json.loads(text) == {"a": [1.5, [None, "b", None, True]], "b": None, "n": 3}
