@@ -27,6 +27,8 @@ _HOMES = {
     "get_solver": "minidl.solver",
     "layer_type_list": "minidl.layers.base",
     "set_device": "minidl.device",
+    "set_mode_cpu": "minidl.device",
+    "set_mode_gpu": "minidl.device",
     "set_random_seed": "minidl.rng",
 }
 
@@ -34,7 +36,7 @@ __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
     from minidl.blob import Blob, Param
-    from minidl.device import set_device
+    from minidl.device import set_device, set_mode_cpu, set_mode_gpu
     from minidl.errors import MinidlError
     from minidl.layers.base import layer_type_list
     from minidl.net import Net

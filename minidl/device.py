@@ -49,6 +49,16 @@ def set_device(name: str) -> None:
     _default = Device(name).name
 
 
+def set_mode_cpu() -> None:
+    """pycaffe's name for ``set_device("cpu")``."""
+    set_device("cpu")
+
+
+def set_mode_gpu() -> None:
+    """pycaffe's name for ``set_device("cuda:0")``, which this version refuses."""
+    set_device("cuda:0")
+
+
 def default_device() -> Device:
     """The device that `set_device` chose, "cpu" at first."""
     return Device(_default)

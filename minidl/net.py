@@ -388,7 +388,11 @@ class Net:
         return None
 
     def _with_record(self, error: LabelError, bottom: list[Blob]) -> LabelError:
-        """Add to a label error which record of the data set the label came from."""
+        """Name the blobs as the prototxt does, and the record that the label came from."""
+        for name in [blob.name for blob in bottom]:
+            plain = self._before_split(name)
+            error.found = error.found.replace(f"'{name}'", f"'{plain}'")
+            error.expected = error.expected.replace(f"'{name}'", f"'{plain}'")
         names = {blob.name for blob in bottom[1:]}  # labels come after scores
         for node in self.blueprint.nodes[::-1]:
             if not names.intersection(node.tops):
@@ -399,6 +403,13 @@ class Net:
                 break
             names.update(node.bottoms)
         return error
+
+    def _before_split(self, name: str) -> str:
+        """The blob that a Split layer made blob `name` from; otherwise `name` itself."""
+        for node in self.blueprint.nodes:
+            if node.type == "Split" and name in node.tops:
+                return node.bottoms[0]
+        return name
 
     # ------------------------------------------------------------------ weights
 

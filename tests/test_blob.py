@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minidl.blob import Blob, Param
-from minidl.device import Device, default_device, set_device
+from minidl.device import Device, default_device, set_device, set_mode_cpu, set_mode_gpu
 from minidl.errors import DeviceError, UsageError
 
 CPU = Device()
@@ -71,4 +71,7 @@ def test_a_device_that_is_not_there_is_refused_with_the_remedy():
         Device("cuda:0")
     with pytest.raises(DeviceError):
         set_device("gpu")
+    with pytest.raises(DeviceError):
+        set_mode_gpu()
+    set_mode_cpu()
     assert default_device().name == "cpu"

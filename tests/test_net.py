@@ -6,6 +6,7 @@ import pytest
 import minidl
 from minidl import prototxt, schema
 from minidl.errors import LabelError, UsageError, WeightsError
+from minidl.layers.base import REGISTRY
 from minidl.net import Net
 
 TEXT = """
@@ -219,7 +220,25 @@ def test_a_frozen_parameter_gets_no_gradient():
 def test_a_label_out_of_range_names_value_and_layer():
     net = fill(toy())
     net.blobs["label"].data[2] = 12
-    with pytest.raises(LabelError, match="12"):
+    with pytest.raises(LabelError, match="label 2 of 'label' is 12(.|\n)*from 0 to 4: 'fc' has"):
+        net.forward_pass()
+
+
+def test_the_record_of_a_bad_label_is_that_of_the_layer_which_gave_the_label():
+    class Named(REGISTRY["Input"]):
+        def record(self, item):
+            return f"item {item} of {self.name}"
+
+    text = TEXT.replace(
+        'top: "x" top: "label"\n  input_param { shape { dim: 4 dim: 2 dim: 6 dim: 5 } shape',
+        'top: "x" input_param { shape { dim: 4 dim: 2 dim: 6 dim: 5 } } }\n'
+        'layer { name: "labels" type: "Input" top: "label" input_param { shape',
+    )
+    net = fill(Net(text, schema.TRAIN, seed=3))
+    for layer in net.layers[:2]:
+        layer.__class__ = Named
+    net.blobs["label"].data[3] = -1
+    with pytest.raises(LabelError, match="item 3 of labels"):
         net.forward_pass()
 
 
