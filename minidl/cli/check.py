@@ -1,7 +1,8 @@
 """Print what a net or a solver would be: shapes, parameters, arithmetic, memory.
 
-Nothing is allocated, no data set and no weights are read. A solver file is checked with all the
-nets that it names.
+Nothing is allocated and no weights are read. Of a data set that is there the first record is read,
+for its shape, and the mean_file with it. A solver file is checked with all the nets that it names,
+or with -phase those of that phase.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Any
 from minidl.cli import as_json, models, table
 from minidl.cli.arguments import Parser, add_phase, add_shape, add_state, existing
 from minidl.cli.log import logging_to
+from minidl.errors import UsageError
 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_file("model", "prototxt of a net or a solver")
     parser.add_argument("--solver", dest="model_flag", metavar="FILE", help="prototxt of a solver")
     add_phase(parser, default="TEST")
+    parser.set_defaults(phase=None)  # of a solver: all its nets
     add_state(parser)
     add_shape(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -40,6 +43,7 @@ def _net(args: Namespace) -> dict[str, Any]:
     from minidl.graph.build import net_state
 
     param = models.read_net(args.model)
+    args.phase = args.phase or "TEST"
     state = net_state(models.phase(args), args.level, args.stage)
     return describe(param, state, args.model, args)
 
@@ -53,10 +57,15 @@ def _solver_nets(args: Namespace) -> list[dict[str, Any]]:
     models.set_train_state(param, args)
     parameters.check(param)
     sources = nets.Sources(param)
-    return [
-        describe(plan.model, plan.state, plan.source.split(": ")[-1], args)
-        for plan in [sources.training(), *sources.testing()]
-    ]
+    plans = [] if args.phase == "TEST" else [sources.training()]
+    plans += [] if args.phase == "TRAIN" else sources.testing()
+    if not plans:
+        raise UsageError(
+            "names no net to test: it has no test_iter",
+            where=args.model,
+            fix="leave out -phase TEST, or give the net's own file",
+        )
+    return [describe(plan.model, plan.state, plan.source.split(": ")[-1], args) for plan in plans]
 
 
 def describe(param: Any, state: Any, path: str, args: Namespace) -> dict[str, Any]:
@@ -66,9 +75,10 @@ def describe(param: Any, state: Any, path: str, args: Namespace) -> dict[str, An
     from minidl.context import Context
 
     record = models.guess_record(param, path, args)
-    with models.shape_hint(record):
+    with models.shape_hint(param, record):
         ctx = Context(phase=state.phase, absent_data=record)
         blueprint = Blueprint(param, ctx, state.level, state.stage)
+    models.warn_of_unused_shape(blueprint.param, args)
     layers, data, gradients = _layers(blueprint, training=state.phase == schema.TRAIN)
     params = sum(math.prod(p.shape) for p in blueprint.params)
     learned = [p for p in blueprint.params if p.lr_mult]

@@ -100,8 +100,9 @@ def check_net(args: Namespace) -> tuple[list[list[str]], list[str], int, int]:
     param = models.read_net(args.model)
     record = models.guess_record(param, args.model, args)
     ctx = Context(dtype=np.float64, phase=models.phase(args), absent_data=record)
-    with models.shape_hint(record):
+    with models.shape_hint(param, record):
         blueprint = shrink(param, ctx, args)
+    models.warn_of_unused_shape(param, args)
     known = [node.name for node in blueprint.nodes]
     for name in args.layer:
         if name not in known:

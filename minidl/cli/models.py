@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 from argparse import Namespace
 from collections.abc import Iterator
@@ -106,13 +107,30 @@ def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None
     return family
 
 
+def absent_sources(net: Any) -> list[str]:
+    """The sources of a net's Data layers that are not there ("" where a layer names none)."""
+    sources = [layer.data_param.source for layer in net.layer if layer.type == "Data"]
+    return [source for source in sources if not source or not os.path.exists(source)]
+
+
 @contextlib.contextmanager
-def shape_hint(record: tuple[int, ...] | None) -> Iterator[None]:
-    """Where no record shape was guessed, let the error of an absent data set mention --shape."""
+def shape_hint(net: Any, record: tuple[int, ...] | None) -> Iterator[None]:
+    """Where no record shape was guessed, let the error of an absent data set mention --shape.
+
+    The error of one that is there, but damaged, does not: nothing would stand in for it.
+    """
     try:
         yield
     except DataError as error:
-        if record is None:
-            hint = "give --shape C,H,W, and random records of that shape stand in"
-            error.fix = f"{error.fix}; or {hint}" if error.fix else hint
+        for one in getattr(error, "errors", [error]):
+            absent = any(source and source in one.where for source in absent_sources(net))
+            if record is None and absent:
+                hint = "give --shape C,H,W, and random records of that shape stand in"
+                one.fix = f"{one.fix}; or {hint}" if one.fix else hint
         raise
+
+
+def warn_of_unused_shape(net: Any, args: Namespace) -> None:
+    """Say so where --shape was given, but no data set is absent."""
+    if args.shape is not None and not absent_sources(net):
+        log.warning("--shape is not used: no data set of the net is absent")

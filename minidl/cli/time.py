@@ -58,7 +58,7 @@ def measure(args: Namespace) -> dict[str, Any]:
     record = models.guess_record(param, args.model, args)
     from minidl.net import Net
 
-    with models.shape_hint(record):
+    with models.shape_hint(param, record):
         net = Net(
             param,
             models.phase(args),
@@ -69,6 +69,7 @@ def measure(args: Namespace) -> dict[str, Any]:
             absent_data=record,
         )
     with net:
+        models.warn_of_unused_shape(net.param, args)
         log.info("Performing Forward")
         log.info("Initial loss: %g", net.forward_pass())
         log.info("Performing Backward")

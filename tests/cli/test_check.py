@@ -156,3 +156,42 @@ def test_a_familys_name_says_how_many_channels_its_absent_records_have(capsys, t
     )
     assert main(["check", str(path)]) == 0
     assert "2 1 24 24" in capsys.readouterr().out
+
+
+def test_a_damaged_data_set_is_refused_without_a_hint_of_shape(tmp_path, capsys):
+    (tmp_path / "lmdb").mkdir()
+    (tmp_path / "lmdb" / "data.mdb").write_bytes(b"cut")
+    assert main(["check", write(tmp_path, tmp_path / "lmdb")]) == 2
+    err = capsys.readouterr().err
+    assert "Data layer 'd'" in err and "--shape" not in err
+
+
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+def test_phase_chooses_among_the_nets_of_a_solver(phase, capsys):
+    net = described(capsys, "zoo/lenet/solver.prototxt", "-phase", phase)
+    assert net["phase"] == phase
+
+
+def test_a_solver_without_a_net_to_test_says_so(tmp_path, capsys):
+    net = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 } } }'
+    (tmp_path / "net.prototxt").write_text(net)
+    solver = tmp_path / "s.prototxt"
+    solver.write_text('net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed"')
+    assert main(["check", str(solver), "-phase", "TEST"]) == 2
+    assert "s.prototxt: names no net to test" in capsys.readouterr().err
+    assert described(capsys, str(solver))["phase"] == "TRAIN"
+
+
+@pytest.mark.parametrize("command", ["check", "time", "gradcheck"])
+def test_a_shape_that_nothing_needs_is_said_to_be_unused(command, run_folder, capsys):
+    words = [command, "net.prototxt", *(["-iterations", "1"] if command == "time" else [])]
+    assert main([*words, "--shape", "1,9,9"]) == 0
+    assert "--shape is not used" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "--shape" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag, shown", [("--debug=1", 1), ("-debug", 1), ("--debug=0", 0)])
+def test_debug_may_carry_a_value(flag, shown, capsys):
+    assert main(["check", "nowhere.prototxt", flag]) == 2
+    assert capsys.readouterr().err.count("Traceback") == shown
