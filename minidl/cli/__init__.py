@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit code: 0 done, 1 the run failed, 2 bad input,
     130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
-    debug = any(word.lstrip("-") == "debug" and word != "debug" for word in words)
+    debug = any(map(_is_debug, words))
     try:
         code = _dispatch(words)
         sys.stdout.flush()
@@ -118,6 +118,17 @@ def _elsewhere(command: str, flag: str) -> str:
         return "the solver's max_iter says how long to train: --set max_iter=N"
     owners = [c for c in COMMANDS if c != command and flag in parser_for(c).flags()]
     return f"--{flag} belongs to minidl {', '.join(owners)}" if owners else ""
+
+
+def _is_debug(word: str) -> bool:
+    """Whether this is --debug or --debug=1: asked before the words are parsed, which may fail."""
+    from minidl.cli.arguments import FLAG, YES
+
+    match = FLAG.fullmatch(word)
+    if match is None or match.group(1) != "debug":
+        return False
+    value = match.group(2)
+    return value is None or value[1:].lower() in YES
 
 
 def _use_threads(args: Any) -> None:
