@@ -77,7 +77,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
             expected="a .caffemodel in Caffe's binary format",
             fix="write it with snapshot_format: BINARYPROTO",
         )
-    reader = Reader(data, str(path), "caffemodel")
+    reader = Reader(data, str(path), sniff.CAFFEMODEL)
     weights = Weights("", [], [])
     layouts: set[int] = set()
     for item in reader.fields():

@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from minidl.errors import FormatError
-from minidl.storage import arrays, files, wire
+from minidl.storage import arrays, files, sniff, wire
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:
@@ -16,7 +16,7 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     Errors: FormatError for a damaged file or one that does not hold a single image.
     """
     data = files.read(path, "mean image")
-    reader = wire.Reader(data, str(path), "mean image (.binaryproto)")
+    reader = wire.Reader(data, str(path), sniff.MEAN)
     if not data.size:
         reader.fail(0, "", "nothing")
     array, _ = arrays.parse(reader, 0, data.size, "the mean image")

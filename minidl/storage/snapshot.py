@@ -53,7 +53,7 @@ def read(path: str | os.PathLike[str]) -> State:
             expected="a .solverstate in Caffe's binary format",
             fix="let Caffe write it with snapshot_format: BINARYPROTO",
         )
-    reader = wire.Reader(data, str(path), "solver state (.solverstate)")
+    reader = wire.Reader(data, str(path), sniff.STATE)
     state = State(-1, "", [])
     history: list[np.ndarray] = []
     for item in reader.fields():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 _KINDS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"PK\x03\x04", "a zip archive (an .npz file?)"),
@@ -37,3 +39,58 @@ def guess(head: bytes) -> str:
     if printable == len(head) and any(byte in b":{}<" for byte in head):
         return "a text file (a prototxt?)"
     return ""
+
+
+CAFFEMODEL = "caffemodel"
+STATE = "solver state (.solverstate)"
+MEAN = "mean image (.binaryproto)"
+MESSAGES = (CAFFEMODEL, STATE, MEAN)
+
+_VARINT, _BYTES = 0, 2
+# The fields that a file of each kind begins with, as (number, wire type).
+_BEGINNINGS = (
+    (STATE, ((1, _VARINT), (2, _BYTES))),
+    (MEAN, ((1, _VARINT), (2, _VARINT), (3, _VARINT), (4, _VARINT), (5, _BYTES))),
+    (MEAN, ((5, _BYTES),)),
+    (MEAN, ((7, _BYTES),)),
+    (CAFFEMODEL, ((1, _BYTES), (100, _BYTES))),  # name, then a layer
+    (CAFFEMODEL, ((1, _BYTES), (2, _BYTES))),  # of 2014
+    (CAFFEMODEL, ((1, _BYTES), (3, _BYTES))),  # an input
+    (CAFFEMODEL, ((100, _BYTES),)),  # a net without a name
+)
+
+
+def message(head: bytes) -> str:
+    """Which of Caffe's message files a file with these first bytes seems to be, or ''.
+
+    >>> message(bytes([8, 5]) + bytes([18, 1]) + b"a")
+    'solver state (.solverstate)'
+    """
+    fields = tuple(_fields(head))
+    for kind, beginning in _BEGINNINGS:
+        if fields[: len(beginning)] == beginning:
+            return kind
+    return ""
+
+
+def _fields(head: bytes) -> Iterator[tuple[int, int]]:
+    """(number, wire type) of the fields that begin in `head`, up to one that cannot be."""
+    at = 0
+    while at < len(head):
+        tag, at = _varint(head, at)
+        if tag & 7 not in (_VARINT, _BYTES):
+            return
+        yield tag >> 3, tag & 7
+        value, at = _varint(head, at)
+        at += value if tag & 7 == _BYTES else 0
+
+
+def _varint(head: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(head):
+        byte = head[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            break
+    return value, at

@@ -137,7 +137,10 @@ class Reader:
 
     def fail(self, at: int, within: str, found: str) -> NoReturn:
         """Refuse the file: what was found, where, and what the file seems to be instead."""
-        kind = sniff.guess(bytes(self.data[:512]))
+        start = bytes(self.data[:512])
+        kind, other = sniff.guess(start), sniff.message(start)
+        if not kind and other not in ("", self.what) and self.what in sniff.MESSAGES:
+            kind = f"a {other}"
         if kind:
             found = f"is {kind}"
         else:

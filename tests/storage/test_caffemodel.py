@@ -188,7 +188,7 @@ REFUSED = {
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5 cannot be read yet"),
     "a solver state": (
         schema.SolverState(iter=5, learned_net="a.caffemodel").SerializeToString(),
-        "the net's name: field 1 has the wire type 0",
+        r"is a solver state \(.solverstate\)\n  expected: a caffemodel",
     ),
     "a name only": (schema.NetParameter(name="x").SerializeToString(), "no layers"),
     "cut short": (whole[:-5], r"damaged at byte 28 of \d+: field 100 declares .* are left"),

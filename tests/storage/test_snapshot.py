@@ -123,9 +123,10 @@ REFUSED = {
     "nothing": (b"", "is empty"),
     "HDF5": (b"\x89HDF\r\n\x1a\n", "HDF5, which cannot be read yet"),
     "weights": (
-        schema.NetParameter(name="net").SerializeToString(),
-        "in iter: field 1 has the wire type 2",
+        schema.NetParameter(name="net", layer=[{"name": "a"}]).SerializeToString(),
+        "is a caffemodel\n  expected: a solver state",
     ),
+    "not a state": (b"\x0a\x01a", "in iter: field 1 has the wire type 2"),
     "no iteration": (b"\x12\x01a", "no iteration"),
     "no weights": (b"\x08\x05", "no name of a weight file"),
     "a negative iteration": (proto(iter=-4).SerializeToString(), "no iteration"),
