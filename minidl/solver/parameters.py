@@ -83,6 +83,12 @@ def say_what_has_no_effect(param: Any) -> None:
             level = logging.WARNING if gpu else logging.INFO
             value = "GPU" if gpu else f"{getattr(param, field):g}"
             log.log(level, "%s: %s: %s has no effect: %s", where(param, field), field, value, why)
+    if param.test_interval > 0 and not param.test_iter:
+        log.warning(
+            "%s: test_interval: %d has no effect: there is no test_iter, so nothing is tested",
+            where(param, "test_interval"),
+            param.test_interval,
+        )
 
 
 def snapshot_prefix(param: Any) -> str:

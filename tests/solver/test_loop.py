@@ -225,7 +225,8 @@ def test_a_test_that_diverges_ends_the_run_too(tmp_path):
     with pytest.raises(DivergedError) as caught:
         solver.solve()
     assert str(caught.value).splitlines()[0] == (
-        "net 'tiny', iteration 1: test net #0: the loss is inf; first in blob 'loss' of layer 'loss'"
+        "net 'tiny', iteration 1: test net #0: the loss is inf; "
+        "first in blob 'loss' of layer 'loss'"
     )
     assert f"start again; {tmp_path}/s_iter_1.solverstate leads here again" in caught.value.fix
     assert [name for name in notes.names() if name.startswith("test")] == [

@@ -5,7 +5,7 @@ import pytest
 from minidl import prototxt, schema
 from minidl.errors import PrototxtError, SolverError
 from minidl.solver import Solver, parameters
-from tests.solver.support import solver_param
+from tests.solver.support import make, solver_param
 from tests.support import SHARED
 
 
@@ -115,6 +115,21 @@ def test_the_gpu_is_declined_with_a_warning_and_the_rest_with_a_remark(caplog):
         assert any(level == "INFO" and field in text for level, text in said)
     caplog.clear()
     parameters.say_what_has_no_effect(solver_param("solver_mode: CPU"))
+    assert not caplog.records
+
+
+def test_an_interval_without_anything_to_test_is_warned_of(caplog):
+    make("test_interval: 500")
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        (
+            "WARNING",
+            "<text>:1: test_interval: 500 has no effect: there is no test_iter, so nothing is "
+            "tested",
+        )
+    ]
+    caplog.clear()
+    for fields in ("", "test_interval: 0", "test_interval: 5 test_iter: 1"):
+        make(fields)
     assert not caplog.records
 
 
