@@ -24,6 +24,7 @@ class SGDSolver(Solver):
     def __init__(self, model: Any, **options: Any) -> None:
         if not isinstance(model, schema.SolverParameter):
             model = prototxt.read_solver(model)
+        model = parameters.upgraded(model)
         if model.type != "SGD":
             raise SolverError(
                 f'type is "{model.type}"',

@@ -53,7 +53,8 @@ class Finding(NamedTuple):
 
 
 def check(param: Any) -> None:
-    """Refuse a SolverParameter (in today's form) for everything that is wrong with it, at once."""
+    """Refuse a SolverParameter for everything that is wrong with it, at once."""
+    param = upgraded(param)
     errors: list[MinidlError] = [
         SolverError(f.found, where=where(param, f.field), expected=f.expected, fix=f.fix)
         for find in (_sources, _test_nets, _rate, _type, _numbers, _formats)
@@ -62,9 +63,26 @@ def check(param: Any) -> None:
     raise_all(errors)
 
 
+def upgraded(param: Any) -> Any:
+    """`param`, or a copy in today's form if its `solver_type` was set; the log says so."""
+    if not param.HasField("solver_type"):
+        return param
+    param, notes = prototxt.upgrade_solver(param)
+    for note in notes:
+        log.info("%s", note)
+    return param
+
+
 def where(param: Any, field: str = "") -> str:
-    """'lenet_solver.prototxt:12', or 'solver' where it came from no file."""
-    return prototxt.where(param, field) or "solver"
+    """'lenet_solver.prototxt:12', without a line for a field that is not in the file.
+
+    'solver' for what is from no file: a solver made in Python, a field that was set afterwards.
+    """
+    origin = param.minidl_origin
+    if not field or field in origin.lines:
+        return prototxt.where(param, field) or "solver"
+    set_in_memory = any(f.name == field for f, _ in param.ListFields())
+    return "solver" if set_in_memory else origin.file or "solver"
 
 
 def file(param: Any) -> str:
@@ -150,9 +168,6 @@ def _rate(p: Any) -> Iterator[Finding]:
 
 
 def _type(p: Any) -> Iterator[Finding]:
-    if p.HasField("solver_type"):
-        fix = "prototxt.upgrade_solver(param) first"
-        yield Finding("solver_type", "the solver is in an old form", fix=fix)
     if p.type in rules.RULES:
         return
     if p.type in rules.LATER:

@@ -49,7 +49,7 @@ class Solver(Loop):
     ) -> None:
         if not isinstance(model, schema.SolverParameter):
             model = prototxt.read_solver(model)
-        p = model
+        p = parameters.upgraded(model)
         parameters.check(p)
         parameters.say_what_has_no_effect(p)
         if p.snapshot:

@@ -4,7 +4,7 @@ import pytest
 
 from minidl import prototxt, schema
 from minidl.errors import PrototxtError, SolverError
-from minidl.solver import Solver, parameters
+from minidl.solver import SGDSolver, Solver, get_solver, parameters
 from tests.solver.support import make, solver_param
 from tests.support import SHARED
 
@@ -95,11 +95,43 @@ def test_all_errors_of_a_file_come_together_with_their_lines(tmp_path):
     assert any(line.startswith(f'{path}:4: type "Adam"') for line in found)
 
 
-def test_an_old_solver_type_must_be_upgraded_first():
-    param = solver_param()
-    param.solver_type = param.ADAM
-    with pytest.raises(SolverError, match=r"old form\n  fix: prototxt.upgrade_solver"):
+def test_a_value_set_in_memory_is_not_said_to_be_in_the_file(tmp_path):
+    path = tmp_path / "s.prototxt"
+    path.write_text('net: "a.prototxt"\nlr_policy: "fixed"\nbase_lr: 1\nmomentum: 0.9\n')
+    param = prototxt.read_solver(path)
+    assert parameters.where(param, "momentum") == f"{path}:4"
+    assert parameters.where(param, "max_iter") == str(path)  # it ought to be there
+    param.momentum = 1.5
+    del param.minidl_origin.lines["momentum"]  # as --set does
+    param.test_iter.append(0)
+    param.test_interval = 1
+    with pytest.raises(SolverError) as caught:
         parameters.check(param)
+    assert [line for line in str(caught.value).splitlines() if line[0] != " "] == [
+        "solver: test_iter is 0",
+        "solver: momentum is 1.5",
+    ]
+    assert parameters.where(schema.SolverParameter(), "momentum") == "solver"
+    assert parameters.where(schema.SolverParameter()) == "solver"
+
+
+def test_an_old_solver_type_is_upgraded_and_checked(caplog):
+    caplog.set_level("INFO", "minidl")
+    param = solver_param()
+    param.solver_type = param.SGD
+    parameters.check(param)
+    assert get_solver(param).param.type == SGDSolver(param).param.type == "SGD"
+    assert "turned solver_type: SGD into type" in caplog.text
+    assert param.HasField("solver_type")  # the caller's message is left as it is
+    param.solver_type = param.ADAM
+    for make_it in (parameters.check, get_solver):
+        with pytest.raises(SolverError, match='solver: type "Adam" is not there yet'):
+            make_it(param)
+    with pytest.raises(SolverError, match='type is "Adam"'):
+        SGDSolver(param)
+    param.type = "SGD"
+    with pytest.raises(PrototxtError, match="has both type and solver_type"):
+        get_solver(param)
 
 
 def test_the_gpu_is_declined_with_a_warning_and_the_rest_with_a_remark(caplog):
