@@ -143,7 +143,7 @@ class Loop:
         info = {
             "iter": self.iter,
             "loss": self.loss.value,
-            "lr": self.lr,
+            "lr": schedules.shown(self.param, self.iter),
             **figures.now(self.net),
             "seconds": now - then,
             "iterations": count,

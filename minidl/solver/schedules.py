@@ -95,6 +95,13 @@ def rate(param: Any, iteration: int) -> float:
     return value
 
 
+def shown(param: Any, iteration: int) -> float:
+    """The rate to show after `iteration` updates, though no update may follow: 0 past poly's end."""
+    if param.lr_policy == "poly" and iteration >= param.max_iter:
+        return 0.0
+    return rate(param, iteration)
+
+
 def current_step(param: Any, iteration: int) -> int:
     """What Caffe keeps as current_step when it works out the rate of `iteration`."""
     if param.lr_policy == "step":

@@ -94,6 +94,14 @@ def test_a_rate_that_is_no_number_is_refused(policy, fields, iteration):
         schedules.rate(p, iteration)
 
 
+def test_a_rate_is_shown_where_poly_has_ended():
+    p = param("poly", power=-0.5, max_iter=10)  # whose rate at 10 is infinite
+    assert [schedules.shown(p, i) for i in (10, 11, 99)] == [0, 0, 0]
+    assert schedules.shown(p, 9) == schedules.rate(p, 9) != 0
+    fixed = param("fixed", max_iter=10)
+    assert schedules.shown(fixed, 99) == fixed.base_lr
+
+
 def test_poly_ends_at_max_iter():
     p = param("poly", power=0.5, max_iter=10)
     assert schedules.rate(p, 10) == 0

@@ -63,6 +63,22 @@ def test_a_run_that_is_at_its_end_says_that_there_is_nothing_to_train(caplog):
     assert "nothing to train: iteration 2 of 2" in caplog.text
 
 
+@pytest.mark.parametrize("end", [2, 4], ids=["beyond the end", "at the end"])
+def test_a_poly_run_that_is_over_says_so_and_ends_well(tmp_path, caplog, end):
+    fields = 'lr_policy: "poly" power: 0.5 display: 2 max_iter: '
+    first = make(f'{fields} 4 snapshot_prefix: "{tmp_path}/s"')
+    first.step(4)
+    _, state = first.snapshot()
+    solver, notes = diary(f"{fields} {end}")
+    solver.solve(state)
+    assert f"nothing to train: iteration 4 of {end}" in caplog.text
+    last = [e for e in notes.events if e[0] == "display"][-1]
+    assert (last[2]["lr"], last[2]["final"]) == (0, True)
+    if end == 2:
+        with pytest.raises(SolverError, match="no rate for iteration 4: it ends at 2"):
+            solver.step(1)
+
+
 def test_a_run_needs_an_end_but_steps_do_not():
     param = solver_param()
     param.ClearField("max_iter")
