@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import operator
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl import prototxt, schema
-from minidl.errors import DivergedError, MinidlError, SolverError
+from minidl.errors import DivergedError, MinidlError, SolverError, UsageError
 from minidl.net import Net
 from minidl.solver import debug_info, figures, nets, parameters
 from minidl.solver import resume as resuming
@@ -103,7 +104,15 @@ class Solver(Loop):
     def step(self, iterations: int) -> None:
         """Do so many iterations, or fewer if `request_stop` is called."""
         try:
-            self._run(iterations)
+            count = operator.index(iterations)
+        except TypeError:
+            count = -1
+        if count < 0:
+            raise UsageError(
+                f"step was given {iterations!r}", expected="a whole number of iterations, 0 or more"
+            )
+        try:
+            self._run(count)
         finally:
             self._stop = False
 

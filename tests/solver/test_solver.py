@@ -88,6 +88,21 @@ def test_a_run_needs_an_end_but_steps_do_not():
         solver.solve()
 
 
+@pytest.mark.parametrize("count", [2.5, 3.0, "3", None, -1])
+def test_steps_are_whole_numbers(count):
+    solver = make()
+    with pytest.raises(UsageError, match=f"step was given {count!r}\n  expected: a whole number"):
+        solver.step(count)
+    assert solver.iter == 0
+
+
+def test_steps_may_be_numpys_whole_numbers():
+    solver = make()
+    solver.step(np.int64(2))
+    solver.step(0)
+    assert solver.iter == 2
+
+
 def test_runs_of_one_seed_are_equal_and_of_two_are_not():
     runs = [make(f"random_seed: {seed}") for seed in (3, 3, 4)]
     for solver in runs:
