@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from minidl import prototxt
+from minidl import prototxt, schema
 from minidl.cli import models
 from minidl.errors import DataError
 
@@ -72,11 +72,27 @@ def test_shape_counts_more_than_any_guess_and_the_file_name_least():
     assert models.guess_record(data_net(), file, Namespace(shape=None)) == (1, 28, 28)
 
 
-def test_only_where_nothing_was_guessed_the_error_mentions_shape():
-    with pytest.raises(DataError, match="no such(.|\n)*get it; or give --shape C,H,W"):
-        with models.shape_hint(None):
-            raise DataError("no such folder", fix="get it")
+@pytest.mark.parametrize(
+    "record, source, hinted",
+    [(None, "gone", True), ((1, 28, 28), "gone", False), (None, "there", False)],
+)
+def test_only_where_nothing_was_guessed_and_nothing_is_there_the_error_mentions_shape(
+    record, source, hinted, tmp_path
+):
+    (tmp_path / "there").mkdir()
+    path = tmp_path / source
+    net = schema.NetParameter()
+    net.layer.add(name="d", type="Data").data_param.source = str(path)
     with pytest.raises(DataError) as error:
-        with models.shape_hint((1, 28, 28)):
-            raise DataError("no such folder")
+        with models.shape_hint(net, record):
+            raise DataError("no such data set", where=f"Data layer 'd': {path}", fix="get it")
+    assert ("fix: get it; or give --shape C,H,W" in str(error.value)) == hinted
+
+
+def test_an_error_about_one_data_set_has_no_hint_for_the_absence_of_another(tmp_path):
+    net = schema.NetParameter()
+    net.layer.add(name="d", type="Data").data_param.source = str(tmp_path / "gone")
+    with pytest.raises(DataError) as error:
+        with models.shape_hint(net, None):
+            raise DataError("is damaged", where=f"Data layer 'e': {tmp_path / 'other'}")
     assert "--shape" not in str(error.value)
