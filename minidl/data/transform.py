@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from minidl.errors import DataError
+from minidl.errors import DataError, MinidlError, did_you_mean
 from minidl.storage import mean
 
 Shape = tuple[int, ...]
@@ -39,7 +40,13 @@ class Transform:
     """
 
     def __init__(
-        self, param: Any, training: bool, dtype: Any, reject: Reject, where: str = ""
+        self,
+        param: Any,
+        training: bool,
+        dtype: Any,
+        reject: Reject,
+        where: str = "",
+        where_mean: str = "",
     ) -> None:
         """Check what can be checked without a record.
 
@@ -47,8 +54,9 @@ class Transform:
         reject   the layer's method of that name; not kept, as the layer must not live on in a
                  thread that holds this object
         where    the layer, for the head of later refusals, which are DataErrors
+        where_mean   the same with the line of mean_file
         """
-        self._where = where
+        self._where, self._where_mean = where, where_mean or where
         self.dtype, self.training = dtype, training
         self.crop, self.mirror, self.scale = param.crop_size, param.mirror, param.scale
         self.mean_file, self.mean_value = param.mean_file, tuple(param.mean_value)
@@ -99,7 +107,7 @@ class Transform:
             )
         if self.mean_file:
             if self._mean is None:
-                self._mean = mean.read(self.mean_file).astype(self.dtype)
+                self._mean = self._read_mean()
             if self._mean.shape != shape:
                 raise DataError(
                     f"mean_file {self.mean_file} has the shape {self._mean.shape}, "
@@ -117,6 +125,18 @@ class Transform:
                 )
             self._mean = np.array(self.mean_value, self.dtype).reshape(-1, 1, 1)
         return (channels, self.crop, self.crop) if self.crop else shape
+
+    def _read_mean(self) -> np.ndarray:
+        try:
+            return mean.read(self.mean_file).astype(self.dtype)
+        except MinidlError as error:
+            error.where = ": ".join(filter(None, (self._where_mean, f"mean_file {error.where}")))
+            path = Path(self.mean_file)
+            if not path.exists():
+                beside = path.parent.iterdir() if path.parent.is_dir() else ()
+                alike = [p.name for p in beside if p.suffix == path.suffix]
+                error.fix = did_you_mean(path.name, alike)
+            raise
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator | None, out: np.ndarray) -> None:
         """Write the transformed `image`, whose shape `top_shape` has accepted, to `out`."""

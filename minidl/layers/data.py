@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from minidl import fillers, schema
+from minidl import fillers, prototxt, schema
 from minidl.blob import Blob, Shape
 from minidl.context import Context
 from minidl.data.batches import Batch, Batches, Maker, StandIn
@@ -205,7 +205,12 @@ class Data(_Source):
             log.warning("%s: rand_skip is not applied, as in Caffe", self.where)
         self.source = Path(p.source)
         self.transform = Transform(
-            spec.transform_param, ctx.training, ctx.dtype, self.reject, self.where
+            spec.transform_param,
+            ctx.training,
+            ctx.dtype,
+            self.reject,
+            self.where,
+            prototxt.where(spec, "transform_param.mean_file"),
         )
         self.color = True if p.force_encoded_color else self.transform.color
         if p.force_encoded_color and self.transform.color is False:

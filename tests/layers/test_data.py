@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import re
 import threading
 
 import numpy as np
@@ -474,3 +475,23 @@ def test_a_data_set_cut_while_it_is_read_is_an_error_of_the_forward_that_needs_i
         file.truncate(8192)
     with pytest.raises(MinidlError, match="was cut short"):
         batches(layer, 10, top)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_mean_file_that_is_absent_or_damaged_names_layer_and_line(folder, tmp_path, damaged):
+    path = tmp_path / "mk.binaryproto"
+    if damaged:
+        path.write_bytes(b"\xff\xff\xff")
+    (tmp_path / "mk.py").touch()
+    (tmp_path / "mq.binaryproto").touch()
+    text = f"""
+    layer {{ name: "images" type: "Data" top: "x"
+      data_param {{ source: "{folder}" batch_size: 2 backend: LMDB }}
+      transform_param {{
+        mean_file: "{path}" }} }}"""
+    with pytest.raises(MinidlError) as refusal:
+        Net(text)
+    message = str(refusal.value)
+    assert re.match(rf".*:5: Data layer 'images': mean_file {path}: ", message), message
+    assert "mk.py" not in message
+    assert ("did you mean 'mq.binaryproto'" in message) == (not damaged)
