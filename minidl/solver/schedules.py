@@ -96,7 +96,7 @@ def rate(param: Any, iteration: int) -> float:
 
 
 def shown(param: Any, iteration: int) -> float:
-    """The rate to show after `iteration` updates, though no update may follow: 0 past poly's end."""
+    """The rate to show after `iteration` updates: 0 where poly has ended, and no update follows."""
     if param.lr_policy == "poly" and iteration >= param.max_iter:
         return 0.0
     return rate(param, iteration)
