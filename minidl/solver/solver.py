@@ -220,7 +220,11 @@ class Solver(Loop):
         self._restart_clock()
         self._tell("on_resume", {"iter": self.iter, "weights": weights, "state": state})
 
-    # ------------------------------------------------------------------ callbacks, seed
+    # ------------------------------------------------------------------ sharing, callbacks, seed
+
+    def share_weights(self, net: Net) -> None:
+        """Let `net` use the weights that are trained here, in layers of the same name."""
+        net.share_with(self.net)
 
     def add_callback(
         self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import minidl.solver
-from minidl.errors import SolverError, UsageError
+from minidl.errors import SolverError, UsageError, WeightsError
+from minidl.net import Net
 from minidl.solver import SGDSolver, Solver, get_solver
 from tests.solver.support import NET, SOLVER, diary, make, solver_param, weights
 
@@ -117,6 +118,24 @@ def test_test_nets_draw_other_numbers_than_the_training_net():
         net.forward_pass()
     train, test = (net.blobs["data"].data for net in solver.nets)
     assert not np.array_equal(train, test)
+
+
+def test_a_net_of_ones_own_can_share_the_weights_that_are_trained():
+    solver = make()
+    own = Net(solver.net.param, "TEST")
+    before = own.params["ip1"][0].data.copy()
+    solver.share_weights(own)
+    solver.step(2)
+    for name, params in solver.net.params.items():
+        for mine, theirs in zip(own.params[name], params, strict=True):
+            np.testing.assert_array_equal(mine.data, theirs.data)
+    assert not np.array_equal(before, own.params["ip1"][0].data)
+
+
+def test_a_net_that_does_not_fit_shares_no_weights():
+    other = make("", NET.replace("num_output: 4", "num_output: 3"))
+    with pytest.raises(WeightsError, match="layer 'ip1' has parameters of shapes"):
+        make().share_weights(other.net)
 
 
 def test_a_seed_drawn_by_lot_is_said(caplog):
