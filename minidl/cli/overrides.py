@@ -52,6 +52,9 @@ def _apply_one(param: Any, setting: str) -> None:
     if read is None or [f.name for f, _ in read.ListFields()] != [name]:
         kind = "text" if quoted else _kind(field)
         raise UsageError(f"'{value}' is no value for '{name}'", where=where, expected=kind)
+    texts = [*getattr(read, name)] if repeated else [getattr(read, name)]
+    if quoted and not all(text.strip() for text in texts):
+        raise UsageError(f"'{name}' is empty", where=where, expected="text")
     param.ClearField(name)
     param.MergeFrom(read)
     if name in param.minidl_origin.lines:
