@@ -141,7 +141,26 @@ def _load_idx(
     if source is None:
         for file in FILES[name]:
             download.fetch(file, MIRRORS[name], folder, progress)
+    else:
+        _refuse_other(name, folder)
     return {part: _load_part(folder, *names) for part, names in IDX_FILES.items()}
+
+
+def _refuse_other(name: str, folder: Path) -> None:
+    """Refuse gzipped files that are, by their checksums, those of another data set.
+
+    All of them have the same names. Unpacked or repacked ones cannot be told apart.
+    """
+    known = {file.sha256: other for other, files in FILES.items() for file in files}
+    for file in (part for names in IDX_FILES.values() for part in names):
+        path = idx.find(folder, file)
+        other = known.get(download.checksum(path), name)
+        if other != name:
+            raise DataError(
+                f"is a file of {other}, not of {name}, by its checksum",
+                where=str(path),
+                fix=f"minidl dataset {other} --from {folder}",
+            )
 
 
 def _load_part(folder: Path, images_name: str, labels_name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -150,3 +150,16 @@ def test_digits_are_written(tmp_path):
     lmdb = Lmdb(tmp_path / "train_lmdb")
     assert lmdb[1436].image.shape == (1, 28, 28)
     lmdb.close()
+
+
+@pytest.mark.parametrize("file", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
+def test_files_of_another_data_set_are_refused_by_their_checksum(tmp_path, monkeypatch, file):
+    source = write_files(tmp_path / "idx")
+    data = (source / file).read_bytes()
+    remote = download.Remote(file, len(data), hashlib.sha256(data).hexdigest())
+    monkeypatch.setitem(datasets.FILES, "fashion-mnist", (remote,))
+    with pytest.raises(DataError, match="not of mnist(.|\n)*dataset fashion-mnist --from") as error:
+        datasets.prepare("mnist", source=source, out=tmp_path / "out")
+    assert error.value.where == str(source / file)
+    assert not (tmp_path / "out").exists()
+    datasets.prepare("fashion-mnist", source=source, out=tmp_path / "out")
