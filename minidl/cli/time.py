@@ -80,13 +80,18 @@ def measure(args: Namespace) -> dict[str, Any]:
 def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
     forward: list[list[float]] = [[] for _ in net.layers]
     backward: list[list[float]] = [[] for _ in net.layers]
-    start = 0.0
+    waiting: list[float] = []  # for batches: a net looks at their shapes before its first layer
+    start = t0 = 0.0
 
     def begin(_: int) -> None:
         nonlocal start
         start = perf_counter()
 
-    net.before_forward.append(begin)
+    def begin_first(i: int) -> None:
+        if i == 0 and net.data_layers:
+            waiting.append(perf_counter() - t0)
+
+    net.before_forward += [begin_first, begin]
     net.after_forward.append(lambda i: forward[i].append(perf_counter() - start))
     net.before_backward.append(begin)
     net.after_backward.append(lambda i: backward[i].append(perf_counter() - start))
@@ -109,9 +114,16 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
     total = perf_counter() - began
 
     layers = [_layer(node, forward[i], backward[i]) for i, node in enumerate(net.blueprint.nodes)]
+    parts = [part for part in [*forward, *backward, waiting] if part]
+    between = [all_of_it - sum(pieces) for all_of_it, *pieces in zip(both, *parts, strict=True)]
+    others = {"waiting": waiting, "between_layers": between}
+    medians = {
+        what: _summary(what, seconds)[f"{what}_median_ms"] for what, seconds in others.items()
+    }
     spent = [layer["forward_median_ms"] + layer["backward_median_ms"] for layer in layers]
+    whole = sum(spent) + sum(medians.values())
     for layer, ms in zip(layers, spent, strict=True):
-        layer["share"] = ms / sum(spent)
+        layer["share"] = ms / whole
     _log_as_caffe(layers, whole_forward, whole_backward, both, total)
     return {
         "model": args.model,
@@ -123,6 +135,9 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
         **_summary("forward", whole_forward),
         **_summary("backward", whole_backward),
         **_summary("forward_backward", both),
+        **_summary("waiting", waiting),
+        **_summary("between_layers", between),
+        **{f"{what}_share": ms / whole for what, ms in medians.items()},
         "total_ms": total * 1e3,
     }
 
@@ -187,6 +202,10 @@ def report(result: dict[str, Any]) -> str:
                 f"{100 * layer['share']:.1f} %",
             ]
         )
+    for what, name in (("waiting", "waiting for data"), ("between_layers", "between layers")):
+        if result[f"{what}_median_ms"]:
+            ms_text, share = f"{result[f'{what}_median_ms']:.3f}", result[f"{what}_share"]
+            rows.append([name, "", ms_text, "", "", f"{100 * share:.1f} %"])
     ms = [result[f"{what}_median_ms"] for what in ("forward", "backward", "forward_backward")]
     rows += [[""], ["whole net", "", f"{ms[0]:.3f}", f"{ms[1]:.3f}", "", ""]]
     header = ["layer", "type", "forward ms", "backward ms", "GFLOP/s", "share"]

@@ -36,7 +36,9 @@ def test_json_has_means_medians_and_shares(run_folder, capsys):
     result = timed(capsys, "net.prototxt", "-iterations", "4", "-minloglevel", "1")
     assert [layer["name"] for layer in result["layers"]] == LAYERS
     assert (result["phase"], result["iterations"], result["batch"]) == ("TRAIN", 4, 8)
-    assert sum(layer["share"] for layer in result["layers"]) == pytest.approx(1)
+    shares = [layer["share"] for layer in result["layers"]]
+    shares += [result["waiting_share"], result["between_layers_share"]]
+    assert sum(shares) == pytest.approx(1) and min(shares) >= 0
     by_name = {layer["name"]: layer for layer in result["layers"]}
     assert by_name["digits"]["backward_ms"] == by_name["digits"]["gflops"] == 0
     for name in ("forward_ms", "backward_ms", "forward_median_ms", "backward_median_ms"):
@@ -88,3 +90,60 @@ def test_a_net_without_a_loss_says_why_nothing_runs_backward(tmp_path, capsys):
     )
     assert main(["time", str(net), "-iterations", "1"]) == 0
     assert "No layer runs backward" in capsys.readouterr().out
+
+
+class Slow:
+    """perf_counter's stand-in: time passes only where somebody says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    slow = Slow()
+    monkeypatch.setattr("minidl.cli.time.perf_counter", slow)
+    return slow
+
+
+def spend(monkeypatch, clock, cls, method, seconds):
+    original = getattr(cls, method)
+
+    def slower(self, *values):
+        clock.now += seconds
+        return original(self, *values)
+
+    monkeypatch.setattr(cls, method, slower)
+
+
+def test_waiting_for_data_is_a_row_of_its_own(run_folder, capsys, monkeypatch, clock):
+    from minidl.layers.data import Data
+    from minidl.layers.inner_product import InnerProduct
+
+    spend(monkeypatch, clock, Data, "upcoming_shapes", 0.006)  # where the net waits for a batch
+    spend(monkeypatch, clock, Data, "forward", 0.001)
+    spend(monkeypatch, clock, InnerProduct, "forward", 0.0005)
+    spend(monkeypatch, clock, InnerProduct, "backward", 0.001)
+    result = timed(capsys, "net.prototxt", "-iterations", "3", "-minloglevel", "1")
+    by_name = {layer["name"]: layer for layer in result["layers"]}
+    assert result["waiting_median_ms"] == pytest.approx(6)
+    assert result["between_layers_median_ms"] == pytest.approx(0, abs=1e-9)
+    assert result["waiting_share"] == pytest.approx(0.6)
+    assert by_name["digits"]["share"] == pytest.approx(0.1)
+    assert by_name["ip1"]["share"] == by_name["ip2"]["share"] == pytest.approx(0.15)
+    assert result["forward_median_ms"] == pytest.approx(8)
+    assert main(["time", "net.prototxt", "-iterations", "3"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "waiting" in line)
+    assert row.split() == ["waiting", "for", "data", "6.000", "60.0", "%"]
+
+
+def test_a_net_without_data_does_not_wait(tmp_path, capsys):
+    net = tmp_path / "deploy.prototxt"
+    net.write_text(
+        'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
+    )
+    assert main(["time", str(net), "-iterations", "2"]) == 0
+    assert "waiting" not in capsys.readouterr().out
