@@ -197,7 +197,7 @@ class Solver(Loop):
     def snapshot(self) -> tuple[str, str]:
         """Write weights and state; returns their paths. Each file appears whole or not at all.
 
-        Refuses weights that are not finite: the last snapshot is always one to go back to.
+        Refuses weights that are not finite: no run can go on from them.
         """
         self._snapshot = False
         for param in self.net.learnable:
