@@ -121,9 +121,9 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
         what: _summary(what, seconds)[f"{what}_median_ms"] for what, seconds in others.items()
     }
     spent = [layer["forward_median_ms"] + layer["backward_median_ms"] for layer in layers]
-    whole = sum(spent) + sum(medians.values())
+    pass_ms = sum(spent) + sum(medians.values())
     for layer, ms in zip(layers, spent, strict=True):
-        layer["share"] = ms / whole
+        layer["share"] = ms / pass_ms
     _log_as_caffe(layers, whole_forward, whole_backward, both, total)
     return {
         "model": args.model,
@@ -137,7 +137,7 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
         **_summary("forward_backward", both),
         **_summary("waiting", waiting),
         **_summary("between_layers", between),
-        **{f"{what}_share": ms / whole for what, ms in medians.items()},
+        **{f"{what}_share": ms / pass_ms for what, ms in medians.items()},
         "total_ms": total * 1e3,
     }
 
@@ -202,10 +202,11 @@ def report(result: dict[str, Any]) -> str:
                 f"{100 * layer['share']:.1f} %",
             ]
         )
-    for what, name in (("waiting", "waiting for data"), ("between_layers", "between layers")):
-        if result[f"{what}_median_ms"]:
-            ms_text, share = f"{result[f'{what}_median_ms']:.3f}", result[f"{what}_share"]
-            rows.append([name, "", ms_text, "", "", f"{100 * share:.1f} %"])
+    if result["waiting_median_ms"]:
+        share = f"{100 * result['waiting_share']:.1f} %"
+        rows.append(["waiting for data", "", f"{result['waiting_median_ms']:.3f}", "", "", share])
+    share = f"{100 * result['between_layers_share']:.1f} %"
+    rows.append(["between layers", "", "", "", "", share])
     ms = [result[f"{what}_median_ms"] for what in ("forward", "backward", "forward_backward")]
     rows += [[""], ["whole net", "", f"{ms[0]:.3f}", f"{ms[1]:.3f}", "", ""]]
     header = ["layer", "type", "forward ms", "backward ms", "GFLOP/s", "share"]
