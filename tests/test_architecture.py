@@ -21,7 +21,7 @@ LEVELS = """
     minidl
     testing
     solver
-    net
+    net spec io
     weights net_log
     blueprint
     graph layers
@@ -36,7 +36,7 @@ LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit 
 # What the order alone does not say: unit -> the only modules that may import it.
 RESERVED = {
     "testing": ("minidl.testing", "minidl.cli.gradcheck"),
-    "data": ("minidl.data", "minidl.layers.data", "minidl.cli"),
+    "data": ("minidl.data", "minidl.layers.data", "minidl.io", "minidl.cli"),
     "cupy": ("minidl.device", "minidl.engines"),
     "mpi4py": ("minidl.parallel.mpi",),
 }

@@ -12,28 +12,8 @@ from minidl import schema
 from minidl.blob import Blob, Param
 from minidl.context import Context
 from minidl.layers.base import REGISTRY, Layer, layer_class
+from minidl.prototxt.assign import assign_layer
 from minidl.rng import Streams
-
-
-def assign(message: Any, values: dict[str, Any]) -> None:
-    """Set a message's fields from plain values: dicts for messages, lists for repeated fields."""
-    for name, value in values.items():
-        field = message.DESCRIPTOR.fields_by_name[name]
-        target = getattr(message, name)
-        if isinstance(value, dict):
-            target.SetInParent()
-            assign(target, value)
-        elif hasattr(target, "extend"):  # repeated
-            items = value if isinstance(value, list | tuple) else [value]
-            for item in items:
-                if isinstance(item, dict):
-                    assign(target.add(), item)
-                else:
-                    target.append(item)
-        elif field.enum_type is not None and isinstance(value, str):
-            setattr(message, name, field.enum_type.values_by_name[value].number)
-        else:
-            setattr(message, name, value)
 
 
 def make_spec(
@@ -52,15 +32,7 @@ def make_spec(
     spec = schema.LayerParameter(name=name, type=type)
     spec.bottom.extend(f"x{i}" for i in range(bottoms))
     spec.top.extend(f"x{i}" if in_place else f"y{i}" for i in range(tops))
-    for key, value in params.items():
-        for field in cls.parameters:
-            message = getattr(spec, field)
-            if key in message.DESCRIPTOR.fields_by_name:
-                message.SetInParent()
-                assign(message, {key: value})
-                break
-        else:
-            assign(spec, {key: value})
+    assign_layer(spec, cls.parameters, params)
     return spec
 
 
