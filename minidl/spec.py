@@ -117,8 +117,8 @@ class NetSpec:
 
     Attribute names become the names of the blobs and of the layers that make them; a layer without
     tops is named the same way. What is used but was given no name is called Convolution1,
-    Convolution2, ... ``n["conv1"]`` is ``n.conv1``, for names Python would not take. A top with
-    two names has the last.
+    Convolution2, ... ``n["conv1"]`` is ``n.conv1``, for names that Python would not take. A top
+    with two names has the last.
     """
 
     tops: dict[str, Top | Function]

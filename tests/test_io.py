@@ -43,10 +43,11 @@ def test_the_callers_array_is_left_alone_where_nothing_moves():
     assert data.max() == 1
 
 
-def test_deprocess_undoes_preprocess_whatever_the_orders():
-    t = transformer((1, 3, 4, 5), **(ALL | dict(transpose=(2, 1, 0))), input_scale=-0.5)
+@pytest.mark.parametrize("order, shape", [((2, 0, 1), (3, 5, 4)), ((2, 1, 0), (3, 4, 5))])
+def test_deprocess_undoes_preprocess_whatever_the_orders(order, shape):
+    t = transformer((1, *shape), **(ALL | dict(transpose=order)), input_scale=-0.5)
     there = t.preprocess("data", IMAGE)
-    assert there.shape == (3, 4, 5)
+    assert there.shape == shape
     np.testing.assert_allclose(t.deprocess("data", there), IMAGE, atol=1e-6)
     np.testing.assert_allclose(t.deprocess("data", there[np.newaxis]), IMAGE, atol=1e-6)
 

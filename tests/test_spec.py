@@ -100,6 +100,13 @@ def test_to_proto_of_tops_names_everything_and_makes_shared_layers_once():
     assert [z.name for z in a.to_proto().layer] == ["Input1", "ReLU1"]
 
 
+def test_bottoms_are_made_from_left_to_right():
+    x = tiny()
+    net = to_proto(L.Concat(L.ReLU(x), L.Sigmoid(x)))
+    assert [z.name for z in net.layer] == ["Input1", "ReLU1", "Sigmoid1", "Concat1"]
+    assert list(net.layer[-1].bottom) == ["ReLU1", "Sigmoid1"]
+
+
 def test_tops_without_a_name_count_on_and_the_first_names_the_layer():
     one, two = L.Slice(tiny(), ntop=2, slice_point=[1])
     assert list(layer(two).top) == ["Slice1", "Slice2"]
