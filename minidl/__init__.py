@@ -32,9 +32,12 @@ _HOMES = {
     "set_random_seed": "minidl.rng",
 }
 
-__all__ = [*_HOMES, "__version__"]
+_MODULES = ("io", "spec")  # those whose names are used with their own: minidl.io.Transformer
+
+__all__ = [*_HOMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
+    from minidl import io, spec
     from minidl.blob import Blob, Param
     from minidl.device import set_device, set_mode_cpu, set_mode_gpu
     from minidl.errors import MinidlError
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return _importlib.import_module(f"minidl.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'minidl' has no attribute {name!r}")
     value = getattr(_importlib.import_module(_HOMES[name]), name)
@@ -54,4 +59,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_MODULES})
