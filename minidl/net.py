@@ -245,6 +245,7 @@ class Net:
 
     def backward_pass(self) -> None:
         """Run backward from the losses; parameter diffs are added to, blob diffs overwritten."""
+        self._seed()
         self._run_backward(len(self.layers) - 1, 0)
 
     def clear_param_diffs(self) -> None:
@@ -313,6 +314,8 @@ class Net:
         Which layers run backward was decided when the net was made: give the net
         ``force_backward: true`` to have the gradient of its inputs.
         """
+        if start is None:
+            self._seed()
         for name, value in top_diffs.items():
             blob = self._blob(name)
             if np.shape(value) != blob.shape:
@@ -341,10 +344,13 @@ class Net:
                 for callback in after:
                     callback(i)
 
-    def _run_backward(self, first: int, last: int) -> None:
-        before, after = self.before_backward, self.after_backward
+    def _seed(self) -> None:
+        """Put the loss weights back where the last backward overwrote them."""
         for blob, weight in self._shared_seeds:
             blob.diff[...] = weight
+
+    def _run_backward(self, first: int, last: int) -> None:
+        before, after = self.before_backward, self.after_backward
         with np.errstate(all="ignore"):
             for i in range(first, last - 1, -1):
                 step = self._backward_steps[i]

@@ -395,3 +395,28 @@ def test_assigning_to_data_copies_so_that_views_follow():
 def test_sharing_between_number_types_is_refused():
     with pytest.raises(WeightsError, match="is of float64"):
         toy(dtype=np.float64).share_with(toy())
+
+
+def test_a_gradient_that_is_given_takes_the_place_of_the_loss_weight():
+    net = Net(LOSS_IN_PLACE.replace("LOSS", "loss_weight: 1").replace("MORE", ""), "TRAIN", seed=1)
+    net.forward(x=np.random.default_rng(0).standard_normal((2, 3)))
+
+    def gradient(**given):
+        net.clear_param_diffs()
+        net.backward(**given)
+        return net.params["fc"][0].diff.copy()
+
+    np.testing.assert_allclose(gradient(h=np.full((2, 3), 3.0)), 3 * gradient(), rtol=1e-6)
+
+
+def test_backward_in_two_parts_is_backward():
+    net = Net(LOSS_IN_PLACE.replace("LOSS", "loss_weight: 1").replace("MORE", ""), "TRAIN", seed=1)
+    net.forward(x=np.random.default_rng(0).standard_normal((2, 3)))
+    net.clear_param_diffs()
+    net.backward()
+    whole = net.params["fc"][0].diff.copy()
+    net.clear_param_diffs()
+    net.backward(end="tanh")
+    net.backward(start="fc")
+    assert whole.any()
+    assert (net.params["fc"][0].diff == whole).all()
