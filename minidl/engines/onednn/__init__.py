@@ -1,0 +1,66 @@
+"""The oneDNN engine: Intel's library for neural networks on CPUs, through ctypes.
+
+`load()` answers with the engine, or says why it is not to be had on this machine. Importing this
+package, or anything in it, opens nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from minidl import ops
+from minidl.engines import Declined, Plan, Request, Run
+from minidl.engines.onednn import layout, library
+from minidl.memory import Memory
+
+# Which module has the plans for an operator: its `plans(engine, op, request)`.
+MODULES = {
+    ops.Conv: "convolution",
+    ops.Gemm: "inner_product",
+    ops.Pool: "pooling",
+    ops.LRN: "lrn",
+    ops.Softmax: "softmax",
+    ops.Activation: "activation",
+    ops.BatchNorm: "batch_norm",
+    ops.Sum: "sum",
+    ops.Concat: "concat",
+}
+
+
+class OneDNN:
+    """An `Engine` (see `minidl.engines`) on the opened library.
+
+    version   "3.2.0"
+    isa       the widest instruction set it uses here: "avx512_core"
+    bf16      whether this machine multiplies bfloat16 numbers
+    """
+
+    name = "onednn"
+
+    def __init__(self, dnnl: library.Library) -> None:
+        self._dnnl = dnnl
+        self.version, self.isa, self.bf16 = dnnl.version, dnnl.isa, dnnl.bf16
+
+    def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:
+        """Candidates for an op of `minidl.ops`, the one to try first in front, made lazily."""
+        if type(op) not in MODULES:
+            return Declined(f"it has nothing for {type(op).__name__}")
+        if any(0 in shape for shape in (*request.bottom, *request.top)):
+            return Declined(f"there is nothing in a bottom or top: {request.bottom}")
+        if request.math == "bf16" and not self.bf16:
+            return Declined(f"this machine's {self.isa} does not multiply bfloat16 numbers")
+        self._dnnl.set_threads(request.threads)
+        module = importlib.import_module(f"{__name__}.{MODULES[type(op)]}")
+        return module.plans(self, op, request)
+
+    def converter(self, source: Memory, target: Memory) -> Run:
+        """What copies `source` to `target`, each in its own layout or plain float32."""
+        return layout.converter(source, target)
+
+
+def load() -> OneDNN | Declined:
+    """The engine; or why there is none, and what to do about it."""
+    dnnl = library.opened()
+    return dnnl if isinstance(dnnl, Declined) else OneDNN(dnnl)

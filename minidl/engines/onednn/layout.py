@@ -1,0 +1,216 @@
+"""Layouts: how oneDNN arranges an array, around its memory descriptors, and the ways between them.
+
+A descriptor may cut the axes differently from the array's shape: filters in groups are
+(group, M / group, C / group, *kernel) to the library and (M, C / group, *kernel) to us. The
+elements' order in C is the same, so only the library need know.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from minidl.engines import Run
+from minidl.engines.onednn import api, library
+from minidl.engines.onednn.library import Handle, dnnl
+from minidl.engines.onednn.primitive import Description, favourite, sequence
+from minidl.errors import RunError
+from minidl.memory import Layout, Memory, Shape
+
+AXES = {0: "", 1: "x", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}  # names where nobody says others
+
+
+class DnnlLayout:
+    """One arrangement of one array; implements `minidl.memory.Layout`.
+
+    shape   the array's
+    dims    the library's idea of it: as many elements in the same order
+    dtype   api.F32 or api.BF16
+    nbytes  with padding
+    """
+
+    def __init__(self, desc: Handle, shape: Shape, axes: str = "") -> None:
+        self._desc = desc
+        self._as_parameter_ = desc._as_parameter_  # so that calls take it as a descriptor
+        self._shape, self._axes = tuple(shape), axes
+        count = self._int(api.QUERY_NDIMS)
+        self.dims: Shape = tuple(self._ints(api.QUERY_DIMS, count))
+        self.dtype = self._int(api.QUERY_TYPE)
+        self._nbytes: int = dnnl().ask("memory_desc_get_size", desc)
+        assert math.prod(self.dims) == math.prod(self._shape), (self.dims, self._shape)
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    @property
+    def nbytes(self) -> int:
+        return self._nbytes
+
+    def __hash__(self) -> int:
+        return hash((self._shape, self.dtype, self._nbytes))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DnnlLayout) or self._shape != other._shape:
+            return False
+        return self is other or bool(dnnl().ask("memory_desc_equal", self, other))
+
+    def __str__(self) -> str:
+        """'nchw', 'nChw16c' (channels in blocks of 16), 'nhwc bf16'."""
+        count = len(self.dims)
+        names = self._axes or AXES.get(count, "abcdefghijkl"[:count])
+        strides = self._ints(api.QUERY_STRIDES, count)
+        blocks = self._int(api.QUERY_INNER_COUNT)
+        sizes = self._ints(api.QUERY_INNER_BLOCKS, blocks)
+        inner = self._ints(api.QUERY_INNER_AXES, blocks)
+        order = sorted(range(count), key=lambda axis: (-strides[axis], axis))
+        outer = "".join(names[a].upper() if a in inner else names[a] for a in order)
+        blocked = "".join(f"{size}{names[a]}" for size, a in zip(sizes, inner, strict=True))
+        suffix = "" if self.dtype == api.F32 else f" {api.TYPE_NAMES[self.dtype]}"
+        return outer + blocked + suffix
+
+    def __repr__(self) -> str:
+        return f"DnnlLayout({self}, {self._shape})"
+
+    def pack(self, plain: np.ndarray, packed: np.ndarray) -> None:
+        """Arrange a C-ordered array in the bytes `packed`."""
+        source = np.ascontiguousarray(plain, np.float32)
+        _copy(_plain_like(self), source.ctypes.data, self, packed.ctypes.data)
+
+    def unpack(self, packed: np.ndarray, plain: np.ndarray) -> None:
+        """The way back."""
+        direct = plain.dtype == np.float32 and plain.flags.c_contiguous
+        target = plain if direct else np.empty(self._shape, np.float32)
+        _copy(self, packed.ctypes.data, _plain_like(self), target.ctypes.data)
+        if not direct:
+            plain[...] = target
+
+    def _ints(self, what: int, count: int) -> list[int]:
+        values = ctypes.POINTER(ctypes.c_int64)()
+        dnnl().call("memory_desc_query", self._desc, what, ctypes.byref(values))
+        return values[:count]
+
+    def _int(self, what: int) -> int:
+        value = ctypes.c_int()
+        dnnl().call("memory_desc_query", self._desc, what, ctypes.byref(value))
+        return value.value
+
+
+# ------------------------------------------------------------------ makers
+
+
+def anything(dims: Shape, dtype: int = api.F32) -> Handle:
+    """The descriptor that leaves the arrangement to the library."""
+    args = len(dims), api.dims(dims), dtype, api.FORMAT_ANY
+    return dnnl().make("memory_desc", "memory_desc_create_with_tag", *args)
+
+
+def strided(dims: Shape, strides: Sequence[int], shape: Shape, dtype: int = api.F32) -> DnnlLayout:
+    """An arrangement by strides, counted in elements."""
+    args = len(dims), api.dims(dims), dtype, api.dims(strides)
+    return DnnlLayout(dnnl().make("memory_desc", "memory_desc_create_with_strides", *args), shape)
+
+
+def plain(dims: Shape, dtype: int = api.F32, shape: Shape | None = None) -> DnnlLayout:
+    """C order."""
+    return strided(dims, _strides(dims, range(len(dims))), shape or dims, dtype)
+
+
+def channels_last(dims: Shape, dtype: int = api.F32) -> DnnlLayout:
+    """(N, C, *size) in the order N, *size, C."""
+    order = [0, *range(2, len(dims)), 1]
+    return strided(dims, _strides(dims, order), dims, dtype)
+
+
+def of_argument(
+    description: Description, argument: int, shape: Shape, axes: str = ""
+) -> DnnlLayout | None:
+    """How an operation wants (or leaves) an argument of this shape; None where that is plain."""
+    desc = description.desc(argument)
+    assert desc is not None, f"{description} has no argument {argument}"
+    return plain_or(DnnlLayout(desc, shape, axes))
+
+
+def plain_or(layout: DnnlLayout) -> DnnlLayout | None:
+    """None for float32 in C order, which the rest of minidl calls no layout at all."""
+    return None if layout == _plain_like(layout) else layout
+
+
+def arriving(layout: Layout | None, dims: Shape, shape: Shape | None = None) -> DnnlLayout:
+    """The descriptor of an array that is said to be in `layout` (None: plain)."""
+    if layout is None:
+        return plain(dims, shape=shape)
+    assert isinstance(layout, DnnlLayout) and layout.dims == tuple(dims), (layout, dims)
+    return layout
+
+
+# ------------------------------------------------------------------ from one to another
+
+
+def converter(source: Memory, target: Memory) -> Run:
+    """What copies `source` to `target`, converting arrangement and number type.
+
+    Both have one shape. The caller keeps the memory; one call does the work.
+    """
+    if source.shape != target.shape:
+        raise RunError(f"a conversion from shape {source.shape} to {target.shape} was asked for")
+    start, end = _of(source, target), _of(target, source)
+    if start.dims == end.dims:
+        step = reorder(start, end).step({api.SRC: source.address, api.DST: target.address})
+        return sequence([step])
+    # Their axes are cut differently: only the plain array in between is both.
+    between = Memory(source.shape, None, np.empty(source.shape, np.float32))
+    there, on = converter(source, between), converter(between, target)
+
+    def run() -> None:
+        there()
+        on()
+
+    return run
+
+
+def reorder(source: DnnlLayout, target: DnnlLayout) -> Description:
+    """The operation from SRC in one arrangement to DST in another; of the same dims."""
+    return _reorder(source, target, dnnl().threads(), library.generation)
+
+
+@functools.lru_cache(256)
+def _reorder(source: DnnlLayout, target: DnnlLayout, threads: int, child: int) -> Description:
+    engine = dnnl().engine
+    found = favourite("reorder", source, engine, target, engine)
+    if found is None:
+        raise RunError(f"oneDNN has no way from {source!r} to {target!r}")
+    return found
+
+
+def _copy(source: DnnlLayout, start: int, target: DnnlLayout, end: int) -> None:
+    way = reorder(source, target)
+    scratchpad = np.empty(way.scratchpad, np.uint8) if way.scratchpad else None
+    address = 0 if scratchpad is None else scratchpad.ctypes.data
+    sequence([way.step({api.SRC: start, api.DST: end}, address)])()
+
+
+def _of(memory: Memory, other: Memory) -> DnnlLayout:
+    """A memory's layout; a plain one's axes are cut as the other's are."""
+    if isinstance(memory.layout, DnnlLayout):
+        return memory.layout
+    if isinstance(other.layout, DnnlLayout):
+        return _plain_like(other.layout)
+    return plain(memory.shape)
+
+
+def _plain_like(layout: DnnlLayout) -> DnnlLayout:
+    return plain(layout.dims, shape=layout.shape)
+
+
+def _strides(dims: Shape, order: Sequence[int]) -> list[int]:
+    """The stride of each axis if they lie in this order, the last innermost."""
+    strides, step = [0] * len(dims), 1
+    for axis in reversed(order):
+        strides[axis] = step
+        step *= dims[axis]
+    return strides

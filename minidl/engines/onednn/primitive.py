@@ -1,0 +1,157 @@
+"""Primitives: what the library can execute, from a description to a prepared call.
+
+A *description* (the library's primitive descriptor) is one implementation chosen for shapes and
+layouts. Bound to addresses it is a *step*: one foreign call with all its arguments in place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from minidl import ops
+from minidl.engines import Run
+from minidl.engines.onednn import api, library
+from minidl.engines.onednn.library import DnnlError, Handle, dnnl
+from minidl.errors import RunError
+
+Step = Callable[[], int]  # returns the library's status
+REFERENCE = "ref"  # how the names of the slow, obviously right implementations begin
+
+ELTWISE = {
+    "relu": api.ELTWISE_RELU,
+    "sigmoid": api.ELTWISE_LOGISTIC,
+    "tanh": api.ELTWISE_TANH,
+}
+
+
+class Description:
+    """One implementation of an operation for given shapes and layouts.
+
+    kind        "convolution_forward"
+    name        the implementation's: "jit:avx512_core"
+    scratchpad  bytes it needs while it runs, at an address that is a multiple of 64
+    threads     that it was made for
+    """
+
+    def __init__(self, kind: str, handle: Handle) -> None:
+        self.kind, self._handle = kind, handle
+        self._as_parameter_ = handle._as_parameter_  # so that calls take it as a hint
+        self.threads = dnnl().threads()
+        text = ctypes.c_char_p()
+        query = (api.QUERY_NAME, 0, ctypes.byref(text))
+        dnnl().call("primitive_desc_query", handle, *query)
+        self.name = (text.value or b"").decode()
+        self.scratchpad: int = self._size(api.SCRATCHPAD)
+
+    def desc(self, argument: int) -> Handle | None:
+        """How one of the arguments (SRC, ...) lies in memory; None if the operation has it not."""
+        if not self._size(argument):
+            return None
+        return dnnl().make("memory_desc", "memory_desc_clone", self._md(argument))
+
+    def step(self, addresses: Mapping[int, int], scratchpad: int = 0) -> Step:
+        """The operation on memory at these addresses, by argument.
+
+        The memory has to outlive the step; `scratchpad` is an address too.
+        """
+        if self.scratchpad:
+            addresses = {**addresses, api.SCRATCHPAD: scratchpad}
+        assert all(addresses.values()), f"{self.kind} {self.name}: {addresses} lacks an address"
+        lib = dnnl()
+        memories = [
+            lib.make("memory", "memory_create", self._md(argument), lib.engine, address)
+            for argument, address in addresses.items()
+        ]
+        array = (api.Argument * len(memories))()
+        for i, (argument, memory) in enumerate(zip(addresses, memories, strict=True)):
+            array[i] = api.Argument(argument, memory._as_parameter_)
+        pointer = ctypes.c_void_p(ctypes.addressof(array))
+        step = functools.partial(
+            lib.execute, self._primitive._as_parameter_, lib.stream, len(memories), pointer
+        )
+        step.keep = self, memories, array  # type: ignore[attr-defined]
+        return step
+
+    @functools.cached_property
+    def _primitive(self) -> Handle:
+        """Made when first bound: this is where code is generated, a few milliseconds' work."""
+        return dnnl().make("primitive", "primitive_create", self._handle)
+
+    def _md(self, argument: int) -> ctypes.c_void_p:
+        query = (api.QUERY_EXEC_ARG, argument)
+        return ctypes.c_void_p(dnnl().ask("primitive_desc_query_md", self._handle, *query))
+
+    def _size(self, argument: int) -> int:
+        return dnnl().ask("memory_desc_get_size", self._md(argument))
+
+    def __repr__(self) -> str:
+        return f"Description({self.kind}, {self.name})"
+
+
+def implementations(kind: str, *args: Any, attr: Handle | None = None) -> Iterator[Description]:
+    """All the library has for an operation, its own favourite first; nothing where it has none.
+
+    kind   dnnl_{kind}_primitive_desc_create is called with the engine and
+    args   what it wants; `attr` comes last by itself: scratchpads are always the caller's
+    """
+    lib, attr = dnnl(), attributes() if attr is None else attr
+    # A reorder can lead from one engine to another, so each of its descriptors has one of its own.
+    engine = () if kind == "reorder" else (lib.engine,)
+    function = f"{kind}_primitive_desc_create"
+    try:
+        handle = lib.make("primitive_desc", function, *engine, *args, attr)
+    except DnnlError as error:
+        if error.status == api.UNIMPLEMENTED:
+            return
+        raise
+    while True:
+        # A copy, because asking for the next one changes the descriptor itself.
+        yield Description(kind, lib.make("primitive_desc", "primitive_desc_clone", handle))
+        if lib.ask("primitive_desc_next_impl", handle) != api.SUCCESS:
+            return
+
+
+def favourite(kind: str, *args: Any, attr: Handle | None = None) -> Description | None:
+    """The library's own choice."""
+    return next(implementations(kind, *args, attr=attr), None)
+
+
+@functools.cache
+def attributes(then: ops.Activation | None = None) -> Handle:
+    """How operations run: with the caller's scratchpad, and an activation `then` at the end."""
+    lib = dnnl()
+    attr = lib.make("primitive_attr", "primitive_attr_create")
+    lib.call("primitive_attr_set_scratchpad_mode", attr, api.SCRATCHPAD_USER)
+    if then is not None:
+        after = lib.make("post_ops", "post_ops_create")
+        lib.call("post_ops_append_eltwise", after, ELTWISE[then.kind], then.slope, 0.0)
+        lib.call("primitive_attr_set_post_ops", attr, after)
+    return attr
+
+
+def sequence(steps: Iterable[Step]) -> Run:
+    """Run steps one after the other.
+
+    The stream of a CPU engine executes at once in the calling thread and its workers: when the
+    last call returns, everything is written, and there is nothing to wait for.
+    """
+    steps, made = tuple(steps), library.generation
+
+    def run() -> None:
+        if library.generation != made:
+            raise _forked()
+        for step in steps:
+            if status := step():
+                raise DnnlError("primitive_execute", status)
+
+    return run
+
+
+def _forked() -> RunError:
+    return RunError(
+        "a oneDNN plan that was bound before a fork is run in the child, where it would hang",
+        fix="bind the net anew in the child",
+    )
