@@ -8,8 +8,7 @@ from typing import Any
 
 from minidl.device import Device
 from minidl.errors import UsageError
-
-Shape = tuple[int, ...]
+from minidl.memory import Home, Layout, Memory, Shape
 
 
 class Blob:
@@ -19,18 +18,23 @@ class Blob:
     shape   (N, C, H, W) for images; () for a scalar such as a loss
     dtype   np.float32 or np.float64
 
-    `diff` is made (zeroed) when first read, so a net that never runs backward never pays for it.
+    Both are NumPy arrays in C order, made (zeroed) when first read, so a net that never runs
+    backward never pays for gradients. Where a net keeps the values in the layout of an engine,
+    reading makes a plain array of them, which is live like any other: what the net computes
+    appears in it for as long as it is held, and what is written to it reaches the net's next pass.
+
     `num`, `channels`, `height`, `width` are pycaffe's names for the first four axes.
     """
 
-    __slots__ = ("_data", "_diff", "_diff_of", "_shape", "device", "dtype", "name")
+    __slots__ = ("_data", "_diff", "_homes", "_of", "_shape", "device", "dtype", "name")
 
     def __init__(self, name: str, shape: Shape, device: Device, dtype: Any) -> None:
         self.name, self.device, self.dtype = name, device, dtype
         self._shape: Shape = tuple(shape)
         self._data: Any = None
         self._diff: Any = None
-        self._diff_of: Blob | None = None
+        self._homes: dict[str, Home] = {}  # "data", "diff": where values live if not in an array
+        self._of: dict[str, Blob] = {}  # "data", "diff": whose array this is a view of
 
     @property
     def shape(self) -> Shape:
@@ -39,7 +43,10 @@ class Blob:
     @property
     def data(self) -> Any:
         if self._data is None:
-            self._data = self.device.zeros(self._shape, self.dtype)
+            array = self._find("data")
+            if "data" in self._homes:
+                return array
+            self._data = array
         return self._data
 
     @data.setter
@@ -52,28 +59,56 @@ class Blob:
             )
         self.data[...] = values
 
-    def use(self, array: Any) -> None:
-        """Take `array` itself as data instead of memory of its own."""
-        self._data, self._shape = array, tuple(array.shape)
-
     @property
     def diff(self) -> Any:
         if self._diff is None:
-            if self._diff_of is not None:
-                self._diff = self._diff_of.diff.reshape(self._shape)
-            else:
-                self._diff = self.device.zeros(self._shape, self.dtype)
+            array = self._find("diff")
+            if "diff" in self._homes:
+                return array
+            self._diff = array
         return self._diff
 
     @diff.setter
     def diff(self, array: Any) -> None:
         self._diff = array
 
+    def _find(self, kind: str) -> Any:
+        if kind in self._homes:
+            return self._homes[kind].lend()
+        if kind in self._of:
+            of = self._of[kind]
+            return (of.data if kind == "data" else of.diff).reshape(self._shape)
+        return self.device.zeros(self._shape, self.dtype)
+
+    def read(self, kind: str = "data") -> Any:
+        """A plain array of the values as they are now, for reading only: perhaps a copy."""
+        if kind in self._homes:
+            return self._homes[kind].values()
+        return self.data if kind == "data" else self.diff
+
+    # ------------------------------------------------------------------ where the values are
+
+    def array(self, kind: str) -> Any:
+        """The plain array that holds "data" or "diff", None while there is none."""
+        return self._data if kind == "data" else self._diff
+
+    def use(self, array: Any) -> None:
+        """Take `array` itself as data instead of memory of its own."""
+        self._data, self._shape = array, tuple(array.shape)
+
+    def live_in(self, kind: str, home: Home | None) -> None:
+        """Read "data" or "diff" from a Home from now on; None: from an array of its own."""
+        self._homes.pop(kind, None)
+        if home is not None:
+            self._homes[kind] = home
+            setattr(self, f"_{kind}", None)
+
     def share(self, other: Blob, shape: Shape | None = None, diff: bool = True) -> None:
         """Become a view of `other`'s memory: same data and, if `diff`, same gradient."""
         self._shape = tuple(shape if shape is not None else other.shape)
-        self._data = other.data.reshape(self._shape)
-        self._diff, self._diff_of = None, other if diff else None
+        self._data = self._diff = None
+        self._homes.clear()
+        self._of = {"data": other, "diff": other} if diff else {"data": other}
 
     def reshape(self, *dims: Any) -> None:
         """Change the shape; contents are kept only where the number of elements stays the same."""
@@ -87,9 +122,11 @@ class Blob:
             raise UsageError(f"blob '{self.name}': {shape} has a negative size")
         if shape == self._shape:
             return
-        same = self._data is not None and math.prod(shape) == math.prod(self._shape)
-        self._data = self._data.reshape(shape) if same else None
-        self._diff = self._diff.reshape(shape) if same and self._diff is not None else None
+        same = math.prod(shape) == math.prod(self._shape)
+        for kind in ("data", "diff"):
+            array = self.data if kind == "data" and kind in self._homes else self.array(kind)
+            self.live_in(kind, None)
+            setattr(self, f"_{kind}", array.reshape(shape) if same and array is not None else None)
         self._shape = shape
 
     @property
@@ -119,9 +156,15 @@ class Param(Blob):
 
     lr_mult, decay_mult   factors on the solver's rate and weight decay (0 freezes the parameter)
     wanted                whether backward has to add to `diff` (False for a frozen parameter)
+    fresh                 the gradient counts as zero, whatever its memory holds: who adds to it
+                          first may overwrite it, and has to set `fresh` to False
+
+    The values live in the layout that the plan of its layer chose, the gradient always in the
+    same one, so that an update can go over the memory of both, element by element; what an engine
+    pads with is zero in both.
     """
 
-    __slots__ = ("decay_mult", "lr_mult", "wanted")
+    __slots__ = ("_gradient", "_values", "decay_mult", "lr_mult", "wanted")
 
     def __init__(
         self,
@@ -135,3 +178,104 @@ class Param(Blob):
         super().__init__(name, shape, device, dtype)
         self.lr_mult, self.decay_mult = lr_mult, decay_mult
         self.wanted = lr_mult != 0
+        self._values = Home(shape, dtype)
+        self._gradient = Home(shape, dtype, like=self._values)
+
+    # ------------------------------------------------------------------ for users
+
+    @property
+    def data(self) -> Any:
+        return self._values.lend().reshape(self._shape)
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        Blob.data.__set__(self, values)  # type: ignore[attr-defined]
+
+    @property
+    def diff(self) -> Any:
+        return self._gradient.lend().reshape(self._shape)
+
+    @diff.setter
+    def diff(self, array: Any) -> None:
+        self._gradient.assign(array)
+
+    def read(self, kind: str = "data") -> Any:
+        home = self._values if kind == "data" else self._gradient
+        return home.values().reshape(self._shape)
+
+    def write(self, values: Any) -> None:
+        """Overwrite the values."""
+        self._values.assign(values)
+
+    # ------------------------------------------------------------------ for nets and solvers
+
+    @property
+    def memory(self) -> Memory:
+        """The memory of the values."""
+        return self._values.memory
+
+    @property
+    def gradient(self) -> Memory:
+        """The memory of the gradient, in the same layout; garbage while `fresh`."""
+        return self._gradient.memory
+
+    @property
+    def fresh(self) -> bool:
+        return self._gradient.fresh
+
+    @fresh.setter
+    def fresh(self, zero: bool) -> None:
+        self._gradient.fresh = zero
+
+    @property
+    def version(self) -> int:
+        """Another number whenever the values may have changed."""
+        if self._values.held:  # by somebody who may write at any time
+            self._values.version += 1
+        return self._values.version
+
+    def touch(self) -> None:
+        """To be called by whoever changed the values in `memory`."""
+        self._values.version += 1
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody has an array of values or gradient, so that both have to be plain."""
+        return self._values.held or self._gradient.held
+
+    def flat(self) -> tuple[Any, Any]:
+        """Values and gradient as one-dimensional arrays, padding included, for an update."""
+        self._gradient.fill()
+        return tuple(m.array.reshape(-1).view(self.dtype) for m in (self.memory, self.gradient))
+
+    def settle(self) -> None:
+        """Take back what was lent; if somebody still holds an array, both are plain from now on."""
+        self._values.settle()
+        self._gradient.settle()
+        if self._gradient.made and self.memory.layout != self.gradient.layout:
+            self.arrange(None)
+
+    def arrange(self, layout: Layout | None) -> None:
+        """Live in this layout, values and gradient."""
+        self._values.arrange(layout)
+        if self._gradient.made:
+            self._gradient.arrange(layout)
+
+    def array(self, kind: str) -> Any:
+        home = self._values if kind == "data" else self._gradient
+        return home.memory.array if home.made else None
+
+    def use(self, array: Any) -> None:
+        """Take `array` itself as the values; a copy of it if it is not in C order."""
+        self._values.move(Memory(self._values.shape, None, self.device.xp.ascontiguousarray(array)))
+
+    def share(self, other: Blob, shape: Shape | None = None, diff: bool = True) -> None:
+        """Be the same parameter as `other`, values and, if `diff`, gradient, in another shape."""
+        assert isinstance(other, Param)
+        self._shape = tuple(shape if shape is not None else other.shape)
+        self._values = other._values
+        self._gradient = other._gradient if diff else Home(self._values.shape, self.dtype)
+        self._gradient.like = self._values
+
+    def reshape(self, *dims: Any) -> None:
+        raise UsageError(f"parameter '{self.name}' cannot change its shape {self._shape}")

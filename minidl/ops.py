@@ -77,12 +77,21 @@ def empty_window(size: int, windows: int, stride: int, pad: int) -> bool:
 
 
 @dataclass(frozen=True)
+class Activation:
+    """y = f(x) for each element: "relu" (x * slope where x <= 0), "sigmoid" or "tanh"."""
+
+    kind: str
+    slope: float = 0.0
+
+
+@dataclass(frozen=True)
 class Conv:
     """Correlate images with filters; `transposed`: the map that its transpose is.
 
     kernel, stride, pad, dilation   one number for all spatial axes, or one for each; `over`
                                     makes it one for each
     group       channels and filters fall into so many groups that do not see each other
+    then        what is done to every element at the end of forward; backward starts below it
     """
 
     num_output: int
@@ -93,6 +102,7 @@ class Conv:
     group: int = 1
     bias: bool = True
     transposed: bool = False
+    then: Activation | None = None
 
     def over(self, axes: int) -> Conv:
         """The same with one number for each of so many spatial axes."""
@@ -148,8 +158,52 @@ class LRN:
 
 @dataclass(frozen=True)
 class Gemm:
-    """y = x W' + b for rows x; `transpose`: W is stored (inputs, outputs), so y = x W + b."""
+    """y = x W' + b for rows x; `transpose`: W is stored (inputs, outputs), so y = x W + b.
+
+    axis    of the bottom from which on all elements of an item are its inputs
+    then    as in Conv
+    """
 
     num_output: int
     bias: bool = True
     transpose: bool = False
+    axis: int = 1
+    then: Activation | None = None
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """exp(x) over its sum along an axis, which may count from the end."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Caffe's BatchNorm: normalise each channel by the batch, or by what was seen before.
+
+    global_stats   use (and leave alone) the statistics; otherwise those of the batch, which are
+                   then added to them: s = fraction * s + new
+    """
+
+    eps: float
+    fraction: float
+    global_stats: bool
+
+
+@dataclass(frozen=True)
+class Sum:
+    """y = the weighted sum of bottoms of one shape (Eltwise); backward: each its weight times dy.
+
+    split   the transpose: tops are the bottom again (Split), whose gradient is the sum of theirs
+    """
+
+    weights: tuple[float, ...]
+    split: bool = False
+
+
+@dataclass(frozen=True)
+class Concat:
+    """The bottoms one after the other along an axis."""
+
+    axis: int

@@ -26,9 +26,9 @@ LEVELS = """
     blueprint
     graph layers
     data
-    prototxt storage
+    engines prototxt storage
     blob context
-    device rng schema fillers columns windows ops
+    device rng schema fillers columns windows ops memory
     errors
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}

@@ -41,7 +41,7 @@ class InnerProduct(Layer):
         p = spec.inner_product_param
         if p.num_output == 0:
             self.reject("num_output is 0 or missing", expected="the number of outputs")
-        self.op = ops.Gemm(num_output=p.num_output, bias=p.bias_term, transpose=p.transpose)
+        self.op = ops.Gemm(p.num_output, p.bias_term, p.transpose, p.axis)
         self.fillers = {"weight": p.weight_filler}
         if p.bias_term:
             self.fillers["bias"] = p.bias_filler

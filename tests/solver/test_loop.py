@@ -68,7 +68,7 @@ def test_tests_see_the_weights_of_their_moment():
     train = solver.net.params["ip1"][0]
     solver.step(1)
     solver.test_all()
-    assert solver.test_nets[0].params["ip1"][0].data is train.data
+    assert np.shares_memory(solver.test_nets[0].params["ip1"][0].data, train.data)
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -98,7 +98,7 @@ def test_tests_follow_an_array_that_was_replaced():
     param = solver.net.params["ip2"][0]
     param.data = param.data * 0
     solver.test_all()
-    assert solver.test_nets[0].params["ip2"][0].data is param.data
+    assert np.shares_memory(solver.test_nets[0].params["ip2"][0].data, param.data)
     assert not solver.test_nets[0].blobs["ip2"].data.any()
 
 
