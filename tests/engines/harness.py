@@ -35,6 +35,9 @@ class FakeParam:
 
     def assign(self, values: Any) -> None:
         self.memory.assign(values)
+        self.touch()
+
+    def touch(self) -> None:
         self.version += 1
 
 
@@ -73,17 +76,16 @@ class Bound:
             name: FakeParam(values, plan.params[name], given.get(name))
             for name, values in (params or {}).items()
         }
-        self.forward, self.backward = plan.bind(
-            Bindings(
-                bottom=self.bottom,
-                top=self.top,
-                bottom_diff=self.bottom_diff,
-                top_diff=self.top_diff,
-                params=self.params,
-                saved=Memory((plan.saved,), None, aligned(plan.saved)) if plan.saved else None,
-                workspace=_garbage(plan.workspace) if plan.workspace else None,
-            )
+        self.memory = Bindings(  # has to outlive what is bound to it
+            bottom=self.bottom,
+            top=self.top,
+            bottom_diff=self.bottom_diff,
+            top_diff=self.top_diff,
+            params=self.params,
+            saved=_garbage(plan.saved) if plan.saved else None,
+            workspace=_garbage(plan.workspace) if plan.workspace else None,
         )
+        self.forward, self.backward = plan.bind(self.memory)
 
     def run(self, dy: Sequence[Any] = ()) -> tuple[list, list, dict]:
         """Forward, and backward where dy is given: (tops, bottoms' gradients, parameters')."""
@@ -107,7 +109,7 @@ def run_plan(plan: Plan, x, tops, params=None, dy=(), wanted=None, **options):
 
 
 def _garbage(size: int) -> Memory:
-    """Workspace as a plan finds it: full of what others left."""
+    """Memory as a plan finds it: full of what others left."""
     raw = aligned(size)
     raw[...] = 0xFF
     return Memory((size,), None, raw)
