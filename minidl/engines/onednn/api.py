@@ -27,6 +27,9 @@ ITEMSIZE = {BF16: 2, F32: 4}
 
 CPU, IN_ORDER, FORMAT_ANY, SCRATCHPAD_USER = 1, 1, 1, 1
 
+# Format tags of channels in blocks: number of axes -> size of a block -> tag
+BLOCKED = {3: {8: 69, 16: 56}, 4: {8: 102, 16: 78}, 5: {8: 142, 16: 121}}
+
 # Propagation kinds
 FORWARD_TRAINING, FORWARD_INFERENCE, BACKWARD, BACKWARD_DATA = 64, 96, 128, 160
 
@@ -102,11 +105,13 @@ SIGNATURES = {
     "memory_destroy": "p",
     "memory_desc_create_with_strides": "pipip",
     "memory_desc_create_with_tag": "pipii",
+    "memory_desc_create_submemory": "pppp",
     "memory_desc_reshape": "ppip",
     "memory_desc_clone": "pp",
     "memory_desc_destroy": "p",
     "memory_desc_equal": "pp",
     "memory_desc_get_size": "p",
+    "memory_desc_permute_axes": "ppp",
     "memory_desc_query": "pip",
     "post_ops_create": "p",
     "post_ops_append_eltwise": "piff",
