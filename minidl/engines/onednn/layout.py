@@ -36,7 +36,7 @@ class DnnlLayout:
     def __init__(self, desc: Handle, shape: Shape, axes: str = "") -> None:
         self._desc = desc
         self._as_parameter_ = desc._as_parameter_  # so that calls take it as a descriptor
-        self._shape, self._axes = tuple(shape), axes
+        self._shape, self.axes = tuple(shape), axes
         count = self._int(api.QUERY_NDIMS)
         self.dims: Shape = tuple(self._ints(api.QUERY_DIMS, count))
         self.dtype = self._int(api.QUERY_TYPE)
@@ -55,14 +55,27 @@ class DnnlLayout:
         return hash((self._shape, self.dtype, self._nbytes))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, DnnlLayout) or self._shape != other._shape:
+        if not isinstance(other, DnnlLayout) or hash(self) != hash(other):
             return False
+        if self._strides is not None and self.dims == other.dims:
+            return self._strides == other._strides
         return self is other or bool(dnnl().ask("memory_desc_equal", self, other))
+
+    @functools.cached_property
+    def _strides(self) -> tuple[int, ...] | None:
+        """The strides of the axes that have any; None where there are blocks.
+
+        By them alone, NCHW and NHWC are one where there is only one channel.
+        """
+        if self._int(api.QUERY_INNER_COUNT):
+            return None
+        strides = self._ints(api.QUERY_STRIDES, len(self.dims))
+        return tuple(step for step, size in zip(strides, self.dims, strict=True) if size > 1)
 
     def __str__(self) -> str:
         """'nchw', 'nChw16c' (channels in blocks of 16), 'nhwc bf16'."""
         count = len(self.dims)
-        names = self._axes or AXES.get(count, "abcdefghijkl"[:count])
+        names = self.axes or AXES.get(count, "abcdefghijkl"[:count])
         strides = self._ints(api.QUERY_STRIDES, count)
         blocks = self._int(api.QUERY_INNER_COUNT)
         sizes = self._ints(api.QUERY_INNER_BLOCKS, blocks)
@@ -120,19 +133,22 @@ def plain(dims: Shape, dtype: int = api.F32, shape: Shape | None = None) -> Dnnl
     return strided(dims, _strides(dims, range(len(dims))), shape or dims, dtype)
 
 
-def channels_last(dims: Shape, dtype: int = api.F32) -> DnnlLayout:
+def channels_last(dims: Shape, dtype: int = api.F32, shape: Shape | None = None) -> DnnlLayout:
     """(N, C, *size) in the order N, *size, C."""
     order = [0, *range(2, len(dims)), 1]
-    return strided(dims, _strides(dims, order), dims, dtype)
+    return strided(dims, _strides(dims, order), shape or dims, dtype)
 
 
-def of_argument(
-    description: Description, argument: int, shape: Shape, axes: str = ""
-) -> DnnlLayout | None:
-    """How an operation wants (or leaves) an argument of this shape; None where that is plain."""
+def wanted(description: Description, argument: int, shape: Shape, axes: str = "") -> DnnlLayout:
+    """How an operation wants (or leaves) an argument that is an array of this shape."""
     desc = description.desc(argument)
     assert desc is not None, f"{description} has no argument {argument}"
-    return plain_or(DnnlLayout(desc, shape, axes))
+    return DnnlLayout(desc, shape, axes)
+
+
+def of_argument(description: Description, argument: int, shape: Shape) -> DnnlLayout | None:
+    """The same as a plan states it: None where it is plain."""
+    return plain_or(wanted(description, argument, shape))
 
 
 def plain_or(layout: DnnlLayout) -> DnnlLayout | None:

@@ -46,6 +46,11 @@ class Description:
         self.name = (text.value or b"").decode()
         self.scratchpad: int = self._size(api.SCRATCHPAD)
 
+    @property
+    def reference(self) -> bool:
+        """Whether it is, or leans on, the slow code that only has to be right."""
+        return any(part.startswith(REFERENCE) for part in self.name.split("+"))
+
     def desc(self, argument: int) -> Handle | None:
         """How one of the arguments (SRC, ...) lies in memory; None if the operation has it not."""
         if not self._size(argument):

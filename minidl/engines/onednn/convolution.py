@@ -1,0 +1,210 @@
+"""Convolution and its transpose by oneDNN: which layouts, which implementations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+from minidl import ops
+from minidl.engines import UNDECIDED, Declined, Plan, Request
+from minidl.engines.onednn import api
+from minidl.engines.onednn.geometry import geometry, transposed
+from minidl.engines.onednn.layout import (
+    DnnlLayout,
+    anything,
+    channels_last,
+    plain,
+    plain_or,
+    wanted,
+)
+from minidl.engines.onednn.library import Handle
+from minidl.engines.onednn.primitive import Description, attributes, implementations
+from minidl.engines.onednn.weighted import Stated, Trio, WeightedPlan
+from minidl.memory import Shape
+
+# Where blocks of channels make the filters so much larger, channels last are tried first: LeNet's
+# 20 and 50 maps would be 32 and 64, twice the work.
+WASTE = 1.25
+
+Desc = Handle | DnnlLayout
+Style = Callable[[Shape, int], Desc]  # how bottom and top are to lie, by dims and number type
+
+
+def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
+    """Channels in blocks or last, each with the library's favourites; then all that is not slow.
+
+    Whether blocks come first depends on how much the filters grow in them. A layout that the
+    bottom already has is kept if the same implementation works on it.
+    """
+    if len(request.bottom) != 1:
+        return Declined(f"it has no plan for {len(request.bottom)} bottoms that share filters")
+    axes = len(request.params[0][1]) - 2
+    if not 1 <= axes <= 3:
+        return Declined(f"it convolves over one to three axes, not {axes}")
+    search = _Search(op.over(axes), request)
+    home = request.homes[0]
+    if isinstance(home, DnnlLayout) and home.dims != search.geometry.stored:
+        return Declined(f"the filters live in a layout for other groups: {home.dims}")
+    candidates = search.candidates()
+    first = next(candidates, None)
+    if first is None:
+        return Declined("it has only slow reference code for one of the passes")
+    return chain([first], candidates)
+
+
+class _Search:
+    """All plans for one convolution."""
+
+    def __init__(self, op: ops.Conv, request: Request) -> None:
+        self.op, self.request = op, request
+        self.geometry = geometry(op, request)
+        self.kind = "deconvolution" if op.transposed else "convolution"
+        self.algorithm = api.DECONVOLUTION_DIRECT if op.transposed else api.CONVOLUTION_DIRECT
+        self.dtype = api.BF16 if request.math == "bf16" else api.F32
+        self.shape = request.params[0][1]  # of the filters, as Caffe has them
+        self.axes = "goihw"[-len(self.geometry.filters) :]
+        self.bias = anything(request.params[1][1]) if op.bias else None
+        self.learning = request.learning if request.backward else ()
+
+    def candidates(self) -> Iterator[WeightedPlan]:
+        """Each once."""
+        seen = set()
+        styles = list(self._styles())
+        favourites = (plan for style in styles for plan in self._plans(style, tried=1))
+        others = (plan for style in styles for plan in self._plans(style))
+        for plan in chain(favourites, others):
+            key = (*plan.passes.items(), plan.bottom, plan.top)
+            if key not in seen:
+                seen.add(key)
+                yield plan
+
+    # ------------------------------------------------------------------ layouts
+
+    def _styles(self) -> Iterator[tuple[Style, Style]]:
+        """How bottom and top might lie, the most promising first."""
+        blocks = next(self._forwards(*self._descs(anything, anything)), None)
+        # Without blocks for these channels, the favourite unfolds columns for a matrix product.
+        wasteful = blocks is None or "gemm" in blocks.name or self._growth(blocks) > WASTE
+        if wasteful:
+            yield channels_last, channels_last
+        arrives = self.request.layouts[0]
+        if blocks is not None and isinstance(arrives, DnnlLayout) and self._fits(arrives):
+            here = arrives
+
+            def as_it_is(dims: Shape, dtype: int) -> Desc:
+                return here
+
+            kept = next(self._forwards(*self._descs(as_it_is, anything)), None)
+            if kept is not None and kept.name == blocks.name:
+                yield as_it_is, anything
+        yield anything, anything
+        if not wasteful:
+            yield channels_last, channels_last
+        yield plain, plain
+
+    def _descs(self, bottom: Style, top: Style) -> tuple[Desc, Desc]:
+        return bottom(self.geometry.src, self.dtype), top(self.geometry.dst, self.dtype)
+
+    def _fits(self, layout: DnnlLayout) -> bool:
+        return layout.dims == self.geometry.src and layout.dtype == self.dtype
+
+    def _growth(self, forward: Description) -> float:
+        """How many times as large the filters are with their padding."""
+        size = math.prod(self.shape) * api.ITEMSIZE[self.dtype]
+        return wanted(forward, api.WEIGHTS, self.shape).nbytes / size
+
+    # ------------------------------------------------------------------ implementations
+
+    def _plans(
+        self, style: tuple[Style, Style], tried: int | None = None
+    ) -> Iterator[WeightedPlan]:
+        """With one implementation after the other of forward, or only the first `tried`."""
+        for forward in islice(self._forwards(*self._descs(*style)), tried):
+            plan = self._completed(forward)
+            if plan is not None:
+                yield plan
+
+    def _forwards(self, src: Desc, dst: Desc, filters: Desc | None = None) -> Iterator[Description]:
+        training = self.request.training
+        prop = api.FORWARD_TRAINING if training else api.FORWARD_INFERENCE
+        filters = filters or anything(self.geometry.filters, self.dtype)
+        args = prop, self.algorithm, src, filters, self.bias, dst, *self.geometry.given
+        attr = attributes(self.op.then)
+        return _fast(implementations(f"{self.kind}_forward", *args, attr=attr))
+
+    def _backwards(self, what: str, forward: Description, *descs: Any) -> Description | None:
+        """The implementation of the same name as forward's, otherwise the favourite."""
+        args = self.algorithm, *descs, *self.geometry.given, forward
+        found = list(_fast(implementations(f"{self.kind}_backward_{what}", *args)))
+        return next((f for f in found if f.name == forward.name), next(iter(found), None))
+
+    def _completed(self, forward: Description) -> WeightedPlan | None:
+        """The plan with this forward; None where a pass that is asked for has nothing fast."""
+        request = self.request
+        src = wanted(forward, api.SRC, request.bottom[0])
+        dst = wanted(forward, api.DST, request.top[0])
+        weights = data = None
+        if self.learning:
+            bias = self.bias if "bias" in self.learning else None
+            gradients = anything(self.geometry.filters), bias
+            weights = self._backwards("weights", forward, src, *gradients, dst)
+            if weights is None:
+                return None
+        home = self._home(forward, weights)
+        if self.dtype == api.F32 and home != wanted(forward, api.WEIGHTS, self.shape):
+            # What backward wants may do for the same implementation, without a copy each time.
+            same = (f for f in self._forwards(src, dst, home) if f.name == forward.name)
+            forward = next(same, forward)
+        if request.backward and request.wanted[0]:
+            filters = anything(self.geometry.filters, self.dtype)
+            data = self._backwards("data", forward, src, filters, dst)
+            if data is None:
+                return None
+        return self._plan(Stated(src, home, dst), Trio(forward, data, weights))
+
+    def _home(self, forward: Description, weights: Description | None) -> DnnlLayout:
+        """Where the filters live, in the library's dims: as their gradient is written."""
+        given = self.request.homes[0]
+        if given is UNDECIDED and weights is not None:
+            return wanted(weights, api.DIFF_WEIGHTS, self.shape, self.axes)
+        if given is UNDECIDED and self.dtype == api.F32:
+            return wanted(forward, api.WEIGHTS, self.shape, self.axes)
+        if isinstance(given, DnnlLayout):
+            return self._turned(given)
+        return self._turned(plain(self.geometry.stored, shape=self.shape))
+
+    def _turned(self, filters: DnnlLayout) -> DnnlLayout:
+        """Filters in the library's dims as they are stored, or the way back."""
+        return transposed(filters) if self.op.transposed else filters
+
+    def _plan(self, stated: Stated, trio: Trio) -> WeightedPlan:
+        src, dst = plain_or(stated.src), plain_or(stated.dst)
+        home = self._turned(stated.weights)
+        return WeightedPlan(
+            algorithm=trio.forward.name + self._note(stated),
+            bottom=(src,),
+            top=(dst,),
+            bottom_diff=(src,),
+            top_diff=(dst,),
+            params={"weight": plain_or(home)} | ({"bias": None} if self.op.bias else {}),
+            stated=stated,
+            trio=trio,
+            training=self.request.training,
+            learning=self.learning,
+        )
+
+    def _note(self, stated: Stated) -> str:
+        """' nhwc' where bottom and top have their channels last."""
+        dims = self.geometry.src, self.geometry.dst
+        last = all(
+            lies == channels_last(each, self.dtype, lies.shape)
+            for lies, each in zip((stated.src, stated.dst), dims, strict=True)
+        )
+        plainly = plain_or(stated.src) is None and plain_or(stated.dst) is None
+        return f" {str(stated.dst).split()[0]}" if last and not plainly else ""
+
+
+def _fast(found: Iterator[Description]) -> Iterator[Description]:
+    return (description for description in found if not description.reference)
