@@ -57,10 +57,11 @@ class Description:
             return None
         return dnnl().make("memory_desc", "memory_desc_clone", self._md(argument))
 
-    def step(self, addresses: Mapping[int, int], scratchpad: int = 0) -> Step:
+    def step(self, addresses: Mapping[int, int], scratchpad: int = 0, keep: Any = None) -> Step:
         """The operation on memory at these addresses, by argument.
 
-        The memory has to outlive the step; `scratchpad` is an address too.
+        The memory has to outlive the step; `scratchpad` is an address too. The step itself keeps
+        `keep` alive.
         """
         if self.scratchpad:
             addresses = {**addresses, api.SCRATCHPAD: scratchpad}
@@ -77,7 +78,7 @@ class Description:
         step = functools.partial(
             lib.execute, self._primitive._as_parameter_, lib.stream, len(memories), pointer
         )
-        step.keep = self, memories, array  # type: ignore[attr-defined]
+        step.keep = self, memories, array, keep  # type: ignore[attr-defined]
         return step
 
     @functools.cached_property

@@ -13,7 +13,7 @@ from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, reorder, wanted
 from minidl.engines.onednn.passes import Pass
 from minidl.engines.onednn.plan import DnnlPlan
-from minidl.engines.onednn.primitive import Description, sequence
+from minidl.engines.onednn.primitive import Description, Step, sequence
 from minidl.memory import Memory, aligned
 
 GRADIENTS = {"weight": api.DIFF_WEIGHTS, "bias": api.DIFF_BIAS}
@@ -54,35 +54,49 @@ class WeightedPlan(DnnlPlan):
     learning   parameters whose gradients are asked for
     """
 
-    keeps: tuple[str, ...] = ("bottom",)
     stated: Stated
     trio: Trio
     training: bool
     learning: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        self.passes = self.trio.names()
-        src, weights, dst = self.stated.src, self.stated.weights, self.stated.dst
-        if not self.training:
-            weights = self._weights_inside()  # that copy
-        forward = {api.SRC: src, api.WEIGHTS: weights, api.DST: dst}
-        self._forward, self._data, self._weights = Pass(self.trio.forward, forward), None, None
-        made = [self._forward]
-        if self.trio.data is not None:
-            lies = {api.DIFF_SRC: src, api.WEIGHTS: self.stated.weights, api.DIFF_DST: dst}
-            self._data = Pass(self.trio.data, lies)
-            made.append(self._data)
-        if self.trio.weights is not None:
-            lies = {api.SRC: src, api.DIFF_WEIGHTS: self.stated.weights, api.DIFF_DST: dst}
-            self._weights = Pass(self.trio.weights, lies)
-            made.append(self._weights)
-        self.workspace = max(each.workspace for each in made)
+        trio, home = self.trio, self.stated.weights
+        self.passes = trio.names()
+        self.keeps = ("bottom",) if trio.weights is not None else ()
+        inside = wanted(trio.forward, api.WEIGHTS, home.shape)
+        shared = trio.data is not None and wanted(trio.data, api.WEIGHTS, home.shape) == inside
+        # Whether there is a copy of the weights that outlives a forward, and how it is made.
+        copied = inside != home and (shared or not self.training)
+        self._way = reorder(home, inside) if copied else None
+        self._copy_bytes = inside.nbytes
+        self.saved = inside.nbytes if copied and self.training else 0
+        read = inside if copied else home
+        x, y = {api.SRC: self.stated.src}, {api.DST: self.stated.dst}
+        dx, dy = {api.DIFF_SRC: self.stated.src}, {api.DIFF_DST: self.stated.dst}
+        self._forward = Pass(trio.forward, x | {api.WEIGHTS: read} | y)
+        self._data = self._weights = None
+        if trio.data is not None:
+            self._data = Pass(trio.data, dy | {api.WEIGHTS: read if shared else home} | dx)
+        if trio.weights is not None:
+            self._weights = Pass(trio.weights, x | dy | {api.DIFF_WEIGHTS: home})
+        passes = (self._forward, self._data, self._weights)
+        needs = [each.workspace for each in passes if each is not None]
+        self.workspace = max(*needs, self._way.scratchpad if self._way is not None else 0)
+        self._shared = shared
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         room = memory.workspace.address if memory.workspace is not None else 0
-        forward = self._bind_forward(memory, room)
-        parts = [bind(memory, room) for bind in (self._bind_weights, self._bind_data)]
-        runs = [run for run in parts if run is not None]
+        weight = memory.params["weight"]
+        read, refresh = weight.memory.address, None
+        if self._way is not None:
+            kept = aligned(self._copy_bytes) if memory.saved is None else memory.saved.array
+            read = kept.ctypes.data
+            ends = {api.SRC: weight.memory.address, api.DST: read}
+            refresh = self._way.step(ends, room, keep=kept)
+        forward = self._bind_forward(memory, room, read, refresh)
+        learn = self._bind_weights(memory, room)
+        descend = self._bind_data(memory, room, read if self._shared else weight.memory.address)
+        runs = [run for run in (learn, descend) if run is not None]
 
         def backward() -> None:
             for run in runs:
@@ -90,46 +104,38 @@ class WeightedPlan(DnnlPlan):
 
         return forward, backward if runs else None
 
-    def _bind_forward(self, memory: Bindings, room: int) -> Run:
-        weight = memory.params["weight"]
+    def _bind_forward(self, memory: Bindings, room: int, read: int, refresh: Step | None) -> Run:
         addresses = {
             api.SRC: memory.bottom[0].address,
-            api.WEIGHTS: weight.memory.address,
+            api.WEIGHTS: read,
             api.DST: memory.top[0].address,
         }
         if "bias" in memory.params:
             addresses[api.BIAS] = memory.params["bias"].memory.address
-        inside = self._weights_inside()
-        if self.training or inside == self.stated.weights:
-            return sequence(self._forward.steps(addresses, room))
-        way = reorder(self.stated.weights, inside)
-        copy, spare = aligned(inside.nbytes), aligned(way.scratchpad)
-        ends = {api.SRC: weight.memory.address, api.DST: copy.ctypes.data}
-        refresh = sequence([way.step(ends, spare.ctypes.data)])
-        run = sequence(self._forward.steps({**addresses, api.WEIGHTS: copy.ctypes.data}, room))
-        keep = copy, spare
-        version: int | None = None
+        steps = self._forward.steps(addresses, room)
+        if refresh is None:
+            return sequence(steps)
+        if self.training:
+            return sequence([refresh, *steps])
+        anew, run = sequence([refresh]), sequence(steps)
+        weight, version = memory.params["weight"], None
 
         def forward() -> None:
-            nonlocal version, keep
+            nonlocal version
             if weight.version != version:
-                refresh()
+                anew()
                 version = weight.version
             run()
 
         return forward
 
-    def _weights_inside(self) -> DnnlLayout:
-        """How forward wants the weights."""
-        return wanted(self.trio.forward, api.WEIGHTS, self.stated.weights.shape)
-
-    def _bind_data(self, memory: Bindings, room: int) -> Run | None:
+    def _bind_data(self, memory: Bindings, room: int, read: int) -> Run | None:
         dx = memory.bottom_diff[0] if memory.bottom_diff else None
         if self._data is None or dx is None:
             return None
         addresses = {
             api.DIFF_DST: memory.top_diff[0].address,
-            api.WEIGHTS: memory.params["weight"].memory.address,
+            api.WEIGHTS: read,
             api.DIFF_SRC: dx.address,
         }
         return sequence(self._data.steps(addresses, room))
