@@ -73,10 +73,23 @@ def test_gradients_that_are_not_fresh_are_added_to(engine):
 def test_all_passes_share_one_home_for_the_weights(engine):
     """A rearrangement of AlexNet's fc6 would take longer than a pass."""
     expected = truth("InnerProduct", (64, 512), num_output=256)
-    plan = expected.plans(engine, most=1)[0]
-    assert plan.params["weight"] is not None
-    assert plan.saved == 0
-    assert plan.workspace < expected.params["weight"].size * 4
+    for plan in expected.plans(engine):
+        assert plan.saved == 0
+        assert plan.workspace < expected.params["weight"].size * 4
+
+
+def test_large_weights_are_kept_in_blocks_and_small_ones_plain(engine):
+    homes = []
+    for rows, inputs, outputs in ((8, 64, 40), (8, 2048, 1024)):
+        request = truth("InnerProduct", (1, 2), num_output=2).request(
+            bottom=((rows, inputs),),
+            top=((rows, outputs),),
+            params=(("weight", (outputs, inputs)), ("bias", (outputs,))),
+        )
+        homes.append(next(iter(engine.plans(ops.Gemm(outputs), request))).params["weight"])
+    assert homes[0] is None
+    if engine.isa.startswith("avx512"):
+        assert homes[1] is not None
 
 
 def test_in_bf16_one_copy_of_the_weights_serves_forward_and_backward(engine):
@@ -100,8 +113,9 @@ def test_weights_that_already_live_somewhere_stay_there(engine, transpose, math)
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     settings = dict(num_output=33, transpose=transpose)
     expected = truth("InnerProduct", (6, 40), bf16=math == "bf16", **settings)
-    of_another_batch = truth("InnerProduct", (64, 40), **settings).plans(engine, most=1)
-    for home in (of_another_batch[0].params["weight"], None):
+    of_another_batch = truth("InnerProduct", (64, 40), **settings).plans(engine)
+    blocks = next(p.params["weight"] for p in of_another_batch if p.params["weight"] is not None)
+    for home in (blocks, None):
         for plan in expected.plans(engine, homes=(home, None), math=math):
             assert plan.params == {"weight": home, "bias": None}
             expected.check(plan)
