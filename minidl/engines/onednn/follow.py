@@ -1,0 +1,121 @@
+"""Operators that follow: they take the data as it arrives and hand it on arranged alike.
+
+Only where the library has nothing but its reference code for an arrangement, which is slower than
+NumPy, do they ask for another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from minidl.engines import Bindings, Declined, Request, Run
+from minidl.engines.onednn import api
+from minidl.engines.onednn.layout import DnnlLayout, of_argument
+from minidl.engines.onednn.library import dnnl
+from minidl.engines.onednn.plan import DnnlPlan
+from minidl.engines.onednn.primitive import Description, favourite, sequence
+
+# The arguments that come after the propagation kind, forward and backward, for data arranged so
+Arguments = Callable[[DnnlLayout], tuple[tuple[Any, ...], tuple[Any, ...]]]
+Passes = tuple[Description, Description | None]  # forward, and backward where it is asked for
+
+
+@dataclass(kw_only=True)
+class FollowerPlan(DnnlPlan):
+    """One bottom, one top, one operation each way; gradients are arranged as the data is.
+
+    Backward reads the bottom or the top again, as `keeps` says; what the library itself keeps for
+    it is in `saved`.
+    """
+
+    forward: Description
+    backward: Description | None
+
+    def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
+        x, y = memory.bottom[0].address, memory.top[0].address
+        scratchpad = memory.workspace.address if memory.workspace is not None else 0
+        kept = {api.WORKSPACE: memory.saved.address} if memory.saved is not None else {}
+        forward = sequence([self.forward.step({api.SRC: x, api.DST: y, **kept}, scratchpad)])
+        if self.backward is None:
+            return forward, None
+        dx, dy = memory.bottom_diff[0], memory.top_diff[0]
+        assert dx is not None
+        again = {"bottom": {api.SRC: x}, "top": {api.DST: y}, "top sign": {api.DST: y}}
+        for what in self.keeps:
+            kept |= again[what]
+        step = self.backward.step(
+            {api.DIFF_SRC: dx.address, api.DIFF_DST: dy.address, **kept}, scratchpad
+        )
+        return forward, sequence([step])
+
+
+def follow(
+    request: Request,
+    kind: str,
+    arguments: Arguments,
+    arrangements: Iterable[DnnlLayout],
+    keeps: tuple[str, ...] = (),
+) -> Iterator[FollowerPlan] | Declined:
+    """The plan for the first arrangement in which all passes asked for are fast.
+
+    kind           "pooling": what is made are "pooling_forward" and "pooling_backward"
+    arrangements   of the bottom, that in which it arrives in front
+    """
+    tried = []
+    for arranged in arrangements:
+        passes = describe(request, kind, *arguments(arranged))
+        if passes is not None:
+            return iter([_plan(request, passes, keeps)])
+        tried.append(str(arranged))
+    names = " or ".join(dict.fromkeys(tried))
+    return Declined(f"{kind}: only reference code for {names}, slower than NumPy")
+
+
+def describe(
+    request: Request, kind: str, forward: tuple[Any, ...], backward: tuple[Any, ...]
+) -> Passes | None:
+    """The passes that a request asks for; None where one of them is missing or reference code."""
+    back = wants_backward(request)
+    prop = api.FORWARD_TRAINING if back else api.FORWARD_INFERENCE
+    first = favourite(f"{kind}_forward", prop, *forward)
+    if first is None or first.reference:
+        return None
+    if not back:
+        return first, None
+    second = favourite(f"{kind}_backward", *backward, first)
+    return None if second is None or second.reference else (first, second)
+
+
+def wants_backward(request: Request) -> bool:
+    """Whether a gradient of the only bottom is asked for."""
+    return request.backward and request.wanted[0]
+
+
+def _plan(request: Request, passes: Passes, keeps: tuple[str, ...]) -> FollowerPlan:
+    forward, backward = passes
+    bottom = of_argument(forward, api.SRC, request.bottom[0])
+    top = of_argument(forward, api.DST, request.top[0])
+    plan = FollowerPlan(
+        algorithm=forward.name,
+        passes={"forward": forward.name},
+        forward=forward,
+        backward=backward,
+        workspace=forward.scratchpad,
+        bottom=(bottom,),
+        top=(top,),
+    )
+    if backward is not None:
+        plan.passes = {**plan.passes, "backward": backward.name}
+        plan.workspace = max(forward.scratchpad, backward.scratchpad)
+        plan.saved = argument_bytes(forward, api.WORKSPACE)
+        plan.keeps = keeps
+        plan.bottom_diff, plan.top_diff = plan.bottom, plan.top
+    return plan
+
+
+def argument_bytes(description: Description, argument: int) -> int:
+    """What an operation's argument takes; 0 if it has none such."""
+    desc = description.desc(argument)
+    return 0 if desc is None else int(dnnl().ask("memory_desc_get_size", desc))
