@@ -1,0 +1,112 @@
+"""Plans for `ops.LRN`: local response normalisation, across channels or within one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from minidl import ops
+from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.onednn import api
+from minidl.engines.onednn.arrangement import BLOCKS, blocked
+from minidl.engines.onednn.follow import Arguments, FollowerPlan, argument_bytes, follow
+from minidl.engines.onednn.layout import DnnlLayout, arriving, channels_last
+from minidl.engines.onednn.plan import DnnlPlan, packed
+from minidl.engines.onednn.primitive import Description, sequence
+
+SIZES = (3, 5)  # that the library gets right
+
+
+def plans(engine: Any, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
+    """In blocks of channels where the library has that, otherwise channels last.
+
+    In C order it has backward as reference code only, which takes half a second where the others
+    take 13 ms. What the first candidate keeps for backward is as large as two bottoms; the second
+    works it out again.
+
+    Two faults of version 3.2, both with the channels last, are kept away from: a window of 1 ends
+    the process, and from 7 on the sums are wrong unless whole registers of 16 channels are full;
+    in bfloat16 they then are for every window.
+    """
+    shape = request.bottom[0]
+    if op.size not in SIZES:
+        return Declined(f"its code for windows of {op.size} cannot be trusted, only for 3 and 5")
+    algorithm = api.LRN_WITHIN_CHANNEL if op.within else api.LRN_ACROSS_CHANNELS
+    # The library divides its alpha by the places of a window, as Caffe does; ops.LRN has done so.
+    alpha = op.alpha * (op.size**2 if op.within else op.size)
+    numbers = op.size, alpha, op.beta, op.k
+
+    def arguments(data: DnnlLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return (algorithm, data, data, *numbers), (algorithm, data, data, data, *numbers)
+
+    # Converted anyway, it may as well be halved.
+    halved = request.math == "bf16" and shape[1] % 16 == 0
+    dtype = api.BF16 if halved else api.F32
+    arrangements = [
+        *(blocked(shape, dtype, block) for block in BLOCKS),
+        channels_last(shape, dtype),
+    ]
+    arrived = arriving(request.layouts[0], shape)
+    if arrived.dtype == api.F32 or shape[1] % 16 == 0:
+        arrangements.insert(0, arrived)
+    found = follow(request, "lrn", arguments, arrangements, ("bottom",))
+    return found if isinstance(found, Declined) else _candidates(next(found), request, arguments)
+
+
+def _candidates(plan: FollowerPlan, request: Request, arguments: Arguments) -> Iterator[Plan]:
+    yield plan
+    if plan.backward is not None:
+        only_forward = replace(request, backward=False)
+        arrangement = arriving(plan.bottom[0], request.bottom[0])
+        found = follow(only_forward, "lrn", arguments, [arrangement])
+        if not isinstance(found, Declined):
+            yield _frugal(next(found).forward, plan.forward, plan.backward, plan)
+
+
+@dataclass(kw_only=True)
+class FrugalPlan(DnnlPlan):
+    """Nothing is kept from forward to backward: a second forward works it out again.
+
+    forward   without what backward needs
+    again     with it; the top goes where dx will be, and is not read
+    rooms     where in the workspace there is room for that, and for scratchpads
+    """
+
+    forward: Description
+    again: Description
+    backward: Description
+    rooms: tuple[int, ...]
+
+    def bind(self, memory: Bindings) -> tuple[Run, Run]:
+        (dx,), (dy,) = memory.bottom_diff, memory.top_diff
+        assert dx is not None and memory.workspace is not None
+        x, y = memory.bottom[0].address, memory.top[0].address
+        kept, scratchpad = (memory.workspace.address + start for start in self.rooms)
+        forward = self.forward.step({api.SRC: x, api.DST: y}, scratchpad)
+        both = {api.SRC: x, api.WORKSPACE: kept}
+        again = self.again.step({**both, api.DST: dx.address}, scratchpad)
+        gradients = {api.DIFF_SRC: dx.address, api.DIFF_DST: dy.address}
+        backward = self.backward.step({**both, **gradients}, scratchpad)
+        return sequence([forward]), sequence([again, backward])
+
+
+def _frugal(
+    forward: Description, again: Description, backward: Description, plan: FollowerPlan
+) -> FrugalPlan:
+    scratchpad = max(found.scratchpad for found in (forward, again, backward))
+    rooms, workspace = packed([argument_bytes(again, api.WORKSPACE), scratchpad])
+    return FrugalPlan(
+        algorithm=f"{plan.algorithm} twice",
+        passes={"forward": forward.name, "backward": f"{again.name}, {backward.name}"},
+        forward=forward,
+        again=again,
+        backward=backward,
+        rooms=tuple(rooms),
+        workspace=workspace,
+        keeps=plan.keeps,
+        bottom=plan.bottom,
+        top=plan.top,
+        bottom_diff=plan.bottom_diff,
+        top_diff=plan.top_diff,
+    )
