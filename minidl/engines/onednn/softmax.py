@@ -1,0 +1,29 @@
+"""Plans for `ops.Softmax`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from minidl import ops
+from minidl.engines import Declined, Plan, Request
+from minidl.engines.onednn import api
+from minidl.engines.onednn.follow import follow
+from minidl.engines.onednn.layout import DnnlLayout, arriving, channels_last
+
+
+def plans(engine: Any, op: ops.Softmax, request: Request) -> Iterator[Plan] | Declined:
+    """Where the scores that share a sum lie side by side, or in blocks.
+
+    Images with the classes in their channels are asked for with the channels last.
+    """
+    shape = request.bottom[0]
+    axis = op.axis % len(shape)
+    kind = api.SOFTMAX_ACCURATE
+
+    def arguments(data: DnnlLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return (kind, data, data, axis), (kind, data, data, data, axis)
+
+    arrived = arriving(request.layouts[0], shape)
+    others = [channels_last(shape, arrived.dtype)] if axis == 1 and len(shape) > 2 else []
+    return follow(request, "softmax", arguments, (arrived, *others), ("top",))
