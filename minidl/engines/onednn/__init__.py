@@ -35,13 +35,20 @@ class OneDNN:
     version   "3.2.0"
     isa       the widest instruction set it uses here: "avx512_core"
     bf16      whether this machine multiplies bfloat16 numbers
+    amx       whether it does so in tiles; without, bf16 is no faster than float32
     """
 
     name = "onednn"
 
     def __init__(self, dnnl: library.Library) -> None:
         self._dnnl = dnnl
-        self.version, self.isa, self.bf16 = dnnl.version, dnnl.isa, dnnl.bf16
+        self.version, self.isa = dnnl.version, dnnl.isa
+        self.bf16, self.amx = dnnl.bf16, dnnl.amx
+
+    @property
+    def generation(self) -> int:
+        """1 more in a forked child."""
+        return library.generation
 
     def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:
         """Candidates for an op of `minidl.ops`, the one to try first in front, made lazily."""

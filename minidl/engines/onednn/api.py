@@ -67,7 +67,7 @@ ISA_NAMES = {  # a chip has all those whose bits are among its own
     4079: "avx512_core_amx",
     8175: "avx512_core_amx_fp16",
 }
-ISA_BF16 = 231
+ISA_BF16, ISA_AMX = 231, 4079
 
 MAX_AXES = 12
 Dims = ctypes.c_int64 * MAX_AXES

@@ -24,8 +24,8 @@ from minidl.engines.onednn.primitive import Description, attributes, implementat
 from minidl.engines.onednn.weighted import Stated, Trio, WeightedPlan
 from minidl.memory import Shape
 
-# Where blocks of channels make the filters so much larger, channels last are tried first: LeNet's
-# 20 and 50 maps would be 32 and 64, twice the work.
+# Where filling up blocks of channels makes so much more work, channels last are tried first:
+# LeNet's 20 and 50 maps would be 32 and 64, twice the work.
 WASTE = 1.25
 
 Desc = Handle | DnnlLayout
@@ -35,7 +35,7 @@ Style = Callable[[Shape, int], Desc]  # how bottom and top are to lie, by dims a
 def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
     """Channels in blocks or last, each with the library's favourites; then all that is not slow.
 
-    Whether blocks come first depends on how much the filters grow in them. A layout that the
+    Whether blocks come first depends on how much has to be filled up in them. A layout that the
     bottom already has is kept if the same implementation works on it.
     """
     if len(request.bottom) != 1:
@@ -111,9 +111,13 @@ class _Search:
         return layout.dims == self.geometry.src and layout.dtype == self.dtype
 
     def _growth(self, forward: Description) -> float:
-        """How many times as large the filters are with their padding."""
-        size = math.prod(self.shape) * api.ITEMSIZE[self.dtype]
-        return wanted(forward, api.WEIGHTS, self.shape).nbytes / size
+        """How many times the arithmetic there is with the padding of bottom and top."""
+        (bottom,), (top,) = self.request.bottom, self.request.top
+        growth = 1.0
+        for argument, shape in ((api.SRC, bottom), (api.DST, top)):
+            dense = math.prod(shape) * api.ITEMSIZE[self.dtype]
+            growth *= wanted(forward, argument, shape).nbytes / dense
+        return growth
 
     # ------------------------------------------------------------------ implementations
 

@@ -11,15 +11,16 @@ import ctypes
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from minidl.engines import Run
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.library import Handle, dnnl
-from minidl.engines.onednn.primitive import Description, favourite, sequence
+from minidl.engines.onednn.primitive import Description, Step, favourite, sequence
 from minidl.errors import RunError
-from minidl.memory import Layout, Memory, Shape
+from minidl.memory import Layout, Memory, Shape, aligned
 
 AXES = {0: "", 1: "x", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}  # names where nobody says others
 
@@ -170,23 +171,19 @@ def arriving(layout: Layout | None, dims: Shape, shape: Shape | None = None) -> 
 def converter(source: Memory, target: Memory) -> Run:
     """What copies `source` to `target`, converting arrangement and number type.
 
-    Both have one shape. The caller keeps the memory; one call does the work.
+    Both have one shape, and live as long as what is returned.
     """
     if source.shape != target.shape:
         raise RunError(f"a conversion from shape {source.shape} to {target.shape} was asked for")
     start, end = _of(source, target), _of(target, source)
     if start.dims == end.dims:
-        step = reorder(start, end).step({api.SRC: source.address, api.DST: target.address})
-        return sequence([step])
+        return sequence([_step(start, source.address, end, target.address, (source, target))])
     # Their axes are cut differently: only the plain array in between is both.
-    between = Memory(source.shape, None, np.empty(source.shape, np.float32))
-    there, on = converter(source, between), converter(between, target)
-
-    def run() -> None:
-        there()
-        on()
-
-    return run
+    plainly = np.empty(source.shape, np.float32)
+    keep = source, plainly, target
+    there = _step(start, source.address, _plain_like(start), plainly.ctypes.data, keep)
+    on = _step(_plain_like(end), plainly.ctypes.data, end, target.address, keep)
+    return sequence([there, on])
 
 
 def reorder(source: DnnlLayout, target: DnnlLayout) -> Description:
@@ -203,11 +200,15 @@ def _reorder(source: DnnlLayout, target: DnnlLayout, threads: int, child: int) -
     return found
 
 
-def _copy(source: DnnlLayout, start: int, target: DnnlLayout, end: int) -> None:
+def _step(source: DnnlLayout, start: int, target: DnnlLayout, end: int, keep: Any = None) -> Step:
+    """A reorder between two addresses with a scratchpad of its own."""
     way = reorder(source, target)
-    scratchpad = np.empty(way.scratchpad, np.uint8) if way.scratchpad else None
-    address = 0 if scratchpad is None else scratchpad.ctypes.data
-    sequence([way.step({api.SRC: start, api.DST: end}, address)])()
+    spare = aligned(way.scratchpad)
+    return way.step({api.SRC: start, api.DST: end}, spare.ctypes.data, keep=(spare, keep))
+
+
+def _copy(source: DnnlLayout, start: int, target: DnnlLayout, end: int) -> None:
+    sequence([_step(source, start, target, end)])()
 
 
 def _of(memory: Memory, other: Memory) -> DnnlLayout:

@@ -53,7 +53,7 @@ class Library:
     path      of the file
     version   "3.2.0"
     isa       the widest instruction set that it uses on this machine: "avx512_core_amx"
-    bf16      whether that multiplies bfloat16 numbers
+    bf16      whether that multiplies bfloat16 numbers; `amx` whether in tiles, much faster
     engine, stream   the handles every primitive needs; they live as long as the process
     execute   the foreign function dnnl_primitive_execute
     """
@@ -67,7 +67,7 @@ class Library:
             function.restype = api.RETURNS.get(name, ctypes.c_int)
         bits = self.ask("get_effective_cpu_isa")
         self.isa = api.ISA_NAMES.get(bits, f"isa {bits:#x}")
-        self.bf16 = bits & api.ISA_BF16 == api.ISA_BF16
+        self.bf16, self.amx = (bits & has == has for has in (api.ISA_BF16, api.ISA_AMX))
         self.execute = dll.dnnl_primitive_execute
         self.engine = self._create("engine_create", api.CPU, 0)
         self.stream = self._create("stream_create", self.engine, api.IN_ORDER)

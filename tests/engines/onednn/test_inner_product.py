@@ -96,7 +96,7 @@ def test_in_bf16_one_copy_of_the_weights_serves_forward_and_backward(engine):
     if not engine.bf16:
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     expected = truth("InnerProduct", (64, 512), num_output=256)
-    plan = expected.plans(engine, most=1, math="bf16")[0]
+    plan = next(plan for plan in expected.plans(engine, math="bf16") if plan.saved)
     assert plan.saved == expected.params["weight"].size * 2
     assert plan.workspace < plan.saved
     bound = Bound(plan, [expected.x], [expected.y.shape], expected.params, [True])
@@ -104,6 +104,17 @@ def test_in_bf16_one_copy_of_the_weights_serves_forward_and_backward(engine):
     bound.params["weight"].assign(-expected.params["weight"])
     _, (dx,), _ = bound.run([expected.dy])
     assert np.abs(dx + expected.dx).max() < 8 * BF16 * np.abs(expected.dx).mean()
+
+
+def test_training_in_bf16_without_amx_is_left_to_float32(engine):
+    """Rounding the weights at every step would cost more than it gains; in a test it does not."""
+    if not engine.bf16:
+        pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
+    expected = truth("InnerProduct", **CASES["wide"])
+    training = expected.plans(engine, most=1, math="bf16")[0]
+    assert (training.saved > 0) == engine.amx
+    idle = dict(training=False, backward=False, wanted=(), learning=())
+    assert "bf16" in expected.plans(engine, most=1, math="bf16", **idle)[0].algorithm
 
 
 @pytest.mark.parametrize("math", ["float32", "bf16"])
