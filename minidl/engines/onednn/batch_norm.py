@@ -1,0 +1,183 @@
+"""Plans for `ops.BatchNorm`: channels brought to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl import ops
+from minidl.engines import UNDECIDED, Bindings, Declined, Plan, Request, Run
+from minidl.engines.onednn import api
+from minidl.engines.onednn.arrangement import BLOCKS, blocked, has_blocks
+from minidl.engines.onednn.follow import wants_backward
+from minidl.engines.onednn.layout import DnnlLayout, arriving, plain_or, reorder
+from minidl.engines.onednn.plan import DnnlPlan
+from minidl.engines.onednn.primitive import Description, favourite, sequence
+from minidl.memory import Memory, Shape
+
+STATISTICS = ("mean", "variance", "scale_factor")
+
+
+def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
+    """In blocks of channels: in other arrangements the library takes several times as long.
+
+    In place, the gradient needs x when y has overwritten it: a copy of x is in `saved`.
+    """
+    shape = request.bottom[0]
+    if any(home not in (None, UNDECIDED) for home in request.homes):
+        return Declined("it needs the statistics in plain arrays")
+    arrived = arriving(request.layouts[0], shape)
+    dtype = api.BF16 if request.math == "bf16" else arrived.dtype
+    blocks = [blocked(shape, dtype, block) for block in BLOCKS if has_blocks(shape)]
+    for data in [arrived, *blocks] if arrived in blocks else [*blocks, arrived]:
+        plan = _global(op, request, data) if op.global_stats else _batch(op, request, data)
+        if plan is not None:
+            return iter([plan])
+    return Declined("batch normalisation: only reference code, slower than NumPy")
+
+
+@dataclass(kw_only=True)
+class BatchNormPlan(DnnlPlan):
+    """y = (x - mean) / sqrt(variance + eps), by global statistics or by the batch's.
+
+    shape      of the bottom
+    forward    with the batch's statistics it gives them, otherwise it takes them
+    backward   of the batch's; with global ones dx is to dy as y is to x, but for the mean
+    copy       of x, before y overwrites it
+    """
+
+    op: ops.BatchNorm
+    shape: Shape
+    forward: Description
+    backward: Description | None = None
+    copy: Description | None = None
+
+    def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
+        bound = (_Global if self.op.global_stats else _Batch)(self, memory)
+        return bound.forward, bound.backward if self.bottom_diff else None
+
+
+class _Global:
+    """Bound, with global statistics."""
+
+    def __init__(self, plan: BatchNormPlan, memory: Bindings) -> None:
+        self.params = [memory.params[name] for name in STATISTICS]
+        self.mean, self.variance, self.zero = np.zeros((3, plan.shape[1]), np.float32)
+        scratchpad = memory.workspace.address if memory.workspace is not None else 0
+
+        def run(source: Memory, target: Memory, mean: np.ndarray) -> Run:
+            data = {api.SRC: source.address, api.DST: target.address}
+            used = {api.MEAN: mean.ctypes.data, api.VARIANCE: self.variance.ctypes.data}
+            return sequence([plan.forward.step({**data, **used}, scratchpad)])
+
+        self.normalise = run(memory.bottom[0], memory.top[0], self.mean)
+        if plan.bottom_diff:
+            (dx,), (dy,) = memory.bottom_diff, memory.top_diff
+            assert dx is not None
+            self.scale = run(dy, dx, self.zero)
+
+    def forward(self) -> None:
+        mean, variance, factor = (param.memory.array for param in self.params)
+        weight = 1 / factor[0] if factor[0] else 0  # nothing was seen before: mean 0, variance 0
+        np.multiply(mean, weight, out=self.mean)
+        np.multiply(variance, weight, out=self.variance)
+        self.normalise()
+
+    def backward(self) -> None:
+        self.scale()
+
+
+class _Batch:
+    """Bound, with the statistics of each batch, which are then added to the global ones."""
+
+    def __init__(self, plan: BatchNormPlan, memory: Bindings) -> None:
+        self.params = [memory.params[name] for name in STATISTICS]
+        self.mean, self.variance = np.zeros((2, plan.shape[1]), np.float32)
+        self.fraction, self.count = plan.op.fraction, math.prod(plan.shape) // plan.shape[1]
+        used = {api.MEAN: self.mean.ctypes.data, api.VARIANCE: self.variance.ctypes.data}
+        scratchpad = memory.workspace.address if memory.workspace is not None else 0
+        x, y, steps = memory.bottom[0].address, memory.top[0].address, []
+        if plan.copy is not None:
+            assert memory.saved is not None
+            kept = memory.saved.address
+            steps.append(plan.copy.step({api.SRC: x, api.DST: kept}, scratchpad))
+            x = kept
+        steps.append(plan.forward.step({api.SRC: x, api.DST: y, **used}, scratchpad))
+        self.normalise = sequence(steps)
+        if plan.backward is not None:
+            (dx,), (dy,) = memory.bottom_diff, memory.top_diff
+            assert dx is not None
+            gradients = {api.DIFF_SRC: dx.address, api.DIFF_DST: dy.address}
+            step = plan.backward.step({api.SRC: x, **gradients, **used}, scratchpad)
+            self.derive = sequence([step])
+
+    def forward(self) -> None:
+        self.normalise()
+        unbiased = self.count / (self.count - 1) if self.count > 1 else 1
+        for param, now in zip(self.params, (self.mean, self.variance * unbiased, 1), strict=True):
+            statistic = param.memory.array
+            statistic *= self.fraction
+            statistic += now
+            param.touch()
+
+    def backward(self) -> None:
+        self.derive()
+
+
+def _global(op: ops.BatchNorm, request: Request, data: DnnlLayout) -> Plan | None:
+    numbers = op.eps, api.USE_GLOBAL_STATS
+    forward = _fast("forward", api.FORWARD_INFERENCE, data, data, *numbers)
+    return None if forward is None else _stated(op, request, data, forward)
+
+
+def _batch(op: ops.BatchNorm, request: Request, data: DnnlLayout) -> Plan | None:
+    numbers = op.eps, 0
+    # Even where no backward follows: as inference it would keep the statistics to itself.
+    forward = _fast("forward", api.FORWARD_TRAINING, data, data, *numbers)
+    if forward is None:
+        return None
+    plan = _stated(op, request, data, forward)
+    if not wants_backward(request):
+        return plan
+    backward = _fast("backward", api.BACKWARD_DATA, data, data, data, *numbers, forward)
+    if backward is None:
+        return None
+    plan.backward = backward
+    plan.passes = {**plan.passes, "backward": backward.name}
+    plan.workspace = max(plan.workspace, backward.scratchpad)
+    if request.in_place:
+        plan.copy, plan.saved = reorder(data, data), data.nbytes
+        plan.workspace = max(plan.workspace, plan.copy.scratchpad)
+    else:
+        plan.keeps = ("bottom",)
+    return plan
+
+
+def _fast(way: str, *args: Any) -> Description | None:
+    found = favourite(f"batch_normalization_{way}", *args)
+    return None if found is None or found.reference else found
+
+
+def _stated(
+    op: ops.BatchNorm, request: Request, data: DnnlLayout, forward: Description
+) -> BatchNormPlan:
+    """The plan as far as both kinds agree."""
+    layouts = (plain_or(data),)
+    gradients = layouts if wants_backward(request) else ()
+    return BatchNormPlan(
+        op=op,
+        shape=request.bottom[0],
+        forward=forward,
+        algorithm=forward.name,
+        passes={"forward": forward.name},
+        workspace=forward.scratchpad,
+        bottom=layouts,
+        top=layouts,
+        bottom_diff=gradients,
+        top_diff=gradients,
+        params=dict.fromkeys(STATISTICS),
+    )
