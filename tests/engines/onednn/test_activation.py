@@ -64,7 +64,8 @@ def test_it_is_the_layer_in_every_arrangement(engine, op, name, in_place, channe
 )
 def test_backward_reads_the_top_only(engine, kind, keeps):
     asked = request([np.zeros((2, 3))], [(2, 3)], [None], in_place=True)
-    assert first(engine.plans(KINDS[kind], asked)).keeps == (keeps,)
+    plan = first(engine.plans(KINDS[kind], asked))
+    assert plan.keeps == (keeps,) and plan.saved == plan.workspace == 0
 
 
 def test_a_relu_makes_zero_of_nan(engine):

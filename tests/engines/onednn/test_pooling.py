@@ -45,7 +45,7 @@ def layer_of(op):
 
 
 @given(case=cases(), name=st.sampled_from(sorted(ARRANGEMENTS)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_it_is_the_layer_in_every_geometry_and_arrangement(engine, case, name):
     op, shape = case
     layer = layer_of(op)
