@@ -1,4 +1,5 @@
 # make lenet   from nothing to a trained net          make test   the whole suite
+# make bench RACES="--only lenet"   a part of the benchmarks
 # Everything happens in $(VENV), which is made on first use and kept; `make clean` forgets it.
 
 PYTHON ?= python3
@@ -32,8 +33,8 @@ check: $(VENV)/.installed-test ## lint, formatting, types, and the tests that ar
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
-bench: $(VENV)-bench/.installed ## LeNet's training step, ours and PyTorch's, side by side
-	@$(VENV)-bench/bin/python benchmarks/lenet.py
+bench: $(VENV)-bench/.installed ## ours beside PyTorch's and OpenCV's times, all in turns (20 minutes)
+	@$(VENV)-bench/bin/python benchmarks/run.py $(RACES)
 
 clean: ## remove environments, caches and builds (data/ and runs/ stay)
 	rm -rf $(VENV) $(VENV)-bench build dist minidl.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -56,6 +57,6 @@ $(VENV)/.installed-test: setup.py pyproject.toml | $(BIN)/pip
 	@touch $@ $(VENV)/.installed
 
 $(VENV)-bench/.installed: setup.py pyproject.toml | $(VENV)-bench/bin/pip
-	@echo "installing minidl and PyTorch into $(VENV)-bench"
+	@echo "installing minidl, PyTorch and OpenCV into $(VENV)-bench"
 	@$(VENV)-bench/bin/python $(INSTALL) -e '.[bench]'
 	@touch $@
