@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -58,69 +59,64 @@ class Pooling(Windows):
 
 
 class MaxPooling(Pooling):
-    """A winner for each window; forward notes its place, which is all that backward needs."""
+    """A winner for each window. Forward notes how many elements of its channel it lies behind the
+    window's first place, which is all that backward needs to know."""
 
     def buffers(self, bottom):
-        top = self.top_shapes(bottom)[0]
-        part = (self._images(bottom), *top[1:])
-        places = math.prod(self.op.over(bottom[2:]).kernel)
+        top, (kh, kw) = self.top_shapes(bottom)[0], self.op.over(bottom[2:]).kernel
+        part = (self._planes(bottom), *top[2:])
+        distance = np.min_scalar_type((kh - 1) * bottom[3] + kw - 1)
         return {
-            "winner": saved(top, np.min_scalar_type(places)),  # the tap's number
-            "number": scratch(part, np.min_scalar_type(places)),
+            "winner": saved(top, distance),
+            "mark": scratch(part, distance),
             "chosen": scratch(part, np.bool_),
             "value": scratch(part),
+            "place": scratch(part, np.intp),
         }
 
     def forward(self, bottom, top):
-        for part in self._parts(bottom[0].shape):
-            x, y, winner = bottom[0].data[part], top[0].data[part], self.winner[part]
+        size = bottom[0].shape[2:]
+        for x, y, winner in self._parts(bottom[0].data, top[0].data, self.winner):
             self._choose(x, y, winner)
-            if len(top) == 2:
-                self._locate(bottom[0].shape, winner, top[1].data[part])
+        if len(top) == 2:
+            self.xp.add(self.winner, self._starts(size), out=top[1].data)
 
     def backward(self, top, wanted, bottom):
-        xp = self.xp
-        apart = all(axis.stride >= axis.kernel for axis in self._axes(bottom[0].shape))
-        for part in self._parts(bottom[0].shape):
-            dy, dx, winner = top[0].diff[part], bottom[0].diff[part], self.winner[part]
+        for dx, dy, winner in self._parts(bottom[0].diff, top[0].diff, self.winner):
             dx.fill(0)
-            for number, seen_by, seen in self._taps(bottom[0].shape):
-                chosen = self.chosen[: len(dy)][seen_by]
-                share = dx[seen] if apart else self.value[: len(dy)][seen_by]
-                xp.equal(winner[seen_by], number, out=chosen)
-                xp.multiply(dy[seen_by], chosen, out=share)
-                if not apart:
-                    dx[seen] += share
+            self.xp.add.at(dx.reshape(-1), self._places(dx.shape, winner), dy.reshape(-1))
 
     def _choose(self, x, y, winner):
         """The maximum. Arithmetic on all elements: masked copies take ten times as long."""
-        xp, images = self.xp, len(x)
+        xp = self.xp
+        value, higher, mark = (a[: len(x)] for a in (self.value, self.chosen, self.mark))
+        (_, seen_by, seen), *others = self._taps(x.shape[1:])
         y.fill(-math.inf)
-        winner.fill(0)
-        for number, seen_by, seen in self._taps(x.shape):
-            best, place = y[seen_by], winner[seen_by]
-            value, higher = self.value[:images][seen_by], self.chosen[:images][seen_by]
-            mark = self.number[:images][seen_by]
-            value[...] = x[seen]  # gathered once, read twice
-            if number:
-                xp.greater(value, best, out=higher)
-                xp.multiply(higher, winner.dtype.type(number), out=mark)
-                xp.maximum(place, mark, out=place)  # the numbers grow, so the last mark stays
-            xp.maximum(best, value, out=best)
+        y[seen_by] = x[seen]
+        winner[...] = self._first_seen(x.shape[1:])
+        for distance, seen_by, seen in others:
+            if value[seen_by].size < value.size:
+                value.fill(-math.inf)  # what a window sees beyond the bottom
+            value[seen_by] = x[seen]
+            xp.greater(value, y, out=higher)
+            xp.multiply(higher.view("u1"), winner.dtype.type(distance), out=mark)
+            xp.maximum(winner, mark, out=winner)  # distances grow, so the last mark stays
+            xp.maximum(y, value, out=y)
 
-    def _locate(self, bottom, winner, index):
-        """row * W + column of the winners; a window of -inf or NaN alone names its first place."""
-        xp, images = self.xp, len(winner)
-        h, w = self._axes(bottom)
-        place, column = self.number[:images], self.value[:images]
-        xp.floor_divide(winner, w.kernel, out=place)
-        xp.add(place, xp.asarray(h.starts, self.dtype)[:, None], out=index)
-        xp.maximum(index, 0, out=index)
-        index *= bottom[3]
-        xp.remainder(winner, w.kernel, out=place)
-        xp.add(place, xp.asarray(w.starts, self.dtype), out=column)
-        xp.maximum(column, 0, out=column)
-        index += column
+    def _first_seen(self, size):
+        """The distance of each window's first place on the bottom: what wins if nothing is higher
+        than -inf."""
+        rows, columns = (
+            self.xp.asarray([max(0, -start) for start in axis.starts]) for axis in self._axes(size)
+        )
+        return rows[:, None] * size[1] + columns
+
+    def _places(self, shape, winner):
+        """The winners' places among all elements of a part (n, H, W), as a flat array."""
+        place = self.place[: len(winner)]
+        self.xp.add(winner, self._starts(shape[1:]), out=place)
+        place += self.xp.arange(len(winner))[:, None, None] * math.prod(shape[1:])
+        return place.reshape(-1)
 
 
 class StochasticPooling(MaxPooling):
@@ -135,23 +131,22 @@ class StochasticPooling(MaxPooling):
         super().forward(bottom, top)
 
     def _choose(self, x, y, winner):
-        xp, images = self.xp, len(x)
-        running, chosen = self.value[:images], self.chosen[:images]
+        xp, taps = self.xp, list(self._taps(x.shape[1:]))
+        running, passed, marks = (a[: len(x)] for a in (self.value, self.chosen, self.mark))
         threshold = y  # until the winners are known
         threshold.fill(0)
-        for _, seen_by, seen in self._taps(x.shape):
+        for _, seen_by, seen in taps:
             threshold[seen_by] += x[seen]
         threshold *= xp.asarray(1 - self.rng.random(y.shape), self.dtype)
         running.fill(0)
         winner.fill(0)
-        for _, seen_by, seen in self._taps(x.shape):
+        for (_, seen_by, seen), (distance, next_by, _) in itertools.pairwise(taps):
             running[seen_by] += x[seen]
-            winner += xp.less(running, threshold, out=chosen)
-        y.fill(0)
-        for number, seen_by, seen in self._taps(x.shape):
-            xp.equal(winner[seen_by], number, out=chosen[seen_by])
-            xp.multiply(x[seen], chosen[seen_by], out=running[seen_by])
-            y[seen_by] += running[seen_by]
+            far, mark = winner[next_by], marks[next_by]
+            xp.less(running[next_by], threshold[next_by], out=passed[next_by])
+            xp.multiply(passed[next_by], winner.dtype.type(distance), out=mark)
+            xp.maximum(far, mark, out=far)
+        xp.take(x.reshape(-1), self._places(x.shape, winner), out=y.reshape(-1), mode="clip")
 
 
 class WeightedPooling(Pooling):
@@ -160,22 +155,21 @@ class WeightedPooling(Pooling):
     keeps = ("bottom",)
 
     def buffers(self, bottom):
-        part = (self._images(bottom), *self.top_shapes(bottom)[0][1:])
+        part = (self._planes(bottom), *self.top_shapes(bottom)[0][2:])
         return {"total": scratch(part), "mean": scratch(part), "term": scratch(part)}
 
     def forward(self, bottom, top):
-        for part in self._parts(bottom[0].shape):
-            self._average(bottom[0].data[part], top[0].data[part])
+        for x, y in self._parts(bottom[0].data, top[0].data):
+            self._average(x, y)
 
     def backward(self, top, wanted, bottom):
         xp = self.xp
-        for part in self._parts(bottom[0].shape):
-            x, dx = bottom[0].data[part], bottom[0].diff[part]
+        for x, dx, dy in self._parts(bottom[0].data, bottom[0].diff, top[0].diff):
             mean, term = self.mean[: len(x)], self.term[: len(x)]
             total = self._average(x, mean)
-            xp.divide(top[0].diff[part], total, out=total)  # dy / sum(x), or dy / inf
+            xp.divide(dy, total, out=total)  # dy / sum(x), or dy / inf
             dx.fill(0)
-            for _, seen_by, seen in self._taps(x.shape):
+            for _, seen_by, seen in self._taps(x.shape[1:]):
                 share = term[seen_by]
                 xp.multiply(x[seen], 2, out=share)
                 share -= mean[seen_by]
@@ -187,7 +181,7 @@ class WeightedPooling(Pooling):
         total, term = self.total[: len(x)], self.term[: len(x)]
         total.fill(0)
         mean.fill(0)
-        for _, seen_by, seen in self._taps(x.shape):
+        for _, seen_by, seen in self._taps(x.shape[1:]):
             total[seen_by] += x[seen]
             self.xp.square(x[seen], out=term[seen_by])
             mean[seen_by] += term[seen_by]
@@ -201,31 +195,26 @@ class AveragePooling(Pooling):
     product."""
 
     def buffers(self, bottom):
-        top, images = self.top_shapes(bottom)[0], self._images(bottom)
-        return {
-            "share": scratch((images, *top[1:])),
-            "rows": scratch((images, *top[1:3], bottom[3])),
-        }
+        (_, _, *out), planes = self.top_shapes(bottom)[0], self._planes(bottom)
+        return {"share": scratch((planes, *out)), "rows": scratch((planes, out[0], bottom[3]))}
 
     def forward(self, bottom, top):
-        h, w = self._axes(bottom[0].shape)
-        area = self._area(bottom[0].shape)
-        for part in self._parts(bottom[0].shape):
-            x, y = bottom[0].data[part], top[0].data[part]
+        h, w = self._axes(bottom[0].shape[2:])
+        area = self._area(h, w)
+        for x, y in self._parts(bottom[0].data, top[0].data):
             rows = self.rows[: len(x)]
             rows.fill(0)
             for seen_by, seen in h.taps:
-                rows[..., seen_by, :] += x[..., seen, :]
+                rows[:, seen_by] += x[:, seen]
             y.fill(0)
             for seen_by, seen in w.taps:
                 y[..., seen_by] += rows[..., seen]
             y /= area
 
     def backward(self, top, wanted, bottom):
-        h, w = self._axes(bottom[0].shape)
-        area = self._area(bottom[0].shape)
-        for part in self._parts(bottom[0].shape):
-            dy, dx = top[0].diff[part], bottom[0].diff[part]
+        h, w = self._axes(bottom[0].shape[2:])
+        area = self._area(h, w)
+        for dx, dy in self._parts(bottom[0].diff, top[0].diff):
             share, rows = self.share[: len(dy)], self.rows[: len(dy)]
             self.xp.divide(dy, area, out=share)
             rows.fill(0)
@@ -233,8 +222,7 @@ class AveragePooling(Pooling):
                 rows[..., seen] += share[..., seen_by]
             dx.fill(0)
             for seen_by, seen in h.taps:
-                dx[..., seen, :] += rows[..., seen_by, :]
+                dx[:, seen] += rows[:, seen_by]
 
-    def _area(self, bottom):
-        h, w = self._axes(bottom)
+    def _area(self, h, w):
         return self.xp.asarray(np.outer(h.lengths, w.lengths), self.dtype)

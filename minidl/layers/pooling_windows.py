@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from typing import Any
 
@@ -13,7 +12,7 @@ from minidl import ops
 from minidl.layers.base import Layer
 from minidl.windows import Axis
 
-CACHED = 1 << 20  # elements of the bottom that are worked on at a time, to stay in cache
+CACHED = 1 << 17  # elements of the bottom that are worked on at a time, to stay in cache
 Index = tuple[Any, ...]
 
 
@@ -116,24 +115,34 @@ class Windows(Layer):
 
     # ------------------------------------------------------------------ for forward and backward
 
-    def _make_axes(self, bottom):
-        size, op = bottom[2:], self.op.over(bottom[2:])
+    def _make_axes(self, size):
+        op = self.op.over(size)
         h, w = zip(size, op.kernel, op.stride, op.pad, op.out(size), strict=True)
         return Axis(*h), Axis(*w)
 
-    def _images(self, bottom):
-        """How many images are worked on at a time."""
-        return min(bottom[0], max(1, CACHED // math.prod(bottom[1:])))
+    def _planes(self, bottom):
+        """How many channels, of whatever image, are worked on at a time."""
+        return min(math.prod(bottom[:2]), max(1, CACHED // math.prod(bottom[2:])))
 
-    def _parts(self, bottom):
-        step = self._images(bottom)
-        return (slice(start, start + step) for start in range(0, bottom[0], step))
+    def _parts(self, *arrays):
+        """The arrays (N, C, H, W) in parts (n, H, W), so that one part of all stays in cache."""
+        planes = [array.reshape(-1, *array.shape[2:]) for array in arrays]
+        step = self._planes(arrays[0].shape)
+        for start in range(0, len(planes[0]), step):
+            yield [array[start : start + step] for array in planes]
 
-    def _taps(self, bottom):
-        """The window's places, row by row: number, which tops see it, which bottoms they see."""
-        taps = itertools.product(*(axis.taps for axis in self._axes(bottom)))
-        for number, ((top_h, bottom_h), (top_w, bottom_w)) in enumerate(taps):
-            yield number, (..., top_h, top_w), (..., bottom_h, bottom_w)
+    def _taps(self, size):
+        """The window's places, row by row: how many elements of a channel behind its first one,
+        which windows see something there, and what they see."""
+        h, w = self._axes(size)
+        for row, (top_h, bottom_h) in enumerate(h.taps):
+            for column, (top_w, bottom_w) in enumerate(w.taps):
+                yield row * size[1] + column, (..., top_h, top_w), (..., bottom_h, bottom_w)
+
+    def _starts(self, size):
+        """Where in a channel each window begins, which may be outside: (out_h, out_w)."""
+        h, w = (self.xp.asarray(axis.starts) for axis in self._axes(size))
+        return h[:, None] * size[1] + w
 
 
 def _by(values: ops.Ints) -> str:

@@ -113,18 +113,21 @@ def test_the_first_maximum_wins_and_gets_the_gradient(keywords, levels):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_images_are_worked_on_in_parts_without_a_seam(method, monkeypatch):
+def test_channels_are_worked_on_in_parts_without_a_seam(method, monkeypatch):
     x = sample(method, (7, 3, 7, 6))
     results = []
-    for elements in (1 << 20, 3 * 7 * 6 * 3):
+    for elements in (1 << 20, 5 * 7 * 6, 1):  # 21 channels: all, 5 and a rest of 1, one by one
         monkeypatch.setattr("minidl.layers.pooling_windows.CACHED", elements)
         layer = build("Pooling", pool=method, kernel_size=3, stride=2)
+        scratch = [b.shape for b in layer.buffers(x.shape).values() if not b.kept]
+        assert {shape[0] for shape in scratch} == {min(21, max(1, elements // 42))}
         bottom, (y,) = run(layer, x)
         y.diff[...] = np.random.default_rng(1).standard_normal(y.shape)
         layer.backward([y], [True], bottom)
         results.append((y.data, bottom[0].diff))
-    for a, b in zip(*results, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for result in results[1:]:
+        for a, b in zip(results[0], result, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_a_window_of_many_places_needs_a_larger_number():
@@ -171,6 +174,16 @@ def test_places_are_drawn_in_proportion_to_their_values():
     np.testing.assert_allclose(shares, np.array([0.5, 1.0, 1.5, 2.0]) / 5, atol=0.015)
 
 
+def test_a_draw_from_what_has_no_weights_stays_on_the_window():
+    """Values below 0 mean nothing here, but their gradient must not reach another channel."""
+    layer = build("Pooling", pool="STOCHASTIC", kernel_size=3, stride=3)
+    bottom, (y,) = run(layer, np.random.default_rng(3).standard_normal((9, 4, 7, 7)))
+    y.diff[...] = np.random.default_rng(4).standard_normal(y.shape)
+    layer.backward([y], [True], bottom)
+    windows = np.pad(bottom[0].diff, ((0, 0), (0, 0), (0, 2), (0, 2))).reshape(9, 4, 3, 3, 3, 3)
+    np.testing.assert_allclose(windows.sum(axis=(3, 5)), y.diff)
+
+
 @pytest.mark.parametrize("u, expected", [(0.0, 3), (0.25, 3), (0.75, 1), (1 - 2**-53, 1)])
 def test_draws_at_the_ends_stay_on_places_of_some_weight(u, expected, monkeypatch):
     class Drawn:
@@ -194,6 +207,19 @@ def test_other_passes_and_seeds_draw_others_the_same_pass_the_same():
     first = draw(1, 0)
     np.testing.assert_array_equal(first, draw(1, 0))
     assert np.any(first != draw(1, 1)) and np.any(first != draw(2, 0))
+
+
+def test_a_pass_leaves_nothing_to_the_next():
+    x = sample("STOCHASTIC", (4, 3, 8, 8))
+    layer = build("Pooling", pool="STOCHASTIC", kernel_size=4, stride=4)
+    bottom, top = bind(layer, x)
+    results = []
+    for count in (0, 1, 0):
+        layer.ctx.streams.passes = count
+        layer.forward(bottom, top)
+        results.append(top[0].data.copy())
+    np.testing.assert_array_equal(results[2], results[0])
+    assert np.any(results[1] != results[0])
 
 
 @pytest.mark.parametrize("phase", [schema.TRAIN, schema.TEST], ids=["training", "testing"])
