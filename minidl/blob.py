@@ -42,12 +42,9 @@ class Blob:
 
     @property
     def data(self) -> Any:
-        if self._data is None:
-            array = self._find("data")
-            if "data" in self._homes:
-                return array
-            self._data = array
-        return self._data
+        if self._data is not None:
+            return self._data
+        return self._find("data")
 
     @data.setter
     def data(self, values: Any) -> None:
@@ -61,16 +58,13 @@ class Blob:
 
     @property
     def diff(self) -> Any:
-        if self._diff is None:
-            array = self._find("diff")
-            if "diff" in self._homes:
-                return array
-            self._diff = array
-        return self._diff
+        if self._diff is not None:
+            return self._diff
+        return self._find("diff")
 
     @diff.setter
     def diff(self, array: Any) -> None:
-        self._diff = array
+        self.keep("diff", array)
 
     def _find(self, kind: str) -> Any:
         if kind in self._homes:
@@ -78,7 +72,9 @@ class Blob:
         if kind in self._of:
             of = self._of[kind]
             return (of.data if kind == "data" else of.diff).reshape(self._shape)
-        return self.device.zeros(self._shape, self.dtype)
+        array = self.device.zeros(self._shape, self.dtype)
+        self.keep(kind, array)
+        return array
 
     def read(self, kind: str = "data") -> Any:
         """A plain array of the values as they are now, for reading only: perhaps a copy."""
@@ -94,14 +90,25 @@ class Blob:
 
     def use(self, array: Any) -> None:
         """Take `array` itself as data instead of memory of its own."""
-        self._data, self._shape = array, tuple(array.shape)
+        self._shape = tuple(array.shape)
+        self.keep("data", array)
 
-    def live_in(self, kind: str, home: Home | None) -> None:
-        """Read "data" or "diff" from a Home from now on; None: from an array of its own."""
+    def keep(self, kind: str, array: Any) -> None:
+        """Have "data" or "diff" in this plain array from now on; None: in a new one."""
         self._homes.pop(kind, None)
-        if home is not None:
-            self._homes[kind] = home
-            setattr(self, f"_{kind}", None)
+        if kind == "data":
+            self._data = array
+        else:
+            self._diff = array
+
+    def live_in(self, kind: str, home: Home) -> None:
+        """Read "data" or "diff" from a Home from now on."""
+        self.keep(kind, None)
+        self._homes[kind] = home
+
+    def is_view(self, kind: str) -> bool:
+        """Whether "data" or "diff" is another blob's."""
+        return kind in self._of
 
     def share(self, other: Blob, shape: Shape | None = None, diff: bool = True) -> None:
         """Become a view of `other`'s memory: same data and, if `diff`, same gradient."""
@@ -124,9 +131,8 @@ class Blob:
             return
         same = math.prod(shape) == math.prod(self._shape)
         for kind in ("data", "diff"):
-            array = self.data if kind == "data" and kind in self._homes else self.array(kind)
-            self.live_in(kind, None)
-            setattr(self, f"_{kind}", array.reshape(shape) if same and array is not None else None)
+            array = self.array(kind) if same else None
+            self.keep(kind, array if array is None else array.reshape(shape))
         self._shape = shape
 
     @property
@@ -156,6 +162,7 @@ class Param(Blob):
 
     lr_mult, decay_mult   factors on the solver's rate and weight decay (0 freezes the parameter)
     wanted                whether backward has to add to `diff` (False for a frozen parameter)
+    borrowed              the values are another net's, which decides where they live
     fresh                 the gradient counts as zero, whatever its memory holds: who adds to it
                           first may overwrite it, and has to set `fresh` to False
 
@@ -164,7 +171,7 @@ class Param(Blob):
     pads with is zero in both.
     """
 
-    __slots__ = ("_gradient", "_values", "decay_mult", "lr_mult", "wanted")
+    __slots__ = ("_gradient", "_values", "borrowed", "decay_mult", "lr_mult", "wanted")
 
     def __init__(
         self,
@@ -178,6 +185,7 @@ class Param(Blob):
         super().__init__(name, shape, device, dtype)
         self.lr_mult, self.decay_mult = lr_mult, decay_mult
         self.wanted = lr_mult != 0
+        self.borrowed = False
         self._values = Home(shape, dtype)
         self._gradient = Home(shape, dtype, like=self._values)
 
@@ -208,6 +216,11 @@ class Param(Blob):
         self._values.assign(values)
 
     # ------------------------------------------------------------------ for nets and solvers
+
+    @property
+    def home(self) -> Home:
+        """Where the values live."""
+        return self._values
 
     @property
     def memory(self) -> Memory:

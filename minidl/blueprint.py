@@ -120,7 +120,7 @@ class Blueprint:
         self._plan_gradients()
         self._refuse_in_place_conflicts()
         self.inputs = [t for n in self.nodes if n.type == "Input" for t in n.tops]
-        self.outputs = sorted(_unused_tops(self.nodes) - {AUTOMATIC})
+        self.outputs = sorted(t for t in _unused_tops(self.nodes) if not t.startswith(AUTOMATIC))
 
     # -------------------------------------------------------------- shapes
 
@@ -164,7 +164,8 @@ class Blueprint:
                         given.get(t, s) for t, s in zip(tops, top_shapes, strict=True)
                     )
                 if layer.loss and not tops:
-                    tops = (AUTOMATIC,)
+                    taken = any(AUTOMATIC in node.tops for node in nodes)
+                    tops = (f"{AUTOMATIC} {layer.name}" if taken else AUTOMATIC,)
                 _check_sizes(layer, tops, top_shapes)
                 params = tuple(self._params(layer, bottom_shapes, owners))
                 _check_sizes(layer, [p.attr for p in params], [p.shape for p in params], "")

@@ -82,6 +82,10 @@ class DeviceError(MinidlError):
     """The device asked for does not exist or cannot be used."""
 
 
+class EngineError(MinidlError):
+    """An engine that was asked for cannot be used: not installed, or without what is needed."""
+
+
 class RunError(MinidlError):
     """The run itself failed: the loss diverged, the disk is full, ..."""
 

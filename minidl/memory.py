@@ -98,6 +98,7 @@ class Home:
                then what is lent is a copy even of plain memory, and is never written back
     fresh      the values count as zero, whatever the memory holds: whoever adds to them first may
                overwrite it, and then has to set `fresh` to False
+    plain_only   some net reads the values with array code, so no other should arrange them
     like       another Home whose layout the memory takes when it is made
     changes    of all Homes together: counted up whenever one is lent as a copy, or moves. A net
                that saw no new change has nothing to settle
@@ -106,14 +107,15 @@ class Home:
     changes = 0
 
     __slots__ = (
-        "_lent", "_loan", "_memory", "dtype", "fresh", "like", "shape", "temporary", "version",
+        "_lent", "_loan", "_memory", "dtype", "fresh", "like", "plain_only", "shape", "temporary",
+        "version",
     )  # fmt: skip
 
     def __init__(
         self, shape: Shape, dtype: Any, memory: Memory | None = None, like: Home | None = None
     ) -> None:
         self.shape, self.dtype, self.like = tuple(shape), np.dtype(dtype), like
-        self.fresh = False
+        self.fresh = self.plain_only = False
         self.temporary: Callable[[], None] | None = None
         self.version = 0
         self._memory = memory
@@ -149,7 +151,7 @@ class Home:
                 array = memory.array
             # Every view of `lent` has it as its base, so it lives exactly as long as somebody can
             # see the memory: NumPy would make the base of a view of `array` `array` itself.
-            lent = np.frombuffer(memoryview(array.reshape(-1)), self.dtype)
+            lent = np.frombuffer(array.reshape(-1).data, self.dtype)
             self._lent = weakref.ref(lent)
         return lent.reshape(self.shape)
 
@@ -167,7 +169,7 @@ class Home:
         if self.held:
             self._memory, self.temporary = Memory(self.shape, None, loan), None
             Home.changes += 1
-        elif self.temporary is None:
+        elif self.temporary is None and not self.fresh:
             self.memory.assign(loan)
 
     def arrange(self, layout: Layout | None) -> None:
@@ -212,6 +214,8 @@ class Home:
         """Make it true that fresh values are zero."""
         if self.fresh:
             self.memory.array.fill(0)
+            if self._loan is not None:
+                self._loan.fill(0)
             self.fresh = False
 
 

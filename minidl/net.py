@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -14,10 +14,14 @@ from minidl.blob import Blob, Param, Shape
 from minidl.blueprint import AUTOMATIC, Blueprint, Node
 from minidl.context import Context
 from minidl.device import Device, default_device
+from minidl.engines import select
 from minidl.errors import LabelError, UsageError, did_you_mean
 from minidl.layers.base import Layer
 from minidl.net_log import log_building
+from minidl.program import Program
 from minidl.rng import Streams, default_seed
+from minidl.schedule import Demands, Schedule
+from minidl.threads import threads
 
 log = logging.getLogger("minidl")
 Callback = Callable[[int], None]
@@ -37,6 +41,20 @@ class Net:
     seed         of fillers, dropout and random crops; drawn from the system if left out
     absent_data  (C, H, W): data layers whose data set is not there make random records of this
                  shape instead of refusing
+    engine       "auto": the fastest there is for each layer; "numpy": the layers' own array code;
+                 "onednn": an error if it is not installed; by default what the environment
+                 variable MINIDL_ENGINE says, else "auto"
+    math         "float32", or "bf16": activations and weights in bfloat16 where an engine
+                 computes, with float32 parameters and gradients
+    algorithm, workspace_limit, tuning   which of an engine's implementations may run, and how
+                 one is chosen: see minidl.engines.select.Policy
+    share        blobs that no layer needs any more give their memory to others, and a net in
+                 phase TEST computes no gradients. Reading such a blob is refused, unless `keep`
+                 names it
+    keep         blobs to keep in spite of `share`
+
+    Data and gradients of blobs are computed in the layouts that suit the engines; whoever reads
+    one sees a plain array, which stays live for as long as it is held.
 
     blobs        {name: Blob}: `.data` and `.diff` are arrays, N x C x H x W for images
     params       {layer name: [Param]}, in the order in which a caffemodel stores them
@@ -67,6 +85,13 @@ class Net:
         dtype: Any = np.float32,
         seed: int | None = None,
         absent_data: Shape | None = None,
+        engine: str | None = None,
+        math: str = "float32",
+        algorithm: str = "fastest",
+        workspace_limit: int | None = None,
+        tuning: str = "heuristic",
+        share: bool = False,
+        keep: Sequence[str] = (),
     ) -> None:
         if not isinstance(model, schema.NetParameter):
             if not isinstance(model, str | os.PathLike):
@@ -83,6 +108,12 @@ class Net:
             device = Device(device) if device else default_device()
         self.phase, self.device, self.dtype = phase, device, dtype
         self.streams = Streams(default_seed() if seed is None else seed)
+        self.policy = select.policy(engine, math, algorithm, workspace_limit, threads(), tuning)
+        self.share, self._keep = share, frozenset(keep)
+        self._separate = False  # whether every layer has to leave its own top
+        self._watched = False  # whether callbacks read blobs and gradients as layers leave them
+        self._program: Program | None = None
+        self._said: set[str] = set()
         ctx = Context(device, dtype, phase, self.streams, absent_data=absent_data)
         self.blueprint = Blueprint(model, ctx, level, stages)
         self.param, self.name = self.blueprint.param, self.blueprint.name
@@ -126,16 +157,15 @@ class Net:
                     self.learnable.append(param)
                     if plan.filler is not None:
                         rng = self.streams.generator(f"{layer.name}/{plan.attr}", 0)
-                        fillers.fill(param.data, plan.filler, rng, layer.where)
+                        fillers.fill(param.memory.array, plan.filler, rng, layer.where)
                 layer.params.append(param)
                 setattr(layer, plan.attr, param)
             if layer.params:
                 self.params[layer.name] = layer.params
 
     def _bind(self) -> None:
-        """Allocate blobs and buffers for the present shapes and hand them to the layers."""
+        """Make blobs of the present shapes; their memory comes with the first pass."""
         nodes = self.blueprint.nodes
-        pool = self.device.zeros((max(map(self.blueprint.scratch_bytes, nodes), default=0),), "u1")
         self.bottoms: list[list[Blob]] = []
         self.tops: list[list[Blob]] = []
         self._loss_tops: list[tuple[Blob, float]] = []
@@ -144,7 +174,6 @@ class Net:
         for node in nodes:
             bottom = [self.blobs[name] for name in node.bottoms]
             top = [self._top(node, j, bottom, old) for j in range(len(node.tops))]
-            self._bind_buffers(node, pool)
             for j, (blob, weight) in enumerate(zip(top, node.loss_weights, strict=True)):
                 if weight:
                     self._loss_tops.append((blob, weight))
@@ -165,21 +194,13 @@ class Net:
             if node.type == "Input"
             for blob in top
         ]
-        self._forward_steps = [
-            (layer.forward, bottom, top)
-            for layer, bottom, top in zip(self.layers, self.bottoms, self.tops, strict=True)
-        ]
-        self._backward_steps = [
-            (node.layer.backward, top, node.wanted, bottom) if node.needs_backward else None
-            for node, top, bottom in zip(nodes, self.tops, self.bottoms, strict=True)
-        ]
+        self._stale = True  # the program is of other shapes
 
     def _top(self, node: Node, j: int, bottom: list[Blob], old: dict[str, Blob]) -> Blob:
         name, shape, layer = node.tops[j], node.top_shapes[j], node.layer
         if j == 0 and layer.is_in_place:
             return bottom[0]
-        known = None if name == AUTOMATIC else old.get(name)
-        blob = known or Blob(name, shape, self.device, self.dtype)
+        blob = old.get(name) or Blob(name, shape, self.device, self.dtype)
         if j in layer.views:
             blob.share(bottom[layer.views[j]], shape, diff=layer.view_diffs)
         else:
@@ -187,18 +208,65 @@ class Net:
         self.blobs[name] = blob
         return blob
 
-    def _bind_buffers(self, node: Node, pool: Any) -> None:
-        offset = 0
-        for attr, (shape, kept, dtype) in node.buffers.items():
-            dtype = np.dtype(dtype or self.dtype)
-            if kept:
-                current = getattr(node.layer, attr, None)
-                if current is None or current.shape != shape or current.dtype != dtype:
-                    setattr(node.layer, attr, self.device.zeros(shape, dtype))
-                continue
-            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            setattr(node.layer, attr, pool[offset : offset + size].view(dtype).reshape(shape))
-            offset += -(-size // 64) * 64
+    @property
+    def schedule(self) -> Schedule:
+        """How the next pass will run: the plan of each layer, layouts, memory."""
+        return self._ready().schedule
+
+    def _ready(self) -> Program:
+        """The program of the next pass; a new one if shapes, parameters or held arrays changed."""
+        program = self._program
+        if program is None or self._stale or not program.settle():
+            params = self._owned_params()
+            schedule = self._make_schedule(params)
+            program = Program(schedule, self.blobs, params, self.device, self.dtype, program)
+            self._program, self._stale = program, False
+            self._log_plans(schedule)
+        return program
+
+    def _make_schedule(self, params: Mapping[str, Param]) -> Schedule:
+        nodes = self.blueprint.nodes
+        backward = self.phase == schema.TRAIN or not self.share
+        demands = Demands(
+            backward=backward and any(node.needs_backward for node in nodes),
+            pinned=frozenset(self._pinned()),
+            homes={
+                key: None if param.held or param.home.plain_only else param.memory.layout
+                for key, param in params.items()
+                if param.held or param.home.plain_only or param.borrowed
+            },
+            learning=frozenset(key for key, param in params.items() if param.wanted),
+            share=self.share,
+            fuse=not self._separate,
+            dtype=self.dtype,
+        )
+        engines = select.engines(self.policy, [layer.engine_wish for layer in self.layers])
+        return Schedule(nodes, engines, self.policy, demands)
+
+    def _owned_params(self) -> dict[str, Param]:
+        """Every parameter that has memory of its own, by its key."""
+        return {
+            plan.owner: param
+            for node in self.blueprint.nodes
+            for plan, param in zip(node.params, node.layer.params, strict=True)
+            if plan.owner == plan.key
+        }
+
+    def _pinned(self) -> Iterator[tuple[str, str]]:
+        """Blobs that have an array of their own already, or are to keep one."""
+        for name, blob in self.blobs.items():
+            for kind in ("data", "diff"):
+                kept = self._watched or (name in self._keep and self.share)
+                if not blob.is_view(kind) and (kept or blob.array(kind) is not None):
+                    yield name, kind
+
+    def _log_plans(self, schedule: Schedule) -> None:
+        """Say once for each layer which engine runs it and how, or why none does."""
+        for step in schedule.steps:
+            said = step.describe()
+            if said and step.node.name not in self._said:
+                self._said.add(step.node.name)
+                log.info("%s", said)
 
     def reshape(self) -> None:
         """Follow the present shapes of the input blobs through the net (forward does it, too).
@@ -231,6 +299,10 @@ class Net:
 
     # ------------------------------------------------------------------ run
 
+    def prepare(self) -> None:
+        """Choose plans and allocate memory now, as the first pass would, and log the plans."""
+        self._ready()
+
     def forward_pass(self) -> float:
         """Run every layer once and return the loss: the weighted sum of all loss tops."""
         self._follow_inputs()
@@ -252,7 +324,7 @@ class Net:
         """Set the gradient of every learnable parameter to zero."""
         for param in self.learnable:
             if param.wanted:
-                param.diff.fill(0)
+                param.fresh = True
 
     def forward(
         self,
@@ -331,18 +403,45 @@ class Net:
         return {name: self._blob(name).diff for name in [*names, *diffs]}
 
     def _run_forward(self, first: int, last: int) -> None:
-        before, after = self.before_forward, self.after_forward
+        program = self._prepared_for(first, last)
+        before, after, steps = self.before_forward, self.after_forward, program.forward
         with np.errstate(all="ignore"):  # a NaN is found and named by its loss: see first_bad
+            for run in program.late_copies(first) if first else ():
+                run()
             for i in range(first, last + 1):
-                forward, bottom, top = self._forward_steps[i]
+                program.step = i
                 for callback in before:
                     callback(i)
                 try:
-                    forward(bottom, top)
+                    for run in steps[i]:
+                        run()
                 except LabelError as error:
-                    raise self._with_record(error, bottom) from None
+                    raise self._with_record(error, self.bottoms[i]) from None
                 for callback in after:
                     callback(i)
+
+    def _prepared_for(self, first: int, last: int) -> Program:
+        """The program for a forward from layer `first` to layer `last`."""
+        program = self._ready()
+        if first and self.share:
+            raise UsageError(
+                f"forward cannot start at layer '{self.layer_names[first]}': the net shares "
+                "memory, so what the layers before it left is gone",
+                fix="construct the net without share",
+            )
+        if program.cuts(first, last):
+            self._separate = self._stale = True
+            program = self._ready()
+        return program
+
+    def layer_by_layer(self) -> None:
+        """From now on let callbacks see every blob as its layer left it.
+
+        Nothing is computed with the layer before it any more, and every blob and gradient has
+        plain memory of its own, which costs time and memory.
+        """
+        if not self._watched:
+            self._watched = self._separate = self._stale = True
 
     def _seed(self) -> None:
         """Put the loss weights back where the last backward overwrote them."""
@@ -350,16 +449,22 @@ class Net:
             blob.diff[...] = weight
 
     def _run_backward(self, first: int, last: int) -> None:
-        before, after = self.before_backward, self.after_backward
+        program = self._ready()
+        if not program.schedule.demands.backward and any(map(_learns, self.blueprint.nodes)):
+            raise UsageError(
+                f"net '{self.name}' was made to run forward only: phase TEST, with shared memory",
+                fix="construct it without share",
+            )
+        before, after, steps = self.before_backward, self.after_backward, program.backward
         with np.errstate(all="ignore"):
             for i in range(first, last - 1, -1):
-                step = self._backward_steps[i]
-                if step is None:
+                if not self.blueprint.nodes[i].needs_backward:
                     continue
-                backward, top, wanted, bottom = step
+                program.step = 2 * len(steps) - 1 - i
                 for callback in before:
                     callback(i)
-                backward(top, wanted, bottom)
+                for run in steps[i]:
+                    run()
                 for callback in after:
                     callback(i)
 
@@ -385,13 +490,24 @@ class Net:
         finite = np.isfinite
         for layer, top in zip(self.layers, self.tops, strict=True):
             for blob in [*layer.params, *top]:
-                if blob.name != AUTOMATIC and not finite(self.device.to_host(blob.data)).all():
+                if blob.name.startswith(AUTOMATIC) or self._is_gone(blob):
+                    continue
+                if not finite(self.device.to_host(blob.read())).all():
                     return layer.name, blob.name, "data"
         for node in self.blueprint.nodes[::-1]:
             for param in node.layer.params:
-                if param.wanted and not finite(self.device.to_host(param.diff)).all():
+                if param.wanted and not finite(self.device.to_host(param.read("diff"))).all():
                     return node.name, param.name, "diff"
         return None
+
+    @staticmethod
+    def _is_gone(blob: Blob) -> bool:
+        """Whether its memory is another blob's by now, in a net that shares memory."""
+        try:
+            blob.read()
+        except UsageError:
+            return True
+        return False
 
     def _with_record(self, error: LabelError, bottom: list[Blob]) -> LabelError:
         """Name the blobs as the prototxt does, and the record that the label came from."""
@@ -470,6 +586,10 @@ def _phase(phase: int | str) -> int:
     if number not in (schema.TRAIN, schema.TEST):
         raise UsageError(f"phase is {phase!r}", expected="minidl.TRAIN or minidl.TEST")
     return int(number)
+
+
+def _learns(node: Node) -> bool:
+    return node.needs_backward
 
 
 def _without_ones(shape: Shape) -> Shape:

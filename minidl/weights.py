@@ -68,7 +68,7 @@ def load(net: Net, path: str | os.PathLike[str]) -> None:
             fix="weights are matched by layer name: is it the file of another net?",
         )
     for param, blob in copies:
-        param.data[...] = blob.reshape(param.shape)
+        param.write(blob)
     for name in net.params:
         if name not in stored:
             log.warning("Layer %s keeps its initial values: %s has none for it", name, path)
@@ -107,12 +107,13 @@ def share(net: Net, other: Net) -> None:
         pairs += zip(ours, params, strict=False)
     raise_all(errors)
     for mine, theirs in pairs:
-        mine.use(theirs.data)
+        mine.share(theirs, diff=False)
+        mine.borrowed = True
 
 
 def save(net: Net, path: str | os.PathLike[str], diffs: bool = False) -> None:
     """Write net and weights (and gradients, if `diffs`) as a caffemodel, atomically."""
     host = net.device.to_host
-    data = {name: [host(p.data) for p in params] for name, params in net.params.items()}
-    gradients = {name: [host(p.diff) for p in params] for name, params in net.params.items()}
+    data = {name: [host(p.read()) for p in params] for name, params in net.params.items()}
+    gradients = {name: [host(p.read("diff")) for p in ps] for name, ps in net.params.items()}
     caffemodel.write(path, net.param, data, gradients if diffs else None)

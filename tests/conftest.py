@@ -2,12 +2,27 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # In CI the same examples each time: a change is not refused for what it did not do. Elsewhere new
 # ones are drawn in every run, and those that fail are kept and tried again.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("ci", derandomize=True, deadline=None)
+# No deadlines: how long an example takes depends on who else is using the machine.
+settings.register_profile("here", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(params=["numpy", "onednn"])
+def engine(request, monkeypatch):
+    """The test once with array code, once with what oneDNN has plans for (skipped without it)."""
+    if request.param == "onednn":
+        from minidl.engines import Declined, onednn
+
+        found = onednn.load()
+        if isinstance(found, Declined):
+            pytest.skip(f"oneDNN is not here: {found.reason}")
+    monkeypatch.setenv("MINIDL_ENGINE", request.param)
+    return request.param

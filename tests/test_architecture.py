@@ -22,13 +22,14 @@ LEVELS = """
     testing
     solver
     net spec io
-    weights net_log
+    weights net_log program
+    schedule
     blueprint
     graph layers
     data
     engines prototxt storage
     blob context
-    device rng schema fillers columns windows ops memory
+    device rng schema fillers columns windows ops memory threads
     errors
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}

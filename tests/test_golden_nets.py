@@ -40,6 +40,7 @@ def losses(solver, batches, steps):
     return np.array(out)
 
 
+@pytest.mark.usefixtures("engine")
 class TestAlexNetInSmall:
     """An eighth of the channels at 67 x 67: every kind of layer of AlexNet, groups and LRN."""
 
@@ -121,6 +122,7 @@ def lenet(mnist):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("engine")
 class TestLeNetOnMnist:
     """In float32 two runs that add in different order part after some tens of steps: a maximum of
     pooling or the sign of a ReLU falls the other way once, and training amplifies it. Caffe's own

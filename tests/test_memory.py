@@ -109,6 +109,12 @@ def test_fresh_values_are_zero_for_who_reads_them():
     home.fresh = True
     home.lend()[0, 0] = 1
     assert home.values().sum() == 1
+    home.fresh = True  # with a loan out
+    assert not home.lend().any()
+    home.lend()[...] = 3
+    home.fresh = True
+    home.settle()
+    assert not home.values().any()
 
 
 def test_temporary_values_are_lent_as_copies_and_never_written_back():

@@ -214,7 +214,7 @@ MODELS = ["lenet_v1_everpeace", "lenet_v2", "cifar10_quick_v1_everpeace", "squee
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-def test_real_weights_give_the_outputs_of_two_other_engines(model, dtype):
+def test_real_weights_give_the_outputs_of_two_other_engines(model, dtype, engine):
     folder = shared("models") / model
     reference = np.load(folder / "reference.npz")
     text = (folder / "deploy.prototxt").read_text()

@@ -109,10 +109,14 @@ class Plan(Protocol):
 class Engine(Protocol):
     """A library behind plans.
 
-    name      "onednn"
+    name         "onednn"
+    generation   another number once plans made before must not run any more: after a fork
     """
 
     name: str
+
+    @property
+    def generation(self) -> int: ...
 
     def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:
         """Candidates for an op of `minidl.ops`, the one to try first in front, made lazily."""

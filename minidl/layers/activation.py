@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minidl import ops
 from minidl.layers.base import Layer, register, scratch
 
 
@@ -46,6 +47,7 @@ class ReLU(Activation):
         self.negative_slope = self.p.negative_slope
         self.in_place = self.keeps_sign = self.negative_slope >= 0
         self.keeps = ("top sign",) if self.negative_slope >= 0 else ("bottom",)
+        self.op = ops.Activation("relu", self.negative_slope)
         if self.is_in_place and not self.in_place:
             self.reject(
                 f"negative_slope is {self.negative_slope:g}, and the layer works in place on "
@@ -102,6 +104,7 @@ class Sigmoid(Activation):
 
     parameters = ("sigmoid_param",)
     keeps = ("top",)
+    op = ops.Activation("sigmoid")
 
     def buffers(self, bottom):
         return {"slope": scratch(bottom)}
@@ -136,6 +139,7 @@ class TanH(Activation):
 
     parameters = ("tanh_param",)
     keeps = ("top",)
+    op = ops.Activation("tanh")
 
     def buffers(self, bottom):
         return {"slope": scratch(bottom)}

@@ -17,9 +17,13 @@ import numpy as np
 from minidl import prototxt
 from minidl.blob import Blob, Param, Shape
 from minidl.context import Context
+from minidl.engines.select import Wish
 from minidl.errors import LayerConfigError, UnknownLayerTypeError, did_you_mean
 
 log = logging.getLogger("minidl")
+# Values of `engine` fields: CAFFE is Caffe's own code, here the layer's; the others are Intel's
+# libraries in its fork of Caffe, of which oneDNN is the present form.
+ENGINES = {"CAFFE": "numpy", "MKL2017": "onednn", "MKLDNN": "onednn"}
 Count = int | tuple[int, int | None]  # exactly so many, or (least, most); most None: no bound
 
 
@@ -86,6 +90,7 @@ class Layer:
     no_gradient: tuple[int, ...] = ()
     differentiable: bool = True
     statistics: tuple[str, ...] = ()
+    engine_wish: Wish = Wish()  # what `check_engine` found
 
     def __init__(self, spec: Any, ctx: Context) -> None:
         """Read and check the LayerParameter `spec`; no shapes are known yet, no arrays are made.
@@ -166,9 +171,16 @@ class Layer:
         raise LayerConfigError(found, where=where, expected=expected, fix=fix)
 
     def check_engine(self, params: Any) -> None:
-        """Say it where the prototxt asks for an engine that is not here: the array code runs."""
-        if params.engine == params.CUDNN:
-            log.warning("%s: engine CUDNN is not here, the array code computes it", self.where)
+        """Note which engine the prototxt asks for; say it where that is one for GPUs."""
+        value = params.Engine.Name(params.engine)
+        if value == "CUDNN":
+            log.warning("%s: engine CUDNN is not here, another one computes it", self.where)
+        elif value in ENGINES:
+            described = params.DESCRIPTOR
+            fields = self.spec.DESCRIPTOR.fields
+            name = next(f.name for f in fields if f.message_type is described)
+            where = prototxt.where(self.spec, f"{name}.engine")
+            self.engine_wish = Wish(ENGINES[value], value, where)
 
     def axis(self, index: int, shape: Shape, field: str = "axis") -> int:
         """`index` counted from the front, for a blob of this shape; refuses one outside it."""

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minidl import ops
 from minidl.layers.base import Layer, register, saved, scratch
 
 
@@ -123,6 +124,8 @@ class Eltwise(Layer):
         self.coeff = list(p.coeff) or [1.0] * len(spec.bottom)
         self._check_coeff(p)
         self._check_in_place()
+        if self.operation == "SUM":
+            self.op = ops.Sum(tuple(self.coeff))
 
     def _check_coeff(self, p):
         if p.coeff and self.operation != "SUM":

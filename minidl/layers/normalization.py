@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from minidl import ops
 from minidl.layers.base import Layer, register, saved, scratch
 from minidl.layers.folding import fold, middle_dot, middle_sum
 
@@ -64,6 +65,7 @@ class BatchNorm(Layer):
                 expected="a finite number >= 0",
                 field="batch_norm_param.eps",
             )
+        self.op = ops.BatchNorm(self.eps, self.fraction, self.use_global_stats)
         for i, param in enumerate(spec.param):
             if param.HasField("lr_mult") and param.lr_mult != 0:
                 self.reject(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from minidl import ops
 from minidl.blob import Shape
 from minidl.layers.base import Layer, register
 
@@ -47,6 +48,7 @@ class Concat(Layer):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self.field, self.along = _one_axis(self, "concat_param", "concat_dim")
+        self.op = ops.Concat(self.along)
         if len(spec.bottom) == 1:
             self.views = {0: 0}
 
@@ -175,6 +177,7 @@ class Split(Layer):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self.views = dict.fromkeys(range(len(spec.top)), 0)
+        self.op = ops.Sum((1.0,) * len(spec.top), split=True)
 
     def top_shapes(self, bottom):
         return (bottom,) * len(self.spec.top)

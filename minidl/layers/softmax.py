@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from minidl import ops
 from minidl.layers.base import Layer, register, scratch
 from minidl.layers.folding import fold
 
@@ -36,6 +37,7 @@ class Softmax(Layer):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self.class_axis = read_softmax_param(self)
+        self.op = ops.Softmax(self.class_axis)
 
     def top_shapes(self, bottom):
         self._fold(bottom)

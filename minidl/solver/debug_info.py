@@ -22,6 +22,7 @@ def shown(net: Net, wanted: bool = True) -> Iterator[None]:
         yield
         return
     watch = _Watch(net)
+    net.layer_by_layer()
     net.after_forward.append(watch.forward)
     net.after_backward.append(watch.backward)
     try:

@@ -32,6 +32,7 @@ class Solver(Loop):
     device    where the nets live; by default what `minidl.set_device` said
     dtype     np.float32, or np.float64 for checks
     hooks     further hooks (`minidl.solver.Hook`); they may also be appended to `hooks` later
+    options   engine, math, algorithm, workspace_limit, tuning, share: of all its nets, see Net
 
     net, test_nets    the nets        param    the SolverParameter, read anew in every iteration
     iter    updates done              lr       the rate of the next update
@@ -47,6 +48,7 @@ class Solver(Loop):
         device: Any = None,
         dtype: Any = np.float32,
         hooks: Sequence[Hook] = (),
+        **options: Any,
     ) -> None:
         if not isinstance(model, schema.SolverParameter):
             model = prototxt.read_solver(model)
@@ -58,10 +60,12 @@ class Solver(Loop):
         self.seed = p.random_seed if p.random_seed >= 0 else secrets.randbits(31)
         if p.random_seed < 0:
             log.info("random_seed: %d, drawn by lot", self.seed)
-        net, self.test_nets = nets.make(p, self.seed, device=device, dtype=dtype)
+        net, self.test_nets = nets.make(p, self.seed, device=device, dtype=dtype, **options)
         super().__init__(p, net)
         self.hooks += [CaffeLog(), *hooks]
         self._before_test: list[resuming.Mark] | None = None  # where the test nets stood
+        for net in self.nets:
+            net.prepare()
         log.info("Solver scaffolding done.")
 
     @property

@@ -27,7 +27,7 @@ def close(got, expected, what):
 
 @pytest.mark.skipif(not CASES, reason="reference material not found: golden/layers")
 @pytest.mark.parametrize("path", CASES, ids=case_name)
-def test_a_layer_agrees_with_caffe(path):
+def test_a_layer_agrees_with_caffe(path, engine):
     case = golden(path)
     phase = getattr(schema, str(case["phase"]))
     net = Net(str(case["prototxt"]), phase=phase, seed=1)

@@ -31,7 +31,7 @@ def check_weights(solver, case, steps):
 
 
 @pytest.mark.parametrize("name", SGD)
-def test_sgd_follows_caffe(name):
+def test_sgd_follows_caffe(name, engine):
     case = golden(name)
     param = prototxt.read_solver(str(case["solver"]))
     param.net_param.CopyFrom(prototxt.read_net(str(case["net"])))
@@ -63,7 +63,7 @@ def resumed(monkeypatch, **fields):
     return Solver(param)
 
 
-def test_caffes_snapshot_is_resumed(monkeypatch, caplog):
+def test_caffes_snapshot_is_resumed(monkeypatch, caplog, engine):
     case = golden("resume/sgd_binaryproto.npz")
     solver = resumed(monkeypatch)
     solver.restore("sgd_binaryproto_iter_6.solverstate")

@@ -1,0 +1,189 @@
+"""Which of several plans is the fastest: by running each of them.
+
+Forward and backward count together, on memory of the plan's own. So does what it takes to convert
+the bottoms from the layouts in which they arrive, and their gradients back.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.blob import Param
+from minidl.device import Device
+from minidl.engines import Bindings, Engine, Plan, Request, Run, times
+from minidl.memory import Layout, Memory, Shape, aligned, place
+
+# "heuristic": the first candidate is taken, nothing is run. "measure": all are run when a net is
+# set up. "cached": the same, and the times are kept in a file for the next net.
+WAYS = ("heuristic", "measure", "cached")
+REPEATS = 3  # at least, and so many more as take ENOUGH seconds
+ENOUGH = 2e-3
+HOPELESS = 1.5  # times the best so far: after one run as slow as that, a candidate is given up
+
+
+class Best(NamedTuple):
+    """The fastest plan; `figures` says how fast it is beside the others."""
+
+    plan: Plan
+    figures: str = ""
+
+
+def fastest(
+    engine: Engine, op: Any, request: Request, candidates: Sequence[Plan], way: str
+) -> Best:
+    """The candidate that takes the least time; `way` is "measure" or "cached".
+
+    Times of all candidates are kept, not the winner's name, so that they hold for a policy that
+    allows only some of them.
+    """
+    if len(candidates) == 1:
+        return Best(candidates[0])
+    named = {describe(plan): plan for plan in reversed(candidates)}  # of equal ones the first
+    table = times.table(times.file() if way == "cached" else None)
+    key = problem(engine, op, request)
+    known = table.get(key)
+    new = not named.keys() <= known.keys()
+    if new:
+        known = measure(engine, request, named)
+        table.add(key, known)
+    order = sorted(named, key=known.__getitem__)
+    figures = f"{known[order[0]]:.3g} ms {'measured' if new else 'as measured before'}"
+    if len(order) > 1:
+        figures += f", the next of {len(order)} {known[order[1]]:.3g} ms ({order[1]})"
+    return Best(named[order[0]], figures)
+
+
+def problem(engine: Engine, op: Any, request: Request) -> str:
+    """All that a time depends on beside the candidate."""
+    about = [engine.name, getattr(engine, "version", ""), getattr(engine, "isa", "")]
+    return f"{' '.join(about)}, {request.threads} threads: {op} {request}"
+
+
+def describe(plan: Plan) -> str:
+    """A candidate's name among those for one problem: implementations and layouts."""
+    passes = dict.fromkeys(getattr(plan, "passes", {}).values())
+    names = [plan.algorithm, *(name for name in passes if name not in plan.algorithm)]
+    sides = [" ".join(str(each or "plain") for each in side) for side in (plan.bottom, plan.top)]
+    homes = [f"{name} {layout or 'plain'}" for name, layout in plan.params.items()]
+    return ", ".join([" ".join(names), " to ".join(dict.fromkeys(sides)), *homes])
+
+
+# ------------------------------------------------------------------ running
+
+
+def measure(engine: Engine, request: Request, candidates: Mapping[str, Plan]) -> dict[str, float]:
+    """Milliseconds of each candidate, by name."""
+    found: dict[str, float] = {}
+    for name, plan in candidates.items():
+        limit = HOPELESS * min(found.values(), default=math.inf)
+        found[name] = 1e3 * seconds(bound(engine, plan, request), limit / 1e3)
+    return found
+
+
+def seconds(run: Run, limit: float = math.inf, enough: float = ENOUGH) -> float:
+    """The shortest of a few runs, in all at least `enough` seconds long.
+
+    After one that took longer than `limit` no more are made.
+    """
+    run()  # unmeasured: memory is touched for the first time
+    best, count, began = math.inf, 0, perf_counter()
+    while count < REPEATS or perf_counter() - began < enough:
+        start = perf_counter()
+        run()
+        best, count = min(best, perf_counter() - start), count + 1
+        if best > limit:
+            break
+    return best
+
+
+def bound(engine: Engine, plan: Plan, request: Request) -> Run:
+    """Forward, backward where it is asked for, and the conversions around them, as one call."""
+    memory = scratch(plan, request)
+    forward, backward = plan.bind(memory)
+    arrivals = _elsewhere(request, plan.bottom, memory.bottom)
+    returns = _elsewhere(request, plan.bottom_diff, memory.bottom_diff)
+    runs = [engine.converter(outside, inside) for outside, inside in arrivals]
+    runs.append(forward)
+    if backward is not None:
+        runs += [functools.partial(_forget_gradients, memory), backward]
+        runs += [engine.converter(inside, outside) for outside, inside in returns]
+
+    def run(keep: Any = (memory, arrivals, returns)) -> None:  # plans know addresses only
+        for each in runs:
+            each()
+
+    return run
+
+
+def _elsewhere(
+    request: Request, layouts: Sequence[Layout | None], memories: Sequence[Memory | None]
+) -> list[tuple[Memory, Memory]]:
+    """(memory as the neighbour has it, the plan's memory) for each bottom where they differ."""
+    return [
+        (filled(memory.shape, arrives), memory)
+        for arrives, layout, memory in zip(request.layouts, layouts, memories, strict=False)
+        if memory is not None and arrives != layout
+    ]
+
+
+def _forget_gradients(memory: Bindings) -> None:
+    for param in memory.params.values():
+        param.fresh = True
+
+
+# ------------------------------------------------------------------ memory
+
+
+def scratch(plan: Plan, request: Request) -> Bindings:
+    """Memory for a plan, full of random numbers."""
+    bottom = tuple(map(filled, request.bottom, plan.bottom))
+    top = tuple(map(filled, request.top, plan.top))
+    bottom_diff: tuple[Memory | None, ...] = ()
+    top_diff: tuple[Memory, ...] = ()
+    if request.backward:
+        top_diff = tuple(map(filled, request.top, plan.top_diff))
+        each = zip(request.bottom, plan.bottom_diff, request.wanted, strict=True)
+        bottom_diff = tuple(filled(s, layout) if want else None for s, layout, want in each)
+    if request.in_place:
+        top = (bottom[0], *top[1:])
+        if request.backward and request.wanted[0]:
+            bottom_diff = (top_diff[0], *bottom_diff[1:])
+    params = {name: _param(name, shape, plan, request) for name, shape in request.params}
+    return Bindings(
+        bottom, top, bottom_diff, top_diff, params, _bytes(plan.saved), _bytes(plan.workspace)
+    )
+
+
+def _param(name: str, shape: Shape, plan: Plan, request: Request) -> Param:
+    param = Param(name, shape, Device(), np.float32)
+    param.wanted = name in request.learning
+    param.write(_random(shape))
+    param.arrange(plan.params[name])
+    return param
+
+
+def filled(shape: Shape, layout: Layout | None) -> Memory:
+    """Memory of its own with random numbers in it."""
+    memory = place(shape, layout, np.float32)
+    memory.assign(_random(shape))
+    return memory
+
+
+def _random(shape: Shape) -> np.ndarray:
+    """Normal numbers; they repeat, because drawing so many would take longer than the plans."""
+    return np.resize(_normal(), shape)
+
+
+@functools.cache
+def _normal() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(65537, np.float32)
+
+
+def _bytes(size: int) -> Memory | None:
+    return Memory((size,), None, aligned(size)) if size else None

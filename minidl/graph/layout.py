@@ -1,0 +1,246 @@
+"""Where every array of a net lives and in which layout: one walk over the layers, no memory yet.
+
+Layers say in which layouts they read and write (None: plain, N C H W). Where a reader wants
+another layout than the writer left, the walk makes a copy, right before the first reader, that
+later readers share. What comes out are arrays with lifetimes, which `memory.plan` can place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+Shape = tuple[int, ...]
+Key = tuple[str, str]  # blob, "data" or "diff"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one layer does with its blobs.
+
+    bottom, top            the layouts of the data it reads and writes, one for each blob
+    bottom_diff, top_diff  those of the gradients that it writes and reads
+    in_place, views, view_diffs, keeps   as in Layer
+    backward, wanted       whether its backward runs, and which bottoms get a gradient
+    """
+
+    name: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    bottom_shapes: tuple[Shape, ...]
+    top_shapes: tuple[Shape, ...]
+    bottom: tuple[Any, ...]
+    top: tuple[Any, ...]
+    bottom_diff: tuple[Any, ...]
+    top_diff: tuple[Any, ...]
+    in_place: bool = False
+    views: Mapping[int, int] = field(default_factory=dict)
+    view_diffs: bool = True
+    keeps: tuple[str, ...] = ()
+    backward: bool = False
+    wanted: tuple[bool, ...] = ()
+
+
+@dataclass
+class Array:
+    """One array: the data or the gradient of a blob, or a copy of it in another layout.
+
+    base         number of the array that this one is a view of, in another shape; else None
+    pinned       it outlives the pass: users hold it, or it is to be zero because nobody writes it
+    copy         whether it is a copy that only layers see
+    first, last  the steps between which its contents matter
+    """
+
+    number: int
+    blob: str
+    kind: str
+    shape: Shape
+    layout: Any
+    base: int | None = None
+    pinned: bool = False
+    copy: bool = False
+    first: int = -1
+    last: int = -1
+
+    @property
+    def name(self) -> str:
+        return f"{self.blob} {self.kind}" + (f" as {self.layout or 'plain'}" if self.copy else "")
+
+
+class Copy(NamedTuple):
+    """Array `source` is to be copied to array `target`, which has another layout."""
+
+    source: int
+    target: int
+
+
+@dataclass
+class Place:
+    """The arrays that one call works on, by number, and the copies around it."""
+
+    bottom: tuple[int, ...] = ()
+    top: tuple[int, ...] = ()
+    bottom_diff: tuple[int | None, ...] = ()
+    top_diff: tuple[int, ...] = ()
+    before_forward: list[Copy] = field(default_factory=list)
+    after_forward: list[Copy] = field(default_factory=list)
+    before_backward: list[Copy] = field(default_factory=list)
+    after_backward: list[Copy] = field(default_factory=list)
+
+
+class Walk:
+    """The walk: `forward` for each call in order, then `backward` once.
+
+    calls    how many calls there will be; steps are numbered from 0, forward, and on, backward
+    pinned   blobs whose data or gradient has to be plain memory of its own, whoever writes it
+
+    arrays   all arrays;  places: for each call;  homes: where a reader finds a blob after the pass
+    """
+
+    def __init__(self, calls: int, pinned: Collection[Key] = ()) -> None:
+        self.count, self.pinned = calls, frozenset(pinned)
+        self.arrays: list[Array] = []
+        self.places: list[Place] = []
+        self.homes: dict[Key, int] = {}
+        self.readers: dict[int, list[int]] = {}
+        self._calls: list[Call] = []
+        self._copies: dict[tuple[int, Any], int] = {}
+
+    def layout(self, blob: str) -> Any:
+        """The layout that a blob's data have so far."""
+        return self.arrays[self.homes[blob, "data"]].layout
+
+    def forward(self, call: Call) -> Place:
+        """Place the next call's data."""
+        step, place = len(self.places), Place()
+        self._calls.append(call)
+        self.places.append(place)
+        place.bottom = tuple(
+            self._read((name, "data"), layout, step, place.before_forward)
+            for name, layout in zip(call.bottoms, call.bottom, strict=True)
+        )
+        tops: list[int] = []
+        for j, (name, shape) in enumerate(zip(call.tops, call.top_shapes, strict=True)):
+            if j == 0 and call.in_place:
+                number = place.bottom[0]
+            elif j in call.views:
+                number = self._view(place.bottom[call.views[j]], name, shape)
+            else:
+                number = self._new(name, "data", shape, call.top[j])
+            tops.append(number)
+            self._write((name, "data"), number, step, place.after_forward)
+        place.top = tuple(tops)
+        return place
+
+    def backward(self) -> None:
+        """Place the gradients of all calls, from the last to the first."""
+        for i in range(self.count - 1, -1, -1):
+            if self._calls[i].backward:
+                self._backward(self._calls[i], self.places[i], 2 * self.count - 1 - i)
+
+    def _backward(self, call: Call, place: Place, step: int) -> None:
+        top_diff = []
+        for j, name in enumerate(call.tops):
+            key, shape = (name, "diff"), call.top_shapes[j]
+            if key not in self.homes:  # nobody sends a gradient here
+                self.homes[key] = self._new(name, "diff", shape, None, pinned=True)
+            top_diff.append(self._read(key, call.top_diff[j], step, place.before_backward))
+        place.top_diff = tuple(top_diff)
+        viewed = {b: t for t, b in call.views.items()} if call.view_diffs else {}
+        bottom_diff: list[int | None] = []
+        for j, (name, want) in enumerate(zip(call.bottoms, call.wanted, strict=True)):
+            if not want:
+                bottom_diff.append(None)
+                continue
+            if j == 0 and call.in_place:
+                number = top_diff[0]
+            elif j in viewed:
+                number = self._view(top_diff[viewed[j]], name, call.bottom_shapes[j], "diff")
+            else:
+                number = self._new(name, "diff", call.bottom_shapes[j], call.bottom_diff[j])
+            bottom_diff.append(number)
+            self._write((name, "diff"), number, step, place.after_backward)
+        place.bottom_diff = tuple(bottom_diff)
+        for what, numbers in (("bottom", place.bottom), ("top", place.top)):
+            if what in call.keeps or f"{what} sign" in call.keeps:
+                for number in numbers:
+                    self._touch(number, step)
+
+    def late_copies(self, first: int) -> list[Copy]:
+        """Copies made for calls before `first` that calls from there on read, too."""
+        return [
+            copy
+            for place in self.places[:first]
+            for copy in place.before_forward
+            if any(first <= step < self.count for step in self.readers.get(copy.target, ()))
+        ]
+
+    # ------------------------------------------------------------------
+
+    def _read(self, key: Key, layout: Any, step: int, copies: list[Copy]) -> int:
+        """The array where a blob is to be found in this layout; a copy if need be."""
+        number = self.homes[key]
+        array = self.arrays[number]
+        if array.layout != layout:
+            found = self._copies.get((number, layout))
+            if found is None:
+                found = self._new(*key, array.shape, layout, copy=True)
+                self._copies[number, layout] = found
+                copies.append(Copy(number, found))
+                self._touch(number, step)
+            number = found
+        self._touch(number, step)
+        self.readers.setdefault(number, []).append(step)
+        return number
+
+    def _write(self, key: Key, number: int, step: int, copies: list[Copy]) -> None:
+        """A call leaves a blob's new values in this array."""
+        self._touch(number, step)
+        base = self._base(number)
+        for source, layout in list(self._copies):
+            if self._base(source) == base:  # copies of what was there before
+                del self._copies[source, layout]
+        array = self.arrays[number]
+        if key in self.pinned and array.layout is not None:
+            home = self._new(*key, array.shape, None, pinned=True)
+            copies.append(Copy(number, home))
+            self._touch(home, step)
+            number = home
+        elif key in self.pinned:
+            self.arrays[base].pinned = True
+        self.homes[key] = number
+
+    def _new(
+        self,
+        blob: str,
+        kind: str,
+        shape: Shape,
+        layout: Any,
+        pinned: bool = False,
+        copy: bool = False,
+    ) -> int:
+        number = len(self.arrays)
+        self.arrays.append(Array(number, blob, kind, shape, layout, pinned=pinned, copy=copy))
+        return number
+
+    def _view(self, of: int, blob: str, shape: Shape, kind: str = "data") -> int:
+        array = self.arrays[of]
+        number = len(self.arrays)
+        self.arrays.append(Array(number, blob, kind, shape, array.layout, base=self._base(of)))
+        return number
+
+    def _base(self, number: int) -> int:
+        base = self.arrays[number].base
+        return number if base is None else base
+
+    def _touch(self, number: int, step: int) -> None:
+        array = self.arrays[self._base(number)]
+        if array.first < 0:
+            array.first = step
+        array.last = max(array.last, step)
+
+
+def lifetimes(arrays: Sequence[Array]) -> list[Array]:
+    """The arrays that a planner may place: with memory of their own for a part of the pass."""
+    return [a for a in arrays if a.base is None and not a.pinned and a.first >= 0]
