@@ -130,10 +130,10 @@ class _Search:
             if plan is not None:
                 yield plan
 
-    def _forwards(self, src: Desc, dst: Desc, filters: Desc | None = None) -> Iterator[Description]:
+    def _forwards(self, src: Desc, dst: Desc) -> Iterator[Description]:
         training = self.request.training
         prop = api.FORWARD_TRAINING if training else api.FORWARD_INFERENCE
-        filters = filters or anything(self.geometry.filters, self.dtype)
+        filters = anything(self.geometry.filters, self.dtype)
         args = prop, self.algorithm, src, filters, self.bias, dst, *self.geometry.given
         attr = attributes(self.op.then)
         return _fast(implementations(f"{self.kind}_forward", *args, attr=attr))
@@ -156,17 +156,13 @@ class _Search:
             weights = self._backwards("weights", forward, src, *gradients, dst)
             if weights is None:
                 return None
-        home = self._home(forward, weights)
-        if self.dtype == api.F32 and home != wanted(forward, api.WEIGHTS, self.shape):
-            # What backward wants may do for the same implementation, without a copy each time.
-            same = (f for f in self._forwards(src, dst, home) if f.name == forward.name)
-            forward = next(same, forward)
         if request.backward and request.wanted[0]:
             filters = anything(self.geometry.filters, self.dtype)
             data = self._backwards("data", forward, src, filters, dst)
             if data is None:
                 return None
-        return self._plan(Stated(src, home, dst), Trio(forward, data, weights))
+        stated = Stated(src, self._home(forward, weights), dst)
+        return self._plan(stated, Trio(forward, data, weights))
 
     def _home(self, forward: Description, weights: Description | None) -> DnnlLayout:
         """Where the filters live, in the library's dims: as their gradient is written."""

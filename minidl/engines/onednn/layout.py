@@ -56,22 +56,11 @@ class DnnlLayout:
         return hash((self._shape, self.dtype, self._nbytes))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, DnnlLayout) or hash(self) != hash(other):
-            return False
-        if self._strides is not None and self.dims == other.dims:
-            return self._strides == other._strides
-        return self is other or bool(dnnl().ask("memory_desc_equal", self, other))
-
-    @functools.cached_property
-    def _strides(self) -> tuple[int, ...] | None:
-        """The strides of the axes that have any; None where there are blocks.
-
-        By them alone, NCHW and NHWC are one where there is only one channel.
-        """
-        if self._int(api.QUERY_INNER_COUNT):
-            return None
-        strides = self._ints(api.QUERY_STRIDES, len(self.dims))
-        return tuple(step for step, size in zip(strides, self.dims, strict=True) if size > 1)
+        """To the library, NCHW and NHWC are one where there is only one channel."""
+        if self is other:
+            return True
+        alike = isinstance(other, DnnlLayout) and self._shape == other._shape
+        return alike and bool(dnnl().ask("memory_desc_equal", self, other))
 
     def __str__(self) -> str:
         """'nchw', 'nChw16c' (channels in blocks of 16), 'nhwc bf16'."""

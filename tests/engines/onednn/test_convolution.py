@@ -244,10 +244,28 @@ def test_candidates_are_many_and_none_is_slow_or_there_twice(engine, lenet):
         assert plan.keeps == ("bottom",)
 
 
+def test_a_plan_for_an_older_machine_keeps_to_its_code_in_all_passes(engine, lenet):
+    if engine.isa.startswith("avx512"):
+        assert {"jit:avx2"} in [set(plan.passes.values()) for plan in lenet.plans(engine)]
+
+
 def test_a_single_channel_is_taken_from_the_plain_image(engine):
     """Channels last or first: the memory is the same, and nothing has to be converted."""
     made = truth("Convolution", (2, 1, 12, 12), num_output=20, kernel_size=[5])
     assert all(plan.bottom == (None,) for plan in made.plans(engine))
+
+
+@pytest.mark.parametrize("math", ["float32", "bf16"])
+def test_an_image_of_three_channels_is_taken_as_it_is(engine, math):
+    """AlexNet's conv1: blocks on top alone, also in bf16, where channels come in pairs."""
+    if math == "bf16" and not engine.bf16 or not engine.isa.startswith("avx512"):
+        pytest.skip(f"{engine.isa} has no such code")
+    made = truth("Convolution", (1, 3, 31, 31), num_output=96, kernel_size=[11], stride=[4])
+    plan = made.plans(engine, most=1, wanted=(False,), math=math)[0]
+    assert [str(layout or "plain").split()[0] for layout in (*plan.bottom, *plan.top)] == [
+        "plain" if math == "float32" else "nchw",
+        "nChw16c",
+    ]
 
 
 @pytest.mark.parametrize(
