@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minidl import ops
 from minidl.engines import Declined
+from minidl.engines.onednn import lrn
 from minidl.testing.harness import build
 from tests.engines.onednn.as_layer import ARRANGEMENTS, arrange, check, first, needs_avx512, request
 
@@ -122,3 +123,13 @@ def test_the_second_candidate_keeps_nothing_from_forward_to_backward(engine):
     quick, frugal = engine.plans(op, asked)
     assert quick.saved == 2 * layout.nbytes and quick.workspace == 0
     assert frugal.saved == 0 and frugal.workspace >= 2 * layout.nbytes
+
+
+def test_it_works_out_again_a_bounded_number_of_images_at_a_time(engine, monkeypatch):
+    monkeypatch.setattr(lrn, "ROOM", 150_000)  # 2 of these images
+    x = values((6, 32, 13, 13))
+    layer = build("LRN", local_size=5, alpha=0.9, k=2.0)
+    check(engine, layer.op, layer, [x], [arrange(engine, "nChw16c", x.shape)])
+    asked = request([x], [x.shape], [arrange(engine, "nChw16c", x.shape)])
+    _, frugal = engine.plans(layer.op, asked)
+    assert frugal.parts == 3 and frugal.workspace <= 150_000
