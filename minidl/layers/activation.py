@@ -7,6 +7,8 @@ import numpy as np
 from minidl import ops
 from minidl.layers.base import Layer, register, scratch
 
+PIECE = 1 << 16  # elements worked on at a time, so that all the passes over them stay in cache
+
 
 class Activation(Layer):
     """What the three have in common: any shape, one in, one out, in place if you like."""
@@ -20,6 +22,19 @@ class Activation(Layer):
 
     def top_shapes(self, bottom):
         return (bottom,)
+
+    @staticmethod
+    def _piece(shape):
+        """The shape of a scratch array for one piece."""
+        return (min(PIECE, math.prod(shape)),)
+
+    @staticmethod
+    def _pieces(*arrays):
+        """Arrays of one shape, cut into the same flat pieces; scratch arrays (of one piece) begin
+        anew with each of them."""
+        flat = [array.reshape(-1) for array in arrays]
+        for start in range(0, flat[0].size, PIECE):
+            yield [array[start : start + PIECE] for array in flat]
 
 
 @register("ReLU")
@@ -57,31 +72,35 @@ class ReLU(Activation):
             )
 
     def buffers(self, bottom):
-        needed = {"positive": scratch(bottom, np.bool_)}
+        piece = self._piece(bottom)
+        needed = {"positive": scratch(piece, np.bool_)}
         if self.negative_slope != 0:
-            needed["ratio"] = scratch(bottom)
+            needed["ratio"] = scratch(piece)
         return needed
 
     def forward(self, bottom, top):
-        xp, x, y, slope = self.xp, bottom[0].data, top[0].data, self.negative_slope
+        xp, slope = self.xp, self.negative_slope
         if slope == 0:
             # What maximum(x, 0) gives, in half the time: NumPy has no fast loop for that.
-            xp.clip(x, 0, math.inf, out=y)
-        else:
-            xp.multiply(x, slope, out=self.ratio)
-            (xp.maximum if slope <= 1 else xp.minimum)(x, self.ratio, out=y)
+            xp.clip(bottom[0].data, 0, math.inf, out=top[0].data)
+            return
+        for x, y in self._pieces(bottom[0].data, top[0].data):
+            ratio = self.ratio[: len(x)]
+            xp.multiply(x, slope, out=ratio)
+            (xp.maximum if slope <= 1 else xp.minimum)(x, ratio, out=y)
 
     def backward(self, top, wanted, bottom):
-        xp, dy, dx, positive = self.xp, top[0].diff, bottom[0].diff, self.positive
+        xp, slope = self.xp, self.negative_slope
         signed = (top if "top sign" in self.keeps else bottom)[0].data
-        if self.negative_slope == 0:
-            xp.greater(signed, 0, out=positive)
-            xp.multiply(dy, positive, out=dx)
-        else:
-            ratio = self.ratio  # dy / dx: 1 or the slope
-            xp.less_equal(signed, 0, out=ratio)
-            ratio *= self.negative_slope
-            xp.greater(signed, 0, out=positive)
+        for x, dy, dx in self._pieces(signed, top[0].diff, bottom[0].diff):
+            positive = self.positive[: len(x)]
+            xp.greater(x, 0, out=positive)
+            if slope == 0:
+                xp.multiply(dy, positive, out=dx)
+                continue
+            ratio = self.ratio[: len(x)]  # dy / dx: 1 or the slope
+            xp.less_equal(x, 0, out=ratio)
+            ratio *= slope
             ratio += positive
             xp.multiply(dy, ratio, out=dx)
 
@@ -107,20 +126,21 @@ class Sigmoid(Activation):
     op = ops.Activation("sigmoid")
 
     def buffers(self, bottom):
-        return {"slope": scratch(bottom)}
+        return {"slope": scratch(self._piece(bottom))}
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data, top[0].data
-        self.xp.multiply(x, 0.5, out=y)
-        self.xp.tanh(y, out=y)
-        y *= 0.5
-        y += 0.5
+        for x, y in self._pieces(bottom[0].data, top[0].data):
+            self.xp.multiply(x, 0.5, out=y)
+            self.xp.tanh(y, out=y)
+            y *= 0.5
+            y += 0.5
 
     def backward(self, top, wanted, bottom):
-        y, dy, dx, slope = top[0].data, top[0].diff, bottom[0].diff, self.slope
-        self.xp.subtract(1, y, out=slope)
-        slope *= y
-        self.xp.multiply(dy, slope, out=dx)
+        for y, dy, dx in self._pieces(top[0].data, top[0].diff, bottom[0].diff):
+            slope = self.slope[: len(y)]
+            self.xp.subtract(1, y, out=slope)
+            slope *= y
+            self.xp.multiply(dy, slope, out=dx)
 
 
 @register("TanH")
@@ -142,13 +162,14 @@ class TanH(Activation):
     op = ops.Activation("tanh")
 
     def buffers(self, bottom):
-        return {"slope": scratch(bottom)}
+        return {"slope": scratch(self._piece(bottom))}
 
     def forward(self, bottom, top):
         self.xp.tanh(bottom[0].data, out=top[0].data)
 
     def backward(self, top, wanted, bottom):
-        y, dy, dx, slope = top[0].data, top[0].diff, bottom[0].diff, self.slope
-        self.xp.square(y, out=slope)
-        self.xp.subtract(1, slope, out=slope)
-        self.xp.multiply(dy, slope, out=dx)
+        for y, dy, dx in self._pieces(top[0].data, top[0].diff, bottom[0].diff):
+            slope = self.slope[: len(y)]
+            self.xp.square(y, out=slope)
+            self.xp.subtract(1, slope, out=slope)
+            self.xp.multiply(dy, slope, out=dx)

@@ -82,6 +82,20 @@ def test_in_place_gives_the_same_numbers(name):
     np.testing.assert_allclose(x.diff, DY * elementwise(slope, X), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_elements_are_worked_on_in_pieces_without_a_seam(name, in_place, monkeypatch):
+    type, params, function, slope = CASES[name]
+    monkeypatch.setattr("minidl.layers.activation.PIECE", 4)  # of 6: one whole piece and a rest
+    layer = build(type, in_place=in_place, **params)
+    assert {buffer.shape for buffer in layer.buffers(X.shape).values()} == {(4,)}
+    (x,), (y,) = run(layer, X)
+    np.testing.assert_allclose(y.data, elementwise(function, X), rtol=1e-12, atol=1e-15)
+    y.diff[...] = DY
+    layer.backward([y], [True], [x])
+    np.testing.assert_allclose(x.diff, DY * elementwise(slope, X), rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize("slope", [0.0, 0.1, 0.3, 1.7])
 def test_relu_in_float32_rounds_only_the_product(slope):
     layer = build("ReLU", dtype=np.float32, negative_slope=slope)
