@@ -10,7 +10,7 @@ from minidl.layers.base import Layer, register, saved, scratch
 
 log = logging.getLogger("minidl")
 
-CACHED = 1 << 18  # elements worked on at a time, so that all the passes over them stay in cache
+CACHED = 1 << 16  # elements worked on at a time, so that all the passes over them stay in cache
 
 
 @register("LRN")
