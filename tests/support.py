@@ -20,6 +20,14 @@ def shared(name: str) -> Path:
     return path
 
 
+def need_onednn() -> None:
+    """Skip the test, saying why, where oneDNN is not to be had."""
+    from minidl.engines import Declined, onednn
+
+    if isinstance(loaded := onednn.load(), Declined):
+        pytest.skip(f"oneDNN: {loaded.reason}")
+
+
 def golden(name: str) -> dict[str, np.ndarray]:
     """The arrays of one recorded case, `golden("layers/LRN__across.npz")`."""
     with np.load(shared("golden") / name) as arrays:

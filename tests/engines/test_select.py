@@ -1,0 +1,281 @@
+"""Which engine runs a layer: what users and layers ask for, and what they get."""
+
+import logging
+
+import pytest
+
+import minidl
+from minidl.cli import engine_flags
+from minidl.engines import Declined, Request, onednn, select
+from minidl.engines.select import Policy, Wish, choose
+from minidl.errors import EngineError, UsageError
+from tests.engines.fake import FakeEngine, FakePlan
+from tests.support import need_onednn
+
+REQUEST = Request(bottom=((2, 3),), top=((2, 3),), layouts=(None,))
+MKLDNN = Wish("fake", "MKLDNN", "net.prototxt:7: Convolution layer 'conv1'")
+CAFFE = Wish("numpy", "CAFFE", "net.prototxt:7: Convolution layer 'conv1'")
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch):
+    monkeypatch.delenv("MINIDL_ENGINE", raising=False)
+    select._say.cache_clear()
+    yield
+    select._say.cache_clear()
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """oneDNN is not to be had."""
+    monkeypatch.setattr(onednn, "load", lambda: Declined("it is not installed: pip install it"))
+
+
+# ------------------------------------------------------------------ what is asked for
+
+
+def test_the_environment_names_the_engine_where_nobody_does(monkeypatch):
+    assert select.policy().engine == "auto"
+    monkeypatch.setenv("MINIDL_ENGINE", "numpy")
+    assert select.policy().engine == "numpy"
+    assert select.policy("onednn").engine == "onednn"
+
+
+def test_everything_unknown_is_refused_at_once():
+    with pytest.raises(UsageError) as refused:
+        select.policy("onedn", "bf61", limit=-1, tuning="mesure")
+    text = str(refused.value)
+    assert "engine is 'onedn'\n  expected: auto, numpy, onednn\n  fix: did you mean 'onedn" in text
+    assert "math is 'bf61'\n  expected: float32, bf16, bf16x3" in text
+    assert "tuning is 'mesure'\n  expected: heuristic, measure, cached\n" in text
+    assert "workspace_limit is -1\n  expected: 0 bytes or more" in text
+
+
+def test_a_mistake_in_the_environment_is_said_to_be_there(monkeypatch):
+    monkeypatch.setenv("MINIDL_ENGINE", "nympy")
+    with pytest.raises(UsageError, match=r"MINIDL_ENGINE: engine is 'nympy'(.|\n)*'numpy'\?"):
+        select.policy()
+    assert select.policy("auto").engine == "auto"
+
+
+def test_bf16x3_is_refused_with_the_reason():
+    with pytest.raises(EngineError, match=r"needs the matrix tiles of an AMX(.|\n)*use float32"):
+        select.policy(math="bf16x3")
+
+
+@pytest.mark.parametrize(
+    "engine, loaded, why",
+    [
+        ("auto", FakeEngine(), "this machine's paper does not multiply bfloat16 numbers"),
+        ("auto", Declined("it is not installed"), "it is not installed"),
+        ("numpy", FakeEngine(), "array code has no such arithmetic"),
+    ],
+)
+def test_bf16_that_is_not_to_be_had_is_said_once_and_float32_used(
+    engine, loaded, why, monkeypatch, caplog
+):
+    monkeypatch.setattr(onednn, "load", lambda: loaded)
+    assert select.policy(engine, "bf16").math == select.policy(engine, "bf16").math == "float32"
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert said == [f"math bf16 is not to be had, float32 is used: {why}"]
+
+
+def test_bf16_is_kept_where_the_machine_has_it(monkeypatch, caplog):
+    engine = FakeEngine()
+    engine.bf16 = True
+    monkeypatch.setattr(onednn, "load", lambda: engine)
+    assert select.policy(math="bf16").math == "bf16"
+    assert not caplog.records
+
+
+def test_the_command_line_knows_the_same_words():
+    words = engine_flags.ENGINES, engine_flags.MATHS, engine_flags.TUNINGS
+    assert words == (select.ENGINES, select.MATHS, select.WAYS)
+    assert engine_flags.DEFAULTS.items() <= vars(Policy()).items()
+
+
+# ------------------------------------------------------------------ engines that are not there
+
+
+def test_without_an_engine_array_code_computes_and_the_reason_is_said_once(without, caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    assert select.engines(Policy()) == select.engines(Policy(threads=2)) == ()
+    said = [r.getMessage() for r in caplog.records]
+    assert said == ["oneDNN is not here, array code computes: it is not installed: pip install it"]
+
+
+def test_an_engine_that_is_named_and_not_there_is_an_error(without):
+    with pytest.raises(EngineError, match=r"onednn is not to be had: it is not(.|\n)*fix: "):
+        select.engines(Policy("onednn"))
+
+
+def test_an_engine_that_a_layer_names_and_is_not_there_is_an_error_at_its_line(without):
+    with pytest.raises(EngineError) as refused:
+        select.engines(Policy(), [Wish(), CAFFE, MKLDNN])
+    assert str(refused.value).startswith(f"{MKLDNN.where}: engine MKLDNN is not to be had: it is")
+
+
+def test_array_code_needs_no_engine(without, caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    assert select.engines(Policy("numpy"), [Wish(), CAFFE]) == ()
+    assert not caplog.records
+
+
+# ------------------------------------------------------------------ choosing
+
+
+def chosen(policy, *plans, wish=Wish(), **options):  # noqa: B008
+    """The algorithm that was chosen, or why none was."""
+    choice = choose([FakeEngine(*plans)], None, REQUEST, policy, wish=wish, **options)
+    return choice.plan.algorithm if choice.plan is not None else choice.why
+
+
+DIRECT, GEMM = FakePlan("jit:avx", workspace=0), FakePlan("x64:gemm:jit", workspace=3000)
+PACKED = FakePlan("brgconv:avx nhwc", workspace=500)
+
+
+def test_the_first_candidate_is_taken_and_no_other_is_made():
+    engine = FakeEngine(GEMM, DIRECT)
+    assert choose([engine], None, REQUEST, Policy()).plan is GEMM
+    assert engine.made == 1
+
+
+@pytest.mark.parametrize(
+    "wanted, expected",
+    [
+        (dict(algorithm="no_workspace"), "jit:avx"),
+        (dict(algorithm="direct"), "brgconv:avx nhwc"),
+        (dict(algorithm="gemm"), "x64:gemm:jit"),
+        (dict(algorithm="nhwc"), "brgconv:avx nhwc"),
+        (dict(algorithm="brgconv"), "brgconv:avx nhwc"),
+        (dict(limit=500), "brgconv:avx nhwc"),
+        (dict(limit=499), "jit:avx"),
+        (dict(limit=0), "jit:avx"),
+        (dict(algorithm="gemm", limit=3000), "x64:gemm:jit"),
+    ],
+)
+def test_preferences(wanted, expected):
+    assert chosen(Policy(**wanted), GEMM, PACKED, DIRECT) == expected
+
+
+def test_where_nothing_is_wanted_it_is_said_what_there_was_each_once():
+    why = chosen(Policy(algorithm="winograd"), DIRECT, GEMM, DIRECT)
+    assert why == "fake jit:avx, x64:gemm:jit: not winograd"
+    why = chosen(Policy(algorithm="gemm", limit=100), DIRECT, GEMM)
+    assert why == (
+        "fake jit:avx: not gemm; fake x64:gemm:jit: a workspace of 3000 bytes, and the limit is 100"
+    )
+
+
+def test_what_does_not_fit_its_place_is_passed_over():
+    fits = {"x64:gemm:jit": "its backward reads 'conv1'"}
+    assert chosen(Policy(), GEMM, DIRECT, fits=lambda p: fits.get(p.algorithm, "")) == "jit:avx"
+    assert chosen(Policy(), GEMM, fits=lambda p: fits.get(p.algorithm, "")) == (
+        "fake x64:gemm:jit: its backward reads 'conv1'"
+    )
+
+
+def test_an_engine_that_declines_says_why():
+    engine = FakeEngine(declines="it has no STOCHASTIC pooling")
+    choice = choose([engine], None, REQUEST, Policy())
+    assert choice == (None, None, "fake: it has no STOCHASTIC pooling")
+
+
+# ------------------------------------------------------------------ what layers ask for
+
+
+def test_a_layers_own_engine_goes_before_the_policys():
+    assert chosen(Policy("fake"), DIRECT, wish=CAFFE) == "its engine is CAFFE"
+    assert chosen(Policy("numpy"), DIRECT, wish=MKLDNN) == "jit:avx"
+    assert chosen(Policy("numpy"), DIRECT) == ""
+    assert chosen(Policy("fake"), DIRECT) == "jit:avx"
+
+
+def test_only_a_wish_for_an_engine_is_insisted_on():
+    select.insist(Wish(), "fake: no")
+    select.insist(CAFFE, "its engine is CAFFE")
+    with pytest.raises(EngineError) as refused:
+        select.insist(MKLDNN, "fake: it has no groups; fake jit: not gemm")
+    assert str(refused.value) == (
+        "net.prototxt:7: Convolution layer 'conv1': engine MKLDNN cannot run this layer: "
+        "fake: it has no groups; fake jit: not gemm\n"
+        "  fix: engine: DEFAULT takes another where this one cannot"
+    )
+
+
+# ------------------------------------------------------------------ from the prototxt
+
+
+NET = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } }
+layer {
+  name: "conv" type: "Convolution" bottom: "x" top: "y"
+  convolution_param {
+    num_output: 16 kernel_size: 3
+    engine: %s
+  }
+}
+layer { name: "relu" type: "ReLU" bottom: "y" top: "y" relu_param { engine: %s } }
+layer {
+  name: "pool" type: "Pooling" bottom: "y" top: "z"
+  pooling_param { pool: %s kernel_size: 2 engine: %s }
+}
+"""
+
+
+def computed_by(*values, **options):
+    """{layer: who computes it} of NET with these engines."""
+    net = minidl.Net(NET % values, seed=1, **options)
+    steps = {step.node.name: step for step in net.schedule.steps}
+    del steps["in"]
+    return {
+        name: "fused" if step.fused else step.engine.name if step.engine else "numpy"
+        for name, step in steps.items()
+    }
+
+
+@pytest.fixture
+def real():
+    """Skips the test where there is no oneDNN."""
+    need_onednn()
+
+
+def test_fields_choose_layer_by_layer(real):
+    default = "DEFAULT", "DEFAULT", "MAX", "DEFAULT"
+    assert computed_by(*default) == {"conv": "onednn", "relu": "fused", "pool": "onednn"}
+    mixed = "MKLDNN", "CAFFE", "MAX", "MKL2017"
+    expected = {"conv": "onednn", "relu": "numpy", "pool": "onednn"}
+    assert computed_by(*mixed) == computed_by(*mixed, engine="numpy") == expected
+    caffe = "CAFFE", "DEFAULT", "MAX", "CAFFE"
+    assert computed_by(*caffe) == {"conv": "numpy", "relu": "onednn", "pool": "numpy"}
+    caffe = "CAFFE", "CAFFE", "MAX", "CAFFE"
+    assert set(computed_by(*caffe, engine="onednn").values()) == {"numpy"}
+
+
+def test_the_work_of_a_layer_is_not_done_by_one_of_another_engine(real):
+    alone = "MKLDNN", "DEFAULT", "MAX", "DEFAULT"
+    expected = {"conv": "onednn", "relu": "numpy", "pool": "numpy"}
+    assert computed_by(*alone, engine="numpy") == expected
+
+
+def test_a_field_that_cannot_be_honoured_is_refused_at_its_line(real, tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET % ("MKLDNN", "DEFAULT", "STOCHASTIC", "MKLDNN"))
+    with pytest.raises(EngineError) as refused:
+        minidl.Net(path).prepare()
+    assert str(refused.value).startswith(
+        f"{path}:13: Pooling layer 'pool': engine MKLDNN cannot run this layer: onednn: it has no "
+    )
+
+
+def test_a_field_is_refused_at_its_line_where_its_engine_is_not_there(without):
+    net = minidl.Net(NET % ("MKLDNN", "DEFAULT", "MAX", "DEFAULT"))
+    with pytest.raises(EngineError, match=r":7: Convolution layer 'conv': engine MKLDNN is not to"):
+        net.prepare()
+
+
+def test_a_named_engine_may_decline_and_says_so(real, caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    values = "DEFAULT", "DEFAULT", "STOCHASTIC", "DEFAULT"
+    assert computed_by(*values, engine="onednn")["pool"] == "numpy"
+    assert "pool: array code (onednn: it has no STOCHASTIC pooling)" in caplog.messages
