@@ -132,7 +132,7 @@ def _is_debug(word: str) -> bool:
 
 
 def _use_threads(args: Any) -> None:
-    """Set the number of BLAS threads, which OpenBLAS reads once, when NumPy loads."""
+    """Set the number of threads, which OpenBLAS reads once, when NumPy loads."""
     if args.threads is None:
         return
     if "numpy" in sys.modules:
@@ -141,7 +141,9 @@ def _use_threads(args: Any) -> None:
             where="--threads",
             fix="set OPENBLAS_NUM_THREADS before Python starts",
         )
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    from minidl.threads import VARIABLES
+
+    for name in VARIABLES:
         os.environ[name] = str(args.threads)
 
 

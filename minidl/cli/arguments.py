@@ -123,7 +123,8 @@ def add_common(parser: Parser) -> None:
         "--threads",
         type=whole(1),
         metavar="N",
-        help="threads for matrix products (default: OPENBLAS_NUM_THREADS, else all cores)",
+        help="threads that compute, in BLAS and in engines (default: OMP_NUM_THREADS or"
+        " OPENBLAS_NUM_THREADS, else all cores)",
     )
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 

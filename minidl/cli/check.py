@@ -1,20 +1,27 @@
-"""Print what a net or a solver would be: shapes, parameters, arithmetic, memory.
+"""Print what a net or a solver would be: shapes, parameters, arithmetic, engines, memory.
 
-Nothing is allocated and no weights are read. Of a data set that is there the first record is read,
+No array is made and no weights are read. Of a data set that is there the first record is read,
 for its shape, and the mean_file with it. A solver file is checked with all the nets that it names,
-or with -phase those of that phase.
+or with -phase those of that phase. What is said of memory holds for `minidl train` and `test`:
+their nets share it.
 """
 
 from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from minidl.cli import as_json, models, table
-from minidl.cli.arguments import Parser, add_phase, add_shape, add_state, existing
+from minidl.cli import as_json, engine_flags, models, plans, table
+from minidl.cli.arguments import (
+    Parser,
+    add_phase,
+    add_shape,
+    add_state,
+    existing,
+)
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError
 
@@ -26,6 +33,7 @@ def add_arguments(parser: Parser) -> None:
     parser.set_defaults(phase=None)  # of a solver: all its nets
     add_state(parser)
     add_shape(parser)
+    engine_flags.add(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -45,7 +53,7 @@ def _net(args: Namespace) -> dict[str, Any]:
     param = models.read_net(args.model)
     args.phase = args.phase or "TEST"
     state = net_state(models.phase(args), args.level, args.stage)
-    return describe(param, state, args.model, args)
+    return describe(param, state, args.model, args)[0]
 
 
 def _solver_nets(args: Namespace) -> list[dict[str, Any]]:
@@ -57,19 +65,33 @@ def _solver_nets(args: Namespace) -> list[dict[str, Any]]:
     models.set_train_state(param, args)
     parameters.check(param)
     sources = nets.Sources(param)
-    plans = [] if args.phase == "TEST" else [sources.training()]
-    plans += [] if args.phase == "TRAIN" else sources.testing()
-    if not plans:
+    found = [] if args.phase == "TEST" else [sources.training()]
+    found += [] if args.phase == "TRAIN" else sources.testing()
+    if not found:
         raise UsageError(
             "names no net to test: it has no test_iter",
             where=args.model,
             fix="leave out -phase TEST, or give the net's own file",
         )
-    return [describe(plan.model, plan.state, plan.source.split(": ")[-1], args) for plan in plans]
+    homes: Mapping[str, Any] = {}  # nets to test use the parameters of the net to train
+    described = []
+    for net in found:
+        file = net.source.split(": ")[-1]
+        facts, layouts = describe(net.model, net.state, file, args, homes)
+        homes = homes or layouts
+        described.append(facts)
+    return described
 
 
-def describe(param: Any, state: Any, path: str, args: Namespace) -> dict[str, Any]:
-    """Everything that is known of a net in this state before it is made, as plain values."""
+def describe(
+    param: Any, state: Any, path: str, args: Namespace, homes: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Everything that is known of a net in this state before it is made, as plain values.
+
+    homes    layouts of parameters that are another net's
+
+    Returns it with the layouts of the parameters.
+    """
     from minidl import schema
     from minidl.blueprint import Blueprint
     from minidl.context import Context
@@ -79,82 +101,53 @@ def describe(param: Any, state: Any, path: str, args: Namespace) -> dict[str, An
         ctx = Context(phase=state.phase, absent_data=record)
         blueprint = Blueprint(param, ctx, state.level, state.stage)
     models.warn_of_unused_shape(blueprint.param, args)
-    layers, data, gradients = _layers(blueprint, training=state.phase == schema.TRAIN)
-    params = sum(math.prod(p.shape) for p in blueprint.params)
-    learned = [p for p in blueprint.params if p.lr_mult]
-    item = 4  # bytes of a float32
-    totals = {
-        "params": params,
-        "param_blobs": len(blueprint.params),
-        "learnable": sum(math.prod(p.shape) for p in learned),
-        "multiply_adds": sum(layer["multiply_adds"] for layer in layers),
-        "params_bytes": item * params,
-        "param_gradients_bytes": item * sum(math.prod(p.shape) for p in learned),
-        "data_bytes": data,
-        "gradients_bytes": gradients,
-        "buffers_bytes": sum(layer["buffers_bytes"] for layer in layers),
-        "scratch_bytes": max(map(blueprint.scratch_bytes, blueprint.nodes), default=0),
-    }
-    if not gradients:
-        totals["param_gradients_bytes"] = 0
-    totals["memory_bytes"] = sum(size for name, size in totals.items() if name.endswith("_bytes"))
-    return {
+    policy = engine_flags.policy(args)
+    schedule = plans.make(blueprint, policy, state.phase == schema.TRAIN, homes)
+    layers = _layers(schedule)
+    sums = ("multiply_adds", "data_bytes", "gradients_bytes", "buffers_bytes")
+    params = blueprint.params
+    facts = {
         "file": path,
         "net": blueprint.name,
         "phase": "TRAIN" if state.phase == schema.TRAIN else "TEST",
         "inputs": blueprint.inputs,
         "outputs": blueprint.outputs,
         "batch": next((s[0] for s in blueprint.blob_shapes.values() if s), 1),
+        "engine": policy.engine,
+        "math": policy.math,
+        "threads": policy.threads,
         "layers": layers,
-        "totals": totals,
+        "conversions": plans.conversions(schedule),
+        "totals": {
+            "params": sum(math.prod(p.shape) for p in params),
+            "param_blobs": len(params),
+            "learnable": sum(math.prod(p.shape) for p in params if p.lr_mult),
+            **{name: sum(layer[name] for layer in layers) for name in sums},
+            **plans.totals(schedule),
+        },
     }
+    return facts, schedule.params
 
 
-def _layers(blueprint: Any, training: bool) -> tuple[list[dict[str, Any]], int, int]:
-    """A dict for each layer; the bytes of all blobs; the bytes of all their gradients.
-
-    A net in phase TEST runs forward only, and a gradient that nobody asks for is never made.
-    """
-    wanted = training and {
-        name
-        for node in blueprint.nodes
-        for name, want in zip(node.bottoms, node.wanted, strict=True)
-        if want
-    }
-    layers, all_data, all_gradients = [], 0, 0
-    for node in blueprint.nodes:
-        data = gradients = 0
-        for j, (name, shape) in enumerate(zip(node.tops, node.top_shapes, strict=True)):
-            size = 4 * math.prod(shape)
-            same = j == 0 and node.in_place
-            view = j in node.layer.views
-            if not (same or view):
-                data += size
-            shares_gradient = same or (view and node.layer.view_diffs)
-            if wanted and not shares_gradient and (name in wanted or node.loss_weights[j]):
-                gradients += size
-        buffers = blueprint.saved_bytes(node)
-        layers.append(
-            {
-                "name": node.name,
-                "type": node.type,
-                "bottoms": list(node.bottoms),
-                "tops": list(node.tops),
-                "top_shapes": [list(s) for s in node.top_shapes],
-                "in_place": node.in_place,
-                "params": sum(math.prod(p.shape) for p in node.params),
-                "param_shapes": {p.attr: list(p.shape) for p in node.params},
-                "multiply_adds": node.multiply_adds,
-                "data_bytes": data,
-                "gradients_bytes": gradients,
-                "buffers_bytes": buffers,
-                "scratch_bytes": blueprint.scratch_bytes(node),
-                "backward": node.needs_backward,
-            }
-        )
-        all_data += data
-        all_gradients += gradients
-    return layers, all_data, all_gradients
+def _layers(schedule: Any) -> list[dict[str, Any]]:
+    """A dict for each layer."""
+    return [
+        {
+            "name": step.node.name,
+            "type": step.node.type,
+            "bottoms": list(step.node.bottoms),
+            "tops": list(step.node.tops),
+            "top_shapes": [list(s) for s in step.node.top_shapes],
+            "in_place": step.node.in_place,
+            "params": sum(math.prod(p.shape) for p in step.node.params),
+            "param_shapes": {p.attr: list(p.shape) for p in step.node.params},
+            "multiply_adds": step.node.multiply_adds,
+            "backward": step.node.needs_backward,
+            **plans.describe(step),
+            **sizes,
+        }
+        for step, sizes in zip(schedule.steps, plans.by_layer(schedule), strict=True)
+    ]
 
 
 def report(net: dict[str, Any]) -> str:
@@ -167,14 +160,17 @@ def report(net: dict[str, Any]) -> str:
                 layer["name"],
                 layer["type"],
                 _shapes(layer["top_shapes"]),
+                plans.in_words(layer),
                 f"{layer['params']:,}" if layer["params"] else "",
                 table.count(layer["multiply_adds"]) if layer["multiply_adds"] else "",
                 "in place" if layer["in_place"] else table.bytes_(memory),
+                table.bytes_(layer["scratch_bytes"]) if layer["scratch_bytes"] else "",
             ]
         )
-    header = ["layer", "type", "top shapes", "params", "multiply-adds", "memory"]
+    header = ["layer", "type", "top shapes", "engine"]
+    header += ["params", "multiply-adds", "memory", "workspace"]
     lines = [f"{net['net'] or net['file']}, phase {net['phase']}", ""]
-    lines += [table.render(header, rows, left=3), ""]
+    lines += [table.render(header, rows, left=4), ""]
     return "\n".join(lines + _totals(net))
 
 
@@ -190,13 +186,17 @@ def _totals(net: dict[str, Any]) -> list[str]:
     t.update((k, table.bytes_(v)) for k, v in totals.items() if k.endswith("_bytes"))
     learnable = "" if t["learnable"] == t["params"] else f", {t['learnable']:,} of them learned"
     work = totals["multiply_adds"]
+    copies = [plans.conversion_in_words(copy) for copy in net["conversions"]] or ["none"]
     return [
         f"parameters     {t['params']:,} in {t['param_blobs']} blobs{learnable}: "
         f"{t['params_bytes']}, gradients {t['param_gradients_bytes']}",
-        f"blobs          {t['data_bytes']}, gradients {t['gradients_bytes']}",
-        f"buffers        {t['buffers_bytes']} kept for backward, {t['scratch_bytes']} scratch "
-        "that all layers share",
-        f"memory         {t['memory_bytes']} together",
+        f"blobs          {t['data_bytes']}, gradients {t['gradients_bytes']}, "
+        f"{t['buffers_bytes']} kept for backward",
+        f"shared memory  {t['shared_bytes']} for {t['apart_bytes']} of these: at one time "
+        f"{t['peak_bytes']} are needed",
+        f"workspace      {t['scratch_bytes']} that all layers share",
+        f"memory         {t['memory_bytes']} together, {t['memory_apart_bytes']} without sharing",
+        *(f"{'conversions' if i == 0 else '':<15}{text}" for i, text in enumerate(copies)),
         f"multiply-adds  {table.count(work)} forward, {table.count(work / net['batch'])} of them "
         f"for each of {net['batch']} records",
         f"inputs         {', '.join(net['inputs']) or 'none'}",

@@ -1,4 +1,4 @@
-"""Print what minidl computes with on this machine: Python, NumPy and its BLAS, cores, memory."""
+"""Print what minidl computes with on this machine: Python, BLAS, engines, cores, memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from minidl.cli.arguments import Parser, add_device
 from minidl.cli.log import logging_to
 from minidl.cli.models import use_device
 from minidl.cli.table import bytes_
+from minidl.threads import VARIABLES, threads, usable_cores
 
 PACKAGES = {  # what minidl uses: what for
     "numpy": "all arrays",
@@ -55,10 +56,11 @@ def query() -> dict[str, str]:
         "system": platform.platform(),
         "device": "cpu (this version of minidl computes on the CPU only)",
         "processor": _processor(),
-        "cores": f"{_usable_cores()} usable of {os.cpu_count()}",
+        "cores": f"{usable_cores()} usable of {os.cpu_count()}",
         "memory": _memory(),
         "BLAS": _blas(),
-        "BLAS threads": _threads(),
+        "oneDNN": _onednn(),
+        "threads": _threads(),
     }
     for package, purpose in PACKAGES.items():
         version = _version(package)
@@ -74,12 +76,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:
@@ -110,8 +106,19 @@ def _blas() -> str:
     return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
 
 
+def _onednn() -> str:
+    """'3.2.0, avx512_core_amx: bfloat16 yes, AMX yes'; or why it is not to be had."""
+    from minidl.engines import Declined, onednn
+
+    engine = onednn.load()
+    if isinstance(engine, Declined):
+        return f"array code computes instead: {engine.reason}"
+    units = {"bfloat16": engine.bf16, "AMX": "amx" in engine.isa}
+    has = ", ".join(f"{unit} {'yes' if there else 'no'}" for unit, there in units.items())
+    return f"{engine.version}, {engine.isa}: {has}"
+
+
 def _threads() -> str:
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        if os.environ.get(name):
-            return f"{os.environ[name]} ({name})"
-    return f"{_usable_cores()} (all usable cores; --threads N or OPENBLAS_NUM_THREADS changes it)"
+    """Of BLAS and engines, and who says so."""
+    given = [f"{name}={os.environ[name]}" for name in VARIABLES if os.environ.get(name)]
+    return f"{threads()} ({', '.join(given) or 'all usable cores'}; --threads N changes it)"

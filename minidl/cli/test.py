@@ -9,7 +9,7 @@ import logging
 from argparse import Namespace
 from typing import Any
 
-from minidl.cli import as_json
+from minidl.cli import as_json, engine_flags
 from minidl.cli.arguments import Parser, add_device, add_state, existing, whole
 from minidl.cli.log import logging_to
 from minidl.cli.models import read_net, use_device
@@ -27,6 +27,7 @@ def add_arguments(parser: Parser) -> None:
     )
     add_state(parser)
     add_device(parser)
+    engine_flags.add(parser)
     parser.add_argument("--seed", type=whole(0), metavar="N", help="of random crops and the like")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -61,7 +62,9 @@ def score(args: Namespace) -> dict[str, Any]:
     from minidl.net import Net
 
     options: dict[str, Any] = dict(level=args.level, stages=args.stage, device=device)
+    options |= engine_flags.options(args) | {"share": True}
     with Net(param, weights=args.weights, seed=args.seed, **options) as net:
+        net.prepare()
         log.info("Running for %d iterations.", args.iterations)
         loss = 0.0
         sums: dict[str, Any] = dict.fromkeys(net.outputs, 0.0)

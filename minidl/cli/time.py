@@ -1,6 +1,8 @@
-"""Time every layer of a net, forward and backward.
+"""Time every layer of a net, forward and backward, and say how fast it could be here.
 
-Where a data set is absent, random records take its place. One pass warms up, untimed.
+Where a data set is absent, random records take its place. One pass warms up, untimed. A layer's
+floor is the time that its arithmetic would take at the speed of a matrix product, or its arrays
+at that of a copy, whichever is longer; both speeds are measured in the same run.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from argparse import Namespace
 from time import perf_counter
 from typing import Any
 
-from minidl.cli import as_json, models, table
+from minidl.cli import as_json, engine_flags, floors, models, plans
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -24,6 +26,7 @@ from minidl.cli.arguments import (
 )
 from minidl.cli.log import logging_to
 from minidl.cli.progress import steps
+from minidl.cli.time_report import WAYS, median_ms, report
 
 log = logging.getLogger("minidl")
 
@@ -40,6 +43,7 @@ def add_arguments(parser: Parser) -> None:
     add_state(parser)
     add_shape(parser)
     add_device(parser)
+    engine_flags.add(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -67,7 +71,11 @@ def measure(args: Namespace) -> dict[str, Any]:
             stages=args.stage,
             device=device,
             absent_data=record,
+            share=args.phase == "TRAIN",
+            **engine_flags.options(args),
         )
+    if not any(node.needs_backward for node in net.blueprint.nodes):
+        net.share = True
     with net:
         models.warn_of_unused_shape(net.param, args)
         log.info("Performing Forward")
@@ -96,6 +104,8 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
     net.before_backward.append(begin)
     net.after_backward.append(lambda i: backward[i].append(perf_counter() - start))
 
+    meter = floors.Meter(net.policy)
+    meter.measure()
     log.info("*** Benchmark begins ***")
     log.info("Testing for %d iterations.", args.iterations)
     whole_forward, whole_backward, both = [], [], []
@@ -112,8 +122,10 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
         both.append(t2 - t0)
         log.info("Iteration: %d forward-backward time: %g ms.", i + 1, (t2 - t0) * 1e3)
     total = perf_counter() - began
+    meter.measure()
 
     layers = [_layer(node, forward[i], backward[i]) for i, node in enumerate(net.blueprint.nodes)]
+    _add_floors(net.schedule, layers, meter)
     parts = [part for part in [*forward, *backward, waiting] if part]
     between = [all_of_it - sum(pieces) for all_of_it, *pieces in zip(both, *parts, strict=True)]
     others = {"waiting": waiting, "between_layers": between}
@@ -139,6 +151,13 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
         **_summary("between_layers", between),
         **{f"{what}_share": ms / pass_ms for what, ms in medians.items()},
         "total_ms": total * 1e3,
+        "engine": net.policy.engine,
+        "math": net.policy.math,
+        "threads": net.policy.threads,
+        "floor_ms": sum(layer["floor_ms"] for layer in layers),
+        "product_gflops": meter.speeds.product / 1e9,
+        "copy_gbytes": {size: speed / 1e9 for size, speed in meter.speeds.copies.items()},
+        "worst": _worst(layers),
     }
 
 
@@ -154,6 +173,32 @@ def _layer(node: Any, forward: list[float], backward: list[float]) -> dict[str, 
     seconds = (result["forward_median_ms"] + result["backward_median_ms"]) / 1e3
     result["gflops"] = 2 * node.multiply_adds * passes / seconds / 1e9 if seconds else 0.0
     return result
+
+
+def _add_floors(schedule: Any, layers: list[dict[str, Any]], meter: floors.Meter) -> None:
+    """Add to each layer how it was computed, and how long that takes at least."""
+    works = [floors.works(schedule, i) for i in range(len(layers))]
+    for layer, both in zip(layers, works, strict=True):
+        for way, work in zip(WAYS, both, strict=True):
+            if ms := layer[f"{way}_median_ms"]:
+                meter.saw(work.flop / ms * 1e3)  # a floor that a layer beats would be none
+    speeds, copies = meter.speeds, plans.conversions(schedule)
+    for layer, both, step in zip(layers, works, schedule.steps, strict=True):
+        layer |= plans.describe(step)
+        for way, work in zip(WAYS, both, strict=True):
+            layer[f"{way}_floor_ms"] = 1e3 * speeds.floor(work)
+            layer[f"{way}_bytes"] = work.bytes
+            layer[f"{way}_flop"] = work.flop
+            layer[f"{way}_bound"] = speeds.bound(work)
+        layer["floor_ms"] = sum(layer[f"{way}_floor_ms"] for way in WAYS)
+        layer["above_floor_ms"] = median_ms(layer) - layer["floor_ms"]
+        layer["conversions"] = [copy for copy in copies if copy["layer"] == layer["name"]]
+
+
+def _worst(layers: list[dict[str, Any]]) -> list[str]:
+    """The names of the three that take the most time above their floor."""
+    order = sorted(layers, key=lambda layer: -layer["above_floor_ms"])
+    return [layer["name"] for layer in order[:3] if layer["above_floor_ms"] > 0]
 
 
 def _summary(what: str, seconds: list[float]) -> dict[str, float]:
@@ -186,35 +231,3 @@ def _log_as_caffe(
     log.info("Average Forward-Backward: %g ms.", statistics.fmean(both) * 1e3)
     log.info("Total Time: %g ms.", total * 1e3)
     log.info("*** Benchmark ends ***")
-
-
-def report(result: dict[str, Any]) -> str:
-    """The result as a table: medians, which a busy machine disturbs less than means."""
-    rows = []
-    for layer in result["layers"]:
-        rows.append(
-            [
-                layer["name"],
-                layer["type"],
-                f"{layer['forward_median_ms']:.3f}",
-                f"{layer['backward_median_ms']:.3f}",
-                f"{layer['gflops']:.1f}" if layer["gflops"] >= 0.05 else "",
-                f"{100 * layer['share']:.1f} %",
-            ]
-        )
-    if result["waiting_median_ms"]:
-        share = f"{100 * result['waiting_share']:.1f} %"
-        rows.append(["waiting for data", "", f"{result['waiting_median_ms']:.3f}", "", "", share])
-    share = f"{100 * result['between_layers_share']:.1f} %"
-    rows.append(["between layers", "", "", "", "", share])
-    ms = [result[f"{what}_median_ms"] for what in ("forward", "backward", "forward_backward")]
-    rows += [[""], ["whole net", "", f"{ms[0]:.3f}", f"{ms[1]:.3f}", "", ""]]
-    header = ["layer", "type", "forward ms", "backward ms", "GFLOP/s", "share"]
-    lines = [table.render(header, rows, left=2), ""]
-    if not any(layer["backward_ms"] for layer in result["layers"]):
-        lines.append("No layer runs backward: nothing that a loss depends on needs a gradient.")
-    lines.append(
-        f"{ms[2]:.3f} ms for a batch of {result['batch']}, {result['batch'] / ms[2] * 1e3:.1f} "
-        f"records/s; medians of {result['iterations']} passes in phase {result['phase']}"
-    )
-    return "\n".join(lines)

@@ -12,8 +12,15 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidl.cli import models, overrides, snapshots
-from minidl.cli.arguments import Parser, add_device, add_state, existing, names, whole
+from minidl.cli import engine_flags, models, overrides, snapshots
+from minidl.cli.arguments import (
+    Parser,
+    add_device,
+    add_state,
+    existing,
+    names,
+    whole,
+)
 from minidl.cli.log import folder as log_folder
 from minidl.cli.log import logging_to, on_terminal
 from minidl.cli.signals import EFFECTS, Signals
@@ -56,6 +63,7 @@ def add_arguments(parser: Parser) -> None:
         )
     add_state(parser)
     add_device(parser)
+    engine_flags.add(parser)
 
 
 def run(args: Namespace) -> int:
@@ -149,7 +157,8 @@ def train(param: Any, resume: Path | None, events: Path, args: Namespace) -> tup
 
     summary, progress = Summary(), ProgressBar(args)
     hooks = [summary, EventsFile(events)] + ([progress] if on_terminal(args) else [])
-    solver = get_solver(param, hooks=hooks)
+    # Nobody sees the nets but the hooks, which ask for nothing that is inside them.
+    solver = get_solver(param, hooks=hooks, share=True, **engine_flags.options(args))
     signals = Signals(solver, args.sigint_effect, args.sighup_effect)
     try:
         log.info("Starting Optimization")
@@ -173,4 +182,4 @@ def resume_command(args: Namespace, state: str) -> str:
         words += ["-level", str(args.level)]
     if args.stage:
         words += ["-stage", ",".join(args.stage)]
-    return shlex.join(words)
+    return shlex.join(words + engine_flags.words(args))

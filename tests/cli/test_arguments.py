@@ -1,5 +1,6 @@
 """Command lines: Caffe's spellings, and what is said to mistyped ones."""
 
+import json
 import os
 import subprocess
 import sys
@@ -148,9 +149,11 @@ def run_minidl(*words, **env):
     )
 
 
-def test_threads_reach_blas():
+def test_threads_are_one_number_for_blas_and_engines():
     done = run_minidl("device_query", "--threads", "1", "--json", OPENBLAS_NUM_THREADS="2")
-    assert '"BLAS threads": "1 (OPENBLAS_NUM_THREADS)"' in done.stdout
+    facts = json.loads(done.stdout)
+    names = "OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1, MKL_NUM_THREADS=1"
+    assert facts["threads"] == f"1 ({names}; --threads N changes it)"
 
 
 def test_help_is_quick_because_it_loads_nothing_heavy():

@@ -1,10 +1,12 @@
 """minidl check: what is known of a net before it is made."""
 
 import json
+import re
 
 import pytest
 
 from minidl.cli import main
+from tests.support import need_onednn
 
 LENET = "zoo/lenet/lenet_train_test.prototxt"
 
@@ -22,7 +24,7 @@ def described(capsys, *words):
 
 
 def test_lenet_has_the_parameters_and_multiply_adds_worked_out_by_hand(capsys):
-    net = described(capsys, LENET, "-phase", "TRAIN")
+    net = described(capsys, LENET, "-phase", "TRAIN", "--engine", "numpy")
     by_name = {layer["name"]: layer for layer in net["layers"]}
     assert {n: la["params"] for n, la in by_name.items() if la["params"]} == {
         "conv1": 20 * 25 + 20,
@@ -53,32 +55,106 @@ def test_the_sums_agree(capsys):
     for name in ("data_bytes", "gradients_bytes", "buffers_bytes", "multiply_adds", "params"):
         assert totals[name] == sum(layer[name] for layer in net["layers"])
     assert totals["scratch_bytes"] == max(layer["scratch_bytes"] for layer in net["layers"])
-    sizes = [v for k, v in totals.items() if k.endswith("_bytes") and k != "memory_bytes"]
-    assert totals["memory_bytes"] == sum(sizes)
+    parts = ("params", "param_gradients", "shared", "unshared", "scratch")
+    assert totals["memory_bytes"] == sum(totals[f"{part}_bytes"] for part in parts)
+    saved = totals["apart_bytes"] - totals["shared_bytes"]
+    assert totals["memory_apart_bytes"] - totals["memory_bytes"] == saved > 0
+    assert totals["peak_bytes"] <= totals["shared_bytes"] < totals["apart_bytes"]
 
 
+def test_without_engines_sharing_is_all_that_makes_it_less(capsys):
+    """Every byte of blobs, gradients and what is kept is shared, or an input, output or loss."""
+    totals = described(capsys, LENET, "-phase", "TRAIN", "--engine", "numpy")["totals"]
+    each = totals["data_bytes"] + totals["gradients_bytes"] + totals["buffers_bytes"]
+    assert totals["apart_bytes"] + totals["unshared_bytes"] == each
+
+
+@pytest.mark.parametrize("engine", ["numpy", "auto"])
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
-def test_what_it_says_is_what_the_net_then_takes(phase, run_folder, capsys):
+def test_what_it_says_is_what_the_net_then_takes(phase, engine, capsys):
     import minidl
+    from minidl.threads import threads
 
-    totals = described(capsys, "net.prototxt", "-phase", phase)["totals"]
-    with minidl.Net("net.prototxt", getattr(minidl, phase), seed=1) as net:
-        net.forward_pass()
-        if phase == "TRAIN":
-            net.backward_pass()
-            assert totals["gradients_bytes"] == memory(b._diff for b in net.blobs.values())
-        assert totals["data_bytes"] == memory(b._data for b in net.blobs.values())
-        assert totals["params"] == sum(p.count for p in net.learnable)
+    words = LENET, "-phase", phase, "--engine", engine
+    net = described(capsys, *words)
+    totals = net["totals"]
+    options = dict(absent_data=(1, 28, 28), seed=1, share=True, engine=engine)
+    with minidl.Net(LENET, getattr(minidl, phase), **options) as made:
+        schedule = made.schedule
+        steps = {step.node.name: step.plan for step in schedule.steps}
+        for layer in net["layers"]:
+            plan = steps[layer["name"]]
+            assert layer["algorithm"] == (plan.algorithm if plan is not None else "")
+        planned = schedule.memory
+        assert (totals["shared_bytes"], totals["peak_bytes"]) == (planned.total, planned.peak)
+        assert totals["scratch_bytes"] == schedule.scratch
+        params = sum(p.memory.array.nbytes for p in made.learnable)
+        assert totals["params_bytes"] == params
+        assert totals["param_gradients_bytes"] == (params if phase == "TRAIN" else 0)
+        made.forward_pass()
+        # To test, the loss has its four bytes of gradient all the same.
+        kinds = ("data", "diff") if phase == "TRAIN" else ("data",)
+        own = [b.array(kind) for b in made.blobs.values() for kind in kinds]
+        assert totals["unshared_bytes"] == sum(a.nbytes for a in own if a is not None)
+    assert (net["engine"], net["math"], net["threads"]) == (engine, "float32", threads())
 
 
-def memory(arrays):
-    """Bytes of these arrays together, those that several of them share counted once."""
-    sizes = {a.__array_interface__["data"][0]: a.nbytes for a in arrays if a is not None}
-    return sum(sizes.values())
+def test_a_net_to_test_has_its_parameters_where_the_net_to_train_has_them(capsys):
+    train, test = described(capsys, "zoo/lenet/solver.prototxt")
+    assert train["totals"]["params_bytes"] == test["totals"]["params_bytes"]
+
+
+def test_no_array_is_made(capsys, monkeypatch):
+    from minidl import memory
+
+    def refuse(*_):
+        raise AssertionError("an array was made")
+
+    monkeypatch.setattr(memory, "aligned", refuse)
+    monkeypatch.setattr("minidl.engines.tuning.place", refuse)
+    assert described(capsys, "zoo/lenet/solver.prototxt")
+
+
+def test_engines_that_are_asked_for_are_shown_with_their_layouts(capsys):
+    need_onednn()
+    net = described(capsys, LENET, "-phase", "TRAIN", "--algorithm", "direct")
+    by_name = {layer["name"]: layer for layer in net["layers"]}
+    conv1, relu1, loss = (by_name[name] for name in ("conv1", "relu1", "loss"))
+    assert conv1["engine"] == "onednn" and conv1["algorithm"].startswith(("jit", "brg"))
+    assert conv1["layout"] and not conv1["fused"]
+    assert (by_name["mnist"]["engine"], loss["engine"], loss["why"]) == ("none", "numpy", "")
+    assert main(["check", LENET, "-phase", "TRAIN", "--algorithm", "winograd"]) == 0
+    out = capsys.readouterr().out
+    assert "onednn" not in out and out.count("array code") == 8 and "conversions    none" in out
+    assert relu1["in_place"]
+
+
+def test_every_conversion_is_named_with_its_layouts_and_size(capsys):
+    need_onednn()
+    net = described(capsys, LENET, "-phase", "TRAIN", "--algorithm", "nhwc")
+    top = {layer["name"]: layer["layout"] for layer in net["layers"]}
+    assert (top["conv1"], top["pool1"], top["conv2"]) == ("nhwc", "", "nhwc")
+    pool1 = [c for c in net["conversions"] if c["layer"] == "pool1"]
+    assert [c["pass"] for c in pool1] == ["forward", "backward"]
+    assert pool1[:1] == [
+        {
+            "layer": "pool1",
+            "pass": "forward",
+            "when": "before",
+            "blob": "conv1",
+            "kind": "data",
+            "from": "nhwc",
+            "to": "plain",
+            "bytes": 4 * 64 * 20 * 24 * 24,
+        }
+    ]
+    assert main(["check", LENET, "-phase", "TRAIN", "--algorithm", "nhwc"]) == 0
+    line = "pool1, before its forward: conv1 from nhwc to plain (2.81 MiB)"
+    assert line in capsys.readouterr().out
 
 
 def test_the_table_shows_every_layer_and_the_totals(capsys):
-    assert main(["check", LENET, "-phase", "TRAIN"]) == 0
+    assert main(["check", LENET, "-phase", "TRAIN", "--engine", "numpy"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("LeNet, phase TRAIN\n")
     row = next(line for line in out.splitlines() if line.startswith("conv2"))
@@ -86,6 +162,9 @@ def test_the_table_shows_every_layer_and_the_totals(capsys):
     assert "25,050" in row and "102 M" in row
     assert "64 1 28 28, 64" in out and "in place" in out
     assert "parameters     431,080 in 8 blobs: 1.64 MiB, gradients 1.64 MiB" in out
+    sizes = r"shared memory  [\d.]+ MiB for [\d.]+ MiB of these: at one time [\d.]+ MiB are needed"
+    assert re.search(sizes, out)
+    assert re.search(r"memory         [\d.]+ MiB together, [\d.]+ MiB without sharing", out)
 
 
 def test_a_solver_is_checked_with_all_its_nets(capsys):
@@ -183,7 +262,9 @@ def test_a_solver_without_a_net_to_test_says_so(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["check", "time", "gradcheck"])
-def test_a_shape_that_nothing_needs_is_said_to_be_unused(command, run_folder, capsys):
+def test_a_shape_that_nothing_needs_is_said_to_be_unused(command, run_folder, capsys, monkeypatch):
+    monkeypatch.setattr("minidl.cli.floors.PRODUCT", 32)
+    monkeypatch.setattr("minidl.cli.floors.SIZES", (1 << 10,))
     words = [command, "net.prototxt", *(["-iterations", "1"] if command == "time" else [])]
     assert main([*words, "--shape", "1,9,9"]) == 0
     assert "--shape is not used" in capsys.readouterr().err

@@ -1,0 +1,103 @@
+"""The flags that say who computes the layers, and how: --engine and its like."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from argparse import Namespace
+from typing import Any
+
+from minidl.cli.arguments import Parser
+
+SIZE = re.compile(r"([\d.]+)\s*([kmg]?i?b)?", re.IGNORECASE)
+# The same as in minidl.engines, which cannot be imported before --threads is known: NumPy comes
+# with it.
+ENGINES = ("auto", "numpy", "onednn")
+MATHS = ("float32", "bf16", "bf16x3")
+TUNINGS = ("heuristic", "measure", "cached")
+DEFAULTS = {"math": "float32", "algorithm": "fastest", "tuning": "heuristic"}
+
+
+def add(parser: Parser) -> None:
+    """Who computes the layers, and how: the fields of `minidl.engines.select.Policy`."""
+    group = parser.add_argument_group("engines")
+    group.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="auto: whatever is fastest; numpy: array code; onednn: refused if it is not installed"
+        " (default: MINIDL_ENGINE, else auto)",
+    )
+    group.add_argument(
+        "--math",
+        choices=MATHS,
+        default=DEFAULTS["math"],
+        help="arithmetic of the engines (default: float32)",
+    )
+    group.add_argument(
+        "--algorithm",
+        default=DEFAULTS["algorithm"],
+        metavar="NAME",
+        help="fastest, no_workspace, direct, or a part of an implementation's name, such as gemm"
+        " or nhwc (default: fastest)",
+    )
+    group.add_argument(
+        "--workspace-limit",
+        type=size,
+        metavar="SIZE",
+        help="memory that one layer may use while it runs: 8MB, 512KiB, 0 (default: any)",
+    )
+    group.add_argument(
+        "--tuning",
+        choices=TUNINGS,
+        default=DEFAULTS["tuning"],
+        help="heuristic: take the implementation that should be fastest; measure: time all of"
+        " them first; cached: the same, and remember (default: heuristic)",
+    )
+
+
+def options(args: Namespace) -> dict[str, Any]:
+    """What a Net is told by the flags of `add`."""
+    return {
+        "engine": args.engine,
+        "math": args.math,
+        "algorithm": args.algorithm,
+        "workspace_limit": args.workspace_limit,
+        "tuning": args.tuning,
+    }
+
+
+def policy(args: Namespace) -> Any:
+    """The same as a `minidl.engines.select.Policy`."""
+    from minidl.engines import select
+    from minidl.threads import threads
+
+    limit = args.workspace_limit
+    return select.policy(args.engine, args.math, args.algorithm, limit, threads(), args.tuning)
+
+
+def words(args: Namespace) -> list[str]:
+    """The words that ask for the same engines again."""
+    given: list[str] = []
+    for name in ("engine", "math", "algorithm", "workspace_limit", "tuning"):
+        value = getattr(args, name)
+        if value not in (None, DEFAULTS.get(name)):
+            given += [f"--{name.replace('_', '-')}", str(value)]
+    return given
+
+
+def size(text: str) -> int:
+    """Argument type: a size in memory, in bytes.
+
+    >>> size("8MB"), size("1.5 KiB"), size("4096")
+    (8000000, 1536, 4096)
+    """
+    match = SIZE.fullmatch(text.strip())
+    try:
+        number = float(match.group(1)) if match else -1
+    except ValueError:
+        number = -1
+    if match is None or number < 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 8MB, 512KiB or 0")
+    unit = (match.group(2) or "b").lower()
+    power = " kmg".index(unit[0]) if len(unit) > 1 else 0
+    return round(number * (1024 if "i" in unit else 1000) ** power)

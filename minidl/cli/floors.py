@@ -1,0 +1,193 @@
+"""How fast a layer could be on this machine: its arithmetic, or its memory traffic, at full speed.
+
+Both speeds are measured, not looked up: the best that matrix products reach here, in the run's
+arithmetic, and what a copy of arrays of about the layer's size reaches.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from minidl.cli.plans import nbytes
+
+PRODUCT = 1536  # rows and columns of the matrices whose product is timed
+SIZES = tuple(2**i for i in range(14, 28, 2))  # bytes of the arrays that are copied
+
+Run = Callable[[], None]
+
+
+class Work(NamedTuple):
+    """What one pass of one layer cannot do without.
+
+    flop    multiplications and additions
+    bytes   of the arrays to be read and of those to be written, each once
+    """
+
+    flop: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What this machine reached in this run.
+
+    product   flop a second in products of matrices
+    copies    bytes a second, read and written, by size of the arrays that were copied
+    """
+
+    product: float
+    copies: dict[int, float]
+
+    def copy(self, size: int) -> float:
+        """For so many bytes in all: caches are faster than memory, so small arrays have more."""
+        nearest = min(self.copies, key=lambda known: abs(math.log(max(size, 1) / (2 * known))))
+        return self.copies[nearest]
+
+    def floor(self, work: Work) -> float:
+        """Seconds that the work takes at least."""
+        return max(work.flop / self.product, work.bytes / self.copy(work.bytes))
+
+    def bound(self, work: Work) -> str:
+        """What sets that floor: "arithmetic" or "bandwidth"."""
+        moving = work.bytes / self.copy(work.bytes)
+        return "arithmetic" if work.flop / self.product >= moving else "bandwidth"
+
+
+# ------------------------------------------------------------------ work
+
+
+def works(schedule: Any, i: int) -> tuple[Work, Work]:
+    """The work of layer i's forward and of its backward; none for layers that make data."""
+    step, place = schedule.steps[i], schedule.walk.places[i]
+    if step.idle or not step.node.bottoms:
+        return Work(0, 0), Work(0, 0)
+    node, plan = step.node, step.plan
+    flop = 2.0 * node.multiply_adds
+    params = {p.owner: p for p in node.params}
+    weights = sum(_param_bytes(schedule, p) for p in params.values())
+    size = functools.partial(_sizes, schedule)
+    forward = Work(flop, weights + size(place.bottom) + size(place.top))
+    if step.fused or _is_view(schedule, place.bottom, place.top):
+        forward = Work(0, 0)
+    if not node.needs_backward or _is_view(schedule, place.bottom_diff, place.top_diff):
+        return forward, Work(0, 0)
+    keeps = {what.split()[0] for what in (plan.keeps if plan is not None else node.layer.keeps)}
+    moved = size(place.top_diff) + size(place.bottom_diff)
+    moved += sum(size(getattr(place, what)) for what in ("bottom", "top") if what in keeps)
+    learning = [p for p in params.values() if p.owner in schedule.demands.learning]
+    moved += sum(_param_bytes(schedule, p) for p in learning)
+    if any(node.wanted):
+        moved += weights
+    return forward, Work(flop * (bool(learning) + any(node.wanted)), moved)
+
+
+def _sizes(schedule: Any, numbers: tuple[int | None, ...]) -> int:
+    arrays = schedule.walk.arrays
+    return sum(nbytes(schedule, arrays[n]) for n in numbers if n is not None)
+
+
+def _is_view(schedule: Any, bottoms: tuple[Any, ...], tops: tuple[Any, ...]) -> bool:
+    """Whether the tops are the bottom in other shapes, so that nothing moves."""
+    arrays = schedule.walk.arrays
+    return (
+        len(bottoms) == len(tops) == 1
+        and None not in (*bottoms, *tops)
+        and arrays[tops[0]].shape != arrays[bottoms[0]].shape
+        and _root(arrays[tops[0]]) == _root(arrays[bottoms[0]])
+    )
+
+
+def _root(array: Any) -> int:
+    return int(array.number if array.base is None else array.base)
+
+
+def _param_bytes(schedule: Any, param: Any) -> int:
+    layout = schedule.params[param.owner]
+    return 4 * math.prod(param.shape) if layout is None else int(layout.nbytes)
+
+
+# ------------------------------------------------------------------ speeds
+
+
+class Meter:
+    """Measures what a machine can do, and keeps the best: other programs only make it slower.
+
+    policy   of the nets beside which it is held
+
+    Each `measure` takes about a third of a second.
+    """
+
+    def __init__(self, policy: Any) -> None:
+        self._threads = policy.threads
+        self._products = [_numpy_product(), *_engine_products(policy)]
+        self.speeds = Speeds(0.0, dict.fromkeys(SIZES, 0.0))
+
+    def measure(self) -> None:
+        """Look again, and keep what is faster."""
+        from minidl.engines import tuning
+
+        flop = 2.0 * PRODUCT**3
+        product = max(flop / tuning.seconds(run, enough=0.05) for run in self._products)
+        self.saw(product)
+        for size in SIZES:
+            speed = 2 * size / tuning.seconds(_copy(size, self._threads))
+            self.speeds.copies[size] = max(speed, self.speeds.copies[size])
+
+    def saw(self, product: float) -> None:
+        """Something else, that is as good as a product of matrices, reached so many flop/s."""
+        self.speeds = Speeds(max(product, self.speeds.product), self.speeds.copies)
+
+
+def _numpy_product() -> Run:
+    import numpy as np
+
+    a, b, c = (np.ones((PRODUCT, PRODUCT), np.float32) for _ in range(3))
+
+    def run() -> None:
+        np.matmul(a, b, out=c)
+
+    return run
+
+
+def _engine_products(policy: Any) -> list[Run]:
+    """The product by the engine of this policy, in its arithmetic; none where none has it."""
+    from minidl import ops
+    from minidl.engines import UNDECIDED, Request, select, tuning
+
+    square = PRODUCT, PRODUCT
+    request = Request(
+        bottom=(square,),
+        top=(square,),
+        params=(("weight", square),),
+        homes=(UNDECIDED,),
+        layouts=(None,),
+        wanted=(False,),
+        math=policy.math,
+        threads=policy.threads,
+    )
+    op = ops.Gemm(PRODUCT, bias=False)
+    choice = select.choose(select.engines(policy), op, request, policy)
+    if choice.plan is None or choice.engine is None:
+        return []
+    return [tuning.bound(choice.engine, choice.plan, request)]
+
+
+def _copy(size: int, threads: int) -> Run:
+    """A copy of so many bytes, of which each thread does a part."""
+    import numpy as np
+
+    from minidl.solver import workers
+
+    source, target = np.ones(size, np.uint8), np.ones(size, np.uint8)
+    threads = max(1, min(threads, size >> 20))  # below that, waking another costs more than it does
+    cuts = [size * i // threads for i in range(threads + 1)]
+
+    def share(i: int) -> None:
+        part = slice(cuts[i], cuts[i + 1])
+        np.copyto(target[part], source[part])
+
+    return lambda: workers.share(share, threads)
