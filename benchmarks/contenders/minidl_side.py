@@ -47,31 +47,28 @@ class _Work:
             "threads": self.job["threads"],
             "batch": self.batch,
             "options": self.job["options"],
-            "policy": vars(self.net.policy) if hasattr(self.net, "policy") else {},
+            "policy": vars(self.net.policy),
             "algorithms": self.notes.algorithms,
         }
 
     def make(self, maker: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
-        """`maker` with the job's options; Declined where this minidl or machine has no such."""
+        """A net or solver with the job's options, its algorithms chosen.
+
+        Errors: Declined where this machine cannot do what the options ask for.
+        """
         options = self.job["options"]
         try:
             with self.notes:
                 made = maker(*args, **keywords, **options)
                 net = getattr(made, "net", made)
-                if hasattr(net, "prepare"):
-                    net.prepare()  # chooses the algorithms, and logs them
-        except TypeError as error:
-            if not any(f"unexpected keyword argument '{name}'" in str(error) for name in options):
-                raise
-            raise Declined(f"minidl has no {error.args[0].split()[-1]} yet") from error
+                net.prepare()
         except minidl.MinidlError as error:
             if not options:
                 raise
             raise Declined(" ".join(str(error).split())) from error
         math = options.get("math", "float32")
-        used = getattr(getattr(net, "policy", None), "math", math)
-        if used != math:
-            raise Declined(f"on this machine minidl computes in {used} instead of {math}")
+        if net.policy.math != math:
+            raise Declined(f"on this machine minidl computes in {net.policy.math}, not in {math}")
         return made
 
 
