@@ -15,8 +15,8 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-@pytest.fixture(params=["numpy", "onednn"])
-def engine(request, monkeypatch):
+@pytest.fixture(params=["numpy", "onednn"], scope="module")
+def engine(request):
     """The test once with array code, once with what oneDNN has plans for (skipped without it)."""
     if request.param == "onednn":
         from minidl.engines import Declined, onednn
@@ -24,5 +24,6 @@ def engine(request, monkeypatch):
         found = onednn.load()
         if isinstance(found, Declined):
             pytest.skip(f"oneDNN is not here: {found.reason}")
-    monkeypatch.setenv("MINIDL_ENGINE", request.param)
-    return request.param
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINIDL_ENGINE", request.param)
+        yield request.param

@@ -108,7 +108,7 @@ def accuracy(solver, images, labels):
 
 
 @pytest.fixture(scope="module")
-def lenet(mnist):
+def lenet(mnist, engine):
     """Caffe's published solver on MNIST in file order, from Caffe's own first weights."""
     case = golden("lenet_mnist.npz")
     solver = solver_for(case)
