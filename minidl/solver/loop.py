@@ -136,7 +136,18 @@ class Loop:
         for hook in self.hooks:
             getattr(hook, event)(self, *values)
 
+    def _check_weights(self) -> None:
+        """Refuse weights that are not finite although the loss is.
+
+        An engine's ReLU turns NaN into 0, so weights below it can be lost in silence.
+        """
+        for param in self.net.learnable:
+            values = param.memory.array.reshape(-1).view(param.dtype)
+            if not math.isfinite(float(param.device.xp.dot(values, values))):
+                raise self._diverged(f"weights of '{param.name}' are not finite")
+
     def _display(self, final: bool = False) -> None:
+        self._check_weights()
         (then, iteration), now = self._shown, time.perf_counter()
         self._shown = (now, self.iter)
         count = self.iter - iteration

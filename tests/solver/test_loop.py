@@ -287,3 +287,15 @@ def test_a_label_out_of_range_is_passed_on():
     )
     with pytest.raises(LabelError):
         make("", net).step(1)
+
+
+def test_weights_that_are_lost_below_a_relu_are_noticed_when_the_loss_is_shown():
+    """oneDNN's ReLU makes 0 of NaN: the loss stays finite."""
+    solver = make("display: 2")
+    solver.step(3)
+    param = solver.net.params["ip1"][0]
+    param.data[0, 0] = np.nan
+    solver.net.forward_pass = lambda: 1.0
+    solver.net.backward_pass = lambda: None
+    with pytest.raises(DivergedError, match="weights of 'ip1/0' are not finite"):
+        solver.step(2)
