@@ -15,6 +15,8 @@ VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
 FOLDERS = {"minidl.proto": "proto", "minidl.zoo": "zoo"}
 MODELS = [f"minidl.zoo.{path.name}" for path in sorted((HERE / "zoo").iterdir()) if path.is_dir()]
 
+# The last build of the library with an interface in C and OpenMP threads: docs/decisions/0006.
+ONEDNN = 'onednn-cpu-gomp==2023.2.0; sys_platform == "linux" and platform_machine in "x86_64 AMD64"'
 DIGITS = ["scikit-learn>=1.5"]
 IMAGES = ["Pillow>=10"]
 
@@ -33,7 +35,7 @@ setup(
         "minidl.zoo": ["*.md"],
         **{model: ["*.prototxt", "*.md"] for model in MODELS},
     },
-    install_requires=["numpy>=2,<3", "protobuf>=5,<8", "lmdb>=1.4", "tqdm>=4.60"],
+    install_requires=["numpy>=2,<3", "protobuf>=5,<8", "lmdb>=1.4", "tqdm>=4.60", ONEDNN],
     extras_require={
         "digits": DIGITS,
         "images": IMAGES,
