@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from operator import is_not
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from minidl.blob import Param
+from minidl.memory import Home, Memory, zeros
+from minidl.solver import workers
+from minidl.threads import threads
 
 # Elements in a piece of work. The five arrays of a piece, 640 KiB in float32, stay in a core's
 # second-level cache (1 MiB) through all passes of the rule. LeNet's update took 0.46 ms with pieces
 # of 2**12, 0.22 with 2**15; 54 million weights took 72 ms in one piece and 44 with 2**15.
 PIECE = 1 << 15
+
+# Several threads take pieces twice as long, so as to meet half as often at the interpreter, which
+# only one of them can hold: 61 million weights took 105 ms in one thread, 115 in two with short
+# pieces, 84 with long ones.
+THREADED_PIECE = 1 << 16
+SHARE = 1 << 20  # elements worth a thread; a million in two threads took as long as in one
 
 
 class Rule(NamedTuple):
@@ -49,8 +59,9 @@ LATER = ("Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 
 
 class _Piece(NamedTuple):
-    """Views of one stretch of a parameter, its gradient and its history, and room for two more."""
+    """A stretch of the `place`-th parameter that moves, and room for two arrays of its length."""
 
+    place: int
     w: Any
     g: Any
     state: tuple[Any, ...]
@@ -59,29 +70,36 @@ class _Piece(NamedTuple):
 
 
 class Updater:
-    """Applies a rule to parameters, in pieces that fit the cache and with arrays made once.
+    """Applies a rule to parameters: in pieces that fit the cache, large nets in several threads.
 
     params    the net's learnable parameters; those with lr_mult 0 stand still
     rule      of the solver's type
-    history   the rule's arrays, each the shape of its parameter: `params` in order, and that
-              `rule.histories` times
+
+    Each element is updated by itself from its weight, gradient and history, wherever an engine
+    keeps it, so the result does not depend on layouts, nor on the number of threads.
     """
 
     def __init__(self, params: Sequence[Param], rule: Rule) -> None:
         self.params, self.rule = list(params), rule
         self.moving = [p for p in self.params if p.lr_mult != 0 and p.wanted]
-        self.history = [
-            p.device.zeros(p.shape, p.dtype) for _ in range(rule.histories) for p in self.params
-        ]
-        self._scratch: Any = None
-        self._arrays: list[Any] = []
-        self._pieces: list[list[_Piece]] = []
+        self._history = [Home(p.shape, p.dtype) for _ in range(rule.histories) for p in self.params]
+        places = [i for i, p in enumerate(self.params) if p in self.moving]
+        self._states = [self._history[i :: len(self.params)] for i in places]  # of `moving`
+        self._memory: list[Memory] = []
+        self._shares: list[list[_Piece]] = []  # for each thread its own, all views of `_memory`
+
+    @property
+    def history(self) -> list[Any]:
+        """The rule's arrays, each the shape of its parameter: `params` in order, and that
+        `rule.histories` times. What is written to them counts in the next update."""
+        return [home.lend() for home in self._history]
 
     def gradient_norm(self) -> float:
         """The L2 norm of all gradients together, as accumulated: not averaged, not decayed."""
         total = 0.0
         for param in self.moving:
-            flat = param.diff.reshape(-1)
+            param.settle()
+            _, flat = param.flat()
             total += float(param.device.xp.dot(flat, flat))
         return math.sqrt(total)
 
@@ -92,11 +110,12 @@ class Updater:
         scale   factor on the gradient before weight decay: 1 / iter_size, and clipping
         p       the SolverParameter: momentum, weight_decay, regularization_type
         """
-        self._follow_arrays()
-        for param, pieces in zip(self.moving, self._pieces, strict=True):
-            xp, own_rate = param.device.xp, rate * param.lr_mult
-            decay = p.weight_decay * param.decay_mult
-            for w, g, state, finished, scratch in pieces:
+        self._follow_memory()
+        factors = [(rate * m.lr_mult, p.weight_decay * m.decay_mult) for m in self.moving]
+
+        def work(share: int) -> None:
+            for place, w, g, state, finished, scratch in self._shares[share]:
+                xp, (own_rate, decay) = self.moving[place].device.xp, factors[place]
                 if scale != 1:
                     g = xp.multiply(g, scale, out=finished)
                 if decay:
@@ -105,33 +124,39 @@ class Updater:
                     g = xp.add(g, scratch, out=finished)
                 self.rule.update(xp, w, g, state, own_rate, scratch, p)
 
-    def _follow_arrays(self) -> None:
-        """Cut the parameters into pieces; again only if someone gave one of them new arrays."""
-        arrays = [a for p in self.moving for a in (p.data, p.diff)]
-        if len(arrays) == len(self._arrays) and all(map(_is, arrays, self._arrays)):
-            return
-        self._arrays = arrays
-        places = {id(p): i for i, p in enumerate(self.params)}
-        self._pieces = [list(self._cut(p, places[id(p)])) for p in self.moving]
+        workers.share(work, len(self._shares))
+        for param in self.moving:
+            param.touch()
 
-    def _cut(self, param: Param, place: int) -> Iterator[_Piece]:
-        state = self.history[place :: len(self.params)]
-        arrays = [param.data, param.diff, *state]
-        if not all(a.flags.c_contiguous for a in arrays):  # a transposed array that a user set
-            yield self._piece(arrays, param.device.zeros((2, *param.shape), param.dtype))
-            return
-        flat = [a.reshape(-1) for a in arrays]
-        for start in range(0, param.count, PIECE):
-            cut = [a[start : start + PIECE] for a in flat]
-            if self._scratch is None:
-                self._scratch = param.device.zeros((2, PIECE), param.dtype)
-            yield self._piece(cut, self._scratch[:, : cut[0].size])
+    # ------------------------------------------------------------------ whose memory, which thread
 
-    @staticmethod
-    def _piece(arrays: Sequence[Any], scratch: Any) -> _Piece:
-        w, g, *state = arrays
-        return _Piece(w, g, tuple(state), scratch[0], scratch[1])
+    def _follow_memory(self) -> None:
+        """Lay histories out as their parameters; cut all into shares anew if any memory moved."""
+        memory: list[Memory] = []
+        for param, homes in zip(self.moving, self._states, strict=True):
+            param.settle()
+            if param.fresh:
+                param.flat()  # writes the zeros
+            for home in homes:
+                home.arrange(param.memory.layout)
+            memory += [param.memory, param.gradient, *(home.memory for home in homes)]
+        if len(memory) != len(self._memory) or any(map(is_not, memory, self._memory)):
+            self._memory, self._shares = memory, self._cut()
 
-
-def _is(a: Any, b: Any) -> bool:
-    return a is b
+    def _cut(self) -> list[list[_Piece]]:
+        """The pieces of all parameters in order, about as many elements for each thread."""
+        flat = [
+            [*param.flat(), *(home.memory.array.reshape(-1).view(param.dtype) for home in homes)]
+            for param, homes in zip(self.moving, self._states, strict=True)
+        ]
+        total, done = sum(w.size for w, *_ in flat), 0
+        shares: list[list[_Piece]] = [[] for _ in range(max(1, min(threads(), total // SHARE)))]
+        length = PIECE if len(shares) == 1 else THREADED_PIECE
+        rooms = [zeros((2, length), flat[0][0].dtype) for _ in shares if flat]
+        for place, arrays in enumerate(flat):
+            for start in range(0, arrays[0].size, length):
+                w, g, *state = (a[start : start + length] for a in arrays)
+                turn = done * len(shares) // total
+                shares[turn].append(_Piece(place, w, g, tuple(state), *rooms[turn][:, : w.size]))
+                done += w.size
+        return shares

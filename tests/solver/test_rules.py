@@ -1,5 +1,7 @@
 """The update against Caffe's order of operations written out, element by element."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -49,10 +51,18 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("scale, fields", CASES.values(), ids=CASES.keys())
-@pytest.mark.parametrize("piece", [4, 1 << 15], ids=["in pieces", "whole"])
-def test_the_update_is_caffes(monkeypatch, scale, fields, piece):
+def in_pieces(monkeypatch, piece, threads=1):
+    """Have parameters cut into pieces of so many elements, for so many threads."""
     monkeypatch.setattr(rules, "PIECE", piece)
+    monkeypatch.setattr(rules, "THREADED_PIECE", piece)
+    monkeypatch.setattr(rules, "SHARE", 1)
+    monkeypatch.setattr(rules, "threads", lambda: threads)
+
+
+@pytest.mark.parametrize("scale, fields", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("piece, threads", [(4, 1), (1 << 15, 1), (4, 3)])
+def test_the_update_is_caffes(monkeypatch, scale, fields, piece, threads):
+    in_pieces(monkeypatch, piece, threads)
     params, p = make(), schema.SolverParameter(**fields)
     expected = by_definition(params, 3, 0.5, scale, p)
     updater = rules.Updater(params, rules.RULES["SGD"])
@@ -62,6 +72,130 @@ def test_the_update_is_caffes(monkeypatch, scale, fields, piece):
         np.testing.assert_allclose(param.data, w, rtol=1e-13, atol=1e-15)
         np.testing.assert_allclose(h, history, rtol=1e-13, atol=1e-15)
         np.testing.assert_array_equal(param.diff, g)  # gradients stay as they are
+
+
+@pytest.mark.parametrize("scale, fields", CASES.values(), ids=CASES.keys())
+def test_threads_and_pieces_do_not_change_a_bit(monkeypatch, scale, fields):
+    results = []
+    for piece, threads in ((1 << 15, 1), (4, 1), (4, 2), (3, 5)):
+        in_pieces(monkeypatch, piece, threads)
+        params = make([(40, 3), (70,), ()], np.float32)
+        updater = rules.Updater(params, rules.RULES["SGD"])
+        for _ in range(3):
+            updater.apply(0.3, scale, schema.SolverParameter(**fields))
+        results.append([p.data for p in params] + updater.history)
+    for result in results[1:]:
+        for a, b in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
+
+
+def test_every_thread_gets_about_as_much(monkeypatch):
+    in_pieces(monkeypatch, 4, threads=3)
+    updater = rules.Updater(make([(50,), (7,), (41,), ()]), rules.RULES["SGD"])
+    updater.apply(1.0, 1.0, schema.SolverParameter())
+    sizes = [sum(piece.w.size for piece in share) for share in updater._shares]
+    assert sum(sizes) == 99 and max(sizes) - min(sizes) < 2 * 4  # less than two pieces
+    rooms = [(share[0].finished, share[0].scratch) for share in updater._shares]
+    for a, b in itertools.combinations(itertools.chain(*rooms), 2):
+        assert not np.shares_memory(a, b)
+
+
+def test_a_small_net_wakes_up_no_thread(monkeypatch):
+    monkeypatch.setattr(rules, "threads", lambda: 8)
+    monkeypatch.setattr(rules.workers, "_pool", lambda: pytest.fail("asked for a thread"))
+    params = make([(500, 800), (500,)], np.float32)  # LeNet's largest layer
+    rules.Updater(params, rules.RULES["SGD"]).apply(0.1, 1.0, schema.SolverParameter())
+
+
+def test_overflow_in_another_thread_is_as_quiet_as_in_this_one(monkeypatch):
+    in_pieces(monkeypatch, 4, threads=2)
+    (param,) = make([(40,)], np.float32)
+    param.diff[...] = 1e38
+    with np.errstate(all="ignore"):
+        rules.Updater([param], rules.RULES["SGD"]).apply(10.0, 10.0, schema.SolverParameter())
+    assert np.isinf(param.data).all()
+
+
+class Backwards:
+    """A layout that stores the elements in reverse, behind two of padding."""
+
+    def __init__(self, shape):
+        self.shape, self.nbytes = shape, 8 * int(np.prod(shape)) + 16
+
+    def pack(self, plain, packed):
+        packed[16:].view(np.float64)[...] = plain.reshape(-1)[::-1]
+
+    def unpack(self, packed, plain):
+        plain.reshape(-1)[...] = packed[16:].view(np.float64)[::-1]
+
+
+def test_parameters_are_updated_where_an_engine_keeps_them():
+    """The update before the first move, between moves and back gives what it gives in C order."""
+    params, p = make(), schema.SolverParameter(momentum=0.75, weight_decay=0.25)
+    expected = by_definition(params, 3, 0.5, 0.3, p)
+    updater = rules.Updater(params, rules.RULES["SGD"])
+    for layout in (None, Backwards(SHAPES[0]), None):
+        params[0].arrange(layout)
+        updater.apply(0.5, 0.3, p)
+        assert params[0].memory.layout is layout
+    for param, h, (w, history, _) in zip(params, updater.history, expected, strict=True):
+        np.testing.assert_allclose(param.data, w, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(h, history, rtol=1e-13, atol=1e-15)
+
+
+def test_history_is_read_and_written_in_c_order_wherever_it_lives():
+    params, p = make(), schema.SolverParameter(momentum=0.5)
+    updater = rules.Updater(params, rules.RULES["SGD"])
+    params[0].arrange(Backwards(SHAPES[0]))
+    updater.apply(0.5, 1.0, p)
+    np.testing.assert_allclose(updater.history[0], 0.5 * params[0].read("diff"), rtol=1e-14)
+    before = params[0].read().copy()
+    updater.history[0][...] = steps = np.arange(15.0).reshape(5, 3)
+    updater.apply(0.0, 1.0, p)
+    np.testing.assert_allclose(before - params[0].read(), 0.5 * steps, atol=1e-14)
+
+
+def test_a_gradient_that_was_changed_in_a_plain_array_is_the_one_that_counts():
+    params, p = make(), schema.SolverParameter()
+    params[0].arrange(Backwards(SHAPES[0]))
+    before = params[0].read().copy()
+    updater = rules.Updater(params, rules.RULES["SGD"])
+    updater.apply(0.0, 1.0, p)
+    norm = updater.gradient_norm()
+    params[0].diff[...] *= 2  # as a hook may do between backward and update
+    assert updater.gradient_norm() > 1.2 * norm
+    params[0].diff[...] = 2
+    updater.apply(0.5, 1.0, p)
+    np.testing.assert_allclose(params[0].read(), before - 1, rtol=1e-14)
+
+
+def test_a_gradient_that_counts_as_zero_is_zero():
+    params, p = make(), schema.SolverParameter(weight_decay=0.25)
+    before = params[0].read().copy()
+    updater = rules.Updater(params, rules.RULES["SGD"])
+    updater.apply(0.0, 1.0, p)
+    params[0].fresh = True  # its memory still holds numbers
+    updater.apply(1.0, 1.0, p)
+    np.testing.assert_allclose(params[0].read(), 0.75 * before, rtol=1e-14)
+
+
+def test_a_rule_may_keep_several_histories():
+    def count(xp, w, g, state, rate, scratch, p):
+        for i, history in enumerate(state):
+            history += (i + 1) * g
+
+    params = make()
+    updater = rules.Updater(params, rules.Rule(2, count))
+    updater.apply(1.0, 1.0, schema.SolverParameter())
+    for i, history in enumerate(updater.history):  # all firsts, then all seconds
+        np.testing.assert_array_equal(history, (1 + i // 4) * params[i % 4].diff)
+
+
+def test_who_keeps_a_copy_of_the_weights_can_see_that_they_changed():
+    params = make()
+    before = [param.version for param in params]
+    rules.Updater(params, rules.RULES["SGD"]).apply(0.1, 1.0, schema.SolverParameter())
+    assert all(param.version != old for param, old in zip(params, before, strict=True))
 
 
 def test_the_sign_of_zero_is_zero_under_l1():
