@@ -85,12 +85,17 @@ class InnerProduct(Layer):
 
     def _add_weight_gradient(self, x, dy):
         left, right = (x, dy) if self.op.transpose else (dy, x)
-        step = len(self.gradient)
+        if self.weight.fresh:  # counts as zero: not to be read, so not to be cleared either
+            whole = self.weight.gradient.array.reshape(self.weight.shape)
+            self.xp.matmul(left.T, right, out=whole)
+            self.weight.fresh = False
+            return
+        step, whole = len(self.gradient), self.weight.diff
         for start in range(0, left.shape[1], step):
             part = left[:, start : start + step].T
             gradient = self.gradient[: len(part)]
             self.xp.matmul(part, right, out=gradient)
-            self.weight.diff[start : start + step] += gradient
+            whole[start : start + step] += gradient
 
     def _axis(self, bottom):
         axis = self.spec.inner_product_param.axis

@@ -72,6 +72,21 @@ def test_a_large_gradient_is_made_a_few_rows_at_a_time(transpose, rows):
     check_backward(layer, x)
 
 
+@pytest.mark.parametrize("transpose", [False, True])
+def test_a_gradient_that_counts_as_zero_is_overwritten_and_then_added_to(transpose):
+    layer = build("InnerProduct", num_output=4, transpose=transpose)
+    bottom, top = run(layer, np.random.default_rng(3).standard_normal((5, 7)))
+    top[0].diff[...] = dy = np.random.default_rng(4).standard_normal((5, 4))
+    for param in layer.params:
+        param.diff.fill(np.nan)
+        param.fresh = True
+    expected = bottom[0].data.T @ dy if transpose else dy.T @ bottom[0].data
+    for times in (1, 2):
+        layer.backward(top, [True], bottom)
+        np.testing.assert_allclose(layer.weight.diff, times * expected, rtol=1e-13)
+        np.testing.assert_allclose(layer.bias.diff, times * dy.sum(axis=0), rtol=1e-13)
+
+
 def test_caffe_gemm():
     """The product that Caffe's own test multiplies in all four forms."""
     a = np.arange(1.0, 7).reshape(2, 3)
