@@ -1,8 +1,12 @@
 """Random silencing against overfitting: the `Dropout` layer."""
 
+import math
+
 import numpy as np
 
 from minidl.layers.base import Layer, register, saved, scratch
+
+PIECE = 1 << 16  # elements whose random numbers are drawn at a time; they stay in cache
 
 
 @register("Dropout")
@@ -47,17 +51,25 @@ class Dropout(Layer):
         if not self.ctx.training:
             return {}
         # In float32 whatever the net's number type, so that the type does not change the mask.
-        return {"mask": saved(bottom), "uniform": scratch(bottom, np.float32)}
+        uniform = scratch((min(PIECE, math.prod(bottom)),), np.float32)
+        return {"mask": saved(bottom), "uniform": uniform}
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data
         if self.ctx.training:
-            self.random().random(dtype=np.float32, out=self.uniform)
-            self.xp.greater_equal(self.uniform, self.ratio, out=self.mask)
-            self.mask *= 1 / (1 - self.ratio)
+            self._draw_mask()
             self.xp.multiply(x, self.mask, out=y)
         elif y is not x:
             y[...] = x
+
+    def _draw_mask(self):
+        rng, flat = self.random(), self.mask.reshape(-1)
+        for start in range(0, flat.size, PIECE):
+            mask = flat[start : start + PIECE]
+            uniform = self.uniform[: mask.size]
+            rng.random(dtype=np.float32, out=uniform)
+            self.xp.greater_equal(uniform, self.ratio, out=mask)
+            mask *= 1 / (1 - self.ratio)
 
     def backward(self, top, wanted, bottom):
         dy, dx = top[0].diff, bottom[0].diff
