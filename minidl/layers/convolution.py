@@ -50,21 +50,20 @@ class Convolution(FilterBank):
 
     def forward(self, bottom, top):
         weight = self._weights(self.weight.data)
-        bias = self._weights(self.bias.data) if self.op.bias else 0  # (group, M, 1)
+        bias = self.bias.data if self.op.bias else None
         for x, y in zip(bottom, top, strict=True):
             plan = self._plan(x.shape)
             image, out = plan.image(x.data), plan.map(y.data)
             if plan.direct:
-                maps = self._grouped(out)
-                self.xp.matmul(weight, self._grouped(image), out=maps)
-                maps += bias
+                self.xp.matmul(weight, self._grouped(image), out=self._grouped(out))
+                if bias is not None:
+                    out += bias[:, None]
                 continue
             for part in plan.chunks:
                 columns = self._unfold(plan, image[part])
                 maps = self._maps(plan, len(image[part]))
                 self.xp.matmul(weight, columns, out=maps)
-                maps += bias
-                self._unpack(maps, out[part])
+                self._unpack(maps, out[part], bias)
 
     def backward(self, top, wanted, bottom):
         learning = self.weight.wanted or (self.op.bias and self.bias.wanted)

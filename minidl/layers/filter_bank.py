@@ -231,9 +231,12 @@ class FilterBank(Layer):
         self._images_first(maps, array)[...] = array
         return maps
 
-    def _unpack(self, maps, array):
-        """The way back: fill `array` (n, filters, positions) from the matrices."""
-        array[...] = self._images_first(maps, array)
+    def _unpack(self, maps, array, bias=None):
+        """The way back: fill `array` (n, filters, positions) from the matrices, plus a bias."""
+        if bias is None:
+            array[...] = self._images_first(maps, array)
+        else:
+            self.xp.add(self._images_first(maps, array), bias[:, None], out=array)
 
     @staticmethod
     def _images_first(maps, like):
