@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minidl.engines import Declined, Engine, Plan, Request
-from minidl.engines.tuning import WAYS, fastest
+from minidl.engines.tuning import WAYS, bf16_gain, fastest
 from minidl.errors import EngineError, MinidlError, UsageError, did_you_mean, raise_all
 
 log = logging.getLogger("minidl")
 
 ENGINES = ("auto", "numpy", "onednn")
 MATHS = ("float32", "bf16", "bf16x3")
+SLOW_BF16 = "MINIDL_SLOW_BF16"  # in the environment: bf16 even where float32 is faster
 DIRECT = ("jit", "brg")  # how the names of implementations that unfold nothing begin
 
 
@@ -119,9 +120,17 @@ def _without_bf16(policy: Policy) -> str:
     found = _load()
     if isinstance(found, Declined):
         return found.reason
-    if found.bf16:
+    if not found.bf16:
+        return f"this machine's {found.isa} does not multiply bfloat16 numbers"
+    if os.environ.get(SLOW_BF16):
         return ""
-    return f"this machine's {found.isa} does not multiply bfloat16 numbers"
+    gain = bf16_gain(found, policy.threads)
+    if gain > 1:
+        return ""
+    return (
+        f"this machine has it, but a convolution took {1 / gain:.2g} times as long as in float32 "
+        f"({SLOW_BF16}=1 takes it all the same)"
+    )
 
 
 def engines(policy: Policy, wishes: Iterable[Wish] = ()) -> tuple[Engine, ...]:

@@ -83,9 +83,21 @@ def test_bf16_that_is_not_to_be_had_is_said_once_and_float32_used(
 def test_bf16_is_kept_where_the_machine_has_it(monkeypatch, caplog):
     engine = FakeEngine()
     engine.bf16 = True
+    monkeypatch.setattr(select, "bf16_gain", lambda engine, threads: 2.0)
     monkeypatch.setattr(onednn, "load", lambda: engine)
     assert select.policy(math="bf16").math == "bf16"
     assert not caplog.records
+
+
+def test_bf16_that_is_slower_than_float32_is_said_and_taken_only_on_demand(monkeypatch, caplog):
+    engine = FakeEngine()
+    engine.bf16 = True
+    monkeypatch.setattr(onednn, "load", lambda: engine)
+    monkeypatch.setattr(select, "bf16_gain", lambda engine, threads: 0.5)
+    assert select.policy(math="bf16").math == "float32"
+    assert "took 2 times as long as in float32" in caplog.text
+    monkeypatch.setenv(select.SLOW_BF16, "1")
+    assert select.policy(math="bf16").math == "bf16"
 
 
 def test_the_command_line_knows_the_same_words():
