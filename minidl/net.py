@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from minidl import fillers, prototxt, schema, weights
+from minidl import diagnosis, fillers, prototxt, schema, weights
 from minidl.blob import Blob, Param, Shape
-from minidl.blueprint import AUTOMATIC, Blueprint, Node
+from minidl.blueprint import Blueprint, Node
 from minidl.context import Context
 from minidl.device import Device, default_device
 from minidl.engines import select
@@ -416,7 +416,7 @@ class Net:
                     for run in steps[i]:
                         run()
                 except LabelError as error:
-                    raise self._with_record(error, self.bottoms[i]) from None
+                    raise diagnosis.with_record(self, error, self.bottoms[i]) from None
                 for callback in after:
                     callback(i)
 
@@ -480,58 +480,9 @@ class Net:
         fix = did_you_mean(name, self.blobs)
         raise UsageError(f"net '{self.name}' has no blob '{name}'", fix=fix)
 
-    # ------------------------------------------------------------------ diagnosis
-
     def first_bad(self) -> tuple[str, str, str] | None:
-        """(layer, blob, "data" or "diff") of the first NaN or infinity, in order of execution.
-
-        Parameters come before the blobs of their layer and are named "conv1/0". None: all finite.
-        """
-        finite = np.isfinite
-        for layer, top in zip(self.layers, self.tops, strict=True):
-            for blob in [*layer.params, *top]:
-                if blob.name.startswith(AUTOMATIC) or self._is_gone(blob):
-                    continue
-                if not finite(self.device.to_host(blob.read())).all():
-                    return layer.name, blob.name, "data"
-        for node in self.blueprint.nodes[::-1]:
-            for param in node.layer.params:
-                if param.wanted and not finite(self.device.to_host(param.read("diff"))).all():
-                    return node.name, param.name, "diff"
-        return None
-
-    @staticmethod
-    def _is_gone(blob: Blob) -> bool:
-        """Whether its memory is another blob's by now, in a net that shares memory."""
-        try:
-            blob.read()
-        except UsageError:
-            return True
-        return False
-
-    def _with_record(self, error: LabelError, bottom: list[Blob]) -> LabelError:
-        """Name the blobs as the prototxt does, and the record that the label came from."""
-        for name in [blob.name for blob in bottom]:
-            plain = self._before_split(name)
-            error.found = error.found.replace(f"'{name}'", f"'{plain}'")
-            error.expected = error.expected.replace(f"'{name}'", f"'{plain}'")
-        names = {blob.name for blob in bottom[1:]}  # labels come after scores
-        for node in self.blueprint.nodes[::-1]:
-            if not names.intersection(node.tops):
-                continue
-            if hasattr(node.layer, "record"):
-                source = node.layer.record(error.item)
-                error.found = f"{error.found} ({source})"
-                break
-            names.update(node.bottoms)
-        return error
-
-    def _before_split(self, name: str) -> str:
-        """The blob that a Split layer made blob `name` from; otherwise `name` itself."""
-        for node in self.blueprint.nodes:
-            if node.type == "Split" and name in node.tops:
-                return node.bottoms[0]
-        return name
+        """(layer, blob, "data" or "diff") of the first NaN or infinity; None: all is finite."""
+        return diagnosis.first_bad(self)
 
     # ------------------------------------------------------------------ weights
 

@@ -22,7 +22,7 @@ LEVELS = """
     testing
     solver
     net spec io
-    weights net_log program
+    weights net_log diagnosis program
     schedule
     blueprint
     graph layers

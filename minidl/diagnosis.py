@@ -1,0 +1,68 @@
+"""What went wrong in a net, said so that it can be found: the first bad number, the bad record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minidl.blob import Blob
+from minidl.blueprint import AUTOMATIC
+from minidl.errors import LabelError, UsageError
+
+if TYPE_CHECKING:
+    from minidl.net import Net
+
+
+def first_bad(net: Net) -> tuple[str, str, str] | None:
+    """(layer, blob, "data" or "diff") of the first NaN or infinity, in order of execution.
+
+    Parameters come before the blobs of their layer and are named "conv1/0". Blobs whose memory
+    is another's by now are passed over. None: all is finite.
+    """
+    host = net.device.to_host
+    for layer, top in zip(net.layers, net.tops, strict=True):
+        for blob in [*layer.params, *top]:
+            if blob.name.startswith(AUTOMATIC) or _is_gone(blob):
+                continue
+            if not np.isfinite(host(blob.read())).all():
+                return layer.name, blob.name, "data"
+    for node in net.blueprint.nodes[::-1]:
+        for param in node.layer.params:
+            if param.wanted and not np.isfinite(host(param.read("diff"))).all():
+                return node.name, param.name, "diff"
+    return None
+
+
+def _is_gone(blob: Blob) -> bool:
+    try:
+        blob.read()
+    except UsageError:
+        return True
+    return False
+
+
+def with_record(net: Net, error: LabelError, bottom: list[Blob]) -> LabelError:
+    """Name the blobs as the prototxt does, and the record that the label came from."""
+    for name in [blob.name for blob in bottom]:
+        plain = _before_split(net, name)
+        error.found = error.found.replace(f"'{name}'", f"'{plain}'")
+        error.expected = error.expected.replace(f"'{name}'", f"'{plain}'")
+    names = {blob.name for blob in bottom[1:]}  # labels come after scores
+    for node in net.blueprint.nodes[::-1]:
+        if not names.intersection(node.tops):
+            continue
+        if hasattr(node.layer, "record"):
+            source = node.layer.record(error.item)
+            error.found = f"{error.found} ({source})"
+            break
+        names.update(node.bottoms)
+    return error
+
+
+def _before_split(net: Net, name: str) -> str:
+    """The blob that a Split layer made blob `name` from; otherwise `name` itself."""
+    for node in net.blueprint.nodes:
+        if node.type == "Split" and name in node.tops:
+            return node.bottoms[0]
+    return name
