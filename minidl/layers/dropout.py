@@ -22,7 +22,7 @@ class Dropout(Layer):
     and the number of the pass only: a resumed run, or one in float64, drops the same elements.
 
     bottom[0]       any shape
-    top[0]          the same shape; may be the bottom itself
+    top[0]          the same shape; may be the bottom itself, and in TEST is a view of it
     dropout_param   dropout_ratio (0.5), above 0 and below 1
 
     Source: Srivastava et al. 2014, section 10 (the form that scales during training); Hinton et
@@ -44,6 +44,9 @@ class Dropout(Layer):
                 field="dropout_param.dropout_ratio",
             )
 
+        if not ctx.training:
+            self.views = {0: 0}
+
     def top_shapes(self, bottom):
         return (bottom,)
 
@@ -55,12 +58,9 @@ class Dropout(Layer):
         return {"mask": saved(bottom), "uniform": uniform}
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data, top[0].data
         if self.ctx.training:
             self._draw_mask()
-            self.xp.multiply(x, self.mask, out=y)
-        elif y is not x:
-            y[...] = x
+            self.xp.multiply(bottom[0].data, self.mask, out=top[0].data)
 
     def _draw_mask(self):
         rng, flat = self.random(), self.mask.reshape(-1)
@@ -72,8 +72,5 @@ class Dropout(Layer):
             mask *= 1 / (1 - self.ratio)
 
     def backward(self, top, wanted, bottom):
-        dy, dx = top[0].diff, bottom[0].diff
         if self.ctx.training:
-            self.xp.multiply(dy, self.mask, out=dx)
-        elif dx is not dy:
-            dx[...] = dy
+            self.xp.multiply(top[0].diff, self.mask, out=bottom[0].diff)
