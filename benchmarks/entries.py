@@ -15,7 +15,8 @@ TUNED = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
-SIZES = [1024, 2048, 3072]  # of matrix products: in and beyond the caches
+PRODUCTS = "float32 products"
+SIZES = [1024, 2048, 3072]  # in and beyond the caches
 QUICK = {"batch": 2, "sizes": [64]}
 
 
@@ -75,13 +76,15 @@ def opencv(net: str, batch: int) -> Entry:
     return Entry("OpenCV", "OpenCV", {"side": "opencv", "net": net, "batch": batch})
 
 
-def products(math: str, *libraries: str) -> tuple[Entry, ...]:
+def products() -> tuple[Entry, ...]:
     """Matrix products, one step a block: together they say what the machine can do."""
-    jobs = {
-        f"{math} products, {library}": {"side": "product", "library": library, "math": math}
-        for library in libraries
-    }
-    return tuple(Entry(name, name, job | {"sizes": SIZES}, steps=1) for name, job in jobs.items())
+    job = {"side": "product", "sizes": SIZES}
+    return tuple(
+        Entry(
+            f"{PRODUCTS}, {library}", f"{PRODUCTS}, {library}", job | {"library": library}, steps=1
+        )
+        for library in ("numpy", "onednn", "torch")
+    )
 
 
 def start(group: str, *words: str) -> Entry:

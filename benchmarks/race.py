@@ -62,10 +62,15 @@ class Runner:
         stack: ExitStack,
         heats: dict[str, dict[str, Any]],
     ) -> Running:
-        """Warm all of them up, race two rounds if they are several, and keep the fastest.
+        """Warm all of them up; if they are several, race two rounds in half the steps.
 
-        What the others did is left in `heats`. Errors: Declined if none of them can take part.
+        Keeps the fastest; what all of them did is left in `heats`. Errors: Declined if none of
+        them can take part.
         """
+
+        def half(entry: Entry) -> int:
+            return max(1, (entry.steps or race.steps) // 2)
+
         running: list[Running] = []
         for entry in members:
             try:
@@ -73,14 +78,13 @@ class Runner:
             except Declined as reason:
                 declined = reason
                 continue
-            contender.block(entry.steps or race.steps)
+            contender.block(half(entry))
             running.append((entry, contender))
         if not running:
             raise declined
         if len(running) > 1:
             self.say(f"heats of {', '.join(entry.name for entry, _ in running)}")
-            steps = [entry.steps or race.steps for entry, _ in running]
-            alternate([contender for _, contender in running], 2, steps)
+            alternate([c for _, c in running], 2, [half(entry) for entry, _ in running])
         running.sort(key=lambda one: median(one[1].times or [0.0]))
         for entry, contender in running:
             if len(running) > 1:

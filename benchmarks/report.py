@@ -12,6 +12,7 @@ from benchmarks.verdict import Missing, Outcome, Row, Timed, quartiles
 # Seconds for 20 iterations of AlexNet by batch size: Caffe with MKL on two ten-core Ivy Bridge
 # processors, as a course on it published them.
 COURSE = {64: 64, 128: 124, 256: 257}
+WORTH_SAYING = 0.05  # of the machine's time
 COURSE_RACES = ("alexnet-float32", "alexnet-batch-128", "alexnet-batch-256")
 
 
@@ -69,6 +70,11 @@ def lines(found: dict[str, Any]) -> list[str]:
     if found["differences"]:
         name, worst = max(found["differences"].items(), key=lambda pair: pair[1])
         text.append(f"   all compute the same to {worst:.0e} ({name})")
+    if (found.get("used by others") or 0) > WORTH_SAYING:
+        share = f"{found['used by others']:.0%}"
+        text.append(
+            f"   other programs used {share} of the machine: measure again when it is quiet"
+        )
     return text
 
 
@@ -84,7 +90,7 @@ def _row(row: dict[str, Any]) -> str:
     verdict = {None: "", True: "reached", False: "NOT reached"}[row["reached"]]
     spread = f"({low:.2f} - {high:.2f})" if high > low else ""
     what = f"-> {row['measure']} against {row['against']}"
-    return f"   {what:<64}{value:>6.2f} {row['unit']:<5}{spread:<17}{row['goal']:<8}{verdict}"
+    return f"   {what:<64}{value:>6.2f} {row['unit']:<5}{spread:<19}{row['goal']:<8}{verdict}"
 
 
 def course(races: list[dict[str, Any]]) -> list[str]:

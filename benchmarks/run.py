@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ MODELS = ROOT / "benchmarks" / "models.py"
 def main(words: list[str] | None = None) -> int:
     args = arguments(words)
     races = [race.quick() if args.quick else race for race in chosen(args.only)]
+    if args.rounds:
+        races = [replace(race, rounds=args.rounds) for race in races]
     if args.list:
         print("\n".join(f"{race.name:<24}{race.title}" for race in races))
         return 0
@@ -105,6 +108,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
         "--only", action="append", metavar="NAME", help="this race, or those whose names begin so"
     )
     parser.add_argument("--quick", action="store_true", help="tiny jobs: see whether it all runs")
+    parser.add_argument("--rounds", type=int, metavar="N", help="of each race, instead of its own")
     parser.add_argument(
         "--threads", type=int, default=machine.cores(), metavar="N", help="of each contender (all)"
     )

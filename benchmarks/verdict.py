@@ -127,10 +127,10 @@ class Throughput:
 class Floor:
     """Time over that of the arithmetic alone, at the best rate of a matrix product in the race.
 
-    products    how the groups begin that measure the rate: "float32 products"
+    products    how the groups begin that measure the rate
     """
 
-    products: str = "float32 products"
+    products: str
     at_most: float | None = None
 
     @property

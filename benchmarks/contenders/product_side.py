@@ -1,7 +1,6 @@
 """Large matrix products: how much arithmetic this machine can do at best.
 
-job["library"]    "numpy", "onednn" or "torch" (which has MKL)
-job["math"]       "float32" or, of torch alone, "bf16"
+job["library"]    "numpy", "onednn" or "torch", which has MKL;  job["sizes"]
 
 The best rate that any of them reaches at any size in the whole run counts as the machine's; a
 net's arithmetic at that rate is its floor.
@@ -20,8 +19,6 @@ import numpy as np
 
 from benchmarks.alternate import Declined
 
-SIZES = (1024, 2048, 3072)
-
 
 def work(job: dict[str, Any]) -> Products:
     return Products(job)
@@ -33,9 +30,8 @@ class Products:
     def __init__(self, job: dict[str, Any]) -> None:
         self.library = job["library"]
         maker = {"numpy": with_numpy, "onednn": with_onednn, "torch": with_torch}[self.library]
-        sizes = job.get("sizes", SIZES)
-        self.products = [(n, maker(n, job)) for n in sizes]
-        self.best = {n: 0.0 for n in sizes}
+        self.products = [(n, maker(n, job)) for n in job["sizes"]]
+        self.best = {n: 0.0 for n in job["sizes"]}
 
     def step(self) -> None:
         for n, product in self.products:
@@ -64,8 +60,7 @@ def with_torch(n: int, job: dict[str, Any]) -> Callable[[], Any]:
     import torch
 
     torch.set_num_threads(job["threads"])
-    dtype = torch.bfloat16 if job.get("math") == "bf16" else torch.float32
-    a, b, out = (torch.from_numpy(m).to(dtype) for m in _matrices(n))
+    a, b, out = map(torch.from_numpy, _matrices(n))
     return lambda: torch.mm(a, b, out=out)
 
 

@@ -50,6 +50,12 @@ def test_the_table_says_what_was_found_wanted_and_left_out():
     assert "all compute the same to 2e-07" in text or "to 3e-07" in text
 
 
+def test_a_disturbed_race_says_so():
+    assert "other programs" not in "\n".join(report.lines(recorded() | {"used by others": 0.01}))
+    text = "\n".join(report.lines(recorded() | {"used by others": 0.31}))
+    assert "other programs used 31% of the machine" in text
+
+
 def test_races_that_did_not_run_say_why():
     assert report.lines({"title": "t", "declined": "no AMX"}) == ["t", "   skipped: no AMX"]
     assert report.lines({"title": "t", "failed": "status 1"}) == ["t", "   FAILED: status 1"]

@@ -93,6 +93,6 @@ def test_who_did_not_run_is_missing_for_its_own_reason(goal):
 def test_a_floor_without_products_and_memory_without_figures_are_missing():
     ours = outcome(Timed("us", [1.0]), Timed("torch", [1.0], facts={"peak_bytes": None}))
     with pytest.raises(Missing, match="no float32 products ran"):
-        Floor().judge(ours)
+        Floor("float32 products").judge(ours)
     with pytest.raises(Missing, match="does not say how much memory"):
         Memory("torch").judge(ours)
