@@ -68,7 +68,7 @@ class _Work:
             raise Declined(" ".join(str(error).split())) from error
         math = options.get("math", "float32")
         if net.policy.math != math:
-            raise Declined(f"on this machine minidl computes in {net.policy.math}, not in {math}")
+            raise Declined("; ".join(self.notes.warnings) or f"minidl took {net.policy.math}")
         return made
 
 
@@ -145,11 +145,13 @@ class Notes(logging.Handler):
 
     algorithms    {"conv2": "onednn jit:avx512_core, 0 B", "loss": "array code (...)"}; what is not
                   there is array code, too
+    warnings      in the order in which they came
     """
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.algorithms: dict[str, str] = {}
+        self.warnings: list[str] = []
         self._log = logging.getLogger("minidl")
 
     def __enter__(self) -> Notes:
@@ -163,6 +165,8 @@ class Notes(logging.Handler):
         self._log.setLevel(self._level)
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self.warnings.append(record.getMessage())
         layer, _, choice = record.getMessage().partition(": ")
         if choice.startswith(("onednn ", "array code")):
             self.algorithms[layer] = choice
