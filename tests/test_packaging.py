@@ -87,6 +87,9 @@ def test_metadata(wheel):
     assert (metadata["Name"], metadata["Version"]) == ("minidl", version)
     assert metadata["Requires-Python"] == ">=3.10"
     required = [r for r in metadata.get_all("Requires-Dist") if "extra ==" not in r]
+    [engine] = [r for r in required if r.startswith("onednn")]
+    assert 'sys_platform == "linux"' in engine and "x86_64" in engine
+    required.remove(engine)
     assert sorted(r.split(">")[0].split("<")[0] for r in required) == [
         "lmdb",
         "numpy",
