@@ -52,7 +52,7 @@ setup(
             "mypy==2.4.*",
             "types-protobuf>=5",
         ],
-        "bench": ["torch>=2.4"],
+        "bench": [*IMAGES, "torch>=2.4", "opencv-python-headless>=4.8,<5"],
     },
     entry_points={"console_scripts": ["minidl = minidl.cli:main"]},
 )
