@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from minidl.blob import Param
 from minidl.memory import Layout, Memory, Shape
 
 Run = Callable[[], None]
+Update = Callable[[float, float], None]  # see Engine.updater
 
 
 class Undecided:
@@ -123,3 +126,17 @@ class Engine(Protocol):
 
     def converter(self, source: Memory, target: Memory) -> Run:
         """What copies `source` to `target`, each in its own layout or plain float32."""
+
+    def updater(
+        self, momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray, threads: int
+    ) -> Update | Declined:
+        """What does an SGD step of one parameter, called with two factors, on g and on w:
+
+            h = momentum * h + on_g * g + on_w * w;  w = w - h
+
+        in place, in float32; `g` stays as it is. The factors hold the learning rate.
+
+        w, g, h   weights, gradient and history: flat, of one length, padding included; they have
+                  to outlive nothing, what is returned keeps them
+        threads   that will compute
+        """

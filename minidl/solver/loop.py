@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.engines import select
 from minidl.errors import DivergedError
 from minidl.net import Net
 from minidl.solver import debug_info, figures, rules, schedules
@@ -28,7 +29,8 @@ class Loop:
 
     def __init__(self, param: Any, net: Net) -> None:
         self.param, self.net = param, net
-        self.updater = rules.Updater(net.learnable, rules.RULES[param.type])
+        engines = select.engines(net.policy)
+        self.updater = rules.Updater(net.learnable, rules.RULES[param.type], engines)
         self.iter = 0
         self.loss = SmoothedLoss()
         self.hooks: list[Hook] = []

@@ -8,7 +8,9 @@ import pytest
 from minidl import schema
 from minidl.blob import Param
 from minidl.device import Device
+from minidl.engines import Declined
 from minidl.solver import rules
+from tests.solver.support import make as solver
 
 SHAPES = [(5, 3), (7,), (2, 2, 3), ()]
 
@@ -256,3 +258,101 @@ def test_float32_parameters_are_updated_in_float32():
     updater.apply(0.1, 0.3, schema.SolverParameter(momentum=0.9, weight_decay=0.1))
     assert all(p.data.dtype == np.float32 for p in params)
     assert all(h.dtype == np.float32 for h in updater.history)
+
+
+# ------------------------------------------------------------------ what an engine updates
+
+
+class Fused:
+    """An engine that does the step as it is defined, and notes what it was asked for."""
+
+    def __init__(self, declines=False):
+        self.declines, self.generation = declines, 0
+        self.asked, self.steps = [], 0  # (momentum, elements, threads) of each updater; steps done
+
+    def updater(self, momentum, w, g, h, threads):
+        self.asked.append((momentum, w.size, threads))
+
+        def update(on_g, on_w):
+            self.steps += 1
+            h[...] = momentum * h + on_g * g + on_w * w
+            w[...] -= h
+
+        return Declined("it has no time") if self.declines else update
+
+
+def large(monkeypatch, elements=10, threads=2):
+    """Have parameters of so many elements count as large."""
+    monkeypatch.setattr(rules, "LARGE", elements)
+    monkeypatch.setattr(rules, "threads", lambda: threads)
+
+
+@pytest.mark.parametrize("declines", [False, True])
+@pytest.mark.parametrize("name", [name for name in CASES if "L1" not in name])
+def test_the_update_is_caffes_where_an_engine_does_it(monkeypatch, name, declines):
+    large(monkeypatch)
+    (scale, fields), engine = CASES[name], Fused(declines)
+    params, p = make(dtype=np.float32), schema.SolverParameter(**fields)
+    expected = by_definition(params, 3, 0.5, scale, p)
+    updater = rules.Updater(params, rules.RULES["SGD"], [engine])
+    for _ in range(3):
+        updater.apply(0.5, scale, p)
+    for param, h, (w, history, g) in zip(params, updater.history, expected, strict=True):
+        np.testing.assert_allclose(param.data, w, atol=2e-6)
+        np.testing.assert_allclose(h, history, atol=2e-6)
+        np.testing.assert_array_equal(param.diff, g)
+    assert engine.asked == [(p.momentum, 15, 2), (p.momentum, 12, 2)]  # (5, 3) and (2, 2, 3)
+    assert engine.steps == (0 if declines else 6)
+
+
+def test_an_engine_is_asked_for_large_float32_parameters_under_sgd_and_l2_only(monkeypatch):
+    large(monkeypatch)
+
+    def asked(rule="SGD", dtype=np.float32, **fields):
+        engine = Fused()
+        rule = rules.RULES.get(rule, rules.Rule(1, lambda *args: None))
+        updater = rules.Updater(make(dtype=dtype), rule, [engine])
+        updater.apply(0.5, 1.0, schema.SolverParameter(**fields))
+        return [elements for _, elements, _ in engine.asked]
+
+    assert asked() == [15, 12]
+    assert asked(dtype=np.float64) == []
+    assert asked(rule="another") == []
+    assert asked(regularization_type="L1", weight_decay=0.1) == []
+
+
+def test_the_first_engine_that_does_not_decline_does_it(monkeypatch):
+    large(monkeypatch)
+    engines = [Fused(declines=True), Fused(), Fused()]
+    updater = rules.Updater(make(dtype=np.float32), rules.RULES["SGD"], engines)
+    updater.apply(0.5, 1.0, schema.SolverParameter())
+    assert [engine.steps for engine in engines] == [0, 2, 0]
+
+
+def test_an_engine_starts_anew_only_where_what_it_was_made_for_has_changed(monkeypatch):
+    large(monkeypatch, elements=15)
+    engine, params = Fused(), make(dtype=np.float32)
+    p = schema.SolverParameter(momentum=0.5, weight_decay=0.1)
+    updater = rules.Updater(params, rules.RULES["SGD"], [engine])
+
+    def made_anew():
+        before = len(engine.asked)
+        updater.apply(0.5, 0.5, p)
+        return len(engine.asked) - before
+
+    assert made_anew() == 1
+    assert made_anew() == 0
+    updater.apply(0.25, 1.0, schema.SolverParameter(momentum=0.5, weight_decay=0.2))
+    assert len(engine.asked) == 1  # whatever the rate, the scale and the decay
+    p.momentum = 0.75
+    assert made_anew() == 1
+    engine.generation += 1  # as after a fork
+    assert made_anew() == 1
+    params[0].use(np.zeros((5, 3), np.float32))
+    assert made_anew() == 1
+
+
+def test_a_solvers_update_is_by_the_engines_that_its_nets_may_use(engine):
+    names = [e.name for e in solver().updater.engines]
+    assert names == [name for name in ("onednn",) if name == engine]
+    assert solver(engine="numpy").updater.engines == []

@@ -10,9 +10,11 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from minidl import ops
-from minidl.engines import Declined, Plan, Request, Run
-from minidl.engines.onednn import layout, library
+from minidl.engines import Declined, Plan, Request, Run, Update
+from minidl.engines.onednn import layout, library, update
 from minidl.memory import Memory
 
 # Which module has the plans for an operator: its `plans(engine, op, request)`.
@@ -65,6 +67,13 @@ class OneDNN:
     def converter(self, source: Memory, target: Memory) -> Run:
         """What copies `source` to `target`, each in its own layout or plain float32."""
         return layout.converter(source, target)
+
+    def updater(
+        self, momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray, threads: int
+    ) -> Update | Declined:
+        """An SGD update of all elements of one parameter."""
+        self._dnnl.set_threads(threads)
+        return update.updater(momentum, w, g, h)
 
 
 def load() -> OneDNN | Declined:

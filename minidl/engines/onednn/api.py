@@ -21,7 +21,7 @@ STATUS = {
 }
 
 # Number types, with the bytes of one element
-BF16, F32 = 2, 3
+UNDEFINED, BF16, F32 = 0, 2, 3
 TYPE_NAMES = {BF16: "bf16", F32: "f32"}
 ITEMSIZE = {BF16: 2, F32: 4}
 
@@ -40,7 +40,7 @@ ELTWISE_RELU_FROM_DST, ELTWISE_TANH_FROM_DST, ELTWISE_LOGISTIC_FROM_DST = 256, 2
 POOLING_MAX, POOLING_AVG_INCLUDE_PADDING, POOLING_AVG_EXCLUDE_PADDING = 511, 767, 1023
 LRN_ACROSS_CHANNELS, LRN_WITHIN_CHANNEL = 2815, 3071
 SOFTMAX_ACCURATE = 196608
-BINARY_ADD, BINARY_MUL = 131056, 131057
+BINARY_ADD, BINARY_MUL, BINARY_SUB = 131056, 131057, 131061
 USE_GLOBAL_STATS = 1
 
 # What an execution is given
@@ -48,6 +48,7 @@ SRC, SRC_1, DST, WEIGHTS, BIAS, MEAN, VARIANCE = 1, 2, 17, 33, 41, 49, 50
 WORKSPACE, SCRATCHPAD = 64, 80
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS = 129, 145, 161, 169
 MULTIPLE_SRC, MULTIPLE_DST = 1024, 2048
+SCALES = 4096  # + an argument: the number it is multiplied by
 
 # What a primitive descriptor or a memory descriptor can be asked
 QUERY_NAME, QUERY_EXEC_ARG = 8, 255
@@ -115,10 +116,12 @@ SIGNATURES = {
     "memory_desc_query": "pip",
     "post_ops_create": "p",
     "post_ops_append_eltwise": "piff",
+    "post_ops_append_sum": "pfii",
     "post_ops_destroy": "p",
     "primitive_attr_create": "p",
     "primitive_attr_destroy": "p",
     "primitive_attr_set_post_ops": "pp",
+    "primitive_attr_set_scales_mask": "pii",
     "primitive_attr_set_scratchpad_mode": "pi",
     "primitive_desc_clone": "pp",
     "primitive_desc_destroy": "p",

@@ -87,6 +87,8 @@ class Description:
         return dnnl().make("primitive", "primitive_create", self._handle)
 
     def _md(self, argument: int) -> ctypes.c_void_p:
+        if argument >= api.SCALES:  # what the operation itself says of these is empty
+            return _number()._as_parameter_
         query = (api.QUERY_EXEC_ARG, argument)
         return ctypes.c_void_p(dnnl().ask("primitive_desc_query_md", self._handle, *query))
 
@@ -126,16 +128,35 @@ def favourite(kind: str, *args: Any, attr: Handle | None = None) -> Description 
 
 
 @functools.cache
-def attributes(then: ops.Activation | None = None) -> Handle:
-    """How operations run: with the caller's scratchpad, and an activation `then` at the end."""
+def attributes(
+    then: ops.Activation | None = None, scaled: tuple[int, ...] = (), onto: float | None = None
+) -> Handle:
+    """How operations run: with the caller's scratchpad, and what else there is to be done.
+
+    then     an activation at the end
+    scaled   arguments that are multiplied by a float32 number, read at each execution from the
+             address given as SCALES + argument
+    onto     the factor on what DST holds before, which the result is added to; None: it is not
+    """
     lib = dnnl()
     attr = lib.make("primitive_attr", "primitive_attr_create")
     lib.call("primitive_attr_set_scratchpad_mode", attr, api.SCRATCHPAD_USER)
+    for argument in scaled:
+        lib.call("primitive_attr_set_scales_mask", attr, argument, 0)
+    after = lib.make("post_ops", "post_ops_create")
+    if onto is not None:
+        lib.call("post_ops_append_sum", after, onto, 0, api.UNDEFINED)
     if then is not None:
-        after = lib.make("post_ops", "post_ops_create")
         lib.call("post_ops_append_eltwise", after, ELTWISE[then.kind], then.slope, 0.0)
-        lib.call("primitive_attr_set_post_ops", attr, after)
+    lib.call("primitive_attr_set_post_ops", attr, after)
     return attr
+
+
+@functools.cache
+def _number() -> Handle:
+    """The descriptor of one float32 number."""
+    one = api.dims([1])
+    return dnnl().make("memory_desc", "memory_desc_create_with_strides", 1, one, api.F32, one)
 
 
 def sequence(steps: Iterable[Step]) -> Run:
