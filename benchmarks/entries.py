@@ -48,11 +48,14 @@ class Entry:
 
 
 def minidl(task: str, net: str, batch: int, group: str = "minidl", **more: Any) -> Entry:
-    """minidl; `records` goes to the job, the rest are options of Net or get_solver."""
+    """minidl; `records` goes to the job, the rest are options of Net or get_solver.
+
+    Blobs share memory unless told otherwise, as in `minidl train` and `minidl test`.
+    """
     job = {"side": "minidl", "task": task, "net": net, "batch": batch}
     if "records" in more:
         job["records"] = more.pop("records")
-    return Entry(group, group, job | {"options": more})
+    return Entry(group, group, job | {"options": {"share": True, **more}})
 
 
 def pytorch(

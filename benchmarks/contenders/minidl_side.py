@@ -2,8 +2,7 @@
 
 job["task"]       "train", "infer" or "data"
 job["net"], job["batch"]
-job["options"]    further keywords of get_solver or Net: engine, math, share. None by default:
-                  what a user gets who says nothing
+job["options"]    further keywords of get_solver or Net: engine, math, share
 job["dropout"]    false leaves the Dropout layers out
 job["records"]    the net reads this LMDB instead of getting its batch by hand
 """
@@ -63,7 +62,7 @@ class _Work:
                 net = getattr(made, "net", made)
                 net.prepare()
         except minidl.MinidlError as error:
-            if not options:
+            if not options.keys() - {"share"}:  # nothing special was asked for
                 raise
             raise Declined(" ".join(str(error).split())) from error
         math = options.get("math", "float32")
