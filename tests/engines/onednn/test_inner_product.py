@@ -125,8 +125,9 @@ def test_weights_that_already_live_somewhere_stay_there(engine, transpose, math)
     settings = dict(num_output=33, transpose=transpose)
     expected = truth("InnerProduct", (6, 40), bf16=math == "bf16", **settings)
     of_another_batch = truth("InnerProduct", (64, 40), **settings).plans(engine)
-    blocks = next(p.params["weight"] for p in of_another_batch if p.params["weight"] is not None)
-    for home in (blocks, None):
+    # On some machines (AVX2, W stored the other way round) no candidate wants blocks.
+    homes = {p.params["weight"] for p in of_another_batch} | {None}
+    for home in homes:
         for plan in expected.plans(engine, homes=(home, None), math=math):
             assert plan.params == {"weight": home, "bias": None}
             expected.check(plan)
