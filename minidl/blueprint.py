@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 import minidl.layers  # noqa: F401  (registers every layer)
 from minidl import fillers, prototxt, schema
 from minidl.blob import Shape
@@ -80,6 +78,19 @@ class Node:
     def in_place(self) -> bool:
         """Whether the first top is the first bottom itself."""
         return self.layer.is_in_place
+
+    def use(self, keeps: tuple[str, ...] | None = None) -> aliasing.Use:
+        """What it does with its blobs' memory; `keeps` of a plan, by default the layer's own."""
+        layer = self.layer
+        return aliasing.Use(
+            self.name,
+            self.bottoms,
+            self.tops,
+            layer.views,
+            layer.keeps if keeps is None else keeps,
+            layer.keeps_sign,
+            self.needs_backward,
+        )
 
 
 class Blueprint:
@@ -268,18 +279,7 @@ class Blueprint:
         ]
 
     def _refuse_in_place_conflicts(self) -> None:
-        uses = [
-            aliasing.Use(
-                n.name,
-                n.bottoms,
-                n.tops,
-                n.layer.views,
-                n.layer.keeps,
-                n.layer.keeps_sign,
-                n.needs_backward,
-            )
-            for n in self.nodes
-        ]
+        uses = [node.use() for node in self.nodes]
         layers = {n.name: n.layer for n in self.nodes}
         errors: list[MinidlError] = []
         for c in aliasing.find_conflicts(uses):
@@ -311,19 +311,6 @@ class Blueprint:
     def blob_shapes(self) -> dict[str, Shape]:
         """Every blob's shape by name, in the order in which they are made."""
         return {t: s for n in self.nodes for t, s in zip(n.tops, n.top_shapes, strict=True)}
-
-    def scratch_bytes(self, node: Node) -> int:
-        """Bytes of scratch one layer uses, each array starting at a multiple of 64."""
-        return sum(_padded(b, self.ctx.dtype) for b in node.buffers.values() if not b.kept)
-
-    def saved_bytes(self, node: Node) -> int:
-        """Bytes of the buffers that live from a layer's forward to its backward."""
-        return sum(_padded(b, self.ctx.dtype) for b in node.buffers.values() if b.kept)
-
-
-def _padded(buffer: Buffer, dtype: Any) -> int:
-    size = math.prod(buffer.shape) * np.dtype(buffer.dtype or dtype).itemsize
-    return -(-size // 64) * 64
 
 
 def _split(net: Any) -> Any:

@@ -77,6 +77,11 @@ def nbytes(shape: Shape, layout: Layout | None, dtype: Any) -> int:
     return layout.nbytes if layout is not None else math.prod(shape) * np.dtype(dtype).itemsize
 
 
+def padded(size: int) -> int:
+    """So many bytes rounded up to a multiple of ALIGNMENT."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
 def aligned(size: int) -> np.ndarray:
     """So many zeroed bytes that start at a multiple of ALIGNMENT."""
     raw = np.zeros(size + ALIGNMENT, np.uint8)

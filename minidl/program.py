@@ -13,8 +13,8 @@ from minidl.device import Device
 from minidl.engines import Bindings, Run
 from minidl.errors import UsageError
 from minidl.graph.layout import Array, Copy, Key
-from minidl.memory import Home, Memory, aligned, place
-from minidl.schedule import Schedule, Step, name_of
+from minidl.memory import Home, Memory, aligned, padded, place
+from minidl.schedule import Schedule, Step, name_of, saved_name
 
 Runs = tuple[Run, ...]
 
@@ -27,7 +27,6 @@ class Program:
     old       the program that this one replaces: contents of blobs are carried over
 
     forward[i], backward[i]   what to call for layer i, in order; nothing for one that is idle
-    bottoms[i]   the blobs that layer i itself was given, None where a plan runs
     step         the step that ran last: contents of shared memory are what it left
     """
 
@@ -51,7 +50,6 @@ class Program:
         self._carried = {}
         self.forward: list[Runs] = []
         self.backward: list[Runs] = []
-        self.bottoms: list[list[Blob] | None] = []
         for i, step in enumerate(schedule.steps):
             self._bind(i, step)
         self._held = [p for p, _ in self._params if p.held]  # and plain only for that reason
@@ -159,7 +157,6 @@ class Program:
         place, node = self.schedule.walk.places[i], step.node
         forward: Runs = ()
         backward: Runs = ()
-        blobs: list[Blob] | None = None
         if step.plan is not None:
             run, run_back = step.plan.bind(self._bindings(i, step))
             forward = () if step.fused else (run,)
@@ -192,7 +189,6 @@ class Program:
         self.forward.append((*before, *forward, *after))
         before = self._copies(step, place.before_backward)
         self.backward.append((*before, *backward, *self._copies(step, place.after_backward)))
-        self.bottoms.append(blobs)
 
     def _bindings(self, i: int, step: Step) -> Bindings:
         place, plan, memories = self.schedule.walk.places[i], step.plan, self._memories
@@ -212,7 +208,7 @@ class Program:
         )
 
     def _saved(self, i: int, step: Step, name: str, size: int) -> Memory:
-        offset = self.schedule.memory.offsets[f"{i} {step.node.name} {name}"]
+        offset = self.schedule.memory.offsets[saved_name(i, step, name)]
         raw = self._arena[offset : offset + size]
         return Memory(raw.shape, None, raw)
 
@@ -230,13 +226,13 @@ class Program:
             dtype = np.dtype(given or self.dtype)
             if kept:
                 area = self._arena
-                offset = self.schedule.memory.offsets[f"{i} {step.node.name} {attr}"]
+                offset = self.schedule.memory.offsets[saved_name(i, step, attr)]
             else:
                 area, offset = self._pool, start
             array = _cut(area, offset, shape, dtype)
             setattr(step.node.layer, attr, array)
             if not kept:
-                start = -(-(start + array.nbytes) // 64) * 64
+                start += padded(array.nbytes)
 
     def _copies(self, step: Step, copies: Sequence[Copy]) -> Runs:
         return tuple(self._copy(step, copy) for copy in copies)

@@ -19,8 +19,8 @@ from minidl.blueprint import Node
 from minidl.engines import UNDECIDED, Engine, Plan, Request, Undecided
 from minidl.engines.select import Policy, asked, choose, insist
 from minidl.graph import aliasing, memory
-from minidl.graph.layout import Call, Key, Walk, lifetimes
-from minidl.memory import Layout, Shape, nbytes
+from minidl.graph.layout import Array, Call, Key, Walk, lifetimes
+from minidl.memory import Layout, Shape, nbytes, padded
 
 FUSABLE = (ops.Conv, ops.Gemm)
 
@@ -217,18 +217,7 @@ class Schedule:
         """Why this plan would read what is overwritten by then; "" if it would not."""
         if not node.needs_backward or set(plan.keeps) <= set(node.layer.keeps):
             return ""
-        uses = [
-            aliasing.Use(
-                n.name,
-                n.bottoms,
-                n.tops,
-                n.layer.views,
-                plan.keeps if n is node else n.layer.keeps,
-                n.layer.keeps_sign,
-                n.needs_backward,
-            )
-            for n in self.nodes
-        ]
+        uses = [n.use(plan.keeps if n is node else None) for n in self.nodes]
         for conflict in aliasing.find_conflicts(uses):
             return f"its backward reads '{conflict.blob}', which '{conflict.writer}' overwrites"
         return ""
@@ -288,7 +277,7 @@ class Schedule:
         for i, step in enumerate(self.steps):
             until = 2 * len(self.steps) - 1 - i if step.node.needs_backward else i
             for name, size in self.saved(step).items():
-                spans.append(self._span(f"{i} {step.node.name} {name}", size, i, until))
+                spans.append(self._span(saved_name(i, step, name), size, i, until))
         return spans
 
     def _span(self, name: str, size: int, first: int, last: int) -> memory.Span:
@@ -316,7 +305,7 @@ class Schedule:
             for b in step.node.buffers.values()
             if not b.kept
         ]
-        return sum(-(-size // 64) * 64 for size in sizes)
+        return sum(map(padded, sizes))
 
 
 def bytes_(size: int) -> str:
@@ -328,6 +317,11 @@ def bytes_(size: int) -> str:
     return f"{size:.3g} GB"
 
 
-def name_of(array: Any) -> str:
+def name_of(array: Array) -> str:
     """The name of an array's span: "12 conv1 data"."""
     return f"{array.number} {array.name}"
+
+
+def saved_name(i: int, step: Step, what: str) -> str:
+    """The name of the span of what step i keeps: "4 norm1 scale"."""
+    return f"{i} {step.node.name} {what}"

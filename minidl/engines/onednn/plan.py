@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from minidl.engines import Bindings, Run
-from minidl.memory import ALIGNMENT, Layout
+from minidl.memory import Layout, padded
 
 Layouts = tuple[Layout | None, ...]
 
@@ -42,7 +42,7 @@ def packed(sizes: Iterable[int]) -> tuple[list[int], int]:
     """
     starts, end = [], 0
     for size in sizes:
-        start = -(-end // ALIGNMENT) * ALIGNMENT
+        start = padded(end)
         starts.append(start)
         end = start + size
     return starts, end
