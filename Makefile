@@ -17,7 +17,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  make PYTHON=python3.12 ... chooses the interpreter, VENV=folder another environment"
 
-# One BLAS thread: LeNet gains little by a second one, and where other programs keep the cores busy,
+# One thread: a second one takes a step from 11 to 8 ms, but where other programs keep the cores busy,
 # two threads that wait for each other take ten times as long.
 lenet: $(VENV)/.installed ## train LeNet on real handwritten digits (under a minute)
 	@$(BIN)/minidl dataset digits
