@@ -21,6 +21,7 @@ from minidl.engines.select import Policy, asked, choose, insist
 from minidl.graph import aliasing, memory
 from minidl.graph.layout import Array, Call, Key, Walk, lifetimes
 from minidl.memory import Layout, Shape, nbytes, padded
+from minidl.units import bytes_
 
 FUSABLE = (ops.Conv, ops.Gemm)
 
@@ -306,15 +307,6 @@ class Schedule:
             if not b.kept
         ]
         return sum(map(padded, sizes))
-
-
-def bytes_(size: int) -> str:
-    """'0 B', '3.1 MB'."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000  # type: ignore[assignment]
-    return f"{size:.3g} GB"
 
 
 def name_of(array: Array) -> str:

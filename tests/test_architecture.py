@@ -29,7 +29,7 @@ LEVELS = """
     data
     engines prototxt storage
     blob context
-    device rng schema fillers columns windows ops memory threads
+    device rng schema fillers columns windows ops memory threads units
     errors
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}

@@ -24,6 +24,7 @@ from minidl.cli.arguments import (
 )
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError
+from minidl.units import bytes_
 
 
 def add_arguments(parser: Parser) -> None:
@@ -163,8 +164,8 @@ def report(net: dict[str, Any]) -> str:
                 plans.in_words(layer),
                 f"{layer['params']:,}" if layer["params"] else "",
                 table.count(layer["multiply_adds"]) if layer["multiply_adds"] else "",
-                "in place" if layer["in_place"] else table.bytes_(memory),
-                table.bytes_(layer["scratch_bytes"]) if layer["scratch_bytes"] else "",
+                "in place" if layer["in_place"] else bytes_(memory),
+                bytes_(layer["scratch_bytes"]) if layer["scratch_bytes"] else "",
             ]
         )
     header = ["layer", "type", "top shapes", "engine"]
@@ -183,7 +184,7 @@ def _shapes(shapes: Sequence[Sequence[int]]) -> str:
 def _totals(net: dict[str, Any]) -> list[str]:
     totals: dict[str, int] = net["totals"]
     t: dict[str, Any] = dict(totals)
-    t.update((k, table.bytes_(v)) for k, v in totals.items() if k.endswith("_bytes"))
+    t.update((k, bytes_(v)) for k, v in totals.items() if k.endswith("_bytes"))
     learnable = "" if t["learnable"] == t["params"] else f", {t['learnable']:,} of them learned"
     work = totals["multiply_adds"]
     copies = [plans.conversion_in_words(copy) for copy in net["conversions"]] or ["none"]

@@ -14,8 +14,8 @@ from minidl.cli import as_json
 from minidl.cli.arguments import Parser, add_device
 from minidl.cli.log import logging_to
 from minidl.cli.models import use_device
-from minidl.cli.table import bytes_
 from minidl.threads import VARIABLES, threads, usable_cores
+from minidl.units import bytes_
 
 PACKAGES = {  # what minidl uses: what for
     "numpy": "all arrays",

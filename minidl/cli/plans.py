@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from minidl.cli.table import bytes_
+from minidl.units import bytes_
 
 Json = dict[str, Any]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from minidl.units import three
+
 
 def render(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
     """Columns of text under a header; the first `left` columns flush left, the others right.
@@ -42,22 +44,8 @@ def count(number: float) -> str:
     """
     for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= factor:
-            return f"{_three(number / factor)} {letter}"
+            return f"{three(number / factor)} {letter}"
     return f"{number:g}"
-
-
-def bytes_(number: int) -> str:
-    """A size in memory.
-
-    >>> bytes_(512), bytes_(1536), bytes_(5242880)
-    ('512 B', '1.5 KiB', '5 MiB')
-    """
-    size, unit = float(number), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            break
-        size /= 1024
-    return f"{_three(size)} {unit}"
 
 
 def shape(dims: Sequence[int]) -> str:
@@ -67,10 +55,3 @@ def shape(dims: Sequence[int]) -> str:
     ('64 20 24 24', '()')
     """
     return " ".join(map(str, dims)) or "()"
-
-
-def _three(value: float) -> str:
-    """Three significant digits, and never an exponent."""
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:.2f}".rstrip("0").rstrip(".") if value < 10 else f"{value:.3g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.cli import plans, table
+from minidl.units import bytes_
 
 Json = dict[str, Any]
 WAYS = ("forward", "backward")
@@ -68,9 +69,7 @@ def _times(ms: float, floor: float) -> str:
 def _speeds(result: Json) -> str:
     """What the floors are worked out with."""
     sizes = result["copy_gbytes"]
-    copies = (
-        f"{sizes[size]:.0f} GB/s of {table.bytes_(size)}" for size in (min(sizes), max(sizes))
-    )
+    copies = (f"{sizes[size]:.0f} GB/s of {bytes_(size)}" for size in (min(sizes), max(sizes)))
     threads = f"{result['threads']} thread{'s' if result['threads'] > 1 else ''}"
     return (
         f"floors: {result['product_gflops']:.0f} GFLOP/s, the best of matrix products and layers; "
@@ -92,7 +91,7 @@ def _explain(layer: Json) -> str:
         floor = layer[f"{way}_floor_ms"]
         if not floor:
             continue
-        what = f"arrays ({table.bytes_(layer[f'{way}_bytes'])}) take"
+        what = f"arrays ({bytes_(layer[f'{way}_bytes'])}) take"
         if layer[f"{way}_bound"] == "arithmetic":
             what = f"arithmetic ({table.count(layer[f'{way}_flop'])}FLOP) takes"
         said.append(f"{way} {layer[f'{way}_median_ms']:.3g} ms, {what} {floor:.3g} ms")
