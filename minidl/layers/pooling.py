@@ -39,7 +39,7 @@ class Pooling(Windows):
         pad (0), or pad_h and pad_w     less than the kernel; none for STOCHASTIC
         global_pooling      the window is the whole bottom: no kernel, pad or stride then
         round_mode          CEIL (default), or FLOOR: no window overhangs
-        engine              only the array code is here; CUDNN is warned about
+        engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN is warned about
 
     Differences from Caffe. Without padding, a stride wider than the kernel can put the last window
     wholly beyond the bottom; Caffe gives it -FLT_MAX (MAX) or divides by a negative area (AVE),

@@ -23,8 +23,8 @@ class Softmax(Layer):
 
     bottom[0]       scores of any shape with at least one class on the axis
     top[0]          the same shape; may be bottom[0] itself
-    softmax_param   axis (1: channels; negative counts from the end); engine (only the array code
-                    is here; CUDNN is warned about)
+    softmax_param   axis (1: channels; negative counts from the end); engine (CAFFE: this code;
+                    MKLDNN: oneDNN; CUDNN is warned about)
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network
     outputs", equation 3.
