@@ -36,6 +36,19 @@ class Declined(NamedTuple):
     reason: str  # "LRN within channels has no fast implementation"
 
 
+class Wish(NamedTuple):
+    """What a layer's own `engine` field asks for; it goes before the policy's engine.
+
+    engine   "": nothing; "numpy": the layer's array code; or an engine's name
+    value    the field's value in the prototxt: "MKLDNN"
+    where    file, line and layer
+    """
+
+    engine: str = ""
+    value: str = ""
+    where: str = ""
+
+
 @dataclass(frozen=True)
 class Request:
     """Everything beside the description that a plan depends on; hashable, so it keys caches.

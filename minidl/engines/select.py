@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from minidl.engines import Declined, Engine, Plan, Request
+from minidl.engines import Declined, Engine, Plan, Request, Wish
 from minidl.engines.tuning import WAYS, bf16_gain, fastest
 from minidl.errors import EngineError, MinidlError, UsageError, did_you_mean, raise_all
 
@@ -40,19 +40,6 @@ class Policy:
     limit: int | None = None
     threads: int = 1
     tuning: str = "heuristic"
-
-
-class Wish(NamedTuple):
-    """What a layer's own `engine` field asks for; it goes before the policy's engine.
-
-    engine   "": nothing; "numpy": the layer's array code; or an engine's name
-    value    the field's value in the prototxt: "MKLDNN"
-    where    file, line and layer
-    """
-
-    engine: str = ""
-    value: str = ""
-    where: str = ""
 
 
 class Choice(NamedTuple):

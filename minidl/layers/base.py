@@ -17,7 +17,7 @@ import numpy as np
 from minidl import prototxt
 from minidl.blob import Blob, Param, Shape
 from minidl.context import Context
-from minidl.engines.select import Wish
+from minidl.engines import Wish
 from minidl.errors import LayerConfigError, UnknownLayerTypeError, did_you_mean
 
 log = logging.getLogger("minidl")

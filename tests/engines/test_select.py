@@ -6,8 +6,8 @@ import pytest
 
 import minidl
 from minidl.cli import engine_flags
-from minidl.engines import Declined, Request, onednn, select
-from minidl.engines.select import Policy, Wish, choose
+from minidl.engines import Declined, Request, Wish, onednn, select
+from minidl.engines.select import Policy, choose
 from minidl.errors import EngineError, UsageError
 from tests.engines.fake import FakeEngine, FakePlan
 from tests.support import need_onednn
