@@ -61,8 +61,15 @@ class Request:
     backward      it will: gradients are asked for, of the bottoms in `wanted` and of the
                   parameters in `learning`
     in_place      top[0] is the memory of bottom[0] (and so are their gradients)
-    math          "float32"; "bf16": the arrays that the plan chooses the layout of may be bfloat16
+    math          "float32"; "bf16": the arrays that the plan chooses the layout of may be bfloat16;
+                  on a GPU also "tf32" and "fp16"
     threads       that will execute it
+    limit         bytes that its workspace may take; None: any number
+    algorithm     "fastest", "no_workspace", "direct", or a part of an implementation's name: for
+                  engines whose passes choose apart from each other
+    deterministic only implementations that give the same bits every time
+    key, counter  for random numbers on a GPU: the two words of the layer's stream (see
+                  `minidl.rng`), and the address of the number of the pass, 64 bits, there
     """
 
     bottom: tuple[Shape, ...]
@@ -77,6 +84,11 @@ class Request:
     in_place: bool = False
     math: str = "float32"
     threads: int = 1
+    limit: int | None = None
+    algorithm: str = "fastest"
+    deterministic: bool = False
+    key: tuple[int, int] = (0, 0)
+    counter: int = 0
 
 
 @dataclass
