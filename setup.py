@@ -31,6 +31,7 @@ setup(
     packages=[*find_packages(include=["minidl", "minidl.*"]), *FOLDERS, *MODELS],
     package_dir=FOLDERS,
     package_data={
+        "minidl.engines.cupy_kernels": ["*.cu", "*.cuh"],
         "minidl.proto": ["*.proto", "*.desc"],
         "minidl.zoo": ["*.md"],
         **{model: ["*.prototxt", "*.md"] for model in MODELS},
