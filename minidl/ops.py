@@ -179,6 +179,28 @@ class Softmax:
 
 
 @dataclass(frozen=True)
+class SoftmaxLoss:
+    """The cross-entropy of softmax and labels (SoftmaxWithLoss); its gradient is that of the scores.
+
+    axis            of the classes
+    ignore_label    items with this label do not count; None: all do
+    normalization   what the sum is divided by: "VALID" (items that count), "FULL" (all items),
+                    "BATCH_SIZE" (those before the axis) or "NONE"; never by less than 1
+    """
+
+    axis: int
+    ignore_label: int | None
+    normalization: str
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Each element is 0 with probability `ratio`, and times 1 / (1 - ratio) otherwise."""
+
+    ratio: float
+
+
+@dataclass(frozen=True)
 class BatchNorm:
     """Caffe's BatchNorm: normalise each channel by the batch, or by what was seen before.
 

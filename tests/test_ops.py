@@ -132,3 +132,9 @@ def test_padding_of_one_axis_clips_both():
     op = ops.Pool("MAX", kernel=(3, 2), stride=(2, 5), pad=(1, 0))
     assert op.out((6, 5)) == (4, 1)
     assert ops.Pool("MAX", kernel=(3, 2), stride=(2, 5)).out((6, 5)) == (3, 2)
+
+
+def test_losses_and_masks_are_described_by_what_changes_their_kernels():
+    loss = ops.SoftmaxLoss(axis=1, ignore_label=None, normalization="VALID")
+    assert loss == ops.SoftmaxLoss(1, None, "VALID") != ops.SoftmaxLoss(1, 255, "VALID")
+    assert len({loss, ops.Softmax(1), ops.Dropout(0.5), ops.Dropout(0.25)}) == 4
