@@ -27,3 +27,21 @@ def engine(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIDL_ENGINE", request.param)
         yield request.param
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """The fake GPU in CuPy's place, see tests/fakegpu; what went wrong unseen fails the test."""
+    from tests import fakegpu
+
+    machine = fakegpu.install(monkeypatch)
+    yield machine
+    machine.check()
+
+
+@pytest.fixture(params=["cpu", "cuda:0"])
+def device(request):
+    """The name of a device: the test once on the CPU, once on the fake GPU."""
+    if request.param != "cpu":
+        request.getfixturevalue("gpu")
+    return request.param
