@@ -16,12 +16,16 @@ class Blob:
 
     name    the top's name in the prototxt ("conv1")
     shape   (N, C, H, W) for images; () for a scalar such as a loss
+    device  where both are
     dtype   np.float32 or np.float64
 
-    Both are NumPy arrays in C order, made (zeroed) when first read, so a net that never runs
-    backward never pays for gradients. Where a net keeps the values in the layout of an engine,
-    reading makes a plain array of them, which is live like any other: what the net computes
-    appears in it for as long as it is held, and what is written to it reaches the net's next pass.
+    Both are arrays of the device (NumPy's, or CuPy's on a GPU) in C order, made (zeroed) when first
+    read, so a net that never runs backward never pays for gradients. Assigning to `data` takes an
+    array of the host, too, and copies it to the device.
+
+    Where a net keeps the values in the layout of an engine, reading makes a plain array of them,
+    which is live like any other: what the net computes appears in it for as long as it is held, and
+    what is written to it reaches the net's next pass.
 
     `num`, `channels`, `height`, `width` are pycaffe's names for the first four axes.
     """
@@ -54,7 +58,7 @@ class Blob:
                 expected=f"an array of its shape {self._shape}",
                 fix="reshape() it first; net.forward(name=array) does both for an input",
             )
-        self.data[...] = values
+        self.device.write(self.data, values)
 
     @property
     def diff(self) -> Any:
@@ -186,8 +190,8 @@ class Param(Blob):
         self.lr_mult, self.decay_mult = lr_mult, decay_mult
         self.wanted = lr_mult != 0
         self.borrowed = False
-        self._values = Home(shape, dtype)
-        self._gradient = Home(shape, dtype, like=self._values)
+        self._values = Home(shape, dtype, device=device)
+        self._gradient = Home(shape, dtype, like=self._values, device=device)
 
     # ------------------------------------------------------------------ for users
 
@@ -280,15 +284,23 @@ class Param(Blob):
 
     def use(self, array: Any) -> None:
         """Take `array` itself as the values; a copy of it if it is not in C order."""
-        self._values.move(Memory(self._values.shape, None, self.device.xp.ascontiguousarray(array)))
+        values = self.device.xp.ascontiguousarray(array)
+        self._values.move(Memory(self._values.shape, None, values, self.device))
+
+    def move(self, values: Memory, gradient: Memory) -> None:
+        """Live in this memory from now on, whatever it holds."""
+        self._values.move(values)
+        self._gradient.move(gradient)
 
     def share(self, other: Blob, shape: Shape | None = None, diff: bool = True) -> None:
         """Be the same parameter as `other`, values and, if `diff`, gradient, in another shape."""
         assert isinstance(other, Param)
         self._shape = tuple(shape if shape is not None else other.shape)
         self._values = other._values
-        self._gradient = other._gradient if diff else Home(self._values.shape, self.dtype)
-        self._gradient.like = self._values
+        self._gradient = other._gradient
+        if not diff:
+            own = Home(self._values.shape, self.dtype, like=self._values, device=self.device)
+            self._gradient = own
 
     def reshape(self, *dims: Any) -> None:
         raise UsageError(f"parameter '{self.name}' cannot change its shape {self._shape}")

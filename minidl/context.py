@@ -24,6 +24,7 @@ class Context:
     phase            schema.TRAIN or schema.TEST
     streams          the net's random numbers
     workspace_limit  bytes that one layer may use for a scratch array such as im2col's columns
+    counter          address of the number of the pass, 64 bits, in a GPU's memory; else 0
     absent_data      shape (C, H, W) of random records that stand in for a data set which is not
                      there (`minidl time`, `check`); None: an absent data set is an error
     """
@@ -33,6 +34,7 @@ class Context:
     phase: int = schema.TEST
     streams: Streams = field(default_factory=lambda: Streams(0))
     workspace_limit: int = 8 * MIB
+    counter: int = 0
     absent_data: tuple[int, ...] | None = None
 
     @property

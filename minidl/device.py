@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import re
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -9,43 +13,253 @@ import numpy as np
 
 from minidl.errors import DeviceError
 
+INSTALL = "pip install 'minidl[cuda13]', or 'minidl[cuda12]' for a driver of CUDA 12"
+
 
 class Device:
-    """A place for arrays: `name` and `xp`, the array module (NumPy's API) that works there.
+    """A place for arrays: `name`, and `xp`, the array module (NumPy's API) that works there.
 
     An argument, never a global mode: nets on different devices live side by side.
+    ``Device("cpu")`` is the processor, ``Device("cuda:0")`` (or "cuda", "gpu:0") the first GPU.
 
-    name    "cpu"; other devices are refused by name until their code is there
+    kind       "cpu" or "cuda"
+    index      which of its kind
+    xp         numpy, or cupy
+    alignment  of memory, in bytes: a cache line and a register of AVX-512, or what CUDA gives
+    piece      elements on which array code is to work at a time: as many as stay in a core's
+               cache, or all of them where every call costs a launch
+
+    Errors: DeviceError for a device that is not there, with what is missing and how to get it.
     """
 
-    def __init__(self, name: str = "cpu") -> None:
-        if name != "cpu":
+    name: str
+    kind: str
+    index: int
+    xp: ModuleType
+    alignment: int
+    piece: int
+
+    def __new__(cls, name: str = "cpu") -> Device:
+        if cls is not Device:
+            return super().__new__(cls)
+        if name == "cpu":
+            return super().__new__(Cpu)
+        match = re.fullmatch(r"(?:cuda|gpu)(?::(\d+))?", str(name))
+        if match is None:
             raise DeviceError(
-                f"there is no device {name!r}: this version of minidl computes on the CPU only",
-                expected="cpu",
-                fix="leave out -gpu / device=, or use device='cpu'",
+                f"there is no device {name!r}", expected="cpu, cuda, cuda:0, cuda:1, ..."
             )
-        self.name = name
-        self.xp: ModuleType = np
+        return _cuda(int(match[1] or 0))
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """A zeroed array of its own in this device's memory."""
-        return self.xp.zeros(shape, dtype)
+        """A zeroed array of its own, whose memory starts at a multiple of `alignment`."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        return self.bytes_(size).view(dtype).reshape(shape)
+
+    def bytes_(self, size: int) -> Any:
+        """So many zeroed bytes that start at a multiple of `alignment`."""
+        raise NotImplementedError
+
+    def address(self, array: Any) -> int:
+        """Of the array's first byte."""
+        raise NotImplementedError
+
+    def alias(self, array: Any) -> Any:
+        """A one-dimensional array over the memory of a contiguous one.
+
+        Every view of it has it as its base, so it lives for as long as somebody can see the memory
+        through it: views of views of `array` itself would have `array` as their base.
+        """
+        raise NotImplementedError
 
     def to_host(self, array: Any) -> np.ndarray:
-        """The values as a NumPy array (no copy on the CPU)."""
-        return np.asarray(array)
+        """The values as a NumPy array; no copy on the CPU, and a GPU is waited for."""
+        raise NotImplementedError
+
+    def write(self, target: Any, values: Any) -> None:
+        """Overwrite the array `target` with numbers from the host or this device, broadcast."""
+        raise NotImplementedError
+
+    def current(self) -> contextlib.AbstractContextManager[object]:
+        """While this is open, what is launched goes to this device, in the order of the calls."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait until all that was launched has ended."""
+
+    def memory(self) -> tuple[int, int] | None:
+        """Free and total bytes; None where nobody keeps count."""
+        return None
 
     def __repr__(self) -> str:
         return f"Device({self.name!r})"
 
 
+class Cpu(Device):
+    """The host's processor and memory."""
+
+    name, kind, index, alignment, piece = "cpu", "cpu", 0, 64, 1 << 16
+    xp = np
+
+    def bytes_(self, size: int) -> np.ndarray:
+        raw = np.zeros(size + self.alignment, np.uint8)
+        start = -raw.ctypes.data % self.alignment
+        return raw[start : start + size]
+
+    def address(self, array: np.ndarray) -> int:
+        return array.ctypes.data
+
+    def alias(self, array: np.ndarray) -> np.ndarray:
+        return np.frombuffer(array.reshape(-1).data, array.dtype)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        return np.asarray(array)
+
+    def write(self, target: np.ndarray, values: Any) -> None:
+        target[...] = values
+
+    def current(self) -> contextlib.AbstractContextManager[object]:
+        return contextlib.nullcontext()
+
+
+class Cuda(Device):
+    """An NVIDIA GPU, reached through CuPy.
+
+    stream   in which all of minidl's work on this device runs, one thing after the other. It
+             keeps its order with the stream that CuPy uses by itself, so a program may compute
+             with a blob's arrays between passes and need not wait for anything.
+    """
+
+    kind, alignment, piece = "cuda", 256, 1 << 62
+
+    def open(self) -> None:
+        """Make the stream."""
+        self._device = self.xp.cuda.Device(self.index)
+        with self._device:
+            self.stream = self.xp.cuda.Stream(non_blocking=False)
+
+    def bytes_(self, size: int) -> Any:
+        with self._device, self._memory_error(size):
+            return self.xp.zeros(size, np.uint8)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        with self._device, self._memory_error(size):
+            return self.xp.zeros(shape, dtype)
+
+    def address(self, array: Any) -> int:
+        return int(array.data.ptr)
+
+    def alias(self, array: Any) -> Any:
+        with self._device:
+            return self.xp.ndarray((array.size,), array.dtype, array.data)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        if isinstance(array, self.xp.ndarray):
+            with self.current():
+                values: np.ndarray = array.get()
+                return values
+        return np.asarray(array)
+
+    def write(self, target: Any, values: Any) -> None:
+        with self.current():
+            if isinstance(values, self.xp.ndarray):
+                target[...] = values
+                return
+            host = np.broadcast_to(np.asarray(values, target.dtype), target.shape)
+            if target.flags.c_contiguous:
+                target.set(np.ascontiguousarray(host))
+            else:
+                target[...] = self.xp.asarray(host)
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        with self._device, self.stream:
+            yield
+
+    def synchronize(self) -> None:
+        self.stream.synchronize()
+
+    def memory(self) -> tuple[int, int]:
+        """Free and total bytes; what CuPy keeps for later use counts as free."""
+        with self._device:
+            free, total = self.xp.cuda.runtime.memGetInfo()
+            pooled = self.xp.get_default_memory_pool().free_bytes()
+        return int(free + pooled), int(total)
+
+    @contextlib.contextmanager
+    def _memory_error(self, size: int) -> Iterator[None]:
+        try:
+            yield
+        except self.xp.cuda.memory.OutOfMemoryError as error:
+            free, total = self.memory()
+            raise DeviceError(
+                f"{self.name} has not {_gigabytes(size)} left: {_gigabytes(free)} of "
+                f"{_gigabytes(total)} are free",
+                fix="a smaller batch_size; `minidl check` prints what a net needs",
+            ) from error
+
+
+@functools.cache
+def _cuda(index: int) -> Cuda:
+    """The one Cuda of this number, or why there is none."""
+    cupy = _cupy()
+    count = gpu_count(cupy)
+    if index >= count:
+        names = ", ".join(f"cuda:{i}" for i in range(count))
+        raise DeviceError(
+            f"there is no device cuda:{index}", expected=f"one of this machine's GPUs: {names}"
+        )
+    device = object.__new__(Cuda)
+    device.name, device.index, device.xp = f"cuda:{index}", index, cupy
+    device.open()
+    return device
+
+
+def _cupy() -> ModuleType:
+    try:
+        import cupy
+    except ImportError as error:
+        missing = error.name == "cupy"
+        found = "CuPy is not installed" if missing else f"CuPy cannot be loaded: {error}"
+        raise DeviceError(f"no GPU can be used: {found}", fix=INSTALL) from error
+    module: ModuleType = cupy
+    return module
+
+
+def gpu_count(cupy: ModuleType) -> int:
+    """How many GPUs there are, at least 1; a DeviceError says why there is none."""
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DeviceError(
+            f"no GPU can be used: the NVIDIA driver answers {str(error).partition(':')[0]}",
+            fix="install the driver, or use device='cpu'; `minidl device_query` says what is there",
+        ) from error
+    if count == 0:
+        raise DeviceError("this machine has no NVIDIA GPU", fix="leave out -gpu, or device='cpu'")
+    return count
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.2f} GB"
+
+
 _default = "cpu"
+_gpu = 0  # the one that set_mode_gpu means
 
 
-def set_device(name: str) -> None:
-    """Choose the device of nets made from now on; nets that exist stay where they are."""
-    global _default
+def set_device(name: str | int) -> None:
+    """Choose the device of nets made from now on; nets that exist stay where they are.
+
+    name   as Device takes it. A number, pycaffe's way, only says which GPU `set_mode_gpu` means
+    """
+    global _default, _gpu
+    if isinstance(name, int):
+        _gpu = Device(f"cuda:{name}").index
+        if _default != "cpu":
+            _default = f"cuda:{_gpu}"
+        return
     _default = Device(name).name
 
 
@@ -55,8 +269,8 @@ def set_mode_cpu() -> None:
 
 
 def set_mode_gpu() -> None:
-    """pycaffe's name for ``set_device("cuda:0")``, which this version refuses."""
-    set_device("cuda:0")
+    """pycaffe's name for ``set_device("cuda:0")``, or the GPU that set_device(number) said."""
+    set_device(f"cuda:{_gpu}")
 
 
 def default_device() -> Device:

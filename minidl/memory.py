@@ -9,8 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minidl.device import Cpu, Device
+
 Shape = tuple[int, ...]
-ALIGNMENT = 64  # bytes: a cache line, and a register of AVX-512
+CPU = Cpu()
+ALIGNMENT = 64  # bytes: a cache line, and a register of AVX-512; GPUs ask for 16
 
 
 class Layout(Protocol):
@@ -31,10 +34,10 @@ class Layout(Protocol):
     def __eq__(self, other: object) -> bool: ...
     def __str__(self) -> str: ...
 
-    def pack(self, plain: np.ndarray, packed: np.ndarray) -> None:
+    def pack(self, plain: Any, packed: Any) -> None:
         """Arrange the C-ordered array `plain` (of `shape`) in the bytes `packed`."""
 
-    def unpack(self, packed: np.ndarray, plain: np.ndarray) -> None:
+    def unpack(self, packed: Any, plain: Any) -> None:
         """The way back."""
 
 
@@ -45,28 +48,37 @@ class Memory:
     layout   None: `array` is the array itself, C-contiguous, of the net's number type. Otherwise
              `array` is one-dimensional, uint8, and holds the `layout.nbytes` bytes of it
     address  of the first byte
+    device   where it is
     """
 
-    __slots__ = ("__weakref__", "address", "array", "layout", "shape")
+    __slots__ = ("__weakref__", "address", "array", "device", "layout", "shape")
 
-    def __init__(self, shape: Shape, layout: Layout | None, array: np.ndarray) -> None:
+    def __init__(
+        self, shape: Shape, layout: Layout | None, array: Any, device: Device = CPU
+    ) -> None:
         self.shape, self.layout, self.array = tuple(shape), layout, array
-        self.address = array.ctypes.data
+        self.device = device
+        self.address = device.address(array)
 
-    def plain(self, dtype: Any) -> np.ndarray:
+    def plain(self, dtype: Any) -> Any:
         """The elements in C order: the array itself if it is plain, otherwise a copy."""
         if self.layout is None:
             return self.array
-        out = np.empty(self.shape, dtype)
-        self.layout.unpack(self.array, out)
+        with self.device.current():
+            out = self.device.xp.empty(self.shape, dtype)
+            self.layout.unpack(self.array, out)
         return out
 
-    def assign(self, plain: np.ndarray) -> None:
-        """Overwrite all elements with those of a C-ordered array of the same shape."""
+    def assign(self, plain: Any) -> None:
+        """Overwrite all elements with those of an array of the same shape, here or on the host."""
         if self.layout is None:
-            self.array[...] = plain
-        else:
-            self.layout.pack(np.ascontiguousarray(plain), self.array)
+            self.device.write(self.array, plain)
+            return
+        xp = self.device.xp
+        with self.device.current():
+            if not isinstance(plain, xp.ndarray):
+                plain = xp.asarray(plain, np.float32)
+            self.layout.pack(xp.ascontiguousarray(plain), self.array)
 
     def __repr__(self) -> str:
         return f"Memory({self.shape}, {self.layout or 'plain'})"
@@ -83,10 +95,8 @@ def padded(size: int) -> int:
 
 
 def aligned(size: int) -> np.ndarray:
-    """So many zeroed bytes that start at a multiple of ALIGNMENT."""
-    raw = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]
+    """So many zeroed bytes of the host."""
+    return CPU.bytes_(size)
 
 
 class Home:
@@ -105,6 +115,7 @@ class Home:
                overwrite it, and then has to set `fresh` to False
     plain_only   some net reads the values with array code, so no other should arrange them
     like       another Home whose layout the memory takes when it is made
+    device     where the values are
     changes    of all Homes together: counted up whenever one is lent as a copy, or moves. A net
                that saw no new change has nothing to settle
     """
@@ -112,20 +123,26 @@ class Home:
     changes = 0
 
     __slots__ = (
-        "_lent", "_loan", "_memory", "dtype", "fresh", "like", "plain_only", "shape", "temporary",
-        "version",
+        "_lent", "_loan", "_memory", "device", "dtype", "fresh", "like", "plain_only", "shape",
+        "temporary", "version",
     )  # fmt: skip
 
     def __init__(
-        self, shape: Shape, dtype: Any, memory: Memory | None = None, like: Home | None = None
+        self,
+        shape: Shape,
+        dtype: Any,
+        memory: Memory | None = None,
+        like: Home | None = None,
+        device: Device = CPU,
     ) -> None:
         self.shape, self.dtype, self.like = tuple(shape), np.dtype(dtype), like
+        self.device = device if memory is None else memory.device
         self.fresh = self.plain_only = False
         self.temporary: Callable[[], None] | None = None
         self.version = 0
         self._memory = memory
-        self._loan: np.ndarray | None = None
-        self._lent: weakref.ref[np.ndarray] | None = None
+        self._loan: Any = None
+        self._lent: weakref.ref[Any] | None = None
 
     @property
     def made(self) -> bool:
@@ -136,11 +153,11 @@ class Home:
     def memory(self) -> Memory:
         if self._memory is None:
             layout = self.like.memory.layout if self.like is not None else None
-            self._memory = place(self.shape, layout, self.dtype)
+            self._memory = place(self.shape, layout, self.dtype, self.device)
             self.fresh = False
         return self._memory
 
-    def lend(self) -> np.ndarray:
+    def lend(self) -> Any:
         """A plain array of the values, that stays one with them."""
         self.fill()
         lent = self._lent() if self._lent is not None else None
@@ -149,14 +166,12 @@ class Home:
             if array is None and (memory.layout is not None or self.temporary is not None):
                 if self.temporary is not None:
                     self.temporary()
-                array = self._loan = zeros(self.shape, self.dtype)
-                array[...] = memory.plain(self.dtype)
+                array = self._loan = self.device.zeros(self.shape, self.dtype)
+                self.device.write(array, memory.plain(self.dtype))
                 Home.changes += 1
             if array is None:
                 array = memory.array
-            # Every view of `lent` has it as its base, so it lives exactly as long as somebody can
-            # see the memory: NumPy would make the base of a view of `array` `array` itself.
-            lent = np.frombuffer(array.reshape(-1).data, self.dtype)
+            lent = self.device.alias(array)
             self._lent = weakref.ref(lent)
         return lent.reshape(self.shape)
 
@@ -172,7 +187,8 @@ class Home:
         loan, self._loan = self._loan, None
         self.version += 1
         if self.held:
-            self._memory, self.temporary = Memory(self.shape, None, loan), None
+            self._memory = Memory(self.shape, None, loan, self.device)
+            self.temporary = None
             Home.changes += 1
         elif self.temporary is None and not self.fresh:
             self.memory.assign(loan)
@@ -183,10 +199,10 @@ class Home:
         if self.memory.layout == layout:
             return
         if self.fresh:
-            self.move(place(self.shape, layout, self.dtype))
+            self.move(place(self.shape, layout, self.dtype, self.device))
             return
         values = self.memory.plain(self.dtype)
-        self.move(place(self.shape, layout, self.dtype))
+        self.move(place(self.shape, layout, self.dtype, self.device))
         self.memory.assign(values)
 
     def move(self, memory: Memory) -> None:
@@ -194,7 +210,7 @@ class Home:
         self._memory, self._loan, self._lent = memory, None, None
         Home.changes += 1
 
-    def values(self) -> np.ndarray:
+    def values(self) -> Any:
         """A plain array to read now: the memory itself where that is plain, otherwise a copy."""
         self.fill()
         if self._loan is not None:
@@ -203,34 +219,35 @@ class Home:
             self.temporary()
         return self.memory.plain(self.dtype)
 
-    def assign(self, plain: np.ndarray) -> None:
-        """Overwrite the values, and a loan with them."""
+    def assign(self, plain: Any) -> None:
+        """Overwrite the values, and a loan with them, with numbers from here or the host."""
         self.fresh = False
-        if self._loan is not None:
-            self._loan[...] = plain
-        array = np.asarray(plain, self.dtype)
+        xp = self.device.xp if isinstance(plain, self.device.xp.ndarray) else np
+        array = xp.asarray(plain, self.dtype)
         same = array.size == math.prod(self.shape)
-        self.memory.assign(
-            array.reshape(self.shape) if same else np.broadcast_to(array, self.shape)
-        )
+        array = array.reshape(self.shape) if same else xp.broadcast_to(array, self.shape)
+        if self._loan is not None:
+            self.device.write(self._loan, array)
+        self.memory.assign(array)
         self.version += 1
 
     def fill(self) -> None:
         """Make it true that fresh values are zero."""
         if self.fresh:
-            self.memory.array.fill(0)
-            if self._loan is not None:
-                self._loan.fill(0)
+            with self.device.current():
+                self.memory.array.fill(0)
+                if self._loan is not None:
+                    self._loan.fill(0)
             self.fresh = False
 
 
-def place(shape: Shape, layout: Layout | None, dtype: Any) -> Memory:
+def place(shape: Shape, layout: Layout | None, dtype: Any, device: Device = CPU) -> Memory:
     """New memory of its own, zeroed."""
     if layout is None:
-        return Memory(shape, None, zeros(shape, dtype))
-    return Memory(shape, layout, aligned(layout.nbytes))
+        return Memory(shape, None, device.zeros(shape, dtype), device)
+    return Memory(shape, layout, device.bytes_(layout.nbytes), device)
 
 
 def zeros(shape: Shape, dtype: Any) -> np.ndarray:
-    """A zeroed array whose memory starts at a multiple of ALIGNMENT."""
-    return aligned(nbytes(shape, None, dtype)).view(dtype).reshape(shape)
+    """A zeroed array of the host that starts at a multiple of its alignment."""
+    return CPU.zeros(shape, dtype)

@@ -10,8 +10,9 @@ from typing import Any, cast
 import numpy as np
 
 from minidl import diagnosis, fillers, prototxt, schema, weights
+from minidl.arena import Arena
 from minidl.blob import Blob, Param, Shape
-from minidl.blueprint import Blueprint, Node
+from minidl.blueprint import Blueprint, Node, ParamPlan
 from minidl.context import Context
 from minidl.device import Device, default_device
 from minidl.engines import select
@@ -19,9 +20,10 @@ from minidl.errors import LabelError, UsageError, did_you_mean
 from minidl.layers.base import Layer
 from minidl.net_log import log_building
 from minidl.program import Program
-from minidl.rng import Streams, default_seed
+from minidl.rng import DevicePasses, Streams, default_seed
 from minidl.schedule import Demands, Schedule
 from minidl.threads import threads
+from minidl.training_pass import TrainingPass
 
 log = logging.getLogger("minidl")
 Callback = Callable[[int], None]
@@ -36,16 +38,19 @@ class Net:
     weights      path of a caffemodel, or several of them, loaded in order
     level, stages    select layers by their include and exclude rules, beside those that the net's
                  own `state` names
-    device       "cpu"; by default what `minidl.set_device` said
+    device       "cpu", or "cuda:0" for a GPU; by default what `minidl.set_device` said
     dtype        np.float32, or np.float64 for checks
     seed         of fillers, dropout and random crops; drawn from the system if left out
     absent_data  (C, H, W): data layers whose data set is not there make random records of this
                  shape instead of refusing
-    engine       "auto": the fastest there is for each layer; "numpy": the layers' own array code;
-                 "onednn": an error if it is not installed; by default what the environment
-                 variable MINIDL_ENGINE says, else "auto"
+    engine       "auto": the fastest there is for each layer; "numpy": the layers' own array code
+                 (on a GPU through CuPy); "onednn" on the CPU, "cudnn" or "cupy" (our own kernels)
+                 on a GPU: an error if it is not to be had; by default what the environment variable
+                 MINIDL_ENGINE says, else "auto"
     math         "float32", or "bf16": activations and weights in bfloat16 where an engine
-                 computes, with float32 parameters and gradients
+                 computes, with float32 parameters and gradients; on a GPU also "fp16", and "tf32":
+                 products of numbers rounded to 10 bits
+    deterministic   only implementations that give the same bits in every run
     algorithm, workspace_limit, tuning   which of an engine's implementations may run, and how
                  one is chosen: see minidl.engines.select.Policy
     share        blobs that no layer needs any more give their memory to others, and a net in
@@ -90,6 +95,7 @@ class Net:
         algorithm: str = "fastest",
         workspace_limit: int | None = None,
         tuning: str = "heuristic",
+        deterministic: bool = False,
         share: bool = False,
         keep: Sequence[str] = (),
     ) -> None:
@@ -108,13 +114,25 @@ class Net:
             device = Device(device) if device else default_device()
         self.phase, self.device, self.dtype = phase, device, dtype
         self.streams = Streams(default_seed() if seed is None else seed)
-        self.policy = select.policy(engine, math, algorithm, workspace_limit, threads(), tuning)
+        self.policy = select.policy(
+            engine,
+            math,
+            algorithm,
+            workspace_limit,
+            threads(),
+            tuning,
+            device=device,
+            deterministic=deterministic,
+        )
         self.share, self._keep = share, frozenset(keep)
         self._separate = False  # whether every layer has to leave its own top
         self._watched = False  # whether callbacks read blobs and gradients as layers leave them
         self._program: Program | None = None
         self._said: set[str] = set()
-        ctx = Context(device, dtype, phase, self.streams, absent_data=absent_data)
+        self._passes = DevicePasses(device, self.streams) if device.kind == "cuda" else None
+        self._training: TrainingPass | None = None
+        counter = self._passes.address if self._passes is not None else 0
+        ctx = Context(device, dtype, phase, self.streams, counter=counter, absent_data=absent_data)
         self.blueprint = Blueprint(model, ctx, level, stages)
         self.param, self.name = self.blueprint.param, self.blueprint.name
         self.inputs, self.outputs = list(self.blueprint.inputs), list(self.blueprint.outputs)
@@ -128,6 +146,8 @@ class Net:
         self.blobs: dict[str, Blob] = {}
         self.params: dict[str, list[Param]] = {}
         self.learnable: list[Param] = []
+        if device.kind == "cuda":
+            self._training = TrainingPass(self)
         self._make_params()
         self._bind()
         log_building(self.blueprint)
@@ -155,20 +175,37 @@ class Net:
                 else:
                     made[plan.key] = param
                     self.learnable.append(param)
-                    if plan.filler is not None:
-                        rng = self.streams.generator(f"{layer.name}/{plan.attr}", 0)
-                        fillers.fill(param.memory.array, plan.filler, rng, layer.where)
                 layer.params.append(param)
                 setattr(layer, plan.attr, param)
             if layer.params:
                 self.params[layer.name] = layer.params
+        self.arena = self._gather()
+        for node in self.blueprint.nodes:
+            for plan, param in zip(node.params, node.layer.params, strict=True):
+                if plan.owner == plan.key and plan.filler is not None:
+                    self._fill(param, plan, node.layer)
+
+    def _gather(self) -> Arena | None:
+        """On a GPU, lay what is learnt and its gradients out in one piece each."""
+        if self.device.kind == "cpu" or self.phase != schema.TRAIN:
+            return None
+        moving = [param for param in self.learnable if param.wanted and param.lr_mult]
+        return Arena(moving, self.device, self.dtype) if moving else None
+
+    def _fill(self, param: Param, plan: ParamPlan, layer: Layer) -> None:
+        rng = self.streams.generator(f"{layer.name}/{plan.attr}", 0)
+        on_host = self.device.kind == "cpu"
+        values = param.memory.array if on_host else np.empty(param.shape, self.dtype)
+        fillers.fill(values, plan.filler, rng, layer.where)
+        if not on_host:
+            param.write(values)
 
     def _bind(self) -> None:
         """Make blobs of the present shapes; their memory comes with the first pass."""
         nodes = self.blueprint.nodes
         self.bottoms: list[list[Blob]] = []
         self.tops: list[list[Blob]] = []
-        self._loss_tops: list[tuple[Blob, float]] = []
+        self.loss_tops: list[tuple[Blob, float]] = []
         self._shared_seeds: list[tuple[Blob, float]] = []
         old, self.blobs = self.blobs, {}
         for node in nodes:
@@ -176,8 +213,8 @@ class Net:
             top = [self._top(node, j, bottom, old) for j in range(len(node.tops))]
             for j, (blob, weight) in enumerate(zip(top, node.loss_weights, strict=True)):
                 if weight:
-                    self._loss_tops.append((blob, weight))
-                    blob.diff[...] = weight  # where backward starts; it stays, unless
+                    self.loss_tops.append((blob, weight))
+                    self._start_from(blob, weight)  # where backward starts; it stays, unless
                     if node.in_place or (j in node.layer.views and node.layer.view_diffs):
                         self._shared_seeds.append((blob, weight))  # a layer below shares it
             self.bottoms.append(bottom)
@@ -195,6 +232,10 @@ class Net:
             for blob in top
         ]
         self._stale = True  # the program is of other shapes
+
+    def _start_from(self, blob: Blob, weight: float) -> None:
+        with self.device.current():
+            blob.diff.fill(weight)
 
     def _top(self, node: Node, j: int, bottom: list[Blob], old: dict[str, Blob]) -> Blob:
         name, shape, layer = node.tops[j], node.top_shapes[j], node.layer
@@ -221,6 +262,8 @@ class Net:
             schedule = self._make_schedule(params)
             program = Program(schedule, self.blobs, params, self.device, self.dtype, program)
             self._program, self._stale = program, False
+            if self._training is not None:
+                self._training.forget()
             self._log_plans(schedule)
         return program
 
@@ -306,18 +349,55 @@ class Net:
     def forward_pass(self) -> float:
         """Run every layer once and return the loss: the weighted sum of all loss tops."""
         self._follow_inputs()
-        self.streams.passes += 1
+        self._begin_pass()
+        self.count_pass()
         self._run_forward(0, len(self.layers) - 1)
         return self.loss
 
+    def _begin_pass(self) -> None:
+        self.streams.passes += 1
+        if self._passes is not None:
+            self._passes.begin()
+
+    def count_pass(self) -> None:
+        """Count the pass on the device, where kernels that draw random numbers read it."""
+        if self._passes is not None:
+            with self.device.current():
+                self._passes.count()
+
+    def reseed(self, seed: int) -> None:
+        """Let everything random from now on derive from `seed`."""
+        if self.streams.seed != seed:
+            self.streams.seed = seed
+            self.close()  # batches that were made ahead are of the old seed,
+            self._stale = True  # and so are plans with random numbers
+
     @property
     def loss(self) -> float:
-        """The weighted sum of the loss tops as they are now."""
-        return sum(weight * float(blob.data.sum()) for blob, weight in self._loss_tops)
+        """The weighted sum of the loss tops as they are now; a GPU is waited for."""
+        host = self.device.to_host
+        return sum(weight * float(host(blob.data).sum()) for blob, weight in self.loss_tops)
+
+    def training_pass(self) -> Any:
+        """Forward and backward without a wait for the device, if that is a GPU.
+
+        Returns the loss where it lies: an array () of the device, which the next pass overwrites.
+        """
+        if self._training is None or any(self._callbacks()):
+            loss = self.device.zeros((), np.float64)
+            self.device.write(loss, self.forward_pass())
+            self.backward_pass()
+            return loss
+        self._follow_inputs()
+        program = self._ready()
+        self._begin_pass()
+        self._training.run(program)
+        return self._training.loss
 
     def backward_pass(self) -> None:
         """Run backward from the losses; parameter diffs are added to, blob diffs overwritten."""
-        self._seed()
+        with self.device.current():
+            self.seed_gradients()
         self._run_backward(len(self.layers) - 1, 0)
 
     def clear_param_diffs(self) -> None:
@@ -350,10 +430,7 @@ class Net:
                     fix=did_you_mean(name, self.inputs),
                 )
             blob = self.blobs[name]
-            try:
-                value = np.asarray(value, self.dtype)
-            except (TypeError, ValueError):
-                raise UsageError(f"input '{name}' is no array of numbers") from None
+            value = self._numbers(name, value)
             if value.ndim == len(blob.shape):
                 blob.reshape(*value.shape)
             elif _without_ones(value.shape) != _without_ones(blob.shape):
@@ -361,11 +438,12 @@ class Net:
                     f"input '{name}' was given the shape {value.shape}",
                     expected=f"{len(blob.shape)} axes, as {blob.shape}",
                 )
-            blob.data[...] = value.reshape(blob.shape)
+            self.device.write(blob.data, value.reshape(blob.shape))
         self._follow_inputs()
         first = self._layer_index(start) if start is not None else 0
         last = self._layer_index(end) if end is not None else len(self.layers) - 1
-        self.streams.passes += 1
+        self._begin_pass()
+        self.count_pass()
         self._run_forward(first, last)
         names = [t.name for t in self.tops[last]] if end is not None else self.outputs
         return {name: self._blob(name).data for name in [*names, *blobs]}
@@ -387,25 +465,44 @@ class Net:
         ``force_backward: true`` to have the gradient of its inputs.
         """
         if start is None:
-            self._seed()
+            with self.device.current():
+                self.seed_gradients()
         for name, value in top_diffs.items():
             blob = self._blob(name)
-            if np.shape(value) != blob.shape:
+            value = self._numbers(name, value)
+            if value.shape != blob.shape:
                 raise UsageError(
-                    f"the gradient of '{name}' was given the shape {np.shape(value)}",
+                    f"the gradient of '{name}' was given the shape {value.shape}",
                     expected=f"{blob.shape}",
                 )
-            blob.diff[...] = value
+            self.device.write(blob.diff, value)
         first = self._layer_index(start) if start is not None else len(self.layers) - 1
         last = self._layer_index(end) if end is not None else 0
         self._run_backward(first, last)
         names = [b.name for b in self.bottoms[last]] if end is not None else self.inputs
         return {name: self._blob(name).diff for name in [*names, *diffs]}
 
+    def _numbers(self, name: str, values: Any) -> Any:
+        """`values` as an array of the host, or as they are if they are one of the device."""
+        if isinstance(values, self.device.xp.ndarray):
+            return values.astype(self.dtype, copy=False)
+        try:
+            return np.asarray(values, self.dtype)
+        except (TypeError, ValueError):
+            raise UsageError(f"input '{name}' is no array of numbers") from None
+
+    def _callbacks(self) -> Iterator[Callback]:
+        """All functions that want to be called between layers."""
+        for when in ("before_forward", "after_forward", "before_backward", "after_backward"):
+            yield from getattr(self, when)
+
     def _run_forward(self, first: int, last: int) -> None:
         program = self._prepared_for(first, last)
         before, after, steps = self.before_forward, self.after_forward, program.forward
-        with np.errstate(all="ignore"):  # a NaN is found and named by its loss: see first_bad
+        with (
+            self.device.current(),
+            np.errstate(all="ignore"),
+        ):  # a NaN is found and named by its loss: see first_bad
             for run in program.late_copies(first) if first else ():
                 run()
             for i in range(first, last + 1):
@@ -443,10 +540,10 @@ class Net:
         if not self._watched:
             self._watched = self._separate = self._stale = True
 
-    def _seed(self) -> None:
+    def seed_gradients(self) -> None:
         """Put the loss weights back where the last backward overwrote them."""
         for blob, weight in self._shared_seeds:
-            blob.diff[...] = weight
+            blob.diff.fill(weight)
 
     def _run_backward(self, first: int, last: int) -> None:
         program = self._ready()
@@ -456,7 +553,7 @@ class Net:
                 fix="construct it without share",
             )
         before, after, steps = self.before_backward, self.after_backward, program.backward
-        with np.errstate(all="ignore"):
+        with self.device.current(), np.errstate(all="ignore"):
             for i in range(first, last - 1, -1):
                 if not self.blueprint.nodes[i].needs_backward:
                     continue
@@ -518,7 +615,7 @@ class Net:
     def blob_loss_weights(self) -> Mapping[str, float]:
         """The loss weight of every blob, 0 where it has none."""
         found = {name: 0.0 for name in self.blobs}
-        found.update({blob.name: weight for blob, weight in self._loss_tops})
+        found.update({blob.name: weight for blob, weight in self.loss_tops})
         return found
 
     def __enter__(self) -> Net:

@@ -13,7 +13,7 @@ from minidl.device import Device
 from minidl.engines import Bindings, Run
 from minidl.errors import UsageError
 from minidl.graph.layout import Array, Copy, Key
-from minidl.memory import Home, Memory, aligned, padded, place
+from minidl.memory import Home, Layout, Memory, padded, place
 from minidl.schedule import Schedule, Step, name_of, saved_name
 
 Runs = tuple[Run, ...]
@@ -27,6 +27,7 @@ class Program:
     old       the program that this one replaces: contents of blobs are carried over
 
     forward[i], backward[i]   what to call for layer i, in order; nothing for one that is idle
+    feeding[i]   the part of forward[i] that brings data in from outside: a layer without bottoms
     step         the step that ran last: contents of shared memory are what it left
     """
 
@@ -42,16 +43,18 @@ class Program:
         self.schedule, self.blobs, self.device, self.dtype = schedule, blobs, device, dtype
         self.step = -1
         self._carried = old.contents(schedule) if old is not None else {}
-        self._arena = aligned(schedule.memory.total)
-        self._pool = aligned(schedule.scratch)
-        self._arrange(params)
-        self._memories = self._make_memories()
-        self._homes = self._show()
-        self._carried = {}
         self.forward: list[Runs] = []
         self.backward: list[Runs] = []
-        for i, step in enumerate(schedule.steps):
-            self._bind(i, step)
+        self.feeding: list[Runs] = []
+        with device.current():
+            self._arena = device.bytes_(schedule.memory.total)
+            self._pool = device.bytes_(schedule.scratch)
+            self._arrange(params)
+            self._memories = self._make_memories()
+            self._homes = self._show()
+            self._carried = {}
+            for i, step in enumerate(schedule.steps):
+                self._bind(i, step)
         self._held = [p for p, _ in self._params if p.held]  # and plain only for that reason
         self._generations = self._ages()
         self._seen = Home.changes
@@ -78,13 +81,13 @@ class Program:
                 base = memories[array.base]
                 same = array.layout is not None
                 values = base.array if same else base.array.reshape(array.shape)
-                memories.append(Memory(array.shape, array.layout, values))
+                memories.append(self._memory(array.shape, array.layout, values))
             elif name_of(array) in self.schedule.memory.offsets:
                 memories.append(self._planned(array))
             elif array.layout is None and homes[array.blob, array.kind] == array.number:
-                memories.append(Memory(array.shape, None, self._own(array)))
+                memories.append(self._memory(array.shape, None, self._own(array)))
             else:
-                memories.append(place(array.shape, array.layout, self.dtype))
+                memories.append(place(array.shape, array.layout, self.dtype, self.device))
         return memories
 
     def _planned(self, array: Array) -> Memory:
@@ -92,15 +95,18 @@ class Program:
         offset = self.schedule.memory.offsets[name_of(array)]
         if array.layout is not None:
             raw = self._arena[offset : offset + array.layout.nbytes]
-            return Memory(array.shape, array.layout, raw)
-        return Memory(array.shape, None, _cut(self._arena, offset, array.shape, self.dtype))
+            return self._memory(array.shape, array.layout, raw)
+        return self._memory(array.shape, None, _cut(self._arena, offset, array.shape, self.dtype))
 
-    def _own(self, array: Array) -> np.ndarray:
+    def _memory(self, shape: tuple[int, ...], layout: Layout | None, array: Any) -> Memory:
+        return Memory(shape, layout, array, self.device)
+
+    def _own(self, array: Array) -> Any:
         """The plain array that the blob itself owns, made if it is not there yet."""
         blob, key = self.blobs[array.blob], (array.blob, array.kind)
         if not blob.is_view(array.kind):
             blob.keep(array.kind, blob.array(array.kind))
-        values: np.ndarray = blob.data if array.kind == "data" else blob.diff
+        values = blob.data if array.kind == "data" else blob.diff
         if key in self._carried:
             values[...] = self._carried[key]
         return values
@@ -142,7 +148,7 @@ class Program:
                 fix=f"construct the net with keep=['{name}'], or without share",
             )
 
-    def contents(self, schedule: Schedule) -> dict[Key, np.ndarray]:
+    def contents(self, schedule: Schedule) -> dict[Key, Any]:
         """The values of the blobs in an engine's layout that have the same shape in `schedule`."""
         arrays, homes = schedule.walk.arrays, schedule.walk.homes
         return {
@@ -186,6 +192,7 @@ class Program:
             self._copies(step, place.before_forward),
             self._copies(step, place.after_forward),
         )
+        self.feeding.append(() if node.bottoms else forward)
         self.forward.append((*before, *forward, *after))
         before = self._copies(step, place.before_backward)
         self.backward.append((*before, *backward, *self._copies(step, place.after_backward)))
@@ -204,13 +211,13 @@ class Program:
             top_diff=tuple(memories[n] for n in place.top_diff),
             params=dict(zip(names, layer.params, strict=True)),
             saved=saved,
-            workspace=Memory(workspace.shape, None, workspace) if plan.workspace else None,
+            workspace=self._memory(workspace.shape, None, workspace) if plan.workspace else None,
         )
 
     def _saved(self, i: int, step: Step, name: str, size: int) -> Memory:
         offset = self.schedule.memory.offsets[saved_name(i, step, name)]
         raw = self._arena[offset : offset + size]
-        return Memory(raw.shape, None, raw)
+        return self._memory(raw.shape, None, raw)
 
     def _blob(self, name: str, shape: tuple[int, ...], data: int, diff: int | None) -> Blob:
         """A blob for a layer: on the memory that the schedule says."""
@@ -279,7 +286,7 @@ class Program:
         return fits
 
 
-def _cut(area: np.ndarray, offset: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def _cut(area: Any, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:
     """An array of this shape in the bytes `area` from `offset` on."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     return area[offset : offset + size].view(dtype).reshape(shape)

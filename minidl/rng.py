@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +26,42 @@ class Streams:
 
     def generator(self, name: str, count: int | None = None) -> np.random.Generator:
         """The stream of `name` in pass `count` (by default the pass now running)."""
+        count = self.passes if count is None else count
+        key = np.array(self.key(name), np.uint64)
+        bits = np.random.Philox(key=key, counter=[0, 0, 0, count])
+        return np.random.Generator(bits)
+
+    def key(self, name: str) -> tuple[int, int]:
+        """The two words that tell the stream of `name` from all others."""
         digest = hashlib.blake2b(f"{self.seed}/{name}".encode(), digest_size=16).digest()
         low, high = np.frombuffer(digest, np.uint64)
-        count = self.passes if count is None else count
-        bits = np.random.Philox(key=np.array([low, high]), counter=[0, 0, 0, count])
-        return np.random.Generator(bits)
+        return int(low), int(high)
+
+
+class DevicePasses:
+    """The number of the pass in a GPU's memory, where kernels that draw random numbers read it.
+
+    It is counted up there, so that a recorded pass draws other numbers each time it is launched.
+
+    streams    whose `passes` it follows
+    address    of the number, 64 bits
+    """
+
+    def __init__(self, device: Any, streams: Streams) -> None:
+        self._device, self._streams = device, streams
+        self._number = device.zeros((1,), np.uint64)
+        self.address: int = device.address(self._number)
+        self._there = 0  # what stands there
+
+    def begin(self) -> None:
+        """Bring it in line with `streams.passes`, which was counted up, but for that one."""
+        if self._there != self._streams.passes - 1:  # a run was resumed
+            self._device.write(self._number, self._streams.passes - 1)
+        self._there = self._streams.passes
+
+    def count(self) -> None:
+        """Count it up on the device: part of every pass."""
+        self._number += 1
 
 
 _default: int | None = None

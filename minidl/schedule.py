@@ -190,6 +190,7 @@ class Schedule:
 
     def _choose(self, step: Step, op: Any) -> None:
         node = step.node
+        ctx = node.layer.ctx
         request = Request(
             bottom=node.bottom_shapes,
             top=node.top_shapes,
@@ -203,6 +204,11 @@ class Schedule:
             in_place=node.in_place,
             math=self.policy.math,
             threads=self.policy.threads,
+            limit=self.policy.limit,
+            algorithm=self.policy.algorithm,
+            deterministic=self.policy.deterministic,
+            key=ctx.streams.key(node.name) if ctx.counter else (0, 0),
+            counter=ctx.counter,
         )
         choice = choose(
             self.engines,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.blob import Shape
+from minidl.blob import Param, Shape
 from minidl.errors import MinidlError, WeightsError, nearest, raise_all
-from minidl.storage import caffemodel
+from minidl.storage import caffemodel, weight_files, weights_hdf5
+from minidl.storage.content import LayerWeights, Weights
 
 if TYPE_CHECKING:
     from minidl.net import Net
@@ -19,47 +21,23 @@ log = logging.getLogger("minidl")
 
 
 def load(net: Net, path: str | os.PathLike[str]) -> None:
-    """Copy a caffemodel's blobs into the layers of `net` that have the same name.
+    """Copy a weight file's blobs into the layers of `net` that have the same name.
 
-    Every misfit is collected first, so a refused file leaves the net as it was. Layers of the
-    file that the net lacks, and layers of the net that the file lacks, are logged as warnings.
+    path    a .caffemodel, or HDF5, npz or safetensors with arrays named LAYER/INDEX
+
+    Every misfit is collected first, so a refused file leaves the net as it was. Warnings name,
+    with their shapes, the layers of the file that the net lacks and the layers of the net that the
+    file lacks; blobs that change their shape (files of 2014) are named in a line of the log.
     """
-    source = caffemodel.read(path)
+    source = weight_files.read(path)
     for note in source.notes:
         log.info("%s: %s", path, note)
     stored = {layer.name: layer for layer in source.layers if layer.blobs}
-    errors: list[MinidlError] = []
-    copies: list[tuple[Any, Any]] = []
-    for name, layer in stored.items():
-        params = net.params.get(name)
-        if params is None:
-            near = nearest(name, net.params)
-            hint = f"; the net's '{near}' has another name" if near and near not in stored else ""
-            log.warning("Ignoring source layer %s of %s: not in the net%s", name, path, hint)
-            continue
-        if len(layer.blobs) != len(params):
-            errors.append(
-                WeightsError(
-                    f"layer '{name}' has {len(layer.blobs)} blobs in the file, but "
-                    f"{len(params)} in the net",
-                    where=str(path),
-                    fix="rename the net's layer to train it from scratch",
-                )
-            )
-            continue
-        for i, (param, blob) in enumerate(zip(params, layer.blobs, strict=True)):
-            if not _fits(blob.shape, param.shape, layer.legacy[i]):
-                errors.append(
-                    WeightsError(
-                        f"blob {i} of layer '{name}' has the shape {tuple(blob.shape)}",
-                        where=str(path),
-                        expected=f"{param.shape}, the net's shape",
-                        fix="rename the net's layer to train it from scratch",
-                    )
-                )
-            else:
-                copies.append((param, blob))
-    raise_all(errors)
+    if len(stored) < len(source.layers):
+        names = [layer.name for layer in source.layers]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        log.warning("%s has two layers called %s: the later ones count", path, ", ".join(twice))
+    copies = _pairs(net, stored, source.owners_only, path)
     if not copies and net.params:
         raise WeightsError(
             f"none of its {len(stored)} layers with weights is in the net",
@@ -68,10 +46,109 @@ def load(net: Net, path: str | os.PathLike[str]) -> None:
             fix="weights are matched by layer name: is it the file of another net?",
         )
     for param, blob in copies:
-        param.write(blob)
-    for name in net.params:
-        if name not in stored:
-            log.warning("Layer %s keeps its initial values: %s has none for it", name, path)
+        param.write(blob.reshape(param.shape))
+    _say_what_changed(copies, path)
+    for name in lacking(net, source):
+        shapes = _shapes(net.params[name])
+        log.warning("Layer %s keeps its initial values %s: %s has none", name, shapes, path)
+
+
+def lacking(net: Net, source: Weights) -> list[str]:
+    """The net's layers for which the file has no values, nor for whom they share them with."""
+    there = {
+        id(param.home)
+        for layer in source.layers
+        for param, blob in zip(net.params.get(layer.name, ()), layer.blobs, strict=False)
+        if blob is not None
+    }
+    return [
+        name
+        for name, params in net.params.items()
+        if any(id(param.home) not in there for param in params)
+    ]
+
+
+def _pairs(
+    net: Net, stored: dict[str, LayerWeights], owners_only: bool, path: str | os.PathLike[str]
+) -> list[tuple[Param, Any]]:
+    """(parameter, blob of the file) of all that is in both; refuses what does not fit."""
+    errors: list[MinidlError] = []
+    pairs: list[tuple[Param, Any]] = []
+    shared = _shared(net)
+    for name, layer in stored.items():
+        if name not in net.params:
+            _say_ignored(net, layer, stored, path)
+            continue
+        params = net.params[name]
+        blobs = {i: blob for i, blob in enumerate(layer.blobs) if blob is not None}
+        absent = [i for i in range(len(params)) if i not in blobs]
+        elsewhere = owners_only and all(shared[name][i] for i in absent)
+        if len(layer.blobs) > len(params) or (absent and not elsewhere):
+            errors.append(
+                WeightsError(
+                    f"layer '{name}' has {len(blobs)} blobs in the file, but {len(params)} in the "
+                    "net",
+                    where=str(path),
+                    fix="rename the net's layer to train it from scratch",
+                )
+            )
+            continue
+        for i, blob in blobs.items():
+            if _fits(blob.shape, params[i].shape, layer.legacy[i]):
+                pairs.append((params[i], blob))
+                continue
+            errors.append(
+                WeightsError(
+                    f"blob {i} of layer '{name}' has the shape {tuple(blob.shape)}",
+                    where=str(path),
+                    expected=f"{params[i].shape}, the net's shape",
+                    fix="rename the net's layer to train it from scratch",
+                )
+            )
+    raise_all(errors)
+    return pairs
+
+
+def _say_ignored(
+    net: Net, layer: LayerWeights, stored: dict[str, LayerWeights], path: str | os.PathLike[str]
+) -> None:
+    near = nearest(layer.name, net.params)
+    hint = f"; the net's '{near}' has another name" if near and near not in stored else ""
+    log.warning(
+        "Ignoring source layer %s %s of %s: not in the net%s",
+        layer.name,
+        _shapes(blob for blob in layer.blobs if blob is not None),
+        path,
+        hint,
+    )
+
+
+def _shared(net: Net) -> dict[str, list[bool]]:
+    """For each parameter of each layer whether an earlier one has the same values."""
+    seen: set[int] = set()
+    found: dict[str, list[bool]] = {}
+    for name, params in net.params.items():
+        found[name] = []
+        for param in params:
+            found[name].append(id(param.home) in seen)
+            seen.add(id(param.home))
+    return found
+
+
+def _say_what_changed(copies: list[tuple[Param, Any]], path: str | os.PathLike[str]) -> None:
+    changed = [
+        f"{param.name} {tuple(blob.shape)} as {param.shape}"
+        for param, blob in copies
+        if tuple(blob.shape) != tuple(param.shape)
+    ]
+    if changed:
+        log.info("%s: old shapes of four axes are read as today's: %s", path, ", ".join(changed))
+    if any(blob.dtype.itemsize > np.dtype(param.dtype).itemsize for param, blob in copies):
+        log.info("%s: its 64-bit numbers are rounded to the net's 32 bits", path)
+
+
+def _shapes(arrays: Iterable[Any]) -> str:
+    return ", ".join(str(tuple(array.shape)) for array in arrays)
 
 
 def _fits(stored: Shape, wanted: Shape, legacy: bool) -> bool:
@@ -89,6 +166,12 @@ def share(net: Net, other: Net) -> None:
         ours = net.params.get(name)
         if ours is None:
             continue
+        if net.device is not other.device and net.device.name != other.device.name:
+            raise WeightsError(
+                f"is on {net.device.name}",
+                where=f"net '{net.name}'",
+                expected=f"{other.device.name}, as the net it shares parameters with",
+            )
         if net.dtype != other.dtype:
             raise WeightsError(
                 f"is of {np.dtype(net.dtype)}",
@@ -112,8 +195,36 @@ def share(net: Net, other: Net) -> None:
 
 
 def save(net: Net, path: str | os.PathLike[str], diffs: bool = False) -> None:
-    """Write net and weights (and gradients, if `diffs`) as a caffemodel, atomically."""
+    """Write a net's weights, atomically, in the format that the path's ending stands for.
+
+    .h5, .hdf5, .npz and .safetensors are what they say; everything else is a caffemodel, which
+    holds the net, too. `diffs`: gradients as well, in a caffemodel and in HDF5.
+    """
     host = net.device.to_host
     data = {name: [host(p.read()) for p in params] for name, params in net.params.items()}
-    gradients = {name: [host(p.read("diff")) for p in ps] for name, ps in net.params.items()}
-    caffemodel.write(path, net.param, data, gradients if diffs else None)
+    gradients = {}
+    if diffs:
+        gradients = {name: [host(p.read("diff")) for p in ps] for name, ps in net.params.items()}
+    kind = weight_files.format_of(path)
+    if kind == weight_files.CAFFEMODEL:
+        caffemodel.write(path, net.param, data, gradients if diffs else None)
+    elif kind == weight_files.HDF5:
+        mine = {name: _owned(blobs, shared) for name, blobs, shared in _each(net, data)}
+        theirs = {name: _owned(blobs, shared) for name, blobs, shared in _each(net, gradients)}
+        weights_hdf5.write(path, net.param, mine, theirs if diffs else None)
+    else:
+        types = {layer.name: layer.type for layer in net.param.layer}
+        layers = [LayerWeights(name, types[name], blobs) for name, blobs in data.items()]
+        for layer in layers:
+            layer.legacy = [False] * len(layer.blobs)
+        weight_files.write(path, Weights(net.param.name, layers, []), kind)
+
+
+def _each(net: Net, arrays: dict[str, list[Any]]) -> Iterator[tuple[str, list[Any], list[bool]]]:
+    shared = _shared(net)
+    return ((name, blobs, shared[name]) for name, blobs in arrays.items())
+
+
+def _owned(blobs: list[Any], shared: list[bool]) -> list[Any]:
+    """The arrays, None in place of those that an earlier layer has."""
+    return [None if other else blob for blob, other in zip(blobs, shared, strict=True)]

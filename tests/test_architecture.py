@@ -22,14 +22,16 @@ LEVELS = """
     testing
     solver
     net spec io
-    weights net_log diagnosis program
+    weights net_log diagnosis training_pass
+    program
     schedule
     blueprint
     graph layers
     data
-    engines prototxt storage
+    engines prototxt storage arena replay
     blob context
-    device rng schema fillers columns windows ops memory threads units
+    memory
+    device rng schema fillers columns windows ops threads units
     errors
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}

@@ -130,9 +130,9 @@ def add_common(parser: Parser) -> None:
 
 
 def add_device(parser: Parser) -> None:
-    """-gpu, which this version can only refuse."""
+    """-gpu, on which GPU to compute."""
     parser.add_argument(
-        "--gpu", metavar="ID", default="", help="refused: this version computes on the CPU only"
+        "--gpu", metavar="ID", default="", help="compute on this GPU: 0 is the first one"
     )
 
 

@@ -12,8 +12,8 @@ from minidl.cli.arguments import Parser
 SIZE = re.compile(r"([\d.]+)\s*([kmg]?i?b)?", re.IGNORECASE)
 # The same as in minidl.engines, which cannot be imported before --threads is known: NumPy comes
 # with it.
-ENGINES = ("auto", "numpy", "onednn")
-MATHS = ("float32", "bf16", "bf16x3")
+ENGINES = ("auto", "numpy", "onednn", "cudnn", "cupy")
+MATHS = ("float32", "tf32", "fp16", "bf16", "bf16x3")
 TUNINGS = ("heuristic", "measure", "cached")
 DEFAULTS = {"math": "float32", "algorithm": "fastest", "tuning": "heuristic"}
 
@@ -24,14 +24,16 @@ def add(parser: Parser) -> None:
     group.add_argument(
         "--engine",
         choices=ENGINES,
-        help="auto: whatever is fastest; numpy: array code; onednn: refused if it is not installed"
+        help="auto: whatever is fastest; numpy: array code, on a GPU through CuPy; onednn, on the"
+        " CPU; cudnn, or cupy for our own kernels, on a GPU; refused where it is not to be had"
         " (default: MINIDL_ENGINE, else auto)",
     )
     group.add_argument(
         "--math",
         choices=MATHS,
         default=DEFAULTS["math"],
-        help="arithmetic of the engines (default: float32)",
+        help="arithmetic of the engines: float32, bf16; on a GPU also tf32 and fp16"
+        " (default: float32)",
     )
     group.add_argument(
         "--algorithm",
@@ -53,6 +55,11 @@ def add(parser: Parser) -> None:
         help="heuristic: take the implementation that should be fastest; measure: time all of"
         " them first; cached: the same, and remember (default: heuristic)",
     )
+    group.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="only implementations that give the same bits in every run; on the CPU all do",
+    )
 
 
 def options(args: Namespace) -> dict[str, Any]:
@@ -63,16 +70,27 @@ def options(args: Namespace) -> dict[str, Any]:
         "algorithm": args.algorithm,
         "workspace_limit": args.workspace_limit,
         "tuning": args.tuning,
+        "deterministic": args.deterministic,
     }
 
 
 def policy(args: Namespace) -> Any:
     """The same as a `minidl.engines.select.Policy`."""
+    from minidl.cli import models
     from minidl.engines import select
     from minidl.threads import threads
 
     limit = args.workspace_limit
-    return select.policy(args.engine, args.math, args.algorithm, limit, threads(), args.tuning)
+    return select.policy(
+        args.engine,
+        args.math,
+        args.algorithm,
+        limit,
+        threads(),
+        args.tuning,
+        device=models.device(args),
+        deterministic=args.deterministic,
+    )
 
 
 def words(args: Namespace) -> list[str]:
@@ -82,7 +100,7 @@ def words(args: Namespace) -> list[str]:
         value = getattr(args, name)
         if value not in (None, DEFAULTS.get(name)):
             given += [f"--{name.replace('_', '-')}", str(value)]
-    return given
+    return [*given, *(["--deterministic"] if args.deterministic else [])]
 
 
 def size(text: str) -> int:

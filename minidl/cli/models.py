@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.cli.arguments import existing
-from minidl.errors import DataError
+from minidl.errors import DataError, DeviceError, UsageError
 
 log = logging.getLogger("minidl")
 
@@ -46,13 +46,43 @@ def set_train_state(param: Any, args: Namespace) -> None:
         param.train_state.stage.extend(args.stage)
 
 
-def use_device(args: Namespace) -> str:
-    """The device that -gpu asks for, or "cpu"; says so in the log, as Caffe does."""
+def device(args: Namespace) -> Any:
+    """The Device that -gpu asks for, by default the CPU."""
     from minidl.device import Device
 
-    device = Device("cpu" if args.gpu == "" else f"cuda:{args.gpu}")
-    log.info("Use %s.", device.name.upper())
-    return device.name
+    asked = getattr(args, "gpu", "")
+    if "," in asked or asked == "all":
+        raise UsageError(
+            f"-gpu {asked}: minidl trains on one GPU at a time",
+            expected="-gpu 0",
+        )
+    return Device(f"cuda:{asked}" if asked else "cpu")
+
+
+def use_device(args: Namespace) -> str:
+    """The name of that device; says it in the log, as Caffe does."""
+    name: str = device(args).name
+    log.info("Use %s.", name.upper())
+    return name
+
+
+def training_device(param: Any, args: Namespace) -> str:
+    """Where to train: on -gpu's, else the one that the solver file names; the log says it.
+
+    Where a solver file that says ``solver_mode: GPU`` meets a machine without one, the CPU trains:
+    Caffe's own examples all say so.
+    """
+    from minidl.device import Device
+
+    if not args.gpu and param.HasField("solver_mode") and param.solver_mode == param.GPU:
+        try:
+            name = Device(f"cuda:{param.device_id}").name
+        except DeviceError as error:
+            log.warning("solver_mode is GPU, but the CPU trains: %s", error.found)
+        else:
+            log.info("Use %s.", name.upper())
+            return name
+    return use_device(args)
 
 
 def is_solver(path: str) -> bool:

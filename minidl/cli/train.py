@@ -83,10 +83,10 @@ def run(args: Namespace) -> int:
     place = log_folder(args) or Path(prefix).parent
     file = place / f"{Path(prefix).name}.log"
     with logging_to(args, file):
-        models.use_device(args)
+        device = models.training_device(param, args)
         log.info("Initializing solver from parameters: \n%s", to_text(param).rstrip())
         resume = snapshots.resolve(args.snapshot, prefix) if args.snapshot else None
-        summary, signal = train(param, resume, place / "events.jsonl", args)
+        summary, signal = train(param, resume, place / "events.jsonl", device, args)
     for line in [*summary.lines(), f"log      {file}", f"events   {place / 'events.jsonl'}"]:
         print(line)
     if not signal:
@@ -150,7 +150,9 @@ def read_solver(args: Namespace) -> Any:
     return param
 
 
-def train(param: Any, resume: Path | None, events: Path, args: Namespace) -> tuple[Summary, str]:
+def train(
+    param: Any, resume: Path | None, events: Path, device: str, args: Namespace
+) -> tuple[Summary, str]:
     """Run the solver to its end or to a signal; returns what it left, and the signal's name."""
     from minidl.cli.watch import ProgressBar, Summary
     from minidl.solver import EventsFile, get_solver
@@ -158,7 +160,7 @@ def train(param: Any, resume: Path | None, events: Path, args: Namespace) -> tup
     summary, progress = Summary(), ProgressBar(args)
     hooks = [summary, EventsFile(events)] + ([progress] if on_terminal(args) else [])
     # Nobody sees the nets but the hooks, which ask for nothing that is inside them.
-    solver = get_solver(param, hooks=hooks, share=True, **engine_flags.options(args))
+    solver = get_solver(param, device=device, hooks=hooks, share=True, **engine_flags.options(args))
     signals = Signals(solver, args.sigint_effect, args.sighup_effect)
     try:
         log.info("Starting Optimization")
@@ -182,4 +184,6 @@ def resume_command(args: Namespace, state: str) -> str:
         words += ["-level", str(args.level)]
     if args.stage:
         words += ["-stage", ",".join(args.stage)]
+    if args.gpu:
+        words += ["-gpu", args.gpu]
     return shlex.join(words + engine_flags.words(args))

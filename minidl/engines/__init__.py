@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from minidl.blob import Param
+from minidl.device import Device
 from minidl.memory import Layout, Memory, Shape
 
 Run = Callable[[], None]
@@ -42,11 +43,13 @@ class Wish(NamedTuple):
     engine   "": nothing; "numpy": the layer's array code; or an engine's name
     value    the field's value in the prototxt: "MKLDNN"
     where    file, line and layer
+    soft     another engine may step in where this one has nothing for the layer
     """
 
     engine: str = ""
     value: str = ""
     where: str = ""
+    soft: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Request:
                   parameters in `learning`
     in_place      top[0] is the memory of bottom[0] (and so are their gradients)
     math          "float32"; "bf16": the arrays that the plan chooses the layout of may be bfloat16;
-                  on a GPU also "tf32" and "fp16"
+                  on a GPU also "tf32" (products of numbers rounded to 10 bits) and "fp16"
     threads       that will execute it
     limit         bytes that its workspace may take; None: any number
     algorithm     "fastest", "no_workspace", "direct", or a part of an implementation's name: for
@@ -138,10 +141,14 @@ class Engine(Protocol):
     """A library behind plans.
 
     name         "onednn"
+    device       where its plans compute; whatever it is given lies there
     generation   another number once plans made before must not run any more: after a fork
     """
 
     name: str
+
+    @property
+    def device(self) -> Device: ...
 
     @property
     def generation(self) -> int: ...

@@ -6,17 +6,21 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from minidl.device import Device
 from minidl.engines import Declined, Engine, Plan, Request, Wish
 from minidl.engines.tuning import WAYS, bf16_gain, fastest
 from minidl.errors import EngineError, MinidlError, UsageError, did_you_mean, raise_all
 
 log = logging.getLogger("minidl")
 
-ENGINES = ("auto", "numpy", "onednn")
-MATHS = ("float32", "bf16", "bf16x3")
+# By the kind of device, in the order in which they are asked. "cupy" is our own kernels.
+OF = {"cpu": ("onednn",), "cuda": ("cudnn", "cupy")}
+ENGINES = ("auto", "numpy", *OF["cpu"], *OF["cuda"])
+MATHS = ("float32", "tf32", "fp16", "bf16", "bf16x3")
+GPU_MATHS = ("tf32", "fp16")
 SLOW_BF16 = "MINIDL_SLOW_BF16"  # in the environment: bf16 even where float32 is faster
 DIRECT = ("jit", "brg")  # how the names of implementations that unfold nothing begin
 
@@ -26,12 +30,14 @@ class Policy:
     """What a user asks of the engines; `policy` makes one and checks it.
 
     engine     "auto": whichever accepts; "numpy": none; or an engine's name
-    math       "float32" or "bf16": the arithmetic of the plans
+    math       "float32", "bf16", and on a GPU "tf32" or "fp16": the arithmetic of the plans
     algorithm  "fastest"; "no_workspace": one that needs none; "direct": one that unfolds nothing;
                or a part of a candidate's name ("gemm", "nhwc")
     limit      bytes that the workspace of one layer may take; None: any number
     threads    for engines and BLAS
     tuning     how one of several candidates is chosen: see `minidl.engines.tuning`
+    device     its name
+    deterministic   only implementations that give the same bits in every run
     """
 
     engine: str = "auto"
@@ -40,6 +46,8 @@ class Policy:
     limit: int | None = None
     threads: int = 1
     tuning: str = "heuristic"
+    device: str = "cpu"
+    deterministic: bool = False
 
 
 class Choice(NamedTuple):
@@ -63,14 +71,21 @@ def policy(
     limit: int | None = None,
     threads: int = 1,
     tuning: str = "heuristic",
+    device: Device | None = None,
+    deterministic: bool = False,
 ) -> Policy:
     """The policy of these settings; engine None: what MINIDL_ENGINE says, else "auto".
 
-    Where the machine cannot do the arithmetic of "bf16", says so and takes "float32".
+    An engine that MINIDL_ENGINE names counts only for nets on its kind of device. Where the
+    processor cannot do the arithmetic of "bf16", says so and takes "float32".
 
-    Errors: UsageError for values that nobody knows, all at once; EngineError for "bf16x3".
+    Errors: UsageError for values that nobody knows, all at once; EngineError for what this device
+    has not.
     """
+    device = device or Device("cpu")
     default = os.environ.get("MINIDL_ENGINE") or "auto"
+    if engine is None and default in ENGINES and not _computes(default, device):
+        default = "auto"
     errors: list[MinidlError] = []
     for name, value, known in (
         ("engine", engine or default, ENGINES),
@@ -87,24 +102,42 @@ def policy(
     if not algorithm:
         errors.append(UsageError("algorithm is empty", expected="fastest, or a part of a name"))
     raise_all(errors)
+    if not _computes(engine or default, device):
+        others = ", ".join(OF[device.kind])
+        raise EngineError(
+            f"engine {engine} does not compute on {device.name}",
+            expected=f"auto, numpy, {others}",
+            fix="choose another device, or --engine auto",
+        )
+    if math in GPU_MATHS and device.kind == "cpu":
+        raise EngineError(
+            f"math {math} is arithmetic of GPUs, and the device is the CPU",
+            fix="use float32 or bf16, or device cuda:0",
+        )
     if math == "bf16x3":
         raise EngineError(
             "math bf16x3 needs the matrix tiles of an AMX processor, and this version of minidl "
             "does not compute with them in that way",
             fix="use float32, or bf16",
         )
-    made = Policy(engine or default, math, algorithm, limit, threads, tuning)
-    if math == "bf16" and (why := _without_bf16(made)):
+    made = Policy(
+        engine or default, math, algorithm, limit, threads, tuning, device.name, deterministic
+    )
+    if math == "bf16" and device.kind == "cpu" and (why := _without_bf16(made)):
         _say(logging.WARNING, f"math bf16 is not to be had, float32 is used: {why}")
-        made = Policy(made.engine, "float32", algorithm, limit, threads, tuning)
+        made = replace(made, math="float32")
     return made
+
+
+def _computes(engine: str, device: Device) -> bool:
+    return engine in ("auto", "numpy", *OF[device.kind])
 
 
 def _without_bf16(policy: Policy) -> str:
     """Why nothing here computes in bf16; "" if something does."""
     if policy.engine == "numpy":
         return "array code has no such arithmetic"
-    found = _load()
+    found = _load("onednn", Device("cpu"))
     if isinstance(found, Declined):
         return found.reason
     if not found.bf16:
@@ -121,30 +154,48 @@ def _without_bf16(policy: Policy) -> str:
 
 
 def engines(policy: Policy, wishes: Iterable[Wish] = ()) -> tuple[Engine, ...]:
-    """The engines that may have to compute.
+    """The engines that may have to compute, in the order in which they are asked.
 
     Errors: EngineError for one that is asked for, by the policy or a layer, and not to be had.
     """
-    wish = next((w for w in wishes if w.engine not in ("", "numpy")), None)
-    if policy.engine == "numpy" and wish is None:
+    device = Device(policy.device)
+    named = {w.engine: w for w in wishes if w.engine not in ("", "numpy") and not w.soft}
+    if policy.engine == "numpy" and not named:
         return ()
-    found = _load()
-    if not isinstance(found, Declined):
-        return (found,)
-    remedy = "--engine auto computes with array code"
-    if wish is not None:
-        what = f"engine {wish.value} is not to be had: {found.reason}"
-        raise EngineError(what, where=wish.where, fix="engine: DEFAULT takes what there is")
-    if policy.engine != "auto":
-        raise EngineError(f"engine {policy.engine} is not to be had: {found.reason}", fix=remedy)
-    _say(logging.INFO, f"oneDNN is not here, array code computes: {found.reason}")
-    return ()
+    found = []
+    for name in OF[device.kind]:
+        engine = _load(name, device)
+        if not isinstance(engine, Declined):
+            found.append(engine)
+            continue
+        if name in named:
+            wish = named[name]
+            what = f"engine {wish.value} is not to be had: {engine.reason}"
+            raise EngineError(what, where=wish.where, fix="engine: DEFAULT takes what there is")
+        if policy.engine == name:
+            remedy = "--engine auto computes with what there is"
+            raise EngineError(f"engine {name} is not to be had: {engine.reason}", fix=remedy)
+        others = "our own kernels compute" if device.kind == "cuda" else "array code computes"
+        _say(logging.INFO, f"{TITLES[name]} is not here, {others}: {engine.reason}")
+    return tuple(found)
 
 
-def _load() -> Any:
-    from minidl.engines import onednn  # here, so that choosing array code imports nothing
+TITLES = {"onednn": "oneDNN", "cudnn": "cuDNN", "cupy": "the compiler of our own kernels"}
 
-    return onednn.load()
+
+def _load(name: str, device: Device) -> Any:
+    # here, so that choosing array code imports nothing
+    if name == "onednn":
+        from minidl.engines import onednn
+
+        return onednn.load()
+    if name == "cudnn":
+        from minidl.engines import cudnn
+
+        return cudnn.load(device)
+    from minidl.engines import cupy_kernels
+
+    return cupy_kernels.load(device)
 
 
 @functools.cache
@@ -177,8 +228,8 @@ def choose(
     if name == "numpy":
         return Choice(None, None, f"its engine is {wish.value}" if wish.engine else "")
     reasons = []
-    for engine in engines:
-        if name not in ("auto", engine.name):
+    for engine in sorted(engines, key=lambda engine: engine.name != name):
+        if name not in ("auto", engine.name) and not wish.soft:
             continue
         candidates = engine.plans(op, request)
         if isinstance(candidates, Declined):
@@ -200,7 +251,7 @@ def choose(
 
 def insist(wish: Wish, why: str) -> None:
     """Refuse to go on where a layer asks for an engine itself and that has no plan for it."""
-    if wish.engine not in ("", "numpy"):
+    if wish.engine not in ("", "numpy") and not wish.soft:
         raise EngineError(
             f"engine {wish.value} cannot run this layer: {why or 'it has nothing for this type'}",
             where=wish.where,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from minidl import ops
 from minidl.blob import Param
 from minidl.device import Device
 from minidl.engines import UNDECIDED, Bindings, Declined, Engine, Plan, Request, Run, times
-from minidl.memory import Layout, Memory, Shape, aligned, place
+from minidl.memory import Layout, Memory, Shape, place
 
 # "heuristic": the first candidate is taken, nothing is run. "measure": all are run when a net is
 # set up. "cached": the same, and the times are kept in a file for the next net.
@@ -66,6 +67,7 @@ def fastest(
 def problem(engine: Engine, op: Any, request: Request) -> str:
     """All that a time depends on beside the candidate."""
     about = [engine.name, getattr(engine, "version", ""), getattr(engine, "isa", "")]
+    request = replace(request, counter=0, key=(0, 0))  # change from run to run, and no time does
     return f"{' '.join(about)}, {request.threads} threads: {op} {request}"
 
 
@@ -149,7 +151,8 @@ def _timed(run: Run) -> float:
 
 def bound(engine: Engine, plan: Plan, request: Request) -> Run:
     """Forward, backward where it is asked for, and the conversions around them, as one call."""
-    memory = scratch(plan, request)
+    device = engine.device
+    memory = scratch(plan, request, device)
     forward, backward = plan.bind(memory)
     arrivals = _elsewhere(request, plan.bottom, memory.bottom)
     returns = _elsewhere(request, plan.bottom_diff, memory.bottom_diff)
@@ -160,8 +163,10 @@ def bound(engine: Engine, plan: Plan, request: Request) -> Run:
         runs += [engine.converter(inside, outside) for outside, inside in returns]
 
     def run(keep: Any = (memory, arrivals, returns)) -> None:  # plans know addresses only
-        for each in runs:
-            each()
+        with device.current():
+            for each in runs:
+                each()
+        device.synchronize()
 
     return run
 
@@ -171,7 +176,7 @@ def _elsewhere(
 ) -> list[tuple[Memory, Memory]]:
     """(memory as the neighbour has it, the plan's memory) for each bottom where they differ."""
     return [
-        (filled(memory.shape, arrives), memory)
+        (filled(memory.shape, arrives, memory.device), memory)
         for arrives, layout, memory in zip(request.layouts, layouts, memories, strict=False)
         if memory is not None and arrives != layout
     ]
@@ -185,37 +190,43 @@ def _forget_gradients(memory: Bindings) -> None:
 # ------------------------------------------------------------------ memory
 
 
-def scratch(plan: Plan, request: Request) -> Bindings:
+def scratch(plan: Plan, request: Request, device: Device) -> Bindings:
     """Memory for a plan, full of random numbers."""
-    bottom = tuple(map(filled, request.bottom, plan.bottom))
-    top = tuple(map(filled, request.top, plan.top))
+
+    def each(shapes: Sequence[Shape], layouts: Sequence[Layout | None]) -> tuple[Memory, ...]:
+        return tuple(filled(*one, device) for one in zip(shapes, layouts, strict=True))
+
+    bottom, top = each(request.bottom, plan.bottom), each(request.top, plan.top)
     bottom_diff: tuple[Memory | None, ...] = ()
     top_diff: tuple[Memory, ...] = ()
     if request.backward:
-        top_diff = tuple(map(filled, request.top, plan.top_diff))
-        each = zip(request.bottom, plan.bottom_diff, request.wanted, strict=True)
-        bottom_diff = tuple(filled(s, layout) if want else None for s, layout, want in each)
+        top_diff = each(request.top, plan.top_diff)
+        bottom_diff = tuple(
+            filled(shape, layout, device) if want else None
+            for shape, layout, want in zip(
+                request.bottom, plan.bottom_diff, request.wanted, strict=True
+            )
+        )
     if request.in_place:
         top = (bottom[0], *top[1:])
         if request.backward and request.wanted[0]:
             bottom_diff = (top_diff[0], *bottom_diff[1:])
-    params = {name: _param(name, shape, plan, request) for name, shape in request.params}
-    return Bindings(
-        bottom, top, bottom_diff, top_diff, params, _bytes(plan.saved), _bytes(plan.workspace)
-    )
+    params = {name: _param(name, shape, plan, request, device) for name, shape in request.params}
+    rooms = _bytes(plan.saved, device), _bytes(plan.workspace, device)
+    return Bindings(bottom, top, bottom_diff, top_diff, params, *rooms)
 
 
-def _param(name: str, shape: Shape, plan: Plan, request: Request) -> Param:
-    param = Param(name, shape, Device(), np.float32)
+def _param(name: str, shape: Shape, plan: Plan, request: Request, device: Device) -> Param:
+    param = Param(name, shape, device, np.float32)
     param.wanted = name in request.learning
     param.write(_random(shape))
     param.arrange(plan.params[name])
     return param
 
 
-def filled(shape: Shape, layout: Layout | None) -> Memory:
+def filled(shape: Shape, layout: Layout | None, device: Device) -> Memory:
     """Memory of its own with random numbers in it."""
-    memory = place(shape, layout, np.float32)
+    memory = place(shape, layout, np.float32, device)
     memory.assign(_random(shape))
     return memory
 
@@ -230,5 +241,5 @@ def _normal() -> np.ndarray:
     return np.random.default_rng(0).standard_normal(65537, np.float32)
 
 
-def _bytes(size: int) -> Memory | None:
-    return Memory((size,), None, aligned(size)) if size else None
+def _bytes(size: int, device: Device) -> Memory | None:
+    return Memory((size,), None, device.bytes_(size), device) if size else None

@@ -8,8 +8,9 @@ array exists. The net allocates all of it, binds it to the layer, and calls `for
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
@@ -21,9 +22,13 @@ from minidl.engines import Wish
 from minidl.errors import LayerConfigError, UnknownLayerTypeError, did_you_mean
 
 log = logging.getLogger("minidl")
-# Values of `engine` fields: CAFFE is Caffe's own code, here the layer's; the others are Intel's
-# libraries in its fork of Caffe, of which oneDNN is the present form.
-ENGINES = {"CAFFE": "numpy", "MKL2017": "onednn", "MKLDNN": "onednn"}
+# Values of `engine` fields, by the kind of device. CAFFE is Caffe's own code: on the CPU the layer's
+# here, on a GPU our own kernels. MKL2017 and MKLDNN are Intel's libraries in its fork of Caffe, of
+# which oneDNN is the present form.
+ENGINES = {
+    "cpu": {"CAFFE": "numpy", "MKL2017": "onednn", "MKLDNN": "onednn"},
+    "cuda": {"CAFFE": "cupy", "CUDNN": "cudnn"},
+}
 Count = int | tuple[int, int | None]  # exactly so many, or (least, most); most None: no bound
 
 
@@ -107,6 +112,8 @@ class Layer:
         self.is_in_place = bool(spec.top and spec.bottom) and spec.top[0] == spec.bottom[0]
         self.fillers: dict[str, Any] = {}
         self.params: list[Param] = []
+        # Of the last shapes; a data set of images of many sizes does not fill the memory.
+        self._tables = functools.lru_cache(maxsize=32)(self._make_table)
         self._check_counts()
 
     # ------------------------------------------------------------------ declare (pure)
@@ -149,8 +156,26 @@ class Layer:
     # ------------------------------------------------------------------ for subclasses
 
     def random(self) -> np.random.Generator:
-        """This layer's random numbers for the pass now running."""
+        """This layer's random numbers for the pass now running; drawn on the host."""
         return self.ctx.streams.generator(self.name)
+
+    def uniform(self, rng: np.random.Generator, out: Any) -> None:
+        """Fill `out`, float32 or float64, with the next numbers of `rng` from [0, 1).
+
+        On a GPU they are those of the CPU: drawn on the host and sent over in every pass. An engine
+        that has a plan for the layer draws the same numbers where they are needed.
+        """
+        if self.ctx.device.kind == "cpu":
+            rng.random(dtype=out.dtype, out=out)
+        else:
+            self.ctx.device.write(out, rng.random(out.shape, out.dtype))
+
+    def table(self, make: Callable[..., np.ndarray], *key: Hashable) -> Any:
+        """The array ``make(*key)`` on this layer's device, made once: not sent over in every pass.
+
+        make   a function of numbers, types and tuples alone, which makes a NumPy array
+        """
+        return self._tables(make, *key)
 
     @property
     def blobs(self) -> list[Param]:
@@ -171,16 +196,19 @@ class Layer:
         raise LayerConfigError(found, where=where, expected=expected, fix=fix)
 
     def check_engine(self, params: Any) -> None:
-        """Note which engine the prototxt asks for; say it where that is one for GPUs."""
+        """Note which engine the prototxt asks for; say it where that is one for other devices."""
         value = params.Engine.Name(params.engine)
-        if value == "CUDNN":
-            log.warning("%s: engine CUDNN is not here, another one computes it", self.where)
-        elif value in ENGINES:
-            described = params.DESCRIPTOR
-            fields = self.spec.DESCRIPTOR.fields
-            name = next(f.name for f in fields if f.message_type is described)
-            where = prototxt.where(self.spec, f"{name}.engine")
-            self.engine_wish = Wish(ENGINES[value], value, where)
+        kind = self.ctx.device.kind
+        if value == "DEFAULT":
+            return
+        if value not in ENGINES[kind]:
+            log.warning("%s: engine %s is not here, another one computes it", self.where, value)
+            return
+        described = params.DESCRIPTOR
+        fields = self.spec.DESCRIPTOR.fields
+        name = next(f.name for f in fields if f.message_type is described)
+        where = prototxt.where(self.spec, f"{name}.engine")
+        self.engine_wish = Wish(ENGINES[kind][value], value, where, soft=kind == "cuda")
 
     def axis(self, index: int, shape: Shape, field: str = "axis") -> int:
         """`index` counted from the front, for a blob of this shape; refuses one outside it."""
@@ -190,6 +218,9 @@ class Layer:
                 expected=f"{-len(shape)} to {len(shape) - 1}" if shape else "a bottom with axes",
             )
         return index % len(shape)
+
+    def _make_table(self, make: Callable[..., np.ndarray], *key: Hashable) -> Any:
+        return self.xp.asarray(make(*key))
 
     def _check_counts(self) -> None:
         spec = self.spec

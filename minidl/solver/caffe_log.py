@@ -73,8 +73,9 @@ class CaffeLog(Hook):
         log.info("Test interrupted.")
 
     def on_snapshot(self, solver: Solver, info: Info) -> None:
-        log.info("Snapshotting to binary proto file %s", info["weights"])
-        log.info("Snapshotting solver state to binary proto file %s", info["state"])
+        kind = "HDF5" if info["state"].endswith(".h5") else "binary proto"
+        log.info("Snapshotting to %s file %s", kind, info["weights"])
+        log.info("Snapshotting solver state to %s file %s", kind, info["state"])
 
     def on_end(self, solver: Solver, reason: str) -> None:
         log.info("Optimization Done." if reason == "done" else "Optimization stopped early.")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from minidl import prototxt
 from minidl.errors import MinidlError, SolverError, did_you_mean, nearest, raise_all
 from minidl.solver import rules, schedules
+from minidl.storage import hdf5
 
 log = logging.getLogger("minidl")
 
@@ -27,13 +28,12 @@ HONOURED = frozenset(
     display average_loss debug_info iter_size random_seed type weights
     momentum weight_decay regularization_type clip_gradients
     snapshot snapshot_prefix snapshot_diff snapshot_format snapshot_after_train
+    solver_mode device_id
     """.split()
 )
 
 # Set in a file they change nothing here, and the log says so.
 WITHOUT_EFFECT = {
-    "solver_mode": "this version of minidl computes on the CPU",
-    "device_id": "this version of minidl computes on the CPU",
     "layer_wise_reduce": "it is for training on several devices",
     "delta": "it is for AdaGrad, RMSProp, AdaDelta and Adam",
     "momentum2": "it is for Adam",
@@ -96,11 +96,8 @@ def say_what_has_no_effect(param: Any) -> None:
     for field, why in WITHOUT_EFFECT.items():
         if not param.HasField(field):
             continue
-        gpu = field == "solver_mode" and param.solver_mode == param.GPU
-        if field != "solver_mode" or gpu:
-            level = logging.WARNING if gpu else logging.INFO
-            value = "GPU" if gpu else f"{getattr(param, field):g}"
-            log.log(level, "%s: %s: %s has no effect: %s", where(param, field), field, value, why)
+        value = f"{getattr(param, field):g}"
+        log.info("%s: %s: %s has no effect: %s", where(param, field), field, value, why)
     if param.test_interval > 0 and not param.test_iter:
         log.warning(
             "%s: test_interval: %d has no effect: there is no test_iter, so nothing is tested",
@@ -209,9 +206,9 @@ def _numbers(p: Any) -> Iterator[Finding]:
 
 
 def _formats(p: Any) -> Iterator[Finding]:
-    if p.snapshot_format == p.HDF5:
-        found = "snapshot_format: HDF5 is not there yet: a later version of minidl will have it"
-        yield Finding("snapshot_format", found, "BINARYPROTO")
+    if p.snapshot_format == p.HDF5 and not hdf5.available():
+        found = "snapshot_format is HDF5, and h5py, which writes such files, is not installed"
+        yield Finding("snapshot_format", found, "h5py", "pip install 'minidl[hdf5]'")
     kind = p.regularization_type
     if kind not in REGULARIZATIONS:
         near = nearest(kind, REGULARIZATIONS)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from minidl import schema
+from minidl import schema, weights
 from minidl.errors import MinidlError, WeightsError, raise_all
 from minidl.solver import schedules
 from minidl.solver.smoothing import SmoothedLoss
-from minidl.storage import caffemodel, files, snapshot
+from minidl.storage import files, snapshot, weight_files
 
 if TYPE_CHECKING:
     from minidl.net import Net
@@ -66,18 +66,22 @@ def name(index: int) -> str:
 def save(solver: Solver, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:
     """Write the weights, then the state that names them; returns both paths.
 
+    snapshot_format says in which of Caffe's formats; HDF5's names end in .h5.
+
     In this order a state always has its weights, whenever the process is killed. Only where a run
     writes over the snapshots of an earlier one may a kill leave new weights beside the old state:
     the state knows the SHA-256 of its own, and is refused with others.
     """
-    weights, path = (f"{prefix}_iter_{solver.iter}.{k}" for k in ("caffemodel", "solverstate"))
-    solver.net.save(weights, diffs=solver.param.snapshot_diff)
+    end = ".h5" if solver.param.snapshot_format == solver.param.HDF5 else ""
+    stem = f"{prefix}_iter_{solver.iter}"
+    model, path = f"{stem}.caffemodel{end}", f"{stem}.solverstate{end}"
+    solver.net.save(model, diffs=solver.param.snapshot_diff)
     step = schedules.current_step(solver.param, solver.iter - 1) if solver.iter else 0
     history = [solver.net.device.to_host(h) for h in solver.updater.history]
     resume = message(solver.seed, solver.loss, places)
-    resume.weights_sha256 = files.sha256(weights)
-    snapshot.write(path, snapshot.State(solver.iter, weights, history, step, resume))
-    return weights, path
+    resume.weights_sha256 = files.sha256(model)
+    snapshot.write(path, snapshot.State(solver.iter, model, history, step, resume))
+    return model, path
 
 
 def load(solver: Solver, path: str) -> str:
@@ -86,12 +90,14 @@ def load(solver: Solver, path: str) -> str:
     Everything is read and compared first, so a snapshot that is refused changes nothing.
     """
     found = snapshot.read(path)
-    weights = str(snapshot.weights_path(found, path))
+    file = str(snapshot.weights_path(found, path))
+    if file != found.learned_net:
+        log.info("%s names its weights %s: %s is taken", path, found.learned_net, file)
     _check_history(solver, found, path)
-    _check_layers(solver, weights)
-    solver.net.copy_from(weights)
+    _check_layers(solver, file)
+    solver.net.copy_from(file)
     for mine, theirs in zip(solver.updater.history, found.history, strict=True):
-        mine[...] = theirs.reshape(mine.shape)
+        solver.net.device.write(mine, theirs.reshape(mine.shape))
     solver.iter = found.iter
     if found.resume is None:
         log.warning(
@@ -102,9 +108,9 @@ def load(solver: Solver, path: str) -> str:
         solver.loss = SmoothedLoss()
         for net in solver.nets:
             go_to(net, Mark(0, dict.fromkeys(mark(net).batches, 0)))
-        return weights
+        return file
     _put_back(solver, found.resume, path)
-    return weights
+    return file
 
 
 def _put_back(solver: Solver, resume: Any, path: str) -> None:
@@ -159,14 +165,13 @@ def _check_history(solver: Solver, found: snapshot.State, path: str) -> None:
     raise_all(errors)
 
 
-def _check_layers(solver: Solver, weights: str) -> None:
+def _check_layers(solver: Solver, path: str) -> None:
     """A run goes on with all of its weights or not at all, whereas `copy_from` takes what fits."""
-    there = {layer.name for layer in caffemodel.read(weights).layers}
-    missing = [name for name in solver.net.params if name not in there]
+    missing = weights.lacking(solver.net, weight_files.read(path))
     if missing:
         raise WeightsError(
             f"has no weights for {_listing(missing)}",
-            where=weights,
+            where=path,
             expected="the weights of every layer of the run",
             fix="is it a snapshot of this net? to start a new run from it, give it as weights",
         )

@@ -29,7 +29,8 @@ class Solver(Loop):
     """Trains a net as its solver file says; the names are pycaffe's.
 
     model     path of a solver prototxt, its text, or a SolverParameter
-    device    where the nets live; by default what `minidl.set_device` said
+    device    where the nets live; by default what `minidl.set_device` said. As in pycaffe, the
+              solver file's solver_mode is for the command line
     dtype     np.float32, or np.float64 for checks
     hooks     further hooks (`minidl.solver.Hook`); they may also be appended to `hooks` later
     options   engine, math, algorithm, workspace_limit, tuning, share: of all its nets, see Net
@@ -143,7 +144,7 @@ class Solver(Loop):
         yield
         self.loss = loss
         for array, values in zip(moved, statistics, strict=True):
-            array[...] = values
+            self.net.device.write(array, values)
         for net, place in zip(self.nets, places, strict=True):
             resuming.go_to(net, place)
 
@@ -240,9 +241,7 @@ class Solver(Loop):
         """Let everything random from now on derive from `seed`."""
         self.seed = seed
         for net, own in zip(self.nets, nets.seeds(seed, len(self.test_nets)), strict=True):
-            if net.streams.seed != own:
-                net.streams.seed = own
-                net.close()  # batches that were made ahead are of the old seed
+            net.reseed(own)
 
     def close(self) -> None:
         """Let go of the files and threads of all nets."""

@@ -116,11 +116,13 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"minidl {__version__}\n"
 
 
-def test_gpu_is_refused_with_a_sentence(capsys, tmp_path):
+@pytest.mark.parametrize("asked", ["9", "all", "0,1", "x"])
+def test_a_gpu_that_is_not_to_be_had_is_refused_with_a_sentence(asked, gpu, capsys, tmp_path):
     net = tmp_path / "net.prototxt"
     net.write_text('name: "n"')
-    assert main(["time", str(net), "-gpu", "0"]) == 2
-    assert "'cuda:0': this version of minidl computes on the CPU only" in capsys.readouterr().err
+    assert main(["time", str(net), "-gpu", asked]) == 2
+    err = capsys.readouterr().err
+    assert "error: " in err and "Traceback" not in err and asked in err
 
 
 def test_a_missing_file_is_named_with_its_neighbour(capsys, tmp_path):

@@ -179,7 +179,7 @@ REFUSALS = {
     "a bad setting": (["--set", "max_itre=3"], "did you mean 'max_iter'?"),
     "a bad value": (["--set", "max_iter=-3"], "max_iter is -3"),
     "no latest": (["-snapshot", "latest"], "no whole snapshot run/tiny_iter_N.solverstate"),
-    "gpu": (["-gpu", "all"], "'cuda:all': this version of minidl computes on the CPU only"),
+    "gpu": (["-gpu", "all"], "-gpu all: minidl trains on one GPU at a time"),
     "effect": (["-sigint_effect", "die"], "'die'"),
     "prefix folder": (["--set", "snapshot_prefix=net.prototxt/a/b"], "folder cannot be made"),
     "log folder": (["-log_dir", "net.prototxt"], "log file net.prototxt/tiny.log: cannot be"),

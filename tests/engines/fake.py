@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.device import Device
 from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.memory import Memory, Shape
 
@@ -86,6 +87,7 @@ class FakeEngine:
     ) -> None:
         self.offers, self.clock, self.declines = list(plans), clock, declines
         self.conversion_ms, self.made = conversion_ms, 0
+        self.device = Device("cpu")
 
     def plans(self, op: Any, request: Request) -> Any:
         if self.declines:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import minidl
+from minidl.device import Device
 from minidl.engines import Request, times, tuning
 from minidl.engines.select import Policy, choose
 from minidl.engines.tuning import fastest
 from tests.engines.fake import Clock, FakeEngine, FakeLayout, FakePlan
 from tests.support import need_onednn, relative_error
 
+CPU = Device("cpu")
 SHAPE = (2, 3)
 FORWARD = Request(bottom=(SHAPE,), top=(SHAPE,), layouts=(None,))
 BOTH = Request(
@@ -147,7 +149,7 @@ def test_a_plan_gets_memory_in_its_layouts_with_numbers_in_it():
         workspace=100,
         saved=30,
     )
-    memory = tuning.scratch(made, BOTH)
+    memory = tuning.scratch(made, BOTH, CPU)
     assert [m.layout for m in memory.bottom + memory.top_diff] == [BLOCKED, BLOCKED]
     assert [m.layout for m in memory.top + memory.bottom_diff] == [None, None]
     arrays = [m.plain(np.float32) for m in memory.bottom + memory.top_diff]
@@ -179,7 +181,7 @@ def test_a_plan_in_place_gets_one_memory_for_both():
     request = Request(
         bottom=(SHAPE,), top=(SHAPE,), layouts=(None,), backward=True, wanted=(True,), in_place=True
     )
-    memory = tuning.scratch(FakePlan("x"), request)
+    memory = tuning.scratch(FakePlan("x"), request, CPU)
     assert memory.top[0] is memory.bottom[0]
     assert memory.bottom_diff[0] is memory.top_diff[0]
 
@@ -188,8 +190,8 @@ def test_gradients_that_nobody_wants_have_no_memory():
     request = Request(
         bottom=(SHAPE,), top=(SHAPE,), layouts=(None,), backward=True, wanted=(False,)
     )
-    assert tuning.scratch(FakePlan("x"), request).bottom_diff == (None,)
-    assert tuning.scratch(FakePlan("x"), FORWARD).top_diff == ()
+    assert tuning.scratch(FakePlan("x"), request, CPU).bottom_diff == (None,)
+    assert tuning.scratch(FakePlan("x"), FORWARD, CPU).top_diff == ()
 
 
 # ------------------------------------------------------------------ what is remembered

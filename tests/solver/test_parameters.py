@@ -35,7 +35,6 @@ REFUSED = {
     "a negative stepvalue": ('lr_policy: "multistep" stepvalue: -3', "", "stepvalue is -3"),
     "another type": ('type: "Adam"', "", 'type "Adam" is not there yet: a later version'),
     "a misspelt type": ('type: "Nestorov"', "", "(?s)unknown type 'Nestorov'.*'Nesterov'"),
-    "HDF5": ("snapshot_format: HDF5", "", "snapshot_format: HDF5 is not there yet"),
     "a regularisation": (
         'regularization_type: "l2"',
         "",
@@ -134,20 +133,14 @@ def test_an_old_solver_type_is_upgraded_and_checked(caplog):
         get_solver(param)
 
 
-def test_the_gpu_is_declined_with_a_warning_and_the_rest_with_a_remark(caplog):
+def test_what_has_no_effect_is_said(caplog):
     caplog.set_level("INFO", "minidl")
-    param = solver_param("solver_mode: GPU device_id: 1 layer_wise_reduce: false delta: 1e-8")
+    param = solver_param("solver_mode: GPU layer_wise_reduce: false delta: 1e-8")
     parameters.say_what_has_no_effect(param)
     said = {(r.levelname, r.getMessage()) for r in caplog.records}
-    assert (
-        "WARNING",
-        "<text>:1: solver_mode: GPU has no effect: this version of minidl computes on the CPU",
-    ) in said
-    for field in ("device_id: 1", "layer_wise_reduce: 0", "delta: 1e-08"):
+    for field in ("layer_wise_reduce: 0", "delta: 1e-08"):
         assert any(level == "INFO" and field in text for level, text in said)
-    caplog.clear()
-    parameters.say_what_has_no_effect(solver_param("solver_mode: CPU"))
-    assert not caplog.records
+    assert len(said) == 2
 
 
 def test_an_interval_without_anything_to_test_is_warned_of(caplog):
@@ -200,3 +193,10 @@ def test_real_solver_files_pass_unless_a_later_version_is_to_have_what_they_want
         assert "the solver has no field" in str(error)  # a fork's own
     except SolverError as error:
         assert "later version of minidl" in str(error)
+
+
+def test_hdf5_without_h5py_is_refused_before_the_run(monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(SolverError, match=r"h5py, which writes(.|\n)*pip install 'minidl\[hdf5\]'"):
+        parameters.check(solver_param("snapshot_format: HDF5"))
+    parameters.check(solver_param("snapshot_format: BINARYPROTO"))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
+from minidl.device import Device
 from minidl.engines import Declined, Plan, Request, Run, Update
 from minidl.engines.onednn import layout, library, update
 from minidl.memory import Memory
@@ -43,7 +44,7 @@ class OneDNN:
     name = "onednn"
 
     def __init__(self, dnnl: library.Library) -> None:
-        self._dnnl = dnnl
+        self._dnnl, self.device = dnnl, Device("cpu")
         self.version, self.isa = dnnl.version, dnnl.isa
         self.bf16, self.amx = dnnl.bf16, dnnl.amx
 

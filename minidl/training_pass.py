@@ -1,0 +1,82 @@
+"""A training pass on a GPU: nothing is waited for, and little of it is left to Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minidl.program import Program
+from minidl.replay import Replay
+
+if TYPE_CHECKING:
+    from minidl.net import Net
+
+
+class TrainingPass:
+    """A net's forward and backward, one after the other, launched and not waited for.
+
+    What layers without bottoms make is brought to the device first. All the rest only launches
+    kernels, on the same addresses every time: from the second pass on it is a CUDA graph.
+
+    loss    an array () of the device, where each pass leaves the weighted sum of the loss tops
+    """
+
+    def __init__(self, net: Net) -> None:
+        self._net = net
+        self._replay = Replay(net.device)
+        self._fresh_after: dict[tuple[bool, ...], list[bool]] = {}
+        self.loss = net.device.zeros((), net.dtype)
+        self._term = net.device.zeros((), net.dtype)
+
+    @property
+    def off(self) -> str:
+        """Why no graph is recorded; "" if it is."""
+        return self._replay.off
+
+    def run(self, program: Program) -> None:
+        """Run the net's program once."""
+        net = self._net
+        with net.device.current(), np.errstate(all="ignore"):
+            for runs in program.feeding:
+                for run in runs:
+                    run()
+            # Whether a gradient is overwritten or added to is decided while Python runs the pass.
+            before = tuple(param.fresh for param in net.learnable)
+            if self._replay.run(before, self._launches(program)):
+                self._fresh_after[before] = [param.fresh for param in net.learnable]
+            for param, fresh in zip(net.learnable, self._fresh_after[before], strict=True):
+                param.fresh = fresh
+        program.step = 2 * len(net.layers) - 1
+
+    def forget(self) -> None:
+        """The program is another one: record anew."""
+        self._replay.forget()
+
+    def _launches(self, program: Program) -> Callable[[], None]:
+        """All of the pass but what brings data in."""
+        nodes = self._net.blueprint.nodes
+        both = zip(program.forward, program.feeding, strict=True)
+        forward = [run for runs, feeding in both for run in runs if run not in feeding]
+        learning = [i for i in reversed(range(len(nodes))) if nodes[i].needs_backward]
+        backward = [run for i in learning for run in program.backward[i]]
+
+        def launch() -> None:
+            self._net.count_pass()
+            for run in forward:
+                run()
+            self._add_losses()
+            self._net.seed_gradients()
+            for run in backward:
+                run()
+
+        return launch
+
+    def _add_losses(self) -> None:
+        xp = self._net.device.xp
+        self.loss.fill(0)
+        for blob, weight in self._net.loss_tops:
+            xp.sum(blob.data, out=self._term)
+            self._term *= weight
+            self.loss += self._term
