@@ -32,9 +32,13 @@ UNDECIDED = Undecided()
 
 
 class Declined(NamedTuple):
-    """An engine's answer where it has no plan."""
+    """An engine's answer where it has no plan.
 
-    reason: str  # "LRN within channels has no fast implementation"
+    reason   "LRN within channels has no fast implementation"; "" where it has no such operator at
+             all, which is no news
+    """
+
+    reason: str
 
 
 class Wish(NamedTuple):

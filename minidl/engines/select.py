@@ -233,7 +233,8 @@ def choose(
             continue
         candidates = engine.plans(op, request)
         if isinstance(candidates, Declined):
-            reasons.append(f"{engine.name}: {candidates.reason}")
+            if candidates.reason:
+                reasons.append(f"{engine.name}: {candidates.reason}")
             continue
         refused: dict[str, dict[str, None]] = {}  # reason -> names of candidates, each once
         allowed = _allowed(candidates, policy, fits, refused)
