@@ -77,6 +77,9 @@ DEVICE float float_of(unsigned bits) { return __uint_as_float(bits); }
 DEVICE float warp_sum(float value) { return value; }
 DEVICE float warp_max(float value) { return value; }
 
+DEVICE int min(int a, int b) { return a < b ? a : b; }
+DEVICE int max(int a, int b) { return a < b ? b : a; }
+
 DEVICE unsigned bits_of(float value)
 {
     unsigned bits;

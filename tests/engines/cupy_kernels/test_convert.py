@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from minidl.engines.dense import Dense
+from minidl.errors import RunError
+from minidl.memory import place
 from tests.engines.cupy_kernels import host
+from tests.engines.fake import FakeLayout
 
 TYPES = {"float": np.float32, "Half": np.float16, "Bfloat16": np.uint16}
 
@@ -69,3 +73,45 @@ def test_floats_are_rounded_to_the_nearest_ties_to_even(kind):
     x = x[~np.isnan(x)].reshape(1, 1, -1)
     got = convert(x, "float", kind)
     np.testing.assert_array_equal(got.view(np.uint16), stored(kind, x).view(np.uint16))
+
+
+# ------------------------------------------------------------------ between memories on a device
+
+WAYS = [
+    None,
+    *(
+        (dtype, order)
+        for dtype in ("float16", "bfloat16", "float32")
+        for order in ("nchw", "nhwc")
+        if (dtype, order) != ("float32", "nchw")
+    ),
+]
+
+
+@pytest.mark.parametrize("start", WAYS, ids=str)
+def test_any_layout_is_converted_to_any_other_by_one_launch(gpu, engine, start):
+    x = np.random.default_rng(0).integers(-99, 99, (2, 3, 5, 4)).astype(np.float32)
+    for end in WAYS:
+        ways = [None if way is None else Dense(x.shape, *way) for way in (start, end)]
+        source, target = (place(x.shape, way, np.float32, engine.device) for way in ways)
+        source.assign(x)
+        with engine.device.current():
+            convert = engine.converter(source, target)
+            before = gpu.launches
+            with gpu.strict():
+                convert()
+            assert gpu.launches == before + 1
+        np.testing.assert_array_equal(engine.device.to_host(target.plain(np.float32)), x)
+
+
+def test_memories_of_two_shapes_are_refused(engine):
+    one, other = (place(shape, None, np.float32, engine.device) for shape in ((2, 3), (3, 2)))
+    with pytest.raises(RunError, match=r"from shape \(2, 3\) to \(3, 2\)"):
+        engine.converter(one, other)
+
+
+def test_a_layout_of_another_engine_is_refused(engine):
+    one = place((2, 3), None, np.float32, engine.device)
+    other = place((2, 3), FakeLayout("nChw16c", (2, 3)), np.float32, engine.device)
+    with pytest.raises(RunError, match="cannot read the layout nChw16c"):
+        engine.converter(one, other)
