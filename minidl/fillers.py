@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
 from minidl.errors import LayerConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from minidl.device import Device
 
 Filler = Callable[["Request"], None]
 F = TypeVar("F", bound=Filler)
@@ -32,11 +35,19 @@ def filler(name: str) -> Callable[[F], F]:
     return add
 
 
-def fill(array: np.ndarray, param: Any, rng: np.random.Generator, where: str = "") -> None:
-    """Overwrite `array`, a NumPy array of float32 or float64, as the FillerParameter says.
+def fill(
+    array: Any,
+    param: Any,
+    rng: np.random.Generator,
+    where: str = "",
+    device: Device | None = None,
+) -> None:
+    """Overwrite `array`, of float32 or float64, as the FillerParameter says.
 
-    rng     what the random fillers draw from
-    where   head of the message of a refusal: "InnerProduct layer 'ip1'"
+    rng      what the random fillers draw from
+    where    head of the message of a refusal: "InnerProduct layer 'ip1'"
+    device   where `array` is; None: a NumPy array. For a GPU the values are made on the host and
+             sent over, so they are the same on every device
 
     >>> from minidl import schema
     >>> weight = np.empty((2, 3), np.float32)
@@ -44,10 +55,14 @@ def fill(array: np.ndarray, param: Any, rng: np.random.Generator, where: str = "
     >>> weight.tolist()
     [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
     """
-    request = Request(array, param, rng, where)
+    host = device is None or device.kind == "cpu"
+    values = array if host else np.empty(array.shape, array.dtype)
+    request = Request(values, param, rng, where)
     request.check()
-    if array.size:
+    if values.size:
         FILLERS[param.type](request)
+    if device is not None and not host:
+        device.write(array, values)
 
 
 def check(shape: tuple[int, ...], param: Any, where: str = "") -> None:
