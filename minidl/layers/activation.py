@@ -7,8 +7,6 @@ import numpy as np
 from minidl import ops
 from minidl.layers.base import Layer, register, scratch
 
-PIECE = 1 << 16  # elements worked on at a time, so that all the passes over them stay in cache
-
 
 class Activation(Layer):
     """What the three have in common: any shape, one in, one out, in place if you like."""
@@ -23,18 +21,16 @@ class Activation(Layer):
     def top_shapes(self, bottom):
         return (bottom,)
 
-    @staticmethod
-    def _piece(shape):
+    def _piece(self, shape):
         """The shape of a scratch array for one piece."""
-        return (min(PIECE, math.prod(shape)),)
+        return (min(self.ctx.device.piece, math.prod(shape)),)
 
-    @staticmethod
-    def _pieces(*arrays):
-        """Arrays of one shape, cut into the same flat pieces; scratch arrays (of one piece) begin
-        anew with each of them."""
-        flat = [array.reshape(-1) for array in arrays]
-        for start in range(0, flat[0].size, PIECE):
-            yield [array[start : start + PIECE] for array in flat]
+    def _pieces(self, *arrays):
+        """Arrays of one shape, cut into the same flat pieces, so that on the CPU all the passes
+        over one stay in cache; scratch arrays (of one piece) begin anew with each of them."""
+        flat, piece = [array.reshape(-1) for array in arrays], self.ctx.device.piece
+        for start in range(0, flat[0].size, piece):
+            yield [array[start : start + piece] for array in flat]
 
 
 @register("ReLU")

@@ -62,7 +62,7 @@ class Convolution(FilterBank):
             for part in plan.chunks:
                 columns = self._unfold(plan, image[part])
                 maps = self._maps(plan, len(image[part]))
-                self.xp.matmul(weight, columns, out=maps)
+                self._matmul(weight, columns, out=maps)
                 self._unpack(maps, out[part], bias)
 
     def backward(self, top, wanted, bottom):
@@ -77,7 +77,9 @@ class Convolution(FilterBank):
             for part in plan.chunks if learning or fold else ():
                 maps = self._pack(plan, dy[part])
                 if self.op.bias and self.bias.wanted:
-                    self.bias.diff += maps.sum(axis=2).reshape(-1)
+                    filters = maps.reshape(len(self.bias_gradient), -1)
+                    self.xp.sum(filters, axis=1, out=self.bias_gradient)
+                    self.bias.diff += self.bias_gradient
                 if self.weight.wanted:
                     self._add_gradients(maps, self._unfolded(plan, plan.image(x.data)[part]))
                 if fold:
@@ -132,12 +134,14 @@ class Deconvolution(FilterBank):
             plan = self._plan(x.shape)
             source, dy = plan.map(x.data), plan.image(y.diff)
             if self.op.bias and self.bias.wanted:
-                self.bias.diff += dy.reshape(*dy.shape[:2], -1).sum(axis=(0, 2))
+                places = dy.reshape(*dy.shape[:2], -1)
+                self.xp.sum(places, axis=(0, 2), out=self.bias_gradient)
+                self.bias.diff += self.bias_gradient
             for part in plan.chunks if want or self.weight.wanted else ():
                 columns = self._unfold(plan, dy[part])
                 if self.weight.wanted:
                     self._add_gradients(self._pack(plan, source[part]), columns)
                 if want:
                     maps = self._maps(plan, len(dy[part]))
-                    self.xp.matmul(weight, columns, out=maps)
+                    self._matmul(weight, columns, out=maps)
                     self._unpack(maps, plan.map(x.diff)[part])

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
+from minidl import ops
 from minidl.layers.base import Layer, register, saved, scratch
-
-PIECE = 1 << 16  # elements whose random numbers are drawn at a time; they stay in cache
 
 
 @register("Dropout")
@@ -44,7 +43,9 @@ class Dropout(Layer):
                 field="dropout_param.dropout_ratio",
             )
 
-        if not ctx.training:
+        if ctx.training:
+            self.op = ops.Dropout(self.ratio)
+        else:
             self.views = {0: 0}
 
     def top_shapes(self, bottom):
@@ -54,8 +55,8 @@ class Dropout(Layer):
         if not self.ctx.training:
             return {}
         # In float32 whatever the net's number type, so that the type does not change the mask.
-        uniform = scratch((min(PIECE, math.prod(bottom)),), np.float32)
-        return {"mask": saved(bottom), "uniform": uniform}
+        piece = min(self.ctx.device.piece, math.prod(bottom))
+        return {"mask": saved(bottom), "drawn": scratch((piece,), np.float32)}
 
     def forward(self, bottom, top):
         if self.ctx.training:
@@ -63,12 +64,12 @@ class Dropout(Layer):
             self.xp.multiply(bottom[0].data, self.mask, out=top[0].data)
 
     def _draw_mask(self):
-        rng, flat = self.random(), self.mask.reshape(-1)
-        for start in range(0, flat.size, PIECE):
-            mask = flat[start : start + PIECE]
-            uniform = self.uniform[: mask.size]
-            rng.random(dtype=np.float32, out=uniform)
-            self.xp.greater_equal(uniform, self.ratio, out=mask)
+        rng, flat, piece = self.random(), self.mask.reshape(-1), self.ctx.device.piece
+        for start in range(0, flat.size, piece):
+            mask = flat[start : start + piece]
+            drawn = self.drawn[: mask.size]
+            self.uniform(rng, drawn)
+            self.xp.greater_equal(drawn, self.ratio, out=mask)
             mask *= 1 / (1 - self.ratio)
 
     def backward(self, top, wanted, bottom):

@@ -170,6 +170,8 @@ class FilterBank(Layer):
             "maps": scratch((plan.map_channels * count,)),
             "gradient": scratch((group, filters, rows)),
         }
+        if self.op.bias:
+            buffers["bias_gradient"] = scratch((self.op.num_output,))
         if plan.keep:
             buffers["kept_columns"] = saved(buffers["columns"].shape)
         return buffers
@@ -189,7 +191,9 @@ class FilterBank(Layer):
         images = math.prod(bottom[:axis])
         chunk = unfolding.images_within(self._limit, images)
         fits = unfolding.rows * unfolding.positions * images <= self._limit
-        direct = unfolding.pointwise and unfolding.positions >= MANY and not self.transposed
+        # Broadcast products are for the CPU: CuPy makes arrays of pointers for them in every call.
+        possible = self.ctx.device.kind == "cpu" and not self.transposed
+        direct = possible and unfolding.pointwise and unfolding.positions >= MANY
         alone = self.ctx.training and not self.transposed and len(self.spec.bottom) == 1
         keep = fits and alone and not direct
         return Plan(images, chunk, map_[axis], unfolding, direct, keep)
@@ -249,9 +253,17 @@ class FilterBank(Layer):
         columns = self._columns(plan, maps.shape[2] // positions)
         transposed = self._weights(self.weight.data).swapaxes(1, 2)
         # Depthwise filters make outer products; as matrix products they take four times as long.
-        product = self.xp.multiply if maps.shape[1] == 1 else self.xp.matmul
+        product = self.xp.multiply if maps.shape[1] == 1 else self._matmul
         product(transposed, maps, out=columns)
         return columns
+
+    def _matmul(self, a, b, out):
+        """out = a b, for stacks of matrices, one for each group."""
+        if self.ctx.device.kind == "cpu" or (a.flags.c_contiguous and b.flags.c_contiguous):
+            self.xp.matmul(a, b, out=out)
+            return
+        for matrices in zip(a, b, out, strict=True):  # CuPy would copy a stack of transposed ones
+            self.xp.matmul(*matrices[:2], out=matrices[2])
 
     def _add_gradients(self, maps, columns):
         """Add a chunk's share to the filters' gradient, as many filters at a time as fit."""
@@ -259,7 +271,7 @@ class FilterBank(Layer):
         for start in range(0, gradient.shape[1], step):
             part = gradient[:, start : start + step]
             share = self.gradient[:, : part.shape[1]]
-            self.xp.matmul(maps[:, start : start + step], columns.swapaxes(1, 2), out=share)
+            self._matmul(maps[:, start : start + step], columns.swapaxes(1, 2), out=share)
             part += share
 
 

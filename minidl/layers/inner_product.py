@@ -62,7 +62,10 @@ class InnerProduct(Layer):
         # AlexNet's fc6 a second array of its size would be 151 MB, and as much more to read.
         rows, columns = self.param_shapes(bottom)["weight"]
         limit = self.ctx.workspace_limit // np.dtype(self.dtype).itemsize
-        return {"gradient": scratch((min(rows, max(1, limit // columns)), columns))}
+        buffers = {"gradient": scratch((min(rows, max(1, limit // columns)), columns))}
+        if self.op.bias:
+            buffers["bias_gradient"] = scratch((self.op.num_output,))
+        return buffers
 
     def multiply_adds(self, bottom):
         return math.prod(bottom) * self.op.num_output
@@ -76,7 +79,8 @@ class InnerProduct(Layer):
     def backward(self, top, wanted, bottom):
         dy = self._rows(top[0].diff)
         if self.op.bias and self.bias.wanted:
-            self.bias.diff += dy.sum(axis=0)
+            self.xp.sum(dy, axis=0, out=self.bias_gradient)
+            self.bias.diff += self.bias_gradient
         if self.weight.wanted:
             self._add_weight_gradient(self._rows(bottom[0].data, dy), dy)
         if wanted[0]:

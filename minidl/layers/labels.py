@@ -23,14 +23,20 @@ class Labelled(Layer):
     `read_labels` first in forward. Then `self.place`, of shape (outer, inner), says where the
     score of each item's class stands in ``scores.reshape(-1)``; an ignored item counts as class 0
     there, and `self.ignored` marks it (this array is there only where `ignore_label` is set).
+
+    A label that names no class is refused on the CPU. On a GPU nobody waits to see it: it counts as
+    the class nearest to it, and the subclass has `spoil` make its result NaN, which the net finds
+    when it next shows one.
     """
 
     class_axis: int
     ignore_label: int | None
     place: Any
     ignored: Any
-    kept_labels: Any
-    is_fraction: Any
+    labels: Any
+    no_class: Any
+    any_wrong: Any
+    count: Any
 
     def fold_scores(self, scores: Shape, labels: Shape) -> tuple[int, int, int]:
         """(outer, classes, inner), refusing scores and labels that do not fit together."""
@@ -51,41 +57,47 @@ class Labelled(Layer):
         outer, _, inner = self.fold_scores(scores, labels)
         buffers = {
             "place": saved((outer, inner), np.intp),
-            "is_fraction": scratch((outer, inner), np.bool_),
+            "labels": scratch((outer, inner)),
+            "no_class": scratch((outer, inner), np.bool_),
+            "any_wrong": scratch((), np.bool_),
         }
         if self.ignore_label is not None:
             buffers["ignored"] = saved((outer, inner), np.bool_)
-            buffers["kept_labels"] = scratch((outer, inner))
+            buffers["count"] = scratch((), np.intp)
         return buffers
 
     def read_labels(self, labels: Any, classes: int) -> None:
-        """Fill `place` and `ignored`; refuse a label that names no class."""
-        xp, place = self.xp, self.place
+        """Fill `place`, `ignored` and `any_wrong`; on the CPU, refuse a label that is no class."""
+        xp, place, nearest = self.xp, self.place, self.labels
         outer, inner = place.shape
         values = labels.reshape(place.shape)
+        xp.fmax(values, 0, out=nearest)  # 0 for a NaN too
+        xp.fmin(nearest, classes - 1, out=nearest)
+        place[...] = nearest  # without the fraction
+        xp.not_equal(place, values, out=self.no_class)
         if self.ignore_label is not None:
             xp.equal(values, self.ignore_label, out=self.ignored)
-            self.kept_labels[...] = values
-            values = self.kept_labels
-            xp.copyto(values, 0, where=self.ignored)
-        if values.size == 0:
-            return
-        # Written so that a NaN fails, before the conversion that would make some integer of it.
-        if not (values.min() >= 0 and values.max() < classes):
-            self._refuse_label(labels, classes)
-        place[...] = values
-        if xp.not_equal(place, values, out=self.is_fraction).any():
+            xp.greater(self.no_class, self.ignored, out=self.no_class)
+            xp.copyto(place, 0, where=self.ignored)
+        xp.any(self.no_class, out=self.any_wrong)
+        if self.ctx.device.kind == "cpu" and self.any_wrong:
             self._refuse_label(labels, classes)
         if inner > 1:
             place *= inner
-            place += xp.arange(inner)
-        place += xp.arange(0, outer * classes * inner, classes * inner)[:, None]
+        place += self.table(_first_class, outer, classes, inner)
 
-    def valid_items(self) -> int:
-        """How many items are not ignored."""
+    def spoil(self, result: Any) -> None:
+        """Make `result` NaN if a label named no class. (The CPU has refused it by then.)"""
+        if self.ctx.device.kind != "cpu":
+            self.xp.copyto(result, math.nan, where=self.any_wrong)
+
+    def valid_items(self) -> Any:
+        """How many items are not ignored: a number, or an array of shape () where some may be."""
         if self.ignore_label is None:
             return self.place.size
-        return self.place.size - int(self.xp.count_nonzero(self.ignored))
+        self.xp.sum(self.ignored, dtype=np.intp, out=self.count)
+        self.xp.subtract(self.place.size, self.count, out=self.count)
+        return self.count
 
     def sample_labels(self, scores: Shape, labels: Shape, rng: np.random.Generator) -> np.ndarray:
         """Random labels, about a third of them `ignore_label` where that is set."""
@@ -119,3 +131,8 @@ class Labelled(Layer):
             item=first[0] if first else 0,
             value=value,
         )
+
+
+def _first_class(outer: int, classes: int, inner: int) -> np.ndarray:
+    """Where each item's score of class 0 stands among those of all, (outer, inner)."""
+    return np.arange(outer)[:, None] * (classes * inner) + np.arange(inner)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minidl.blob import Shape
 from minidl.layers.base import Layer
 
@@ -42,10 +44,17 @@ class LossLayer(Layer):
         else:
             self.normalization = self.default_normalization
 
-    def normalizer(self, outer: int, inner: int, valid: int) -> int:
-        """What to divide by, at least 1; `valid` is the number of items that are not ignored."""
-        divisors = {"FULL": outer * inner, "VALID": valid, "BATCH_SIZE": outer, "NONE": 1}
-        return max(1, divisors[self.normalization])
+    def fill_divisor(self, divisor: Any, outer: int, inner: int, valid: Any) -> None:
+        """Set `divisor`, an array of shape (), to what to divide by, at least 1.
+
+        valid   the number of items that are not ignored, or an array of shape () with it
+        """
+        numbers = {"FULL": outer * inner, "VALID": valid, "BATCH_SIZE": outer, "NONE": 1}
+        number = numbers[self.normalization]
+        if isinstance(number, int):
+            divisor.fill(max(1, number))
+        else:
+            self.xp.maximum(number, 1, out=divisor)
 
     def check_same_batch(self, bottom: Shape, other: Shape) -> None:
         """Refuse bottoms that do not begin with the same number of items."""

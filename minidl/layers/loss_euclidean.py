@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from minidl.layers.base import register, saved
+from minidl.layers.base import register, saved, scratch
 from minidl.layers.loss import LossLayer
 
 
@@ -41,18 +41,20 @@ class EuclideanLoss(LossLayer):
         return ((),)
 
     def buffers(self, a, b):
-        return {"difference": saved((math.prod(a),))}
+        return {"difference": saved((math.prod(a),)), "share": scratch(())}
 
     def multiply_adds(self, a, b):
         return math.prod(a)
 
     def forward(self, bottom, top):
-        a, b, d = bottom[0].data, bottom[1].data, self.difference
+        a, b, d, loss = bottom[0].data, bottom[1].data, self.difference, top[0].data
         self.xp.subtract(a.reshape(-1), b.reshape(-1), out=d)
-        top[0].data[...] = self.xp.dot(d, d) / (2 * max(1, bottom[0].shape[0]))
+        self.xp.dot(d, d, out=loss)
+        loss /= 2 * max(1, bottom[0].shape[0])
 
     def backward(self, top, wanted, bottom):
-        share = top[0].diff / max(1, bottom[0].shape[0])
-        for blob, want, factor in zip(bottom, wanted, (share, -share), strict=True):
+        self.xp.divide(top[0].diff, max(1, bottom[0].shape[0]), out=self.share)
+        for blob, want in zip(bottom, wanted, strict=True):
             if want:
-                self.xp.multiply(self.difference, factor, out=blob.diff.reshape(-1))
+                self.xp.multiply(self.difference, self.share, out=blob.diff.reshape(-1))
+            self.xp.negative(self.share, out=self.share)  # what b gets

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from minidl import ops
 from minidl.layers.base import register, saved, scratch
 from minidl.layers.labels import Labelled
 from minidl.layers.loss import LossLayer
@@ -51,6 +52,7 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         super().__init__(spec, ctx)
         self.class_axis = read_softmax_param(self)
         self.read_loss_param()
+        self.op = ops.SoftmaxLoss(self.class_axis, self.ignore_label, self.normalization)
 
     def top_shapes(self, scores, labels):
         self.check_same_batch(scores, labels)
@@ -63,6 +65,8 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         return {
             "prob": saved(three),
             "row": scratch((outer, 1, inner)),
+            "divisor": saved(()),
+            "share": scratch(()),
             **prob_top,
             **self.label_buffers(scores, labels),
         }
@@ -86,18 +90,27 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         xp.log(true, out=true)
         if self.ignore_label is not None:
             xp.copyto(true, 0, where=self.ignored)
-        self.divisor = self.normalizer(outer, inner, self.valid_items())
-        top[0].data[...] = true.sum() / -self.divisor
+        self.fill_divisor(self.divisor, outer, inner, self.valid_items())
+        self.spoil(self.divisor)
+        loss = top[0].data
+        xp.sum(true, out=loss)
+        loss /= self.divisor
+        xp.negative(loss, out=loss)
 
     def backward(self, top, wanted, bottom):
         xp, prob = self.xp, self.prob
         dx = bottom[0].diff.reshape(prob.shape)
         dx[...] = prob
-        dx.reshape(-1)[self.place] -= 1
+        xp.add.at(dx.reshape(-1), self.place.reshape(-1), self.table(_minus_one, self.dtype))
         if self.ignore_label is not None:
             xp.copyto(dx, 0, where=self.ignored[:, None])
-        dx *= top[0].diff / self.divisor
+        xp.divide(top[0].diff, self.divisor, out=self.share)
+        dx *= self.share
         if len(top) > 1:
             dprob = top[1].diff.reshape(prob.shape)
-            softmax_backward(xp, prob, dprob, self.through, self.row)
+            softmax_backward(xp, prob, dprob, self.through, self.row, product=self.through)
             dx += self.through
+
+
+def _minus_one(dtype):
+    return np.array(-1, dtype)

@@ -10,8 +10,6 @@ from minidl.layers.base import Layer, register, saved, scratch
 
 log = logging.getLogger("minidl")
 
-CACHED = 1 << 16  # elements worked on at a time, so that all the passes over them stay in cache
-
 
 @register("LRN")
 class LRN(Layer):
@@ -137,11 +135,10 @@ class LRN(Layer):
         else:
             self.xp.power(s, self.op.beta, out=out)
 
-    @staticmethod
-    def _part(bottom):
+    def _part(self, bottom):
         """The shape of what is worked on at a time: whole images, at least one."""
         image = math.prod(bottom[1:])
-        return (min(bottom[0], max(1, CACHED // image)), *bottom[1:])
+        return (min(bottom[0], max(1, self.ctx.device.piece // image)), *bottom[1:])
 
     def _parts(self, bottom):
         step = self._part(bottom)[0]

@@ -58,10 +58,16 @@ class Accuracy(Labelled):
 
     def buffers(self, scores, labels):
         outer, classes, inner = self.fold_scores(scores, labels)
+        numbers = scratch((classes,), np.intp)
+        two_tops = len(self.spec.top) > 1
+        by_class = {"class_hits": numbers, "class_items": numbers} if two_tops else {}
         return {
             "below": scratch((outer, classes, inner), np.bool_),
             "true": scratch((outer, inner)),
             "rank": scratch((outer, inner), np.intp),
+            "correct": scratch((outer, inner), np.bool_),
+            "hits": scratch((), np.intp),
+            **by_class,
             **self.label_buffers(scores, labels),
         }
 
@@ -69,19 +75,45 @@ class Accuracy(Labelled):
         return [rng.standard_normal(shapes[0]), self.sample_labels(*shapes, rng)]
 
     def forward(self, bottom, top):
-        xp, place, rank = self.xp, self.place, self.rank
-        outer, classes, inner = self.below.shape
+        xp, rank, correct = self.xp, self.rank, self.correct
+        classes = self.below.shape[1]
         self.read_labels(bottom[1].data, classes)
         scores = bottom[0].data.reshape(self.below.shape)
-        xp.take(scores, place, out=self.true)
+        xp.take(scores, self.place, out=self.true)
         xp.less(scores, self.true[:, None], out=self.below)
-        xp.add.reduce(self.below, axis=1, dtype=rank.dtype, out=rank)
-        correct = rank >= classes - self.top_k
-        counts = xp.ones_like(correct) if self.ignore_label is None else ~self.ignored
-        correct &= counts
-        top[0].data[...] = correct.sum() / max(1, self.valid_items())
+        xp.sum(self.below, axis=1, dtype=np.intp, out=rank)
+        xp.greater_equal(rank, classes - self.top_k, out=correct)
+        if self.ignore_label is not None:
+            xp.greater(correct, self.ignored, out=correct)
+        xp.sum(correct, dtype=np.intp, out=self.hits)
+        self._share(self.hits, self.valid_items(), top[0].data)
         if len(top) > 1:
-            labels = place // inner % classes
-            items = xp.bincount(labels[counts], minlength=classes)
-            hits = xp.bincount(labels[correct], minlength=classes)
-            top[1].data[...] = hits / xp.maximum(items, 1)
+            self._count_by_class()
+            self._share(self.class_hits, self.class_items, top[1].data)
+
+    def _count_by_class(self):
+        """Fill `class_items` and `class_hits`, by comparing every label with every class."""
+        xp, label, member = self.xp, self.rank, self.below
+        classes, inner = member.shape[1:]
+        xp.floor_divide(self.place, inner, out=label)
+        xp.remainder(label, classes, out=label)
+        xp.equal(label[:, None], self.table(_numbers, classes), out=member)
+        if self.ignore_label is not None:
+            xp.greater(member, self.ignored[:, None], out=member)
+        xp.sum(member, axis=(0, 2), dtype=np.intp, out=self.class_items)
+        xp.logical_and(member, self.correct[:, None], out=member)
+        xp.sum(member, axis=(0, 2), dtype=np.intp, out=self.class_hits)
+
+    def _share(self, hits, items, out):
+        """out = hits / items, or 0 where there are none; `items` is overwritten."""
+        if isinstance(items, int):
+            items = max(1, items)
+        else:
+            self.xp.maximum(items, 1, out=items)
+        self.xp.divide(hits, items, out=out)
+        self.spoil(out)
+
+
+def _numbers(classes):
+    """0, 1, ... along the middle axis."""
+    return np.arange(classes)[:, None]

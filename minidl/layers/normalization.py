@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from minidl import ops
 from minidl.layers.base import Layer, register, saved, scratch
 from minidl.layers.folding import fold, middle_dot, middle_sum
@@ -85,11 +87,12 @@ class BatchNorm(Layer):
         return {"mean": channels, "variance": channels, "scale_factor": (1,)}
 
     def buffers(self, bottom):
-        inv_std = {"inv_std": saved(bottom[1:2])}
+        channels = bottom[1]
+        small = {"inv_std": saved((channels,)), "by_channel": scratch((3, channels))}
         if self.use_global_stats:
-            return inv_std
+            return {**small, "unset": scratch((1,), np.bool_), "weight": scratch((1,))}
         # x - mu rather than y: a later layer may overwrite y in place.
-        return {"centred": saved(bottom), "part": scratch(bottom), **inv_std}
+        return {"centred": saved(bottom), "part": scratch(bottom), **small}
 
     def multiply_adds(self, bottom):
         return math.prod(bottom) * (1 if self.use_global_stats else 3)
@@ -97,18 +100,24 @@ class BatchNorm(Layer):
     def forward(self, bottom, top):
         xp, three = self.xp, fold(bottom[0].shape, 1)
         x, y = bottom[0].data.reshape(three), top[0].data.reshape(three)
+        mu, var, unbiased = self.by_channel
         if self.use_global_stats:
             centred = y
-            mu, var = self._global_stats()
+            self._read_statistics(mu, var)
             xp.subtract(x, mu[:, None], out=centred)
         else:
             centred, m = self.centred.reshape(three), three[0] * three[2]
-            mu = middle_sum(xp, x) / m
+            middle_sum(xp, x, out=mu)
+            mu /= m
             xp.subtract(x, mu[:, None], out=centred)
             # Not mean(x**2) - mu**2, which loses all its digits where mu is large.
-            var = middle_dot(xp, centred, centred) / m
-            self._update_statistics(mu, var, m)
-        self.inv_std[...] = 1 / xp.sqrt(var + self.eps)
+            middle_dot(xp, centred, centred, out=var, product=self.part)
+            var /= m
+            xp.multiply(var, m / (m - 1) if m > 1 else 1, out=unbiased)
+            self._update_statistics(mu, unbiased)
+        var += self.eps
+        xp.sqrt(var, out=var)
+        xp.divide(1, var, out=self.inv_std)
         xp.multiply(centred, self.inv_std[:, None], out=y)
 
     def backward(self, top, wanted, bottom):
@@ -119,25 +128,33 @@ class BatchNorm(Layer):
             xp.multiply(dy, inv_std, out=dx)
             return
         centred, part = self.centred.reshape(three), self.part.reshape(three)
+        mean_dy, slope, squared = self.by_channel
         m = three[0] * three[2]
-        mean_dy = middle_sum(xp, dy)[:, None] / m
-        slope = middle_dot(xp, dy, centred)[:, None] / m * inv_std**2
-        xp.multiply(centred, slope, out=part)  # y * mean(dy * y)
+        middle_sum(xp, dy, out=mean_dy)
+        mean_dy /= m
+        middle_dot(xp, dy, centred, out=slope, product=part)
+        slope /= m
+        xp.square(self.inv_std, out=squared)
+        slope *= squared
+        xp.multiply(centred, slope[:, None], out=part)  # y * mean(dy * y)
         xp.subtract(dy, part, out=part)
-        part -= mean_dy
+        part -= mean_dy[:, None]
         xp.multiply(part, inv_std, out=dx)
 
-    def _global_stats(self):
-        factor = self.scale_factor.data
-        unset = factor == 0
-        weight = ~unset / (factor + unset)  # 1 / factor, or 0 before anything was seen
-        return self.mean.data * weight, self.variance.data * weight
+    def _read_statistics(self, mu, var):
+        xp, factor, weight = self.xp, self.scale_factor.data, self.weight
+        xp.equal(factor, 0, out=self.unset)
+        xp.add(factor, self.unset, out=weight)
+        xp.divide(1, weight, out=weight)
+        xp.copyto(weight, 0, where=self.unset)  # 1 / factor, or 0 before anything was seen
+        xp.multiply(self.mean.data, weight, out=mu)
+        xp.multiply(self.variance.data, weight, out=var)
 
-    def _update_statistics(self, mu, var, m):
+    def _update_statistics(self, mu, unbiased):
         for statistic, now in (
             (self.scale_factor.data, 1),
             (self.mean.data, mu),
-            (self.variance.data, var * (m / (m - 1) if m > 1 else 1)),
+            (self.variance.data, unbiased),
         ):
             statistic *= self.fraction
             statistic += now

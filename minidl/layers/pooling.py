@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from minidl.layers.base import register, saved, scratch
-from minidl.layers.pooling_windows import Windows
+from minidl.layers.pooling_windows import Windows, grid
 
 
 @register("Pooling")
@@ -82,6 +82,8 @@ class MaxPooling(Pooling):
             self.xp.add(self.winner, self._starts(size), out=top[1].data)
 
     def backward(self, top, wanted, bottom):
+        # On a GPU the sums of add.at are in no order, and may differ in their last bits from run to
+        # run; those of the plans that engines have for this layer do not.
         for dx, dy, winner in self._parts(bottom[0].diff, top[0].diff, self.winner):
             dx.fill(0)
             self.xp.add.at(dx.reshape(-1), self._places(dx.shape, winner), dy.reshape(-1))
@@ -106,16 +108,14 @@ class MaxPooling(Pooling):
     def _first_seen(self, size):
         """The distance of each window's first place on the bottom: what wins if nothing is higher
         than -inf."""
-        rows, columns = (
-            self.xp.asarray([max(0, -start) for start in axis.starts]) for axis in self._axes(size)
-        )
-        return rows[:, None] * size[1] + columns
+        rows, columns = (tuple(max(0, -s) for s in axis.starts) for axis in self._axes(size))
+        return self.table(grid, rows, columns, size[1])
 
     def _places(self, shape, winner):
         """The winners' places among all elements of a part (n, H, W), as a flat array."""
         place = self.place[: len(winner)]
         self.xp.add(winner, self._starts(shape[1:]), out=place)
-        place += self.xp.arange(len(winner))[:, None, None] * math.prod(shape[1:])
+        place += self.table(_channel_starts, len(winner), math.prod(shape[1:]))
         return place.reshape(-1)
 
 
@@ -125,6 +125,10 @@ class StochasticPooling(MaxPooling):
     With u from [0, 1) the winner's number is the count of places at which the running sum is
     still less than (1 - u) * sum(x), so that one of weight 0 is never drawn beside others.
     """
+
+    def buffers(self, bottom):
+        needed = super().buffers(bottom)
+        return {**needed, "drawn": scratch(needed["value"].shape, np.float64)}
 
     def forward(self, bottom, top):
         self.rng = self.random()
@@ -137,7 +141,10 @@ class StochasticPooling(MaxPooling):
         threshold.fill(0)
         for _, seen_by, seen in taps:
             threshold[seen_by] += x[seen]
-        threshold *= xp.asarray(1 - self.rng.random(y.shape), self.dtype)
+        drawn, part = self.drawn[: len(x)], running  # until the sums begin
+        self.uniform(self.rng, drawn)
+        xp.subtract(1, drawn, out=part)
+        threshold *= part
         running.fill(0)
         winner.fill(0)
         for (_, seen_by, seen), (distance, next_by, _) in itertools.pairwise(taps):
@@ -146,7 +153,7 @@ class StochasticPooling(MaxPooling):
             xp.less(running[next_by], threshold[next_by], out=passed[next_by])
             xp.multiply(passed[next_by], winner.dtype.type(distance), out=mark)
             xp.maximum(far, mark, out=far)
-        xp.take(x.reshape(-1), self._places(x.shape, winner), out=y.reshape(-1), mode="clip")
+        xp.take(x.reshape(-1), self._places(x.shape, winner), out=y.reshape(-1))
 
 
 class WeightedPooling(Pooling):
@@ -156,7 +163,8 @@ class WeightedPooling(Pooling):
 
     def buffers(self, bottom):
         part = (self._planes(bottom), *self.top_shapes(bottom)[0][2:])
-        return {"total": scratch(part), "mean": scratch(part), "term": scratch(part)}
+        arrays = {name: scratch(part) for name in ("total", "mean", "term")}
+        return {**arrays, "no_weight": scratch(part, np.bool_)}
 
     def forward(self, bottom, top):
         for x, y in self._parts(bottom[0].data, top[0].data):
@@ -185,7 +193,9 @@ class WeightedPooling(Pooling):
             total[seen_by] += x[seen]
             self.xp.square(x[seen], out=term[seen_by])
             mean[seen_by] += term[seen_by]
-        total[total == 0] = math.inf
+        no_weight = self.no_weight[: len(x)]
+        self.xp.equal(total, 0, out=no_weight)
+        self.xp.copyto(total, math.inf, where=no_weight)
         mean /= total
         return total
 
@@ -225,4 +235,14 @@ class AveragePooling(Pooling):
                 dx[:, seen] += rows[:, seen_by]
 
     def _area(self, h, w):
-        return self.xp.asarray(np.outer(h.lengths, w.lengths), self.dtype)
+        return self.table(_areas, tuple(h.lengths), tuple(w.lengths), self.dtype)
+
+
+def _channel_starts(channels, area):
+    """Where each of so many channels begins among the elements of all."""
+    return np.arange(channels)[:, None, None] * area
+
+
+def _areas(heights, widths, dtype):
+    """How many places each window has."""
+    return np.outer(heights, widths).astype(dtype)

@@ -12,7 +12,6 @@ from minidl import ops
 from minidl.layers.base import Layer
 from minidl.windows import Axis
 
-CACHED = 1 << 17  # elements of the bottom that are worked on at a time, to stay in cache
 Index = tuple[Any, ...]
 
 
@@ -122,10 +121,11 @@ class Windows(Layer):
 
     def _planes(self, bottom):
         """How many channels, of whatever image, are worked on at a time."""
-        return min(math.prod(bottom[:2]), max(1, CACHED // math.prod(bottom[2:])))
+        elements = 2 * self.ctx.device.piece  # of the bottom; tops are smaller as a rule
+        return min(math.prod(bottom[:2]), max(1, elements // math.prod(bottom[2:])))
 
     def _parts(self, *arrays):
-        """The arrays (N, C, H, W) in parts (n, H, W), so that one part of all stays in cache."""
+        """The arrays (N, C, H, W) in parts (n, H, W), so that one part of all stays in a cache."""
         planes = [array.reshape(-1, *array.shape[2:]) for array in arrays]
         step = self._planes(arrays[0].shape)
         for start in range(0, len(planes[0]), step):
@@ -141,8 +141,13 @@ class Windows(Layer):
 
     def _starts(self, size):
         """Where in a channel each window begins, which may be outside: (out_h, out_w)."""
-        h, w = (self.xp.asarray(axis.starts) for axis in self._axes(size))
-        return h[:, None] * size[1] + w
+        h, w = self._axes(size)
+        return self.table(grid, tuple(h.starts), tuple(w.starts), size[1])
+
+
+def grid(rows: ops.Ints, columns: ops.Ints, width: int) -> np.ndarray:
+    """``row * width + column`` for all of both."""
+    return np.array(rows)[:, None] * width + np.array(columns)
 
 
 def _by(values: ops.Ints) -> str:

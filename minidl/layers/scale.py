@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from minidl import schema
-from minidl.layers.base import Layer, register, saved
-from minidl.layers.folding import fold, middle_dot, middle_sum
+from minidl.layers.base import Layer, register, saved, scratch
+from minidl.layers.folding import fold, middle_dot, middle_sum, product_shape
 
 
 class Broadcast(Layer):
@@ -58,6 +58,10 @@ class Broadcast(Layer):
         self.operand_shape(*bottom)
         return (bottom[0],)
 
+    def _sums(self, *bottom):
+        """The buffer of a sum for each element of the operand."""
+        return {"sums": scratch((math.prod(self.operand_shape(*bottom)),))}
+
     def fold(self, bottom):
         """(outer, middle, inner) of bottom[0], with the operand's axes in the middle."""
         operand = self.operand_shape(*(blob.shape for blob in bottom))
@@ -105,12 +109,13 @@ class Scale(Broadcast):
         return {name: shape for name in self.fillers}
 
     def buffers(self, *bottom):
-        if not self.is_in_place:
-            return {}
-        copies = {"x_copy": saved(bottom[0])}
-        if self.two_bottoms:
-            copies["s_copy"] = saved(bottom[1])
-        return copies
+        product = product_shape(self.ctx.device, bottom[0])
+        buffers = {"product": scratch(product), **self._sums(*bottom)}
+        if self.is_in_place:
+            buffers["x_copy"] = saved(bottom[0])
+            if self.two_bottoms:
+                buffers["s_copy"] = saved(bottom[1])
+        return buffers
 
     def multiply_adds(self, *bottom):
         return math.prod(bottom[0])
@@ -132,15 +137,17 @@ class Scale(Broadcast):
         dy = top[0].diff.reshape(three)
         x = (self.x_copy if self.is_in_place else bottom[0].data).reshape(three)
         if self.bias_term and self.bias.wanted:
-            self.bias.diff += middle_sum(self.xp, dy).reshape(self.bias.shape)
+            middle_sum(self.xp, dy, out=self.sums)
+            self.bias.diff += self.sums.reshape(self.bias.shape)
         if self.two_bottoms:
             s = self.s_copy if self.is_in_place else bottom[1].data
             if wanted[1]:
-                bottom[1].diff[...] = middle_dot(self.xp, dy, x).reshape(s.shape)
+                middle_dot(self.xp, dy, x, bottom[1].diff.reshape(-1), self.product)
         else:
             s = self.scale.data
             if self.scale.wanted:
-                self.scale.diff += middle_dot(self.xp, dy, x).reshape(s.shape)
+                middle_dot(self.xp, dy, x, self.sums, self.product)
+                self.scale.diff += self.sums.reshape(s.shape)
         if wanted[0]:  # last: in place, dx overwrites dy
             self.xp.multiply(dy, s.reshape(-1, 1), out=bottom[0].diff.reshape(three))
 
@@ -174,6 +181,9 @@ class Bias(Broadcast):
     def param_shapes(self, *bottom):
         return {} if self.two_bottoms else {"bias": self.operand_shape(*bottom)}
 
+    def buffers(self, *bottom):
+        return {} if self.two_bottoms else self._sums(*bottom)
+
     def forward(self, bottom, top):
         three = self.fold(bottom)
         b = bottom[1].data if self.two_bottoms else self.bias.data
@@ -184,8 +194,9 @@ class Bias(Broadcast):
         dy = top[0].diff.reshape(self.fold(bottom))
         if self.two_bottoms:
             if wanted[1]:
-                bottom[1].diff[...] = middle_sum(self.xp, dy).reshape(bottom[1].shape)
+                middle_sum(self.xp, dy, out=bottom[1].diff.reshape(-1))
         elif self.bias.wanted:
-            self.bias.diff += middle_sum(self.xp, dy).reshape(self.bias.shape)
+            middle_sum(self.xp, dy, out=self.sums)
+            self.bias.diff += self.sums.reshape(self.bias.shape)
         if wanted[0] and not self.is_in_place:
             bottom[0].diff[...] = top[0].diff

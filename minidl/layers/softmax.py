@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from minidl import ops
 from minidl.layers.base import Layer, register, scratch
-from minidl.layers.folding import fold
+from minidl.layers.folding import fold, product_shape
 
 
 @register("Softmax")
@@ -44,8 +46,9 @@ class Softmax(Layer):
         return (bottom,)
 
     def buffers(self, bottom):
-        outer, _, inner = self._fold(bottom)
-        return {"row": scratch((outer, 1, inner))}
+        outer, _, inner = three = self._fold(bottom)
+        product = product_shape(self.ctx.device, three)
+        return {"row": scratch((outer, 1, inner)), "product": scratch(product)}
 
     def multiply_adds(self, bottom):
         return math.prod(bottom)
@@ -57,7 +60,7 @@ class Softmax(Layer):
     def backward(self, top, wanted, bottom):
         three = self._fold(bottom[0].shape)
         y, dy = top[0].data.reshape(three), top[0].diff.reshape(three)
-        softmax_backward(self.xp, y, dy, bottom[0].diff.reshape(three), self.row)
+        softmax_backward(self.xp, y, dy, bottom[0].diff.reshape(three), self.row, self.product)
 
     def _fold(self, bottom):
         axis = self.axis(self.class_axis, bottom)
@@ -75,15 +78,23 @@ def read_softmax_param(layer: Layer) -> int:
 
 def softmax(xp, x, y, row):
     """y = softmax of x along the middle axis; `row`, (outer, 1, inner), is overwritten."""
-    xp.maximum.reduce(x, axis=1, keepdims=True, out=row)
+    xp.amax(x, axis=1, keepdims=True, out=row)
     xp.subtract(x, row, out=y)
     xp.exp(y, out=y)
     xp.add.reduce(y, axis=1, keepdims=True, out=row)
     y /= row
 
 
-def softmax_backward(xp, y, dy, dx, row):
-    """dx = gradient of the scores, which may be the same array as dy; `row` is overwritten."""
-    row[:, 0] = xp.einsum("oci,oci->oi", y, dy)
+def softmax_backward(xp, y, dy, dx, row, product):
+    """dx = gradient of the scores, which may be the same array as dy.
+
+    Overwritten: `row`, and `product`, of a shape that `product_shape` says; it may be dx where that
+    is not dy.
+    """
+    if xp is np:
+        np.einsum("oci,oci->oi", y, dy, out=row[:, 0])
+    else:  # CuPy's einsum cannot fill an array it is given
+        xp.multiply(y, dy, out=product)
+        xp.sum(product, axis=1, keepdims=True, out=row)
     xp.subtract(dy, row, out=dx)
     dx *= y

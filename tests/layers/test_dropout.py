@@ -90,9 +90,9 @@ def test_every_pass_draws_a_mask_of_its_own_and_can_be_repeated():
 
 @pytest.mark.parametrize("piece", [1, 7, 200, 1 << 16])
 def test_the_mask_is_that_of_one_long_draw(piece, monkeypatch):
-    monkeypatch.setattr("minidl.layers.dropout.PIECE", piece)
+    monkeypatch.setattr("minidl.device.Cpu.piece", piece)
     layer = build("Dropout", dropout_ratio=0.3, name="drop6", seed=5)
-    assert layer.buffers(X.shape)["uniform"].shape == (min(piece, X.size),)
+    assert layer.buffers(X.shape)["drawn"].shape == (min(piece, X.size),)
     _, (y,) = run(layer, X)
     drawn = layer.random().random(X.shape, dtype=np.float32)
     np.testing.assert_array_equal(y.data == 0, drawn < np.float32(0.3))

@@ -1,5 +1,6 @@
 """What losses share: the divisor of the sum, and the old way to write it."""
 
+import numpy as np
 import pytest
 
 from minidl.errors import LayerConfigError
@@ -21,13 +22,19 @@ DIVISORS = {
 
 @pytest.mark.parametrize("options, expected", DIVISORS.values(), ids=DIVISORS.keys())
 def test_the_divisor_follows_normalization(options, expected):
-    layer = build("SoftmaxWithLoss", **options)
-    assert layer.normalizer(OUTER, INNER, VALID) == expected
+    assert divisor(OUTER, VALID, **options) == expected
+    assert divisor(OUTER, np.array(VALID), **options) == expected
 
 
 def test_the_divisor_is_never_below_one():
-    assert build("SoftmaxWithLoss").normalizer(OUTER, INNER, 0) == 1
-    assert build("SoftmaxWithLoss", normalization="BATCH_SIZE").normalizer(0, INNER, 0) == 1
+    assert divisor(OUTER, 0) == divisor(OUTER, np.array(0)) == 1
+    assert divisor(0, 0, normalization="BATCH_SIZE") == 1
+
+
+def divisor(outer, valid, **options):
+    number = np.full((), np.nan, np.float32)
+    build("SoftmaxWithLoss", **options).fill_divisor(number, outer, INNER, valid)
+    return number
 
 
 def test_a_loss_is_a_loss_and_its_labels_have_no_gradient():

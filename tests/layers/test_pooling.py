@@ -117,7 +117,7 @@ def test_channels_are_worked_on_in_parts_without_a_seam(method, monkeypatch):
     x = sample(method, (7, 3, 7, 6))
     results = []
     for elements in (1 << 20, 5 * 7 * 6, 1):  # 21 channels: all, 5 and a rest of 1, one by one
-        monkeypatch.setattr("minidl.layers.pooling_windows.CACHED", elements)
+        monkeypatch.setattr("minidl.device.Cpu.piece", elements // 2)
         layer = build("Pooling", pool=method, kernel_size=3, stride=2)
         scratch = [b.shape for b in layer.buffers(x.shape).values() if not b.kept]
         assert {shape[0] for shape in scratch} == {min(21, max(1, elements // 42))}
@@ -187,8 +187,8 @@ def test_a_draw_from_what_has_no_weights_stays_on_the_window():
 @pytest.mark.parametrize("u, expected", [(0.0, 3), (0.25, 3), (0.75, 1), (1 - 2**-53, 1)])
 def test_draws_at_the_ends_stay_on_places_of_some_weight(u, expected, monkeypatch):
     class Drawn:
-        def random(self, shape):
-            return np.full(shape, u)
+        def random(self, *, dtype, out):
+            out[...] = u
 
     layer = build("Pooling", pool="STOCHASTIC", kernel_h=1, kernel_w=4)
     monkeypatch.setattr(layer, "random", Drawn)
