@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from minidl.blob import Blob
+from minidl.device import Device
 from minidl.layers.base import Layer
 from minidl.testing.harness import bind
 
@@ -70,7 +72,8 @@ def check(
     limit: int | None = None,
     seed: int = 0,
 ) -> Report:
-    """Check every gradient the layer gives, in the arithmetic it was built with (use float64).
+    """Check every gradient the layer gives, in the arithmetic it was built with (use float64), and
+    on its device.
 
     arrays     the bottoms
     params     the parameters; random by default
@@ -87,40 +90,46 @@ def check(
     Before backward all data that the layer does not declare is spoilt, as a net may do by then: a
     layer that reads it is found to be wrong.
     """
-    rng = np.random.default_rng(seed)
+    device, rng = layer.ctx.device, np.random.default_rng(seed)
     wanted = [i not in layer.no_gradient for i in range(len(arrays))] if wanted is None else wanted
     bottom, top = bind(layer, *arrays, params=params, seed=seed)
     inputs = [np.array(a, dtype=layer.ctx.dtype) for a in arrays]
-    start = [p.data.copy() for p in layer.params]
+
+    def copied(array: Any) -> np.ndarray:
+        return np.array(device.to_host(array))
+
+    start = [copied(p.data) for p in layer.params]
 
     def forward() -> list[np.ndarray]:
         for blob, values in zip(bottom, inputs, strict=True):
-            blob.data[...] = values
+            device.write(blob.data, values)
         for param, values in zip(layer.params, start, strict=True):
-            param.data[...] = values
-        layer.forward(bottom, top)
-        return [t.data.copy() for t in top]
+            device.write(param.data, values)
+        with device.current():
+            layer.forward(bottom, top)
+        return [copied(t.data) for t in top]
 
     outputs = forward()
     cotangent = [rng.standard_normal(out.shape) for out in outputs]
     for blob in bottom:
-        blob.diff.fill(np.nan)
+        device.write(blob.diff, np.nan)
     for blob, values in zip(top, cotangent, strict=True):
-        blob.diff[...] = values
+        device.write(blob.diff, values)
     before = [rng.standard_normal(p.shape) for p in layer.params]
     for param, values in zip(layer.params, before, strict=True):
-        param.diff[...] = values  # backward must add to it
+        device.write(param.diff, values)  # backward must add to it
     spoil(layer, bottom, top)
-    layer.backward(top, wanted, bottom)
+    with device.current():
+        layer.backward(top, wanted, bottom)
 
     variables = [
-        (blob.name, values, blob.diff.copy())
+        (blob.name, values, copied(blob.diff))
         for blob, values, want in zip(bottom, inputs, wanted, strict=True)
         if want
     ]
     names = list(layer.param_shapes(*[b.shape for b in bottom]))
     variables += [
-        (name, values, param.diff - offset)
+        (name, values, copied(param.diff) - offset)
         for name, param, values, offset in zip(names, layer.params, start, before, strict=True)
         if param.wanted
     ]
@@ -180,19 +189,28 @@ def spoil(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
 
     Of a "top sign" the sign stays. Memory that a kept blob shares is left alone.
     """
+    device = layer.ctx.device
     kept = [*(bottom if "bottom" in layer.keeps else ()), *(top if "top" in layer.keeps else ())]
     signs = top if "top sign" in layer.keeps else []
     for blob in [*bottom, *top]:
-        if any(np.shares_memory(blob.data, other.data) for other in [*kept, *signs]):
+        if any(share_memory(device, blob.data, other.data) for other in [*kept, *signs]):
             continue
-        blob.data.fill(np.nan)
+        device.write(blob.data, np.nan)
     for blob in signs:
-        if not any(np.shares_memory(blob.data, other.data) for other in kept):
-            blob.data[...] = np.sign(blob.data)
+        if not any(share_memory(device, blob.data, other.data) for other in kept):
+            device.write(blob.data, np.sign(device.to_host(blob.data)))
     for name, buffer in layer.buffers(*(b.shape for b in bottom)).items():
         if not buffer.kept:
             array = getattr(layer, name)
-            array.fill(np.nan if array.dtype.kind == "f" else 1)
+            device.write(array, np.nan if array.dtype.kind == "f" else 1)
+
+
+def share_memory(device: Device, a: Any, b: Any) -> bool:
+    """Whether two contiguous arrays of the device have bytes in common."""
+    (start, end), (other, behind) = (
+        (device.address(array), device.address(array) + array.nbytes) for array in (a, b)
+    )
+    return start < behind and other < end
 
 
 def check_backward(layer: Layer, *arrays: np.ndarray, **options: object) -> Report:

@@ -11,6 +11,7 @@ import minidl.layers  # noqa: F401  (registers every layer)
 from minidl import schema
 from minidl.blob import Blob, Param
 from minidl.context import Context
+from minidl.device import Device, default_device
 from minidl.layers.base import REGISTRY, Layer, layer_class
 from minidl.prototxt.assign import assign_layer
 from minidl.rng import Streams
@@ -42,11 +43,13 @@ def build(
     phase: int = schema.TRAIN,
     dtype: Any = np.float64,
     seed: int = 1,
+    device: str | None = None,
     **keywords: Any,
 ) -> Layer:
     """A layer from keywords: ``build("LRN", local_size=3)``, ``build("Concat", bottoms=3)``.
 
     phase, dtype, seed      of the context it lives in
+    device                  its name; None: the one that `set_device` chose
     bottoms, tops           how many blobs (by default the fewest the type takes)
     in_place                make the tops the bottoms themselves
     name                    "layer" by default
@@ -54,7 +57,9 @@ def build(
                             LayerParameter; messages as ``weight_filler=dict(type="xavier")``
     """
     spec = make_spec(type, **keywords)
-    return layer_class(spec)(spec, Context(dtype=dtype, phase=phase, streams=Streams(seed)))
+    place = default_device() if device is None else Device(device)
+    ctx = Context(device=place, dtype=dtype, phase=phase, streams=Streams(seed))
+    return layer_class(spec)(spec, ctx)
 
 
 def bind(
@@ -66,39 +71,41 @@ def bind(
     """Give a layer all the arrays it declares; returns its bottoms (filled) and tops (full of NaN).
 
     params  values of the parameters in order; by default random, signed, scaled by fan-in
+
+    The values come from the host; the blobs are on the layer's device.
     """
-    ctx, dtype = layer.ctx, layer.ctx.dtype
+    device, dtype = layer.ctx.device, layer.ctx.dtype
     shapes = [tuple(np.shape(a)) for a in arrays]
-    bottom = [Blob(f"x{i}", s, ctx.device, dtype) for i, s in enumerate(shapes)]
+    bottom = [Blob(f"x{i}", s, device, dtype) for i, s in enumerate(shapes)]
     for blob, array in zip(bottom, arrays, strict=True):
-        blob.data[...] = array
+        device.write(blob.data, array)
     rng = np.random.default_rng(seed)
     layer.params = []
     for i, (name, shape) in enumerate(layer.param_shapes(*shapes).items()):
-        param = Param(name, shape, ctx.device, dtype)
+        param = Param(name, shape, device, dtype)
         param.wanted = name not in layer.statistics
         fan_in = max(1, param.count // max(1, shape[0] if shape else 1))
         random = rng.standard_normal(shape) / np.sqrt(fan_in)
         if name in layer.statistics:
             random = np.abs(random)
-        param.data[...] = random if params is None else params[i]
+        device.write(param.data, random if params is None else params[i])
         setattr(layer, name, param)
         layer.params.append(param)
     for name, buffer in layer.buffers(*shapes).items():
-        array = ctx.device.zeros(buffer.shape, buffer.dtype or dtype)
+        array = device.zeros(buffer.shape, buffer.dtype or dtype)
         if array.dtype.kind == "f":
-            array.fill(np.nan)
+            device.write(array, np.nan)
         setattr(layer, name, array)
     top = []
     for i, shape in enumerate(layer.top_shapes(*shapes)):
         if layer.is_in_place and i == 0:
             top.append(bottom[0])
             continue
-        blob = Blob(f"y{i}", shape, ctx.device, dtype)
+        blob = Blob(f"y{i}", shape, device, dtype)
         if i in layer.views:
             blob.share(bottom[layer.views[i]], shape, diff=layer.view_diffs)
         else:
-            blob.data.fill(np.nan)
+            device.write(blob.data, np.nan)
         top.append(blob)
     return bottom, top
 
@@ -111,5 +118,6 @@ def run(
 ) -> tuple[list[Blob], list[Blob]]:
     """Bind a layer and run it forward once; returns (bottoms, tops)."""
     bottom, top = bind(layer, *arrays, params=params, seed=seed)
-    layer.forward(bottom, top)
+    with layer.ctx.device.current():
+        layer.forward(bottom, top)
     return bottom, top
