@@ -19,6 +19,7 @@ MODELS = [f"minidl.zoo.{path.name}" for path in sorted((HERE / "zoo").iterdir())
 ONEDNN = 'onednn-cpu-gomp==2023.2.0; sys_platform == "linux" and platform_machine in "x86_64 AMD64"'
 DIGITS = ["scikit-learn>=1.5"]
 IMAGES = ["Pillow>=10"]
+ONNX = ["onnx>=1.17"]
 
 setup(
     name="minidl",
@@ -40,10 +41,13 @@ setup(
     extras_require={
         "digits": DIGITS,
         "images": IMAGES,
+        "onnx": ONNX,
         # ruff and mypy to the minor release: each one words, formats or infers a little differently
         "test": [
             *DIGITS,
             *IMAGES,
+            *ONNX,
+            "onnxruntime>=1.19",  # runs what minidl export writes, beside the net
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",

@@ -74,6 +74,10 @@ class LabelError(DataError):
         self.item, self.value = item, value
 
 
+class ExportError(MinidlError):
+    """A net cannot be written in another format: a layer, and why."""
+
+
 class SolverError(MinidlError):
     """A solver file asks for something impossible, contradictory or unsupported."""
 

@@ -20,7 +20,7 @@ LEVELS = """
     cli
     minidl
     testing
-    solver
+    solver onnx
     net spec io
     weights net_log diagnosis training_pass
     program
@@ -46,7 +46,7 @@ RESERVED = {
 
 # Needed by some commands only: imported where they are used, so that `import minidl` stays quick
 # and works without them.
-OPTIONAL = {"lmdb", "tqdm", "PIL", "sklearn", "h5py", "scipy", "cupy", "mpi4py", "torch"}
+OPTIONAL = {"lmdb", "tqdm", "PIL", "sklearn", "h5py", "scipy", "cupy", "mpi4py", "torch", "onnx"}
 
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -1,0 +1,9 @@
+"""One function a layer type, one file a family; importing this package fills the table."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+for _module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+    importlib.import_module(f"{__name__}.{_module}")

@@ -1,0 +1,99 @@
+"""Layers that treat every element alike: activations, Power, Eltwise, Scale, Bias, Dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidl.onnx.graph import Step
+from minidl.onnx.table import cannot, exports
+
+
+@exports("ReLU", "Relu, or LeakyRelu with its negative_slope")
+def relu(step: Step) -> list[str]:
+    slope = step.layer.negative_slope
+    if slope == 0:
+        return [step.emit("Relu", step.x)]
+    return [step.emit("LeakyRelu", step.x, alpha=slope)]
+
+
+@exports("Sigmoid", "Sigmoid")
+def sigmoid(step: Step) -> list[str]:
+    return [step.emit("Sigmoid", step.x)]
+
+
+@exports("TanH", "Tanh")
+def tanh(step: Step) -> list[str]:
+    return [step.emit("Tanh", step.x)]
+
+
+@exports("Dropout", "nothing: in TEST it passes its bottom on")
+def dropout(step: Step) -> list[str]:
+    if step.layer.ctx.training:
+        cannot("it draws random numbers in phase TRAIN")
+    return [step.x]
+
+
+@exports("Power", "Mul, Add and Pow, as far as scale, shift and power need them")
+def power(step: Step) -> list[str]:
+    layer, y = step.layer, step.x
+    if layer.is_constant:  # whatever the bottom holds, NaN included
+        shape = step.emit("Shape", step.x)
+        value = np.float32(1 if layer.power == 0 else layer.constant)
+        return [step.emit("ConstantOfShape", shape, value=np.array([value]))]
+    if layer.scale != 1:
+        y = step.emit("Mul", y, step.number(layer.scale))
+    if layer.shift != 0:
+        y = step.emit("Add", y, step.number(layer.shift))
+    if layer.power != 1:
+        y = step.emit("Pow", y, step.number(layer.power))
+    return [y]
+
+
+@exports("Eltwise", "Sum, Mul or Max; for SUM, Mul by each coeff that is not 1")
+def eltwise(step: Step) -> list[str]:
+    layer, xs = step.layer, list(step.bottoms)
+    if layer.operation == "MAX":
+        return [step.emit("Max", *xs)]
+    if layer.operation == "PROD":
+        product = xs[0]
+        for x in xs[1:]:
+            product = step.emit("Mul", product, x)
+        return [product]
+    terms = [
+        x if c == 1 else step.emit("Mul", x, step.number(c))
+        for x, c in zip(xs, layer.coeff, strict=True)
+    ]
+    return [step.emit("Sum", *terms)]
+
+
+@exports("Scale", "Mul, and Add if it has a bias, broadcast from its axis")
+def scale(step: Step) -> list[str]:
+    y = step.emit("Mul", step.x, _operand(step, "scale"))
+    if step.layer.bias_term:
+        y = step.emit("Add", y, step.param("bias", _broadcast(step)))
+    return [y]
+
+
+@exports("Bias", "Add, broadcast from its axis")
+def bias(step: Step) -> list[str]:
+    return [step.emit("Add", step.x, _operand(step, "bias"))]
+
+
+def _operand(step: Step, attr: str) -> str:
+    """The second bottom or the parameter, with axes of size 1 behind its own."""
+    if not step.layer.two_bottoms:
+        return step.param(attr, _broadcast(step))
+    own, whole = len(step.bottom_shapes[1]), len(_broadcast(step))
+    if own == whole:
+        return step.bottoms[1]
+    return step.emit("Unsqueeze", step.bottoms[1], step.ints("axes", range(own, whole)))
+
+
+def _broadcast(step: Step) -> tuple[int, ...]:
+    """The operand's shape, and a 1 for each axis of bottom[0] behind those that it meets."""
+    operand = step.layer.operand_shape(*step.bottom_shapes)
+    if not operand:
+        return ()
+    first = step.layer.first_axis % len(step.bottom_shapes[0])
+    behind = len(step.bottom_shapes[0]) - first - len(operand)
+    return (*operand, *[1] * behind)

@@ -1,0 +1,73 @@
+"""LRN, BatchNorm and Softmax."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidl.onnx.graph import Step
+from minidl.onnx.table import exports
+
+
+@exports(
+    "LRN", "LRN, whose alpha is divided by the window as Caffe's is; WITHIN_CHANNEL by AveragePool"
+)
+def lrn(step: Step) -> list[str]:
+    op = step.layer.op
+    if not op.within:
+        return [
+            step.emit(
+                "LRN", step.x, size=op.size, alpha=op.alpha * op.size, beta=op.beta, bias=op.k
+            )
+        ]
+    square = step.emit("Mul", step.x, step.x)
+    mean = step.emit(
+        "AveragePool",
+        square,
+        kernel_shape=[op.size] * 2,
+        strides=[1, 1],
+        pads=[op.size // 2] * 4,
+        count_include_pad=1,  # zeros beyond the border count
+    )
+    scaled = step.emit("Mul", mean, step.number(op.alpha * op.size**2))
+    scale = step.emit("Add", scaled, step.number(op.k))
+    return [step.emit("Div", step.x, step.emit("Pow", scale, step.number(op.beta)))]
+
+
+@exports(
+    "BatchNorm",
+    "BatchNormalization with the statistics divided by their scale factor, scale 1 and shift 0; "
+    "with use_global_stats: false the batch's own mean and variance, by ReduceMean",
+)
+def batch_norm(step: Step) -> list[str]:
+    op, shape = step.layer.op, step.bottom_shapes[0]
+    if not op.global_stats:
+        return [_by_batch(step, op.eps, len(shape))]
+    factor = float(step.read("scale_factor").reshape(-1)[0])
+    weight = 1 / factor if factor else 0.0
+    mean, variance = (
+        step.array(name, step.read(name).astype(np.float64) * weight)
+        for name in ("mean", "variance")
+    )
+    ones, zeros = (step.array(n, np.full(shape[1], v)) for n, v in (("ones", 1), ("zeros", 0)))
+    return [step.emit("BatchNormalization", step.x, ones, zeros, mean, variance, epsilon=op.eps)]
+
+
+def _by_batch(step: Step, eps: float, axes: int) -> str:
+    others = [axis for axis in range(axes) if axis != 1]
+    mu = step.emit("ReduceMean", step.x, axes=others, keepdims=1)
+    centred = step.emit("Sub", step.x, mu)
+    square = step.emit("Mul", centred, centred)
+    variance = step.emit("ReduceMean", square, axes=others, keepdims=1)
+    deviation = step.emit("Sqrt", step.emit("Add", variance, step.number(eps)))
+    return step.emit("Div", centred, deviation)
+
+
+@exports("Softmax", "Softmax on the same axis")
+def softmax(step: Step) -> list[str]:
+    return [step.emit("Softmax", step.x, axis=step.layer.class_axis)]
+
+
+@exports("SoftmaxWithLoss", "Softmax for its second top, if it has one; the loss is left out")
+def softmax_with_loss(step: Step) -> list[str | None]:
+    axis = step.layer.spec.softmax_param.axis
+    return [None, step.emit("Softmax", step.x, axis=axis)]

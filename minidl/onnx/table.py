@@ -1,0 +1,71 @@
+"""What becomes of every layer type: carried over, left out, or refused, each with a word why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from minidl.onnx.graph import Step
+
+Exporter = Callable[[Step], Sequence["str | None"]]  # a value for each top; None: not carried over
+E = TypeVar("E", bound=Exporter)
+
+# type -> the function that writes it; filled by the modules of minidl/onnx/ops
+EXPORTERS: dict[str, Exporter] = {}
+WORDS: dict[str, str] = {}  # type -> what it becomes, for docs/onnx.md
+
+# Layers without bottoms whose tops whoever runs the model has to give.
+SOURCES = {
+    "Data": "reads a data set",
+    "DummyData": "makes numbers up",
+    "Input": "is filled by whoever runs the net",
+}
+
+# Only for training or measuring: the model ends with what they read.
+LEFT_OUT = {
+    "Accuracy": "it compares with labels, which a model that is used does not have",
+    "EuclideanLoss": "a loss is for training; what it compared is an output",
+    "Silence": "it only keeps blobs from being outputs",
+    "SoftmaxWithLoss": "a loss is for training; the scores that it read are an output",
+}
+
+# Types that have no form in ONNX, whatever their parameters are, and why.
+REFUSED: dict[str, str] = {}
+
+
+class CannotExport(Exception):
+    """Raised by an exporter; the message is the reason, without the layer's name."""
+
+
+def exports(type: str, becomes: str) -> Callable[[E], E]:
+    """Decorator: the function that writes layers of this type.
+
+    becomes   the operators, and when which, for the table in docs/onnx.md
+    """
+
+    def add(function: E) -> E:
+        if type in EXPORTERS:
+            raise ValueError(f"layer type {type!r} has an exporter already")
+        EXPORTERS[type], WORDS[type] = function, becomes
+        return function
+
+    return add
+
+
+def cannot(reason: str) -> NoReturn:
+    """Refuse a layer for what its parameters ask."""
+    raise CannotExport(reason)
+
+
+def exporter(type: str) -> Exporter:
+    """The function for a layer type, or a refusal."""
+    if type in REFUSED:
+        cannot(REFUSED[type])
+    if type not in EXPORTERS:
+        cannot("minidl has no translation of this type to ONNX")
+    return EXPORTERS[type]
+
+
+def is_left_out(type: str, tops: int) -> bool:
+    """Whether layers of this type go, all tops of them."""
+    return type in LEFT_OUT and not (type in EXPORTERS and tops > 1)

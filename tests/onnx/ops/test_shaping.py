@@ -1,0 +1,60 @@
+"""Concat, Slice, Flatten and Reshape in ONNX."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minidl.onnx import convert
+from tests.onnx.support import check_layer, operators
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_concat(axis):
+    check_layer("Concat", *[(2, 3, 4)] * 3, axis=axis)
+
+
+def test_a_concat_of_one_blob_is_nothing_but_a_name():
+    assert operators(check_layer("Concat", (2, 3))) == ["Identity"]
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [dict(tops=3), dict(tops=2, slice_point=[1]), dict(tops=3, axis=-1, slice_point=[1, 3])],
+)
+def test_slice(keywords):
+    assert operators(check_layer("Slice", (2, 6, 4), **keywords)) == ["Split"]
+
+
+def test_slices_of_the_batch_fix_it():
+    net = check_layer("Slice", (4, 3), tops=2, axis=0)
+    assert convert(net).batch == 0
+
+
+@pytest.mark.parametrize("axis, end", [(1, -1), (0, -1), (2, 3), (0, 1), (1, 1)])
+def test_flatten(axis, end):
+    check_layer("Flatten", (2, 3, 4, 5), axis=axis, end_axis=end)
+
+
+RESHAPES = {
+    "rest worked out": (True, dict(shape=dict(dim=[0, -1]))),
+    "batch worked out": (True, dict(shape=dict(dim=[-1, 4, 15]))),
+    "batch merged": (True, dict(shape=dict(dim=[-1, 20]))),
+    "middle axes": (True, dict(shape=dict(dim=[2, 2]), axis=2, num_axes=1)),
+    "an axis put in": (True, dict(shape=dict(dim=[1]), axis=1, num_axes=0)),
+    "batch written down": (False, dict(shape=dict(dim=[2, 60]))),
+    "batch behind": (False, dict(shape=dict(dim=[60, -1]))),
+}
+
+
+@pytest.mark.parametrize("varies, keywords", RESHAPES.values(), ids=RESHAPES.keys())
+def test_reshape(varies, keywords):
+    net = check_layer("Reshape", (2, 3, 4, 5), **keywords)
+    assert bool(convert(net).batch) == varies
+
+
+@given(shape=st.lists(st.integers(1, 4), min_size=2, max_size=4), data=st.data())
+@settings(max_examples=20)
+def test_any_flattening(shape, data):
+    start = data.draw(st.integers(0, len(shape) - 1))
+    end = data.draw(st.integers(start, len(shape) - 1))
+    check_layer("Flatten", tuple(shape), axis=start, end_axis=end)

@@ -1,0 +1,45 @@
+"""Every layer type has its place in the table, and docs/onnx.md says the same."""
+
+import re
+
+import pytest
+
+import minidl.onnx.ops  # noqa: F401  (fills the table)
+from minidl.layers.base import REGISTRY
+from minidl.onnx.table import EXPORTERS, LEFT_OUT, REFUSED, SOURCES, WORDS
+from tests.support import ROOT
+
+PAGE = (ROOT / "docs" / "onnx.md").read_text("utf-8")
+ROWS = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE))
+
+
+def words(type):
+    """What the page has to say of a type."""
+    if type in SOURCES:
+        return f"{SOURCES[type]}: its tops become inputs"
+    if type in REFUSED:
+        return f"refused: {REFUSED[type]}"
+    parts = [WORDS[type]] if type in WORDS else []
+    parts += [f"left out: {LEFT_OUT[type]}"] if type in LEFT_OUT else []
+    return "; ".join(parts)
+
+
+@pytest.mark.parametrize("type", sorted(REGISTRY))
+def test_every_type_says_what_becomes_of_it(type):
+    assert type in {*EXPORTERS, *LEFT_OUT, *REFUSED, *SOURCES}, (
+        f"write minidl/onnx/ops function for {type}, or say in minidl/onnx/table.py why not"
+    )
+
+
+@pytest.mark.parametrize("type", sorted({*EXPORTERS, *LEFT_OUT, *REFUSED, *SOURCES}))
+def test_the_page_says_it_too(type):
+    assert ROWS.get(type) == words(type), f"docs/onnx.md needs: | `{type}` | {words(type)} |"
+
+
+def test_the_page_lists_nothing_else():
+    assert list(ROWS) == sorted({*EXPORTERS, *LEFT_OUT, *REFUSED, *SOURCES})
+
+
+def test_a_type_has_one_place():
+    groups = [set(EXPORTERS) - set(LEFT_OUT), set(LEFT_OUT), set(REFUSED), set(SOURCES)]
+    assert sum(map(len, groups)) == len(set().union(*groups))
