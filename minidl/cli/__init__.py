@@ -16,6 +16,7 @@ COMMANDS = {
     "time": "time every layer of a net, forward and backward",
     "check": "print what a net or a solver would be, without making it",
     "gradcheck": "compare every layer's gradients with finite differences",
+    "export": "write a net with its weights as an ONNX model",
     "dataset": "get a data set and write it as LMDB",
     "device_query": "print what minidl computes with on this machine",
 }

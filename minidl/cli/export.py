@@ -1,0 +1,82 @@
+"""Write a net with its weights as an ONNX model, for programs that run nets elsewhere.
+
+The net is that of phase TEST. Losses, measures and labels are left out, the tops of data layers
+become inputs, and every such change is said. A net with layers that ONNX cannot express is
+refused, all of them at once; docs/onnx.md lists them.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from minidl.cli import models
+from minidl.cli.arguments import Parser, add_shape, add_state, existing
+from minidl.cli.log import logging_to
+from minidl.errors import UsageError
+from minidl.units import bytes_
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_file("model", "prototxt of the net")
+    parser.add_argument("--onnx", metavar="FILE", help="where to write the model (required)")
+    parser.add_argument("--weights", metavar="FILE", help="caffemodel with the weights")
+    add_state(parser)
+    add_shape(parser)
+
+
+def run(args: Namespace) -> int:
+    if not args.onnx:
+        raise UsageError(
+            "where to?",
+            where="minidl export",
+            expected=f"minidl export {args.model} --weights FILE.caffemodel --onnx FILE.onnx",
+        )
+    param = models.read_net(args.model)
+    if args.weights:
+        existing(args.weights, "a caffemodel")
+    with logging_to(args):
+        conversion = _export(param, args)
+    print(report(conversion, args.onnx, bool(args.weights)))
+    return 0
+
+
+def _export(param: Any, args: Namespace) -> Any:
+    from minidl.net import Net
+    from minidl.onnx import export
+
+    record = models.guess_record(param, args.model, args)
+    with (
+        models.shape_hint(param, record),
+        Net(
+            param,
+            weights=args.weights,
+            level=args.level,
+            stages=args.stage,
+            absent_data=record,
+            device="cpu",
+            engine="numpy",  # nothing runs, and so the weights stay in the order of the file
+        ) as net,
+    ):
+        return export(net, args.onnx)
+
+
+def report(conversion: Any, path: str, has_weights: bool) -> str:
+    """What was changed, and what the model is."""
+    from minidl.onnx import OPSET
+
+    graph = conversion.graph
+    lines = [*conversion.notes]
+    if not has_weights:
+        lines.append("No weights were given: the parameters are as their fillers drew them.")
+    sizes = [(k, name, dims) for k in ("input", "output") for name, dims in _values(graph, k)]
+    width = max(len(name) for _, name, _ in sizes)
+    lines += [f"{kind:<8}{name:<{width}}  {' '.join(map(str, dims))}" for kind, name, dims in sizes]
+    size = bytes_(Path(path).stat().st_size)
+    lines.append(f"{'model':<8}{path}, {size}, {len(graph.ops)} operators of opset {OPSET}")
+    return "\n".join(lines)
+
+
+def _values(graph: Any, kind: str) -> Any:
+    return (graph.inputs if kind == "input" else graph.outputs).items()
