@@ -24,13 +24,14 @@ def resolve(snapshot: str, prefix: str) -> Path:
     what = "a .solverstate, or 'latest'"
     _refuse_prefix(snapshot, what)
     path = existing(snapshot, what)
-    if path.suffix == ".caffemodel":
+    if path.name.endswith((".caffemodel", ".caffemodel.h5")):
+        stem, _, end = path.name.rpartition(".caffemodel")
         raise UsageError(
             "holds weights only, not the state of a run",
             where=str(path),
             expected="a .solverstate",
-            fix=f"-snapshot {path.with_suffix('.solverstate')} to go on, or -weights {path} "
-            "to start a new run from these weights",
+            fix=f"-snapshot {path.with_name(f'{stem}.solverstate{end}')} to go on, or -weights "
+            f"{path} to start a new run from these weights",
         )
     return path
 
@@ -39,8 +40,8 @@ def _refuse_prefix(snapshot: str, expected: str) -> None:
     """Name the solverstate that a path without its ending or its iteration stands for."""
     if Path(snapshot).exists():
         return
-    named = Path(f"{snapshot}.solverstate")
-    found = [named] if named.is_file() else _newest_first(snapshot)
+    named = [Path(f"{snapshot}.solverstate{end}") for end in ("", ".h5")]
+    found = [path for path in named if path.is_file()] or _newest_first(snapshot)
     if found:
         raise UsageError(
             "there is no such file", where=snapshot, expected=expected, fix=f"-snapshot {found[0]}"
@@ -61,7 +62,7 @@ def latest(prefix: str) -> Path:
         except MinidlError as error:
             log.warning("passed over a snapshot: %s", error)
     raise UsageError(
-        f"there is no whole snapshot {prefix}_iter_N.solverstate",
+        f"there is no whole snapshot {prefix}_iter_N.solverstate, nor .solverstate.h5",
         where="-snapshot latest",
         fix="leave out -snapshot to start from the beginning",
     )
@@ -69,7 +70,7 @@ def latest(prefix: str) -> Path:
 
 def _newest_first(prefix: str) -> list[Path]:
     stem = Path(prefix)
-    pattern = re.compile(re.escape(stem.name) + r"_iter_(\d+)\.solverstate")
+    pattern = re.compile(re.escape(stem.name) + r"_iter_(\d+)\.solverstate(\.h5)?")
     if not stem.parent.is_dir():
         return []
     found = [(m, p) for p in stem.parent.iterdir() if (m := pattern.fullmatch(p.name))]
@@ -78,6 +79,6 @@ def _newest_first(prefix: str) -> list[Path]:
 
 
 def _read_through(path: Path) -> None:
-    from minidl.storage import caffemodel, snapshot
+    from minidl.storage import snapshot, weight_files
 
-    caffemodel.read(snapshot.weights_path(snapshot.read(path), path))
+    weight_files.read(snapshot.weights_path(snapshot.read(path), path))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minidl import schema
-from minidl.errors import FormatError
 from minidl.storage import arrays, files, sniff, wire
+from minidl.storage.content import LayerWeights, Weights
 from minidl.storage.wire import BYTES, VARINT, Reader
 
 log = logging.getLogger("minidl")
@@ -36,30 +36,6 @@ _V1 = _Layout(name=4, type=5, blobs=6, inner=1)
 _V0 = _Layout(name=1, type=2, blobs=50)
 
 
-@dataclass
-class LayerWeights:
-    """The parameters of one layer in a file.
-
-    type      as the file says it: "Convolution", "CONVOLUTION" (2014), "conv" (2013)
-    blobs     arrays, float32 or float64; views of the file's bytes, not to be written to
-    legacy    for each blob whether its shape is the old four axes, 1 x 1 x 1 x N for a bias
-    """
-
-    name: str
-    type: str
-    blobs: list[np.ndarray] = field(default_factory=list)
-    legacy: list[bool] = field(default_factory=list)
-
-
-@dataclass
-class Weights:
-    """What a weight file holds: the net's name, its layers with blobs, and remarks about it."""
-
-    name: str
-    layers: list[LayerWeights]
-    notes: list[str]
-
-
 def read(path: str | os.PathLike[str]) -> Weights:
     """The weights in a .caffemodel of any age, in one pass over memory.
 
@@ -69,14 +45,6 @@ def read(path: str | os.PathLike[str]) -> Weights:
     path that cannot be read.
     """
     data = files.read(path, "weights")
-    head = bytes(data[:512])
-    if sniff.is_hdf5(head):
-        raise FormatError(
-            "is an HDF5 file; weights in HDF5 cannot be read yet",
-            where=str(path),
-            expected="a .caffemodel in Caffe's binary format",
-            fix="write it with snapshot_format: BINARYPROTO",
-        )
     reader = Reader(data, str(path), sniff.CAFFEMODEL)
     weights = Weights("", [], [])
     layouts: set[int] = set()

@@ -29,8 +29,8 @@ _HOPELESS = {  # wrong from the start: the caller's path, not the run
 }
 
 
-def read(path: PathLike, what: str = "file") -> np.ndarray:
-    """All bytes of a regular file, as an array of uint8.
+def read(path: PathLike, what: str = "file", most: int | None = None) -> np.ndarray:
+    """All bytes of a regular file, or the first `most`, as an array of uint8.
 
     what    the kind of file, for messages: "weights", "solver state"
 
@@ -44,6 +44,7 @@ def read(path: PathLike, what: str = "file") -> np.ndarray:
             raise UsageError("is not a regular file", where=str(path), expected=f"a {what} file")
         with open(path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
+            size = size if most is None else min(size, most)
             data = np.empty(size, np.uint8)  # NumPy's memory has far fewer page faults
             done = 0
             while done < data.size and (count := file.readinto(data[done:].data)):
@@ -60,6 +61,11 @@ def read(path: PathLike, what: str = "file") -> np.ndarray:
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot be read: {reason}", where=str(path)) from None
+
+
+def head(path: PathLike, what: str = "file") -> bytes:
+    """The first bytes of a regular file, by which formats are told apart; errors as in `read`."""
+    return bytes(read(path, what, most=512))
 
 
 def sha256(path: PathLike) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from minidl import schema
 from minidl.errors import FormatError, UsageError, WeightsError
-from minidl.storage import arrays, files, sniff, wire
+from minidl.storage import arrays, files, hdf5, sniff, wire
 
 # Fields of SolverState.
 _ITER, _LEARNED_NET, _HISTORY, _CURRENT_STEP, _RESUME = 1, 2, 3, 4, 20000
@@ -40,19 +41,14 @@ class State:
 
 
 def read(path: str | os.PathLike[str]) -> State:
-    """A .solverstate of Caffe or minidl; the arrays are views of the file's bytes.
+    """A .solverstate of Caffe or minidl, in either format; arrays are views of the file's bytes.
 
     Errors: FormatError for a file that is cut short, damaged or of another kind; UsageError for a
-    path that cannot be read.
+    path that cannot be read, and for HDF5 where h5py is not installed.
     """
+    if sniff.is_hdf5(files.head(path, "solver state")):
+        return _read_hdf5(path)
     data = files.read(path, "solver state")
-    if sniff.is_hdf5(bytes(data[:512])) or str(path).endswith(".h5"):
-        raise FormatError(
-            "is a snapshot in HDF5, which cannot be read yet",
-            where=str(path),
-            expected="a .solverstate in Caffe's binary format",
-            fix="let Caffe write it with snapshot_format: BINARYPROTO",
-        )
     reader = wire.Reader(data, str(path), sniff.STATE)
     state = State(-1, "", [])
     history: list[np.ndarray] = []
@@ -83,21 +79,76 @@ def _resume(reader: wire.Reader, item: wire.Field) -> Any:
         resume = schema.ResumeState.FromString(bytes(reader.data[item.start : item.end]))
     except Exception as error:  # protobuf's DecodeError is another class in every release
         reader.fail(item.start, "minidl_resume", str(error))
+    return _of_this_version(resume, reader.path)
+
+
+def _of_this_version(resume: Any, path: str) -> Any:
     if resume.format_version != FORMAT:
         raise FormatError(
             f"what minidl added to it has the version {resume.format_version!r}",
-            where=reader.path,
+            where=path,
             expected=f"version {FORMAT!r}",
             fix="go on with the version of minidl that wrote it",
         )
     return resume
 
 
+def _read_hdf5(path: str | os.PathLike[str]) -> State:
+    """The same from /iter, /learned_net, /current_step, /history/<i> and our /minidl_resume."""
+    where = str(path)
+    with hdf5.reading(path, "solver state") as file:
+        if "data" in file and "iter" not in file:
+            raise FormatError("holds weights in HDF5", where=where, expected="a solver state")
+        state = State(
+            hdf5.whole_number(file, "iter", where),
+            hdf5.text(file, "learned_net", where) if "learned_net" in file else "",
+            _history(file, where),
+            hdf5.whole_number(file, "current_step", where) if "current_step" in file else 0,
+        )
+        if "minidl_resume" in file:
+            state.resume = _resume_of(hdf5.octets(file, "minidl_resume", where), where)
+    state.legacy = [False] * len(state.history)
+    if not 0 <= state.iter < 2**31 or not state.learned_net:
+        found = "no name of a weight file" if state.iter >= 0 else f"iteration {state.iter}"
+        raise FormatError(f"has {found}", where=where, expected="a solver state in HDF5")
+    return state
+
+
+def _history(file: Any, where: str) -> list[np.ndarray]:
+    """The arrays /history/0, /history/1, ...: by number, for HDF5 has them as 0, 1, 10, 11, 2."""
+    group = file.get("history")
+    if not hasattr(group, "keys"):
+        raise FormatError("has no group 'history'", where=where, expected="a solver state in HDF5")
+    found = dict(hdf5.datasets(group, where))
+    names = [str(i) for i in range(len(found))]
+    if set(names) != set(found):
+        odd = next(name for name in found if name not in names)
+        raise FormatError(
+            f"its history has an array '{odd[:80]}'",
+            where=where,
+            expected=f"{len(found)} arrays called 0, 1, 2, ...",
+        )
+    return [hdf5.floats(found[name], f"/history/{name}", where) for name in names]
+
+
+def _resume_of(data: bytes, where: str) -> Any:
+    try:
+        resume = schema.ResumeState.FromString(data)
+    except Exception as error:
+        raise FormatError(f"is damaged in minidl_resume: {error}", where=where) from None
+    return _of_this_version(resume, where)
+
+
 def write(path: str | os.PathLike[str], state: State) -> None:
     """Write a .solverstate; it appears whole or not at all. Write its weights first.
 
+    A path that ends in .h5 gets Caffe's HDF5 form.
+
     Errors: RunError for a full disk, UsageError for a path that cannot be written.
     """
+    if str(path).endswith(".h5"):
+        _write_hdf5(path, state)
+        return
     small = schema.SolverState(
         iter=state.iter,
         learned_net=os.fsdecode(state.learned_net),
@@ -111,23 +162,41 @@ def write(path: str | os.PathLike[str], state: State) -> None:
     files.write_all(path, pieces)
 
 
+def _write_hdf5(path: str | os.PathLike[str], state: State) -> None:
+    with hdf5.writing(path) as file:
+        file["iter"] = np.array([state.iter], np.int32)
+        hdf5.put_text(file, "learned_net", os.fsdecode(state.learned_net))
+        file["current_step"] = np.array([state.current_step], np.int32)
+        history = file.create_group("history")
+        for i, array in enumerate(state.history):
+            history[str(i)] = array
+        if state.resume is not None:
+            file["minidl_resume"] = np.frombuffer(state.resume.SerializeToString(), np.uint8)
+
+
 def weights_path(state: State, path: str | os.PathLike[str]) -> Path:
     """Where the weights of the state read from `path` are: beside it, or at their old place.
 
-    Beside it first, for the old place of a snapshot that was copied may hold those of a later run.
+    Beside it first, for the old place of a snapshot that was copied may hold those of a later run:
+    under the name that the state knows, then under the state's own, should both have been renamed.
     Files that are not what was written with the state are passed over; Caffe's states do not say.
 
-    Errors: UsageError naming both places, WeightsError where only other weights are there.
+    Errors: UsageError naming the places, WeightsError where only other weights are there.
     """
-    name = Path(state.learned_net)
-    places = list(dict.fromkeys([Path(path).parent / name.name, name]))
+    folder, old = Path(path).parent, Path(state.learned_net)
+    last = re.split(r"[/\\]", state.learned_net)[-1]  # written on Windows, perhaps
+    own = Path(path).name.replace(".solverstate", ".caffemodel")
+    places = [folder / old.name, folder / last, old]
+    if own != Path(path).name:
+        places.append(folder / own)
+    places = list(dict.fromkeys(places))
     found = [place for place in places if place.is_file()]
     if not found:
         raise UsageError(
             "the weights that belong to this solver state are not there",
             where=str(path),
             expected=" or ".join(map(str, places)),
-            fix="put the .caffemodel of the same iteration beside the .solverstate",
+            fix="put the weights of the same iteration beside the solver state",
         )
     wanted = state.resume.weights_sha256 if state.resume is not None else ""
     for place in found:

@@ -8,7 +8,8 @@ import pytest
 from minidl import schema
 from minidl.cli.snapshots import resolve
 from minidl.errors import UsageError
-from minidl.storage import caffemodel, snapshot
+from minidl.storage import caffemodel, snapshot, weight_files
+from minidl.storage.content import LayerWeights, Weights
 
 
 @pytest.fixture
@@ -96,3 +97,20 @@ def test_a_bare_prefix_is_put_right(runs, bare):
 def test_a_misspelt_snapshot_still_has_a_nearest_name(runs):
     with pytest.raises(UsageError, match="did you mean '.*lenet_iter_5.solverstate'"):
         resolve(str(runs / "lenet_iter_5.solverstat"), "")
+
+
+def test_snapshots_in_hdf5_are_found_too(runs):
+    pytest.importorskip("h5py")
+    weights = runs / "lenet_iter_120.caffemodel.h5"
+    blobs = [LayerWeights("ip", "InnerProduct", [np.zeros(12, np.float32)], [False])]
+    weight_files.write(weights, Weights("n", blobs, []), "hdf5")
+    path = runs / "lenet_iter_120.solverstate.h5"
+    snapshot.write(path, snapshot.State(120, str(weights), [np.zeros(12, np.float32)]))
+    os.utime(path, (HOUR, HOUR))
+    assert resolve("latest", str(runs / "lenet")) == path
+    with pytest.raises(UsageError, match="weights only(.|\n)*lenet_iter_120.solverstate.h5 to go"):
+        resolve(str(weights), "")
+    with pytest.raises(UsageError, match=r"-snapshot .*lenet_iter_120\.solverstate\.h5"):
+        resolve(str(runs / "lenet_iter_120"), "")
+    cut(path)
+    assert resolve("latest", str(runs / "lenet")) == runs / "lenet_iter_100.solverstate"

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from minidl import prototxt
-from minidl.errors import FormatError
 from minidl.solver import Solver
 from tests.support import golden, golden_cases, relative_error, shared
 
@@ -54,19 +53,23 @@ def test_there_are_runs_of_sgd_to_follow():
     assert len(SGD) == 8
 
 
-def resumed(monkeypatch, **fields):
+FORMATS = {"binary": ("sgd_binaryproto", ""), "HDF5": ("sgd_hdf5", ".h5")}
+
+
+def resumed(monkeypatch, stem="sgd_binaryproto", **fields):
     monkeypatch.chdir(shared("golden/resume"))  # the state names its weights from there
-    param = prototxt.read_solver("sgd_binaryproto_solver.prototxt")
+    param = prototxt.read_solver(f"{stem}_solver.prototxt")
     param.net = "toy.prototxt"
     for field, value in fields.items():
         setattr(param, field, value)
     return Solver(param)
 
 
-def test_caffes_snapshot_is_resumed(monkeypatch, caplog, engine):
-    case = golden("resume/sgd_binaryproto.npz")
-    solver = resumed(monkeypatch)
-    solver.restore("sgd_binaryproto_iter_6.solverstate")
+@pytest.mark.parametrize("stem, end", FORMATS.values(), ids=FORMATS.keys())
+def test_caffes_snapshot_is_resumed(monkeypatch, caplog, engine, stem, end):
+    case = golden(f"resume/{stem}.npz")
+    solver = resumed(monkeypatch, stem)
+    solver.restore(f"{stem}_iter_6.solverstate{end}")
     assert solver.iter == 6
     assert "was written by Caffe, which does not save random numbers" in caplog.text
     losses = []
@@ -100,11 +103,60 @@ def test_caffe_could_resume_our_snapshot(monkeypatch, tmp_path):
         assert ours == caffes
 
 
-def test_caffes_hdf5_snapshot_is_declined_by_name(monkeypatch):
-    solver = resumed(monkeypatch)
-    with pytest.raises(FormatError, match="HDF5, which cannot be read yet"):
-        solver.restore("sgd_hdf5_iter_6.solverstate.h5")
-    assert solver.iter == 0
+def datasets(path):
+    """{name: (shape, type, padding of strings, bytes)} of an HDF5 file, None for a group."""
+    import h5py
+
+    found = {}
+
+    def note(name, item):
+        found[name] = None
+        if isinstance(item, h5py.Dataset):
+            kind = item.id.get_type()
+            padding = kind.get_strpad() if item.dtype.kind == "S" else None
+            found[name] = (item.shape, item.dtype, padding, np.asarray(item[()]).tobytes())
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    return found
+
+
+def test_caffe_could_resume_our_snapshot_in_hdf5(monkeypatch, tmp_path):
+    """Ours of the same moment has Caffe's groups and datasets, of the same types and values."""
+    solver = resumed(monkeypatch, "sgd_hdf5", snapshot_prefix=str(tmp_path / "ours"))
+    solver.restore("sgd_hdf5_iter_6.solverstate.h5")
+    weights, state = solver.snapshot()
+    assert (weights, state) == tuple(
+        f"{tmp_path}/ours_iter_6.{kind}.h5" for kind in ("caffemodel", "solverstate")
+    )
+    ours, caffes = datasets(weights), datasets("sgd_hdf5_iter_6.caffemodel.h5")
+    del ours["minidl"]
+    assert ours == caffes
+    ours, caffes = datasets(state), datasets("sgd_hdf5_iter_6.solverstate.h5")
+    del ours["minidl_resume"]
+    (shape, dtype, padding, name), theirs = ours.pop("learned_net"), caffes.pop("learned_net")
+    assert name == weights.encode()
+    assert dtype.itemsize == len(name) + 1  # the NUL that Caffe looks for
+    assert (shape, dtype.kind, padding) == (theirs[0], theirs[1].kind, theirs[2])
+    assert ours == caffes
+
+
+def test_a_run_goes_on_from_our_snapshot_in_hdf5_as_from_the_binary_one(monkeypatch, tmp_path):
+    case, losses = golden("resume/sgd_hdf5.npz"), {}
+    for format_, end in ((0, ".h5"), (1, "")):
+        prefix = str(tmp_path / "ours")
+        solver = resumed(monkeypatch, snapshot_format=format_, snapshot_prefix=prefix)
+        for step in range(3):
+            feed(solver, case, step)
+            solver.step(1)
+        _, state = solver.snapshot()
+        assert state == f"{prefix}_iter_3.solverstate{end}"
+        other = resumed(monkeypatch)
+        other.restore(state)
+        feed(other, case, 3)
+        other.step(1)
+        losses[end] = other.loss.value
+    assert losses[".h5"] == losses[""]
 
 
 # ------------------------------------------------------------------ the log
@@ -132,7 +184,12 @@ def caffes_lines(name):
 
 
 @pytest.mark.parametrize(
-    "log, solver_file", [("cli_train.log", "cli_solver"), ("cli_debug.log", "cli_debug_solver")]
+    "log, solver_file",
+    [
+        ("cli_train.log", "cli_solver"),
+        ("cli_train_h5.log", "cli_solver_h5"),
+        ("cli_debug.log", "cli_debug_solver"),
+    ],
 )
 def test_the_log_is_caffes_line_by_line(monkeypatch, tmp_path, caplog, log, solver_file):
     monkeypatch.chdir(shared("golden/cli"))

@@ -1,5 +1,7 @@
 """Every field of a solver file is honoured or refused by name."""
 
+import sys
+
 import pytest
 
 from minidl import prototxt, schema

@@ -185,7 +185,7 @@ whole = net_of_today().SerializeToString()
 REFUSED = {
     "a prototxt": (b'name: "LeNet"\nlayer {', r"is a text file \(a prototxt\?\)"),
     "nothing": (b"", "is empty"),
-    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5 cannot be read yet"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(50), "is an HDF5 file"),
     "a solver state": (
         schema.SolverState(iter=5, learned_net="a.caffemodel").SerializeToString(),
         r"is a solver state \(.solverstate\)\n  expected: a caffemodel",

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl import schema
 from minidl.errors import FormatError, MinidlError, UsageError, WeightsError
 from minidl.storage import files, snapshot
+from tests.storage import support
 from tests.support import shared
 
 RNG = np.random.default_rng(11)
@@ -30,8 +31,14 @@ def state():
     return snapshot.State(6, "dir/net_iter_6.caffemodel", HISTORY, 2, resume())
 
 
-def test_a_state_survives_the_round_trip(tmp_path):
-    path = tmp_path / "a.solverstate"
+@pytest.fixture(params=[".solverstate", ".solverstate.h5"])
+def path(request, tmp_path):
+    if request.param.endswith(".h5"):
+        pytest.importorskip("h5py")
+    return tmp_path / f"a{request.param}"
+
+
+def test_a_state_survives_the_round_trip(path):
     snapshot.write(path, state())
     back = snapshot.read(path)
     assert (back.iter, back.learned_net, back.current_step) == (6, "dir/net_iter_6.caffemodel", 2)
@@ -51,9 +58,13 @@ def test_caffe_finds_its_fields_in_our_file(tmp_path):
     assert list(proto.history[1].data) == HISTORY[1].tolist()
 
 
-def test_caffes_state_is_read():
-    back = snapshot.read(shared("golden/resume/sgd_binaryproto_iter_6.solverstate"))
-    assert (back.iter, back.learned_net) == (6, "sgd_binaryproto_iter_6.caffemodel")
+@pytest.mark.parametrize("stem, end", [("sgd_binaryproto", ""), ("sgd_hdf5", ".h5")])
+def test_caffes_state_is_read(stem, end):
+    if end:
+        pytest.importorskip("h5py")
+    back = snapshot.read(shared(f"golden/resume/{stem}_iter_6.solverstate{end}"))
+    assert (back.iter, back.learned_net) == (6, f"{stem}_iter_6.caffemodel{end}")
+    assert back.current_step == 1
     assert [h.shape for h in back.history] == [(4, 2, 3, 3), (4,), (3, 16), (3,)]
     assert back.resume is None
 
@@ -64,6 +75,27 @@ def test_a_state_of_2014_is_read(tmp_path):
     (tmp_path / "a").write_bytes(proto.SerializeToString())
     back = snapshot.read(tmp_path / "a")
     assert (back.legacy, back.history[0].shape) == ([True], (1, 1, 1, 2))
+
+
+def test_many_arrays_come_in_order_of_number(path):
+    history = [np.full((), i, np.float32) for i in range(12)]
+    snapshot.write(path, snapshot.State(1, "a", history))
+    assert [int(h) for h in snapshot.read(path).history] == list(range(12))
+
+
+def test_a_state_of_windows_has_its_weights_beside_it(tmp_path):
+    (tmp_path / "net_iter_6.caffemodel").touch()
+    found = snapshot.weights_path(
+        snapshot.State(6, r"C:\runs\net_iter_6.caffemodel", []), tmp_path / "a.solverstate"
+    )
+    assert found == tmp_path / "net_iter_6.caffemodel"
+
+
+@pytest.mark.parametrize("end", ["", ".h5"])
+def test_a_state_that_was_renamed_with_its_weights_finds_them(tmp_path, end):
+    (tmp_path / f"best.caffemodel{end}").touch()
+    found = snapshot.weights_path(state(), tmp_path / f"best.solverstate{end}")
+    assert found == tmp_path / f"best.caffemodel{end}"
 
 
 def test_weights_are_looked_for_beside_the_state_then_at_their_path(tmp_path, monkeypatch):
@@ -121,7 +153,7 @@ whole = proto(minidl_resume=resume()).SerializeToString()
 REFUSED = {
     "text": (b'net: "lenet.prototxt"\n', "is a text file"),
     "nothing": (b"", "is empty"),
-    "HDF5": (b"\x89HDF\r\n\x1a\n", "HDF5, which cannot be read yet"),
+    "HDF5, cut": (b"\x89HDF\r\n\x1a\n", "cannot be read as HDF5"),
     "weights": (
         schema.NetParameter(name="net", layer=[{"name": "a"}]).SerializeToString(),
         "is a caffemodel\n  expected: a solver state",
@@ -157,10 +189,64 @@ def test_no_bytes_give_anything_but_a_state_or_a_minidl_error(data):
         at = data.draw(st.integers(0, len(content)))
         cut = data.draw(st.sampled_from([0, 1, 2, 10]))
         content[at : at + cut] = data.draw(st.binary(max_size=10))
-    read, files.read = files.read, lambda *_: np.frombuffer(bytes(content), np.uint8)
+    read, files.read = files.read, lambda *_, **__: np.frombuffer(bytes(content), np.uint8)
     try:
         snapshot.read("a")
     except MinidlError as error:
         assert str(error).startswith("a: ")
     finally:
         files.read = read
+
+
+# ------------------------------------------------------------------ HDF5
+
+
+def spoilt(name, value):
+    def spoil(file):
+        if name in file:
+            del file[name]
+        if value is not None:
+            file[name] = value
+
+    return spoil
+
+
+REFUSED_HDF5 = {
+    "no iteration": (spoilt("iter", None), "has no dataset 'iter'"),
+    "a negative iteration": (spoilt("iter", np.array([-4], np.int32)), "has iteration -4"),
+    "half an iteration": (spoilt("iter", np.array([0.5])), "its 'iter' has the shape"),
+    "no weights": (spoilt("learned_net", None), "has no name of a weight file"),
+    "a number for a name": (spoilt("learned_net", 5), "its 'learned_net' has the type int64"),
+    "no history": (spoilt("history", None), "has no group 'history'"),
+    "a gap": (spoilt("history/1", None), "its history has an array '2'"),
+    "another name": (spoilt("history/x/y", 1.0), "its history has an array 'x/y'"),
+    "words for numbers": (spoilt("history/1", b"words"), "/history/1 has the type object"),
+    "damage in our part": (spoilt("minidl_resume", np.full(9, 255, np.uint8)), "is damaged in min"),
+    "weights": (lambda f: [f.__delitem__("iter"), f.create_group("data")], "holds weights in HDF5"),
+}
+
+
+@pytest.mark.parametrize("spoil, message", REFUSED_HDF5.values(), ids=REFUSED_HDF5.keys())
+def test_an_hdf5_file_that_is_no_state_is_refused(tmp_path, spoil, message):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "a.solverstate.h5"
+    snapshot.write(path, state())
+    with h5py.File(path, "a") as file:
+        spoil(file)
+    with pytest.raises(FormatError, match=rf"a\.solverstate\.h5: .*{message}"):
+        snapshot.read(path)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_damaged_hdf5_gives_anything_but_a_state_or_a_minidl_error(tmp_path, data):
+    pytest.importorskip("h5py")
+    whole, path = tmp_path / "whole.h5", tmp_path / "a"
+    if not whole.exists():
+        snapshot.write(whole, state())
+    path.write_bytes(support.damage(data.draw, st, whole.read_bytes()))
+    try:
+        snapshot.read(path)
+    except MinidlError as error:
+        assert str(error).startswith(f"{path}: ")
+        assert error.exit_code == 2

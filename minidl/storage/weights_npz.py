@@ -1,0 +1,87 @@
+"""Weights in NumPy's .npz: a zip archive with one .npy for each blob, named LAYER/INDEX."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from minidl.errors import FormatError, MinidlError, RunError
+from minidl.storage import content, files
+from minidl.storage.content import Weights
+
+_LONGEST_HEADER = 10_000  # of a .npy file, as NumPy itself has it
+
+
+def read(path: str | os.PathLike[str]) -> Weights:
+    """The weights in an .npz file; pickled objects in it are refused, not run.
+
+    Errors: FormatError for a file that is cut short, damaged or of another kind; UsageError for a
+    path that cannot be read.
+    """
+    where = str(path)
+    data = files.read(path, "weights")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data.data)) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            text = _description(archive, members.pop(f"{content.DESCRIPTION}.json", None))
+            arrays = {
+                name.removesuffix(".npy"): _array(archive, info, where)
+                for name, info in members.items()
+            }
+    except MinidlError:
+        raise
+    except MemoryError:
+        raise RunError("not enough memory for its arrays", where=where) from None
+    except Exception as error:  # of a damaged header NumPy and zipfile say nearly anything
+        said = " ".join(str(error).split())[:120] or type(error).__name__
+        raise FormatError(
+            f"cannot be read as .npz: {said}",
+            where=where,
+            expected="a zip archive of .npy files, as numpy.savez writes it",
+            fix="copy or download the file again",
+        ) from None
+    return content.gather(arrays, text, where, owners_only=False)
+
+
+def _description(archive: Any, info: Any) -> str:
+    if info is None or info.file_size > 1 << 24:
+        return ""
+    return str(archive.read(info).decode("utf-8", "replace"))
+
+
+def _array(archive: Any, info: Any, where: str) -> np.ndarray:
+    """The array in one member, whose size is compared before memory is taken for it."""
+    with archive.open(info) as member:
+        version = npy.read_magic(member)
+        header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = header(member, max_header_size=_LONGEST_HEADER)
+        if dtype.hasobject:
+            raise ValueError(f"{info.filename} holds Python objects")
+        left = info.file_size - member.tell()
+        count = 1
+        for extent in shape:  # not math.prod: a hostile extent may be negative
+            count *= max(extent, 0)
+        if count * dtype.itemsize != left:
+            raise ValueError(f"{info.filename} has the shape {shape}, but {left:,} bytes")
+        values = np.frombuffer(member.read(), dtype)
+    array = values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
+    return content.as_floats(array, info.filename.removesuffix(".npy"), where)
+
+
+def write(path: str | os.PathLike[str], weights: Weights) -> None:
+    """Write weights as .npz, not compressed; the file appears whole or not at all.
+
+    The same weights give the same bytes. numpy.load reads the file: `file["conv1/0"]`.
+    """
+    with files.replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        said = zipfile.ZipInfo(f"{content.DESCRIPTION}.json")  # dated 1980, whenever it is
+        archive.writestr(said, content.describe(weights))
+        for name, array in content.named(weights):
+            info = zipfile.ZipInfo(f"{name}.npy")
+            with archive.open(info, "w", force_zip64=True) as member:
+                npy.write_array(member, np.ascontiguousarray(array).reshape(array.shape))

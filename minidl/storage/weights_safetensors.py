@@ -1,0 +1,79 @@
+"""Weights in safetensors: a header in JSON, then the arrays' bytes; LAYER/INDEX names them."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import FormatError, UsageError
+from minidl.storage import content, files
+from minidl.storage.content import Weights
+
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether these first bytes are those of a safetensors file: the header's length, then it."""
+    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
+
+
+def read(path: str | os.PathLike[str]) -> Weights:
+    """The weights in a safetensors file. float16 and bfloat16 become float32, which is exact.
+
+    Errors: FormatError for a file that is cut short, damaged or of another kind; UsageError for a
+    path that cannot be read, and where safetensors is not installed.
+    """
+    where = str(path)
+    data = bytes(files.read(path, "weights").data)
+    module = _safetensors(where)
+    try:
+        tensors = module.deserialize(data)
+    except Exception as error:  # SafetensorError is a plain Exception
+        raise FormatError(
+            f"cannot be read as safetensors: {str(error)[:120]}",
+            where=where,
+            expected="a whole safetensors file",
+            fix="copy or download the file again",
+        ) from None
+    arrays = {name: _array(name, tensor, where) for name, tensor in tensors}
+    size = int.from_bytes(data[:8], "little")
+    said = json.loads(data[8 : 8 + size]).get("__metadata__", {})  # deserialize has checked it
+    return content.gather(arrays, said.get(content.DESCRIPTION, ""), where, owners_only=False)
+
+
+def _array(name: str, tensor: Any, where: str) -> np.ndarray:
+    if tensor["dtype"] not in _TYPES:
+        raise FormatError(
+            f"array '{name[:80]}' has the type {tensor['dtype']}",
+            where=where,
+            expected=f"{', '.join(_TYPES)}",
+        )
+    values = np.frombuffer(tensor["data"], _TYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    if tensor["dtype"] == "BF16":  # the upper half of a float32
+        values = (values.astype("<u4") << 16).view("<f4")
+    return content.as_floats(values, name, where)
+
+
+def write(path: str | os.PathLike[str], weights: Weights) -> None:
+    """Write weights as safetensors; the file appears whole or not at all."""
+    _safetensors(str(path))
+    from safetensors import numpy as library
+
+    arrays = {n: np.ascontiguousarray(a).reshape(a.shape) for n, a in content.named(weights)}
+    said = {content.DESCRIPTION: content.describe(weights)}
+    files.write_all(path, [library.save(arrays, metadata=said)])
+
+
+def _safetensors(where: str) -> Any:
+    try:
+        import safetensors
+    except ImportError:
+        raise UsageError(
+            "is a safetensors file, and the package that reads and writes these is not installed",
+            where=where,
+            fix="pip install 'minidl[safetensors]'",
+        ) from None
+    return safetensors

@@ -1,0 +1,140 @@
+"""Weights in and out of a net, in every format: nothing is lost, nothing goes unsaid."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from minidl import schema
+from minidl.errors import WeightsError
+from minidl.net import Net
+from minidl.storage import caffemodel, weight_files
+from minidl.storage.content import LayerWeights, Weights
+from tests.support import golden, shared
+
+SHARED_WEIGHT = 'param { name: "w" }'
+TEXT = """
+name: "twins"
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 } } }
+layer { name: "left/ip" type: "InnerProduct" bottom: "x" top: "y" PARAM
+  inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "right" type: "InnerProduct" bottom: "y" top: "z" PARAM
+  inner_product_param { num_output: 4 weight_filler { type: "xavier" }
+    bias_filler { type: "gaussian" } } }
+"""
+ENDINGS = (".caffemodel", ".caffemodel.h5", ".npz", ".safetensors")
+
+
+def net(param="", seed=0, text=TEXT, **options):
+    return Net(text.replace("PARAM", param), seed=seed, phase=schema.TRAIN, **options)
+
+
+def values(net):
+    return [p.data.tobytes() for params in net.params.values() for p in params]
+
+
+@pytest.fixture(params=ENDINGS)
+def path(request, tmp_path):
+    if request.param in (".caffemodel.h5", ".safetensors"):
+        pytest.importorskip("h5py" if ".h5" in request.param else "safetensors")
+    return tmp_path / f"w{request.param}"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("param", ["", SHARED_WEIGHT], ids=["apart", "shared"])
+def test_a_net_survives_every_format(path, caplog, param, dtype):
+    one, other = net(param, dtype=dtype), net(param, seed=9, dtype=dtype)
+    one.save(path)
+    other.copy_from(path)
+    assert values(one) == values(other)
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_the_file_knows_net_layers_and_types(path):
+    net().save(path)
+    found = weight_files.read(path)
+    assert found.name == "twins"
+    assert [(la.name, la.type) for la in found.layers] == [
+        ("left/ip", "InnerProduct"),
+        ("right", "InnerProduct"),
+    ]
+
+
+def test_a_shared_parameter_is_stored_once_in_hdf5(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    net(SHARED_WEIGHT).save(tmp_path / "w.h5", diffs=True)
+    with h5py.File(tmp_path / "w.h5") as file:
+        for root in ("data", "diff"):
+            assert sorted(file[root]["left/ip"]) == ["0", "1"]
+            assert sorted(file[root]["right"]) == ["1"]
+
+
+def test_what_was_shared_does_not_fill_a_net_that_shares_nothing(tmp_path):
+    pytest.importorskip("h5py")
+    net(SHARED_WEIGHT).save(tmp_path / "w.h5")
+    with pytest.raises(WeightsError, match="layer 'right' has 1 blobs in the file, but 2 in the"):
+        net().copy_from(tmp_path / "w.h5")
+
+
+def test_caffes_hdf5_and_binary_files_of_one_run_load_alike():
+    golden("resume/sgd_hdf5.npz")
+    folder, found = shared("golden/resume"), []
+    for name in ("sgd_hdf5_iter_6.caffemodel.h5", "sgd_binaryproto_iter_6.caffemodel"):
+        toy = Net(folder / "toy.prototxt", phase=schema.TRAIN, weights=[folder / name])
+        found.append(values(toy))
+    assert found[0] == found[1]
+
+
+# ------------------------------------------------------------------ nothing goes unsaid
+
+
+def stored(path, *layers):
+    blobs = [
+        LayerWeights(name, "InnerProduct", [np.zeros(s, "f") for s in shapes], [old] * len(shapes))
+        for name, old, *shapes in layers
+    ]
+    weight_files.write(path, Weights("other", blobs, []), weight_files.format_of(path))
+    return path
+
+
+def test_what_the_net_lacks_and_what_the_file_lacks_is_said_once_with_shapes(tmp_path, caplog):
+    path = stored(tmp_path / "w.npz", ("right", False, (4, 4), (4,)), ("lost", False, (7, 2), (7,)))
+    net().copy_from(path)
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
+        f"Ignoring source layer lost (7, 2), (7,) of {path}: not in the net",
+        f"Layer left/ip keeps its initial values (4, 4), (4,): {path} has none",
+    ]
+
+
+def test_old_shapes_that_become_new_ones_are_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    path = stored(tmp_path / "w.npz", ("right", True, (1, 1, 4, 4), (1, 1, 1, 4)))
+    net().copy_from(path)
+    (line,) = [m for m in caplog.messages if "axes" in m]
+    assert line == (
+        f"{path}: old shapes of four axes are read as today's: "
+        "right/0 (1, 1, 4, 4) as (4, 4), right/1 (1, 1, 1, 4) as (4,)"
+    )
+
+
+def test_the_same_shapes_without_their_age_are_a_misfit(tmp_path):
+    path = stored(tmp_path / "w.npz", ("right", False, (1, 1, 4, 4), (4,)))
+    with pytest.raises(WeightsError, match=r"blob 0 of layer 'right' has the shape \(1, 1, 4, 4\)"):
+        net().copy_from(path)
+
+
+def test_a_layer_that_comes_twice_is_said(tmp_path, caplog):
+    message = schema.NetParameter(name="n")
+    for _ in range(2):
+        message.layer.add(name="right", type="InnerProduct")
+    blobs = [np.ones((4, 4), "f"), np.ones(4, "f")]
+    caffemodel.write(tmp_path / "w", message, {"right": blobs})
+    net().copy_from(tmp_path / "w")
+    assert "has two layers called right: the later ones count" in caplog.text
+
+
+def test_numbers_that_lose_half_their_bits_are_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    net(dtype=np.float64).save(tmp_path / "w")
+    net().copy_from(tmp_path / "w")
+    assert "its 64-bit numbers are rounded to the net's 32 bits" in caplog.text
