@@ -7,30 +7,37 @@ from typing import Any
 
 import numpy as np
 
+from minidl.device import Device
 from minidl.engines import Bindings, Plan
-from minidl.memory import Layout, Memory, Shape, aligned, nbytes
+from minidl.memory import Layout, Memory, Shape, nbytes
 
 F32 = np.float32
+CPU = Device("cpu")
 
 
-def memory(shape: Shape, layout: Layout | None, values: Any = None) -> Memory:
+def memory(shape: Shape, layout: Layout | None, values: Any = None, device: Device = CPU) -> Memory:
     """Memory for an array of a shape, holding `values`, or else NaN in every element."""
-    raw = aligned(nbytes(shape, layout, F32))
-    if values is None:
-        raw[...] = 0xFF  # a NaN as float32, and as bfloat16
+    raw = _garbage(nbytes(shape, layout, F32), device).array  # NaN as float32, and as bfloat16
     array = raw.view(F32).reshape(shape) if layout is None else raw
-    made = Memory(shape, layout, array)
+    made = Memory(shape, layout, array, device)
     if values is not None:
         made.assign(np.asarray(values, F32))
     return made
 
 
+def plain(memory: Memory) -> np.ndarray:
+    """A copy of the values, in C order, on the host."""
+    return np.array(memory.device.to_host(memory.plain(F32)))
+
+
 class FakeParam:
     """What a plan sees of a parameter (see `minidl.blob.Param`)."""
 
-    def __init__(self, values: Any, layout: Layout | None, gradient: Any = None) -> None:
-        self.memory = memory(np.shape(values), layout, values)
-        self.gradient = memory(np.shape(values), layout, gradient)
+    def __init__(
+        self, values: Any, layout: Layout | None, gradient: Any = None, device: Device = CPU
+    ) -> None:
+        self.memory = memory(np.shape(values), layout, values, device)
+        self.gradient = memory(np.shape(values), layout, gradient, device)
         self.fresh, self.version, self.wanted = gradient is None, 1, True
 
     def assign(self, values: Any) -> None:
@@ -42,7 +49,7 @@ class FakeParam:
 
 
 class Bound:
-    """A plan on memory of its own.
+    """A plan on memory of its own, where its `device` says (the CPU without one).
 
     x, dy    arrays to fill the bottoms and the tops' gradients with
     params   name -> values; `gradients` what is already in their gradients (default: fresh)
@@ -60,20 +67,25 @@ class Bound:
         in_place: bool = False,
     ) -> None:
         shapes, given = [np.shape(a) for a in x], gradients or {}
-        self.bottom = tuple(map(memory, shapes, plan.bottom, x))
-        self.top = tuple(map(memory, tops, plan.top))
+        self.device = device = getattr(plan, "device", CPU)
+
+        def garbage(shape: Shape, layout: Layout | None) -> Memory:
+            return memory(shape, layout, device=device)
+
+        self.bottom = tuple(memory(*of, device) for of in zip(shapes, plan.bottom, x, strict=True))
+        self.top = tuple(map(garbage, tops, plan.top))
         self.bottom_diff: tuple[Memory | None, ...] = ()
         self.top_diff: tuple[Memory, ...] = ()
         if wanted:
             pairs = zip(shapes, plan.bottom_diff, wanted, strict=True)
-            self.bottom_diff = tuple(memory(s, o) if want else None for s, o, want in pairs)
-            self.top_diff = tuple(map(memory, tops, plan.top_diff))
+            self.bottom_diff = tuple(garbage(s, o) if want else None for s, o, want in pairs)
+            self.top_diff = tuple(map(garbage, tops, plan.top_diff))
         if in_place:
             self.top = (self.bottom[0], *self.top[1:])
             if wanted:
                 self.top_diff = (self.bottom_diff[0], *self.top_diff[1:])
         self.params = {
-            name: FakeParam(values, plan.params[name], given.get(name))
+            name: FakeParam(values, plan.params[name], given.get(name), device)
             for name, values in (params or {}).items()
         }
         self.memory = Bindings(  # has to outlive what is bound to it
@@ -82,23 +94,26 @@ class Bound:
             bottom_diff=self.bottom_diff,
             top_diff=self.top_diff,
             params=self.params,
-            saved=_garbage(plan.saved) if plan.saved else None,
-            workspace=_garbage(plan.workspace) if plan.workspace else None,
+            saved=_garbage(plan.saved, device) if plan.saved else None,
+            workspace=_garbage(plan.workspace, device) if plan.workspace else None,
         )
-        self.forward, self.backward = plan.bind(self.memory)
+        with device.current():
+            self.forward, self.backward = plan.bind(self.memory)
 
     def run(self, dy: Sequence[Any] = ()) -> tuple[list, list, dict]:
         """Forward, and backward where dy is given: (tops, bottoms' gradients, parameters')."""
-        self.forward()
-        tops = [m.plain(F32).copy() for m in self.top]
+        with self.device.current():
+            self.forward()
+        tops = [plain(m) for m in self.top]
         if not dy:
             return tops, [], {}
         for gradient, values in zip(self.top_diff, dy, strict=True):
             gradient.assign(np.asarray(values, F32))
-        self.backward()
-        dx = [None if m is None else m.plain(F32).copy() for m in self.bottom_diff]
+        with self.device.current():
+            self.backward()
+        dx = [None if m is None else plain(m) for m in self.bottom_diff]
         written = {n: p for n, p in self.params.items() if not p.fresh}
-        return tops, dx, {n: p.gradient.plain(F32).copy() for n, p in written.items()}
+        return tops, dx, {n: plain(p.gradient) for n, p in written.items()}
 
 
 def run_plan(plan: Plan, x, tops, params=None, dy=(), wanted=None, **options):
@@ -108,8 +123,8 @@ def run_plan(plan: Plan, x, tops, params=None, dy=(), wanted=None, **options):
     return Bound(plan, x, tops, params, wanted, **options).run(dy)
 
 
-def _garbage(size: int) -> Memory:
+def _garbage(size: int, device: Device) -> Memory:
     """Memory as a plan finds it: full of what others left."""
-    raw = aligned(size)
-    raw[...] = 0xFF
-    return Memory((size,), None, raw)
+    raw = device.bytes_(size)
+    raw.fill(0xFF)
+    return Memory((size,), None, raw, device)
