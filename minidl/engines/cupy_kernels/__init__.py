@@ -24,6 +24,8 @@ MODULES = {
     ops.Pool: "pooling",
     ops.LRN: "lrn",
     ops.Softmax: "softmax",
+    ops.SoftmaxLoss: "softmax_loss",
+    ops.Dropout: "dropout",
     ops.Activation: "activation",
     ops.BatchNorm: "batch_norm",
     ops.Sum: "sum",
@@ -46,7 +48,7 @@ class CupyKernels:
     def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:
         """Candidates for an op of `minidl.ops`, the one to try first in front, made lazily."""
         if type(op) not in MODULES:
-            return Declined(f"it has nothing for {type(op).__name__}")
+            return Declined("")
         if any(0 in shape for shape in (*request.bottom, *request.top)):
             return Declined(f"there is nothing in a bottom or top: {request.bottom}")
         module = importlib.import_module(f"{__name__}.{MODULES[type(op)]}")

@@ -1,0 +1,43 @@
+"""Plans on plain arrays alone: float32 in C order, whatever arrangement the bottoms come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minidl.engines import Bindings, Request
+from minidl.engines.cupy_kernels.launch import Kernel, kernel
+from minidl.engines.cupy_kernels.plan import KernelPlan
+
+
+@dataclass(kw_only=True)
+class PlainPlan(KernelPlan):
+    """Its layouts follow from the request: None for every blob.
+
+    request   what it answers
+    """
+
+    request: Request
+
+    def __post_init__(self) -> None:
+        self.bottom = (None,) * len(self.request.bottom)
+        self.top = (None,) * len(self.request.top)
+        if self.has_backward:
+            self.bottom_diff, self.top_diff = self.bottom, self.top
+        else:
+            self.keeps = ()
+
+    @property
+    def has_backward(self) -> bool:
+        """Whether a gradient of any bottom is asked for."""
+        return self.request.backward and any(self.request.wanted)
+
+    def kernel(self, unit: str, name: str, **defines: object) -> Kernel:
+        """A kernel on the plan's device."""
+        return kernel(self.device, unit, name, **defines)
+
+
+def gradients(memory: Bindings) -> tuple[int, int]:
+    """The addresses of dy and dx of a plan with one bottom and one top."""
+    (dy,), (dx,) = memory.top_diff, memory.bottom_diff
+    assert dx is not None
+    return dy.address, dx.address
