@@ -1,0 +1,93 @@
+"""Plans for `ops.SoftmaxLoss`: cross-entropy of the softmax of scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from minidl import ops
+from minidl.engines import Bindings, Plan, Request, Run
+from minidl.engines.cupy_kernels.plain import PlainPlan
+from minidl.engines.cupy_kernels.plan import packed, sequence
+from minidl.engines.cupy_kernels.softmax import Scores, scores
+
+F32 = 4  # bytes
+PART = 1024  # items whose losses one warp adds up
+
+
+def plans(engine: Any, op: ops.SoftmaxLoss, request: Request) -> Iterator[Plan]:
+    """Softmax, the losses' sum in two stages, and one kernel backward.
+
+    Nothing looks at the labels from the host: one that names no class makes the loss, and the
+    gradient of its item, NaN. Equal inputs give equal bits.
+    """
+    given = scores(request.bottom[0], op.axis)
+    yield SoftmaxLossPlan(
+        device=engine.device,
+        algorithm=f"kernel:{given.team}",
+        request=request,
+        keeps=("top",) if len(request.top) > 1 else (),
+        op=op,
+        scores=given,
+    )
+
+
+@dataclass(kw_only=True)
+class SoftmaxLossPlan(PlainPlan):
+    """The divisor and, without a second top to hold them, the probabilities are in `saved`."""
+
+    op: ops.SoftmaxLoss
+    scores: Scores
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.parts = -(-self.scores.items // PART)
+        kept = math.prod(self.request.bottom[0]) * F32 if len(self.request.top) == 1 else 0
+        (_, self.divisor_at), self.saved = packed([kept, F32])
+        (_, self.counted_at), self.workspace = packed([self.parts * F32] * 2)
+
+    def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
+        assert memory.saved is not None and memory.workspace is not None
+        items, classes, inner = self.scores
+        x, labels = (m.address for m in memory.bottom)
+        loss, *second = (m.address for m in memory.top)
+        p = second[0] if second else memory.saved.address
+        divisor = memory.saved.address + self.divisor_at
+        losses, counted = memory.workspace.address, memory.workspace.address + self.counted_at
+        # NaN equals no label, so none is ignored.
+        ignore = math.nan if self.op.ignore_label is None else float(self.op.ignore_label)
+        team = self.scores.team
+        softmax = self.kernel("softmax", f"forward_by_{team}").bind(items, x, p, classes, inner)
+        parts = self.kernel("softmax_loss", "parts").bind(
+            self.parts, p, labels, losses, counted, items, PART, classes, inner, ignore
+        )
+        total = self.kernel("softmax_loss", "total").bind(
+            1, losses, counted, loss, divisor, self.parts, self._fixed()
+        )
+        forward = sequence([softmax, parts, total])
+        if not self.has_backward:
+            return forward, None
+        dloss, *dp = (m.address for m in memory.top_diff)
+        dx = memory.bottom_diff[0]
+        assert dx is not None
+        backward = self.kernel("softmax_loss", f"backward_by_{team}").bind(
+            items,
+            p,
+            labels,
+            dloss,
+            divisor,
+            dp[0] if dp else 0,
+            dx.address,
+            classes,
+            inner,
+            ignore,
+        )
+        return forward, backward
+
+    def _fixed(self) -> float:
+        """What the sum is divided by where that is known beforehand; 0: the items that count."""
+        items, _, inner = self.scores
+        divisors = {"FULL": items, "VALID": 0, "BATCH_SIZE": items // inner, "NONE": 1}
+        return float(divisors[self.op.normalization])
