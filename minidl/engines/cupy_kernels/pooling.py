@@ -1,0 +1,84 @@
+"""Plans for `ops.Pool`: the maximum or the mean of each window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from minidl import ops
+from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
+
+
+def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
+    """MAX, with the second top where it is asked for, and AVE; as the layer does, NaN included.
+
+    STOCHASTIC stays with array code: it computes another thing in training than in a test, and the
+    description does not say which.
+    """
+    if op.kind not in ("MAX", "AVE"):
+        return Declined(f"it has no {op.kind} pooling")
+    kind = MaxPlan if op.kind == "MAX" else MeanPlan
+    made = op.over(request.bottom[0][2:])
+    return iter([kind(device=engine.device, algorithm="kernel:gather", request=request, op=made)])
+
+
+@dataclass(kw_only=True)
+class PoolPlan(PlainPlan):
+    """What both kinds share; backward has a thread for each element of the bottom.
+
+    op   with its window, also where that is the whole bottom
+    """
+
+    op: ops.Pool
+
+    @property
+    def place(self) -> str:
+        """The C type that holds a place's number in a window."""
+        return "unsigned char" if math.prod(self.op.kernel) <= 256 else "int"
+
+    @property
+    def geometry(self) -> tuple[int, ...]:
+        """The kernels' last arguments: extents of bottom and top, padding."""
+        return (*self.request.bottom[0][2:], *self.request.top[0][2:], *self.op.pad)
+
+    def launch(self, name: str, shape: tuple[int, ...], *arguments: int) -> Run:
+        """A kernel over all elements of a shape."""
+        (kh, kw), (sh, sw) = self.op.kernel, self.op.stride
+        window: dict[str, object] = dict(KH=kh, KW=kw, SH=sh, SW=sw, PLACE=self.place)
+        run = self.kernel("pooling", name, **window)
+        return run.bind(math.prod(shape), *arguments, *self.geometry)
+
+
+@dataclass(kw_only=True)
+class MaxPlan(PoolPlan):
+    """`saved`: for each window where in it the maximum was."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        width = 1 if self.place == "unsigned char" else 4
+        self.saved = math.prod(self.request.top[0]) * width if self.has_backward else 0
+
+    def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
+        winner = memory.saved.address if memory.saved is not None else 0
+        x, (y, *index) = memory.bottom[0].address, (m.address for m in memory.top)
+        shape = self.request.top[0]
+        forward = self.launch("max_forward", shape, x, y, winner, index[0] if index else 0)
+        if not self.has_backward:
+            return forward, None
+        dy, dx = memory.top_diff[0], memory.bottom_diff[0]
+        assert dx is not None
+        shape = self.request.bottom[0]
+        return forward, self.launch("max_backward", shape, dy.address, winner, dx.address)
+
+
+@dataclass(kw_only=True)
+class MeanPlan(PoolPlan):
+    def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
+        x, y = memory.bottom[0].address, memory.top[0].address
+        forward = self.launch("mean_forward", self.request.top[0], x, y)
+        if not self.has_backward:
+            return forward, None
+        return forward, self.launch("mean_backward", self.request.bottom[0], *gradients(memory))
