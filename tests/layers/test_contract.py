@@ -11,7 +11,7 @@ import pytest
 from minidl import schema
 from minidl.errors import LayerConfigError
 from minidl.layers.base import REGISTRY, Buffer
-from minidl.testing.gradcheck import check_backward
+from minidl.testing.gradcheck import check_backward, share_memory
 from minidl.testing.harness import bind, build, make_spec
 
 
@@ -147,28 +147,37 @@ every_case = pytest.mark.parametrize("type, shapes, keywords", CASES)
 every_differentiable_case = pytest.mark.parametrize("type, shapes, keywords", DIFFERENTIABLE)
 
 
-def prepare(type, shapes, keywords, **more):
+def prepare(type, shapes, keywords, device="cpu", **more):
     """A layer, its bottoms with sample values (the same in float32 and float64), its tops."""
-    layer = build(type, **{**keywords, **more})
+    layer = build(type, device=device, **{**keywords, **more})
     samples = layer.sample_bottoms(shapes, np.random.default_rng(3))
     bottom, top = bind(layer, *(x.astype(np.float32) for x in samples))
     return layer, bottom, top
+
+
+def values(blob, kind="data"):
+    """A copy of a blob's data or diff, on the host."""
+    return np.array(blob.device.to_host(getattr(blob, kind)))
+
+
+def write(blob, numbers, kind="data"):
+    blob.device.write(getattr(blob, kind), numbers)
 
 
 def seed_diffs(layer, bottom, top):
     """Random gradients for the tops, NaN for bottoms (unless shared), zero for parameters."""
     for i, blob in enumerate(top):
         gradient = np.random.default_rng(100 + i).standard_normal(blob.shape)
-        blob.diff[...] = gradient.astype(np.float32)
+        write(blob, gradient.astype(np.float32), "diff")
     for blob in bottom:
         if not shares_diff(blob, top):
-            blob.diff.fill(np.nan)
+            write(blob, np.nan, "diff")
     for param in layer.params:
-        param.diff.fill(0)
+        write(param, 0, "diff")
 
 
 def shares_diff(blob, top):
-    return any(np.shares_memory(blob.diff, t.diff) for t in top)
+    return any(share_memory(blob.device, blob.diff, t.diff) for t in top)
 
 
 def wanted(layer, bottom):
@@ -178,23 +187,29 @@ def wanted(layer, bottom):
 
 def forward_and_backward(layer, bottom, top):
     """All outputs and gradients by name, as copies."""
-    layer.forward(bottom, top)
-    outputs = {f"top[{i}]": blob.data.copy() for i, blob in enumerate(top)}
+    forward(layer, bottom, top)
+    outputs = {f"top[{i}]": values(blob) for i, blob in enumerate(top)}
     if not layer.differentiable:
         return outputs
     seed_diffs(layer, bottom, top)
     return outputs | backward(layer, bottom, top)
 
 
-def backward(layer, bottom, top):
-    want = wanted(layer, bottom)
-    layer.backward(top, want, bottom)
+def forward(layer, bottom, top):
+    with layer.ctx.device.current():
+        layer.forward(bottom, top)
+
+
+def backward(layer, bottom, top, want=None):
+    want = wanted(layer, bottom) if want is None else want
+    with layer.ctx.device.current():
+        layer.backward(top, want, bottom)
     gradients = {
-        f"bottom[{i}].diff": blob.diff.copy()
+        f"bottom[{i}].diff": values(blob, "diff")
         for i, blob in enumerate(bottom)
         if want[i] and layer.differentiable
     }
-    return gradients | {f"{p.name}.diff": p.diff.copy() for p in layer.params if p.wanted}
+    return gradients | {f"{p.name}.diff": values(p, "diff") for p in layer.params if p.wanted}
 
 
 def assert_same(got, expected):
@@ -265,84 +280,83 @@ def test_parameters_are_fields_of_layer_parameter(type):
 
 
 @every_case
-def test_forward_fills_every_top_and_keeps_its_shape(type, shapes, keywords):
-    layer, bottom, top = prepare(type, shapes, keywords)
-    layer.forward(bottom, top)
+def test_forward_fills_every_top_and_keeps_its_shape(type, shapes, keywords, device):
+    layer, bottom, top = prepare(type, shapes, keywords, device)
+    forward(layer, bottom, top)
     for i, (blob, shape) in enumerate(zip(top, layer.top_shapes(*shapes), strict=True)):
         assert blob.data.shape == shape, f"top[{i}]"
-        assert not np.isnan(blob.data).any(), f"top[{i}] has elements that forward did not write"
+        assert not np.isnan(values(blob)).any(), f"top[{i}] has elements that forward did not write"
         assert blob.data.dtype == layer.dtype
 
 
 @every_case
-def test_forward_leaves_bottoms_and_learned_parameters_alone(type, shapes, keywords):
-    layer, bottom, top = prepare(type, shapes, keywords)
+def test_forward_leaves_bottoms_and_learned_parameters_alone(type, shapes, keywords, device):
+    layer, bottom, top = prepare(type, shapes, keywords, device)
     learned = [p for p in layer.params if p.name not in layer.statistics]
-    before = [blob.data.copy() for blob in bottom + learned]
-    layer.forward(bottom, top)
-    for blob, values in zip(bottom + learned, before, strict=True):
-        np.testing.assert_array_equal(blob.data, values, err_msg=blob.name)
+    before = [values(blob) for blob in bottom + learned]
+    forward(layer, bottom, top)
+    for blob, expected in zip(bottom + learned, before, strict=True):
+        np.testing.assert_array_equal(values(blob), expected, err_msg=blob.name)
 
 
 @every_case
-def test_a_pass_can_be_repeated_bit_for_bit(type, shapes, keywords):
-    first = forward_and_backward(*prepare(type, shapes, keywords, seed=7))
-    assert_same(forward_and_backward(*prepare(type, shapes, keywords, seed=7)), first)
+def test_a_pass_can_be_repeated_bit_for_bit(type, shapes, keywords, device):
+    first = forward_and_backward(*prepare(type, shapes, keywords, device, seed=7))
+    assert_same(forward_and_backward(*prepare(type, shapes, keywords, device, seed=7)), first)
 
 
 @every_case
-def test_float32_agrees_with_float64(type, shapes, keywords):
+def test_float32_agrees_with_float64_on_the_cpu(type, shapes, keywords, device):
     exact = forward_and_backward(*prepare(type, shapes, keywords, dtype=np.float64))
-    layer, bottom, top = prepare(type, shapes, keywords, dtype=np.float32)
+    layer, bottom, top = prepare(type, shapes, keywords, device, dtype=np.float32)
     rounded = forward_and_backward(layer, bottom, top)
     assert rounded.keys() == exact.keys()
-    for name, values in exact.items():
+    for name, expected in exact.items():
         assert rounded[name].dtype == np.float32, name
-        scale = np.abs(values).max(initial=0)
-        np.testing.assert_allclose(rounded[name], values, rtol=0, atol=1e-5 * scale, err_msg=name)
+        scale = np.abs(expected).max(initial=0)
+        np.testing.assert_allclose(rounded[name], expected, rtol=0, atol=1e-5 * scale, err_msg=name)
 
 
 # ----------------------------------------------------------------------------------- backward
 
 
 @every_differentiable_case
-def test_backward_is_the_derivative_of_forward(type, shapes, keywords):
-    layer = build(type, **keywords)
+def test_backward_is_the_derivative_of_forward(type, shapes, keywords, device):
+    layer = build(type, device=device, **keywords)
     samples = layer.sample_bottoms(shapes, np.random.default_rng(5))
     if any(wanted(layer, shapes)):
-        check_backward(layer, *samples, limit=12, tolerance=1e-6)
+        check_backward(layer, *samples, limit=12 if device == "cpu" else 3, tolerance=1e-6)
 
 
 @every_differentiable_case
-def test_backward_overwrites_bottom_diffs(type, shapes, keywords):
-    layer, bottom, top = prepare(type, shapes, keywords)
+def test_backward_overwrites_bottom_diffs(type, shapes, keywords, device):
+    layer, bottom, top = prepare(type, shapes, keywords, device)
     gradients = forward_and_backward(layer, bottom, top)
-    for name, values in gradients.items():
-        assert not np.isnan(values).any(), f"{name} has elements that backward did not write"
+    for name, array in gradients.items():
+        assert not np.isnan(array).any(), f"{name} has elements that backward did not write"
     if not layer.views:
         seed_diffs(layer, bottom, top)
         assert_same(backward(layer, bottom, top), pick(gradients, "diff"))
 
 
 @every_differentiable_case
-def test_backward_adds_to_parameter_diffs(type, shapes, keywords):
-    layer, bottom, top = prepare(type, shapes, keywords)
+def test_backward_adds_to_parameter_diffs(type, shapes, keywords, device):
+    layer, bottom, top = prepare(type, shapes, keywords, device)
     once = forward_and_backward(layer, bottom, top)
     for param in layer.params:
-        param.diff.fill(3)
-    seed = [p.diff.copy() for p in layer.params]
-    layer.backward(top, wanted(layer, bottom), bottom)
-    for param, before in zip(layer.params, seed, strict=True):
+        write(param, 3, "diff")
+    backward(layer, bottom, top)
+    for param in layer.params:
         if param.wanted:
-            expected = before + once[f"{param.name}.diff"]
-            np.testing.assert_allclose(param.diff, expected, rtol=1e-12, err_msg=param.name)
+            expected = 3 + once[f"{param.name}.diff"]
+            np.testing.assert_allclose(values(param, "diff"), expected, 1e-12, err_msg=param.name)
         else:
-            np.testing.assert_array_equal(param.diff, before, err_msg=param.name)
+            np.testing.assert_array_equal(values(param, "diff"), 3, err_msg=param.name)
 
 
 @every_differentiable_case
-def test_backward_does_what_is_wanted_and_no_more(type, shapes, keywords):
-    layer, bottom, top = prepare(type, shapes, keywords)
+def test_backward_does_what_is_wanted_and_no_more(type, shapes, keywords, device):
+    layer, bottom, top = prepare(type, shapes, keywords, device)
     everything = forward_and_backward(layer, bottom, top)
     possible = wanted(layer, bottom)
     learned = [p for p in layer.params if p.wanted]
@@ -350,28 +364,29 @@ def test_backward_does_what_is_wanted_and_no_more(type, shapes, keywords):
         seed_diffs(layer, bottom, top)
         for param in learned:
             param.wanted = param is chosen
-        layer.backward(top, [i == chosen for i in range(len(bottom))], bottom)
+        backward(layer, bottom, top, [i == chosen for i in range(len(bottom))])
         for i, blob in enumerate(bottom):
+            got = values(blob, "diff")
             if i == chosen:
-                np.testing.assert_array_equal(blob.diff, everything[f"bottom[{i}].diff"])
+                np.testing.assert_array_equal(got, everything[f"bottom[{i}].diff"])
             elif not shares_diff(blob, top):
-                assert np.isnan(blob.diff).all(), f"bottom[{i}] was not wanted"
+                assert np.isnan(got).all(), f"bottom[{i}] was not wanted"
         for param in learned:
             expected = everything[f"{param.name}.diff"] if param is chosen else 0
-            np.testing.assert_array_equal(param.diff, expected, err_msg=param.name)
+            np.testing.assert_array_equal(values(param, "diff"), expected, err_msg=param.name)
 
 
 @every_differentiable_case
-def test_backward_reads_only_what_the_layer_keeps(type, shapes, keywords):
-    assert_reads_only_what_it_keeps(*prepare(type, shapes, keywords))
+def test_backward_reads_only_what_the_layer_keeps(type, shapes, keywords, device):
+    assert_reads_only_what_it_keeps(*prepare(type, shapes, keywords, device))
 
 
 def assert_reads_only_what_it_keeps(layer, bottom, top):
-    values = [blob.data.copy() for blob in bottom]
+    data = [values(blob) for blob in bottom]
     expected = pick(forward_and_backward(layer, bottom, top), "diff")
-    for blob, data in zip(bottom, values, strict=True):
-        blob.data[...] = data
-    layer.forward(bottom, top)
+    for blob, numbers in zip(bottom, data, strict=True):
+        write(blob, numbers)
+    forward(layer, bottom, top)
     spoil(layer, bottom, top)
     seed_diffs(layer, bottom, top)
     assert_same(backward(layer, bottom, top), expected)
@@ -381,39 +396,69 @@ def spoil(layer, bottom, top):
     """Destroy all that backward has no right to read: other data, and scratch buffers."""
     if "top sign" in layer.keeps and "top" not in layer.keeps:
         for blob in top:
-            blob.data[...] = np.where(blob.data > 0, blob.data + 7, -np.abs(blob.data) * 3)
+            y = values(blob)
+            write(blob, np.where(y > 0, y + 7, -np.abs(y) * 3))
     elif "top" not in layer.keeps:
         for blob in top:
-            blob.data.fill(np.nan)
+            write(blob, np.nan)
     if "bottom" not in layer.keeps:
         for blob in bottom:
             if blob not in top:
-                blob.data.fill(np.nan)
+                write(blob, np.nan)
     for name, buffer in layer.buffers(*(b.shape for b in bottom)).items():
         if not buffer.kept:
             array = getattr(layer, name)
-            array.fill(np.nan if array.dtype.kind == "f" else 1)
+            layer.ctx.device.write(array, np.nan if array.dtype.kind == "f" else 1)
 
 
 @every_differentiable_case
-def test_passes_bind_no_arrays(type, shapes, keywords):
-    layer, bottom, top = prepare(type, shapes, keywords)
+def test_passes_bind_no_arrays(type, shapes, keywords, device):
+    layer, bottom, top = prepare(type, shapes, keywords, device)
 
     def arrays():
-        return {k: id(v) for k, v in vars(layer).items() if isinstance(v, np.ndarray)}
+        return {k: id(v) for k, v in vars(layer).items() if isinstance(v, layer.xp.ndarray)}
 
     bound = arrays()
-    layer.forward(bottom, top)
+    forward(layer, bottom, top)
     assert arrays() == bound, "forward made an array that buffers did not declare"
     seed_diffs(layer, bottom, top)
     names = set(vars(layer))
-    layer.backward(top, wanted(layer, bottom), bottom)
+    backward(layer, bottom, top)
     assert arrays() == bound, "backward made an array that buffers did not declare"
     assert set(vars(layer)) == names, "backward made attributes"
 
 
 def pick(arrays, ending):
     return {name: array for name, array in arrays.items() if name.endswith(ending)}
+
+
+# ----------------------------------------------------------------------------------- on a GPU
+
+
+@every_case
+def test_on_a_gpu_later_passes_do_nothing_but_launch(type, shapes, keywords, gpu):
+    """The host sends nothing, fetches nothing, waits for nothing, and no array is made, so that a
+    pass can be recorded as a CUDA graph. The exception is array code that draws random numbers:
+    it sends them in every pass."""
+    layer, bottom, top = prepare(type, shapes, keywords, "cuda:0", dtype=np.float32)
+    drawn, random = [], layer.random
+    layer.random = lambda: drawn.append(type) or random()
+    first = forward_and_backward(layer, bottom, top)
+    assert set(drawn) <= {"Dropout", "Pooling", "DummyData"}
+    if layer.differentiable:
+        seed_diffs(layer, bottom, top)
+    want, fetched = wanted(layer, bottom), gpu.d2h
+    with layer.ctx.device.current(), gpu.strict(transfers=not drawn):
+        layer.forward(bottom, top)
+        if layer.differentiable:
+            layer.backward(top, want, bottom)
+    assert gpu.d2h == fetched
+    for i, blob in enumerate(top):
+        np.testing.assert_array_equal(values(blob), first[f"top[{i}]"])
+    if layer.differentiable:
+        for i, blob in enumerate(bottom):
+            if want[i]:
+                np.testing.assert_array_equal(values(blob, "diff"), first[f"bottom[{i}].diff"])
 
 
 # ----------------------------------------------------------------------------------- in place
@@ -431,16 +476,16 @@ IN_PLACE = [c for c in DIFFERENTIABLE if REGISTRY[c.values[0]].in_place and work
 
 
 @pytest.mark.parametrize("type, shapes, keywords", IN_PLACE)
-def test_in_place_gives_the_same_numbers(type, shapes, keywords):
-    apart = forward_and_backward(*prepare(type, shapes, keywords))
-    layer, bottom, top = prepare(type, shapes, keywords, in_place=True)
+def test_in_place_gives_the_same_numbers(type, shapes, keywords, device):
+    apart = forward_and_backward(*prepare(type, shapes, keywords, device))
+    layer, bottom, top = prepare(type, shapes, keywords, device, in_place=True)
     assert top[0] is bottom[0]
     if "bottom" in layer.keeps:  # then the net refuses it wherever a gradient is needed
-        layer.forward(bottom, top)
-        np.testing.assert_array_equal(top[0].data, apart["top[0]"])
+        forward(layer, bottom, top)
+        np.testing.assert_array_equal(values(top[0]), apart["top[0]"])
     else:
         assert_same(forward_and_backward(layer, bottom, top), apart)
-        assert_reads_only_what_it_keeps(*prepare(type, shapes, keywords, in_place=True))
+        assert_reads_only_what_it_keeps(*prepare(type, shapes, keywords, device, in_place=True))
 
 
 @pytest.mark.parametrize("type, shapes, keywords", IN_PLACE)
