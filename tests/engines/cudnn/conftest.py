@@ -1,11 +1,13 @@
-"""The cuDNN engine for tests: on the fake library and a fake GPU; and the real one's descriptors."""
+"""cuDNN in tests: the engine on a fake library and a fake GPU; the real one's descriptors."""
 
 from __future__ import annotations
 
 import pytest
 
+from minidl.device import Device
 from minidl.engines import Declined
-from minidl.engines.cudnn import library
+from minidl.engines.cudnn import Cudnn, library
+from tests import fakegpu
 from tests.fakegpu import cudnn as fake_cudnn
 
 
@@ -32,3 +34,37 @@ def descriptors(request, monkeypatch):
         pytest.skip(f"cuDNN: {found.reason}")
     yield found
     library._opened.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def fake():
+    """The same for a whole module."""
+    with pytest.MonkeyPatch.context() as patch:
+        machine = fakegpu.install(patch)
+        made = fake_cudnn.install(patch, machine)
+        yield made
+        library._opened.cache_clear()
+        made.close()
+        machine.check()
+
+
+@pytest.fixture(scope="module")
+def engine(fake):
+    """The engine on it, which remembers what it was told of algorithms and trials."""
+    return Cudnn(Device("cuda"), library.cudnn())
+
+
+@pytest.fixture
+def without(fake):
+    """without(way, algorithm, ...): an engine on a chip that does not have these algorithms."""
+    gone = []
+
+    def engine(way, *algorithms):
+        for algorithm in algorithms:
+            fake.decline(way, algorithm)
+            gone.append((way, algorithm))
+        return Cudnn(Device("cuda"), library.cudnn())
+
+    yield engine
+    for way, algorithm in gone:
+        fake.decline(way, algorithm, off=False)

@@ -1,0 +1,178 @@
+"""What all plans of this engine share: fields, calls, and trials of what may be declined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minidl.device import Device
+from minidl.engines import Bindings, Request, Run
+from minidl.engines.cudnn.descriptors import Tensor
+from minidl.engines.cudnn.library import CudnnError, cudnn
+from minidl.engines.dense import Dense
+from minidl.memory import Layout, Memory, Shape
+
+Layouts = tuple[Layout | None, ...]
+Call = tuple[Any, ...]  # a function's name, and what it takes after the handle
+ALIGNMENT = 256  # bytes: no kernel asks for more
+
+
+@dataclass(kw_only=True)
+class CudnnPlan:
+    """A Plan (see `minidl.engines`) with nothing in it yet; each operator derives its own.
+
+    passes   the algorithm of each pass, where there is more than one:
+             {"forward": "winograd", "backward data": "algo1"}
+    notes    what a user may want to know of a pass: {"backward data": "algo1, as fft is ..."}
+    """
+
+    device: Device
+    algorithm: str
+    workspace: int = 0
+    saved: int = 0
+    keeps: tuple[str, ...] = ()
+    bottom: Layouts = ()
+    top: Layouts = ()
+    bottom_diff: Layouts = ()
+    top_diff: Layouts = ()
+    params: Mapping[str, Layout | None] = field(default_factory=dict)
+    passes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
+        raise NotImplementedError
+
+
+# ------------------------------------------------------------------ calls
+
+
+def sequence(device: Device, calls: Iterable[Call], keep: Any = None) -> Run:
+    """These calls one after the other, in the stream that is current when they are made.
+
+    keep   what has to live as long: calls know addresses only
+    """
+    library, made = cudnn(), list(calls)
+
+    def run(keep: Any = keep) -> None:
+        handle = library.handle(device)
+        for name, *args in made:
+            library.call(name, handle, *args)
+
+    return run
+
+
+def several(runs: Iterable[Run]) -> Run:
+    """All of these, in order."""
+    made = list(runs)
+    if len(made) == 1:
+        return made[0]
+
+    def run() -> None:
+        for each in made:
+            each()
+
+    return run
+
+
+class Trials:
+    """Which calls the library takes on this device, found out by making them once.
+
+    A call says that it does not support a case when it is made and not before, and then a plan has
+    been chosen and a net is running. So plans make their calls when they are planned, on memory of
+    their own and, where a batch is large, with a few images of it. What is answered is remembered.
+    """
+
+    ROOM = 16 << 20  # bytes of the arrays together; at least one image
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._answers: dict[Any, str] = {}
+
+    def images(self, shape: Shape, arrays: int) -> int:
+        """How many images of so many float32 arrays of this shape are tried."""
+        one = 4 * arrays * max(1, math.prod(shape[1:]))
+        return max(1, min(shape[0] if shape else 1, self.ROOM // one))
+
+    def refusal(self, key: Any, sizes: Sequence[int], calls: Callable[..., list[Call]]) -> str:
+        """Why the library does not do this, or "" if it does.
+
+        key     of the answer
+        sizes   bytes of each array
+        calls   from the arrays' addresses to the calls
+        """
+        if key not in self._answers:
+            self._answers[key] = self._tried(sizes, calls)
+        return self._answers[key]
+
+    def _tried(self, sizes: Sequence[int], calls: Callable[..., list[Call]]) -> str:
+        starts, end = packed(sizes)
+        with self._device.current():
+            room = self._device.bytes_(end + ALIGNMENT)
+            first = -(-self._device.address(room) // ALIGNMENT) * ALIGNMENT
+            try:
+                sequence(self._device, calls(*(first + start for start in starts)))()
+            except CudnnError as error:
+                return error.found
+        return ""
+
+
+# ------------------------------------------------------------------ memory
+
+
+def packed(sizes: Iterable[int]) -> tuple[list[int], int]:
+    """Where things of so many bytes start that lie one after the other, aligned, and their end.
+
+    >>> packed([100, 0, 7])
+    ([0, 256, 256], 263)
+    """
+    starts, end = [], 0
+    for size in sizes:
+        start = -(-end // ALIGNMENT) * ALIGNMENT
+        starts.append(start)
+        end = start + size
+    return starts, end
+
+
+def part(memory: Memory | None, start: int, shape: Shape, layout: Layout | None) -> Memory:
+    """Room for an array of this shape and layout inside another memory."""
+    assert memory is not None
+    size = layout.nbytes if layout is not None else 4 * math.prod(shape)
+    raw = memory.array.reshape(-1).view("uint8")[start : start + size]
+    array = raw if layout is not None else raw.view("float32").reshape(shape)
+    return Memory(shape, layout, array, memory.device)
+
+
+# ------------------------------------------------------------------ how blobs lie
+
+
+def arriving(request: Request, index: int = 0) -> Dense | None:
+    """The layout in which a bottom arrives, if it is one of a GPU; otherwise the plain one."""
+    layout = request.layouts[index]
+    return layout if isinstance(layout, Dense) else None
+
+
+def dtype_of(layout: Dense | None) -> str:
+    """The number type of a layout."""
+    return "float32" if layout is None else layout.dtype
+
+
+def order_of(layout: Dense | None) -> str:
+    """The order of a layout's axes."""
+    return "nchw" if layout is None else layout.order
+
+
+def like(layout: Dense | None, shape: Shape) -> Dense | None:
+    """The same layout of another shape."""
+    return None if layout is None else Dense(shape, layout.dtype, layout.order)
+
+
+def tensor(dims: Shape, layout: Dense | None) -> Tensor:
+    """A descriptor of these dims (N, C, ...) that lie as `layout` says."""
+    return Tensor(dims, dtype_of(layout), order_of(layout))
+
+
+def wants_backward(request: Request) -> bool:
+    """Whether a gradient of the only bottom is asked for."""
+    return request.backward and request.wanted[0]
