@@ -18,13 +18,14 @@ import numpy as np
 from minidl import prototxt
 from minidl.blob import Blob, Param, Shape
 from minidl.context import Context
+from minidl.device import Cuda
 from minidl.engines import Wish
-from minidl.errors import LayerConfigError, UnknownLayerTypeError, did_you_mean
+from minidl.errors import DeviceError, LayerConfigError, UnknownLayerTypeError, did_you_mean
 
 log = logging.getLogger("minidl")
-# Values of `engine` fields, by the kind of device. CAFFE is Caffe's own code: on the CPU the layer's
-# here, on a GPU our own kernels. MKL2017 and MKLDNN are Intel's libraries in its fork of Caffe, of
-# which oneDNN is the present form.
+# Values of `engine` fields, by the kind of device. CAFFE is Caffe's own code: on the CPU the
+# layer's here, on a GPU our own kernels. MKL2017 and MKLDNN are Intel's libraries in its fork of
+# Caffe, of which oneDNN is the present form.
 ENGINES = {
     "cpu": {"CAFFE": "numpy", "MKL2017": "onednn", "MKLDNN": "onednn"},
     "cuda": {"CAFFE": "cupy", "CUDNN": "cudnn"},
@@ -162,13 +163,17 @@ class Layer:
     def uniform(self, rng: np.random.Generator, out: Any) -> None:
         """Fill `out`, float32 or float64, with the next numbers of `rng` from [0, 1).
 
-        On a GPU they are those of the CPU: drawn on the host and sent over in every pass. An engine
-        that has a plan for the layer draws the same numbers where they are needed.
+        On a GPU they are those of the CPU: drawn on the host and sent over in every pass, which
+        therefore cannot be recorded as a CUDA graph. An engine that has a plan for the layer draws
+        the same numbers on the device.
         """
-        if self.ctx.device.kind == "cpu":
-            rng.random(dtype=out.dtype, out=out)
+        device = self.ctx.device
+        if isinstance(device, Cuda):
+            if device.stream.is_capturing():
+                raise DeviceError("draws its random numbers on the host", where=self.where)
+            device.write(out, rng.random(out.shape, out.dtype))
         else:
-            self.ctx.device.write(out, rng.random(out.shape, out.dtype))
+            rng.random(dtype=out.dtype, out=out)
 
     def table(self, make: Callable[..., np.ndarray], *key: Hashable) -> Any:
         """The array ``make(*key)`` on this layer's device, made once: not sent over in every pass.
