@@ -42,6 +42,13 @@ def architectures() -> list[int]:
     return list(numbers)
 
 
+def quickly() -> list[str]:
+    """What makes it optimise little, if it has such an option: a third of the time."""
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    _check(library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
+    return ["--Ofast-compile=max"] if major.value >= 13 else []
+
+
 def compiled(text: str, architecture: int, *options: str) -> bytes:
     """The machine code of a source; an AssertionError holds the compiler's messages."""
     nvrtc, program = library(), ctypes.c_void_p()

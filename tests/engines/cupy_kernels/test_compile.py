@@ -8,6 +8,8 @@ from minidl.engines.cupy_kernels.source import signatures, source, units
 from tests.engines.cupy_kernels import host, nvrtc
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)  # from Turing to Blackwell
+THOROUGHLY = 90  # the one for which code is optimised as for a launch; for the others, quickly
+WARNINGS = ["-Werror=all-warnings"]
 
 # The #defines of sources whose branches the usual ones do not all reach.
 VARIANTS = {
@@ -15,6 +17,8 @@ VARIANTS = {
         dict(FROM=a, TO=b, FROM_LAST=i, TO_LAST=1 - i)
         for i, (a, b) in enumerate([("float", "Half"), ("Bfloat16", "float")])
     ],
+    "im2col": [dict(NUMBER="Half")],
+    "maps": [dict(NUMBER="Bfloat16")],
 }
 BUILDS = [
     pytest.param(unit, given, id=f"{unit} {given}" if given else unit)
@@ -30,7 +34,8 @@ def test_nvrtc_compiles_it_for_every_gpu(unit, defines):
     known = set(nvrtc.architectures()) & set(ARCHITECTURES)
     assert known
     for architecture in sorted(known):
-        code = nvrtc.compiled(source(unit, defines), architecture, "-Werror=all-warnings")
+        speed = [] if architecture == THOROUGHLY else nvrtc.quickly()
+        code = nvrtc.compiled(source(unit, defines), architecture, *WARNINGS, *speed)
         for name in signatures(unit):
             assert name.encode() in code
 
@@ -39,7 +44,7 @@ def test_nvrtc_compiles_it_for_every_gpu(unit, defines):
 def test_it_also_compiles_with_wide_indices(unit):
     if nvrtc.library() is None:
         pytest.skip("NVRTC is not here: pip install nvidia-cuda-nvrtc")
-    assert nvrtc.compiled(source(unit, {"WIDE": 1}), 90, "-Werror=all-warnings")
+    assert nvrtc.compiled(source(unit, {"WIDE": 1}), THOROUGHLY, *WARNINGS, *nvrtc.quickly())
     assert host.library(source(unit, {"WIDE": 1}))
 
 

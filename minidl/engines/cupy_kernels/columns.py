@@ -1,0 +1,224 @@
+"""The three passes of a convolution as matrix products, a few images at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from minidl.blob import Param
+from minidl.device import Device
+from minidl.engines import Run
+from minidl.engines.cupy_kernels import blas
+from minidl.engines.cupy_kernels.blas import Matrix, product
+from minidl.engines.cupy_kernels.geometry import Geometry
+from minidl.engines.cupy_kernels.launch import kernel
+from minidl.engines.cupy_kernels.maps import Then, accumulated, activation, finish, pack, unpack
+from minidl.engines.cupy_kernels.plan import packed, sequence
+
+# What the workspace takes where nobody says a limit. On a large GPU about this much stays in the
+# second-level cache between the kernel that writes columns and the product that reads them, and
+# it holds as many places as a product needs to keep all multiprocessors busy.
+LIMIT = 64 << 20
+
+
+class Chunk(NamedTuple):
+    """Images that are worked on at once."""
+
+    start: int
+    images: int
+
+
+class Rooms(NamedTuple):
+    """Addresses in the workspace.
+
+    columns   (taps, n * places) for n images
+    maps      (maps, n * places): results in float32, or gradients as the products' numbers
+    weight    the filters as the products' numbers; where they live, if those are float32
+    """
+
+    columns: int
+    maps: int
+    weight: int
+
+
+class Columns:
+    """Unfold images to columns (im2col.cu), multiply; arguments are addresses, as in Depthwise.
+
+    What is multiplied is float32, or a copy in 16 bits (`math`); sums and results are float32. With
+    filters of one element and stride 1 every image is its own columns, and in float32 the products
+    for images and maps take and leave them where they are.
+    """
+
+    def __init__(self, device: Device, geometry: Geometry, math: str, limit: int | None) -> None:
+        self.device, self.geometry, self.math = device, geometry, math
+        self.itemsize, self.number = blas.ITEMSIZE[math], blas.NUMBER[math]
+        self.direct = geometry.pointwise and self.itemsize == 4
+        self.name = "gemm" if self.direct else "im2col+gemm"
+        each = 4 * geometry.places * (geometry.taps + geometry.maps)
+        fitting = max(1, (LIMIT if limit is None else limit) // each)
+        turns = -(-geometry.images // fitting)
+        self.chunk = -(-geometry.images // turns)  # so that no small rest is left
+        sizes = [4 * self.chunk * geometry.places * rows for rows in (geometry.taps, geometry.maps)]
+        if self.itemsize == 2:
+            sizes.append(2 * geometry.filters)
+        self._starts, self.workspace = packed(sizes)
+
+    # ------------------------------------------------------------------ passes
+
+    def gather(
+        self, image: int, weight: int, map_: int, workspace: int, bias: int, then: Then
+    ) -> Run:
+        """map_ = f(correlation of image with weight + bias)."""
+        g, rooms = self.geometry, self._rooms(weight, workspace)
+        if self.direct:
+            shape = (g.images, g.maps, g.places)
+            run = self._pointwise(image, weight, map_, transposed=False)
+            return sequence([run, *finish(self.device, map_, shape, bias, then)])
+        runs = self._rounded(weight, rooms)
+        for chunk in self._chunks:
+            runs += [
+                self._unfold(image, chunk, rooms),
+                self._multiply(chunk, rooms),
+                self._unpack(map_, chunk, rooms, bias, then),
+            ]
+        return sequence(runs)
+
+    def scatter(
+        self, map_: int, weight: int, image: int, workspace: int, bias: int, then: Then
+    ) -> Run:
+        """image = f(the transpose of `gather` on map_ + bias)."""
+        g, rooms = self.geometry, self._rooms(weight, workspace)
+        if self.direct:
+            shape = (g.images, g.channels, g.places)
+            run = self._pointwise(map_, weight, image, transposed=True)
+            return sequence([run, *finish(self.device, image, shape, bias, then)])
+        runs = self._rounded(weight, rooms)
+        for chunk in self._chunks:
+            runs += [
+                self._pack(map_, chunk, rooms),
+                self._multiply_back(chunk, rooms),
+                self._fold(image, chunk, rooms, bias, then),
+            ]
+        return sequence(runs)
+
+    def learn(self, image: int, map_: int, param: Param, workspace: int) -> Run:
+        """Add the product of maps and columns to the weight's gradient."""
+        rooms = self._rooms(0, workspace)
+        ways = []
+        for adds in (False, True):
+            runs: list[Run] = []
+            for chunk in self._chunks:
+                runs += [self._unfold(image, chunk, rooms), self._pack(map_, chunk, rooms)]
+                into = param.gradient.address
+                runs.append(self._correlate(chunk, rooms, into, adds or chunk.start > 0))
+            ways.append(sequence(runs))
+        return accumulated(param, *ways)
+
+    # ------------------------------------------------------------------ steps
+
+    def _unfold(self, image: int, chunk: Chunk, rooms: Rooms) -> Run:
+        g = self.geometry
+        run = kernel(self.device, "im2col", "im2col", NUMBER=self.number)
+        count = g.channels * chunk.images * g.places
+        at = self._image(image, chunk)
+        return run.bind(count, at, rooms.columns, chunk.images, g.channels, *g.spatial())
+
+    def _fold(self, image: int, chunk: Chunk, rooms: Rooms, bias: int, then: Then) -> Run:
+        g = self.geometry
+        count, at = chunk.images * g.image_elements, self._image(image, chunk)
+        sizes = chunk.images, g.channels, *g.spatial()
+        run = kernel(self.device, "im2col", "col2im")
+        return run.bind(count, rooms.columns, at, bias, *sizes, *activation(then))
+
+    def _pack(self, map_: int, chunk: Chunk, rooms: Rooms) -> Run:
+        shape = (chunk.images, self.geometry.maps, self.geometry.places)
+        at = self._map(map_, chunk)
+        return pack(self.device, at, rooms.maps, shape, self.number)
+
+    def _unpack(self, map_: int, chunk: Chunk, rooms: Rooms, bias: int, then: Then) -> Run:
+        shape = (chunk.images, self.geometry.maps, self.geometry.places)
+        return unpack(self.device, rooms.maps, self._map(map_, chunk), shape, bias, then)
+
+    def _rounded(self, weight: int, rooms: Rooms) -> list[Run]:
+        """What makes the 16-bit copy of the filters, if there is one."""
+        if rooms.weight == weight:
+            return []
+        run = kernel(self.device, "convert", "convert", FROM="float", TO=self.number)
+        return [run.bind(self.geometry.filters, weight, rooms.weight, 1, self.geometry.filters)]
+
+    # ------------------------------------------------------------------ products
+
+    # For each group: filters W (m, k), columns X (k, p), maps Y (m, p).
+
+    def _multiply(self, chunk: Chunk, rooms: Rooms) -> Run:
+        """Y = W X."""
+        m, k, p = self._extents(chunk)
+        left, right = Matrix(rooms.weight, k, (m * k,)), Matrix(rooms.columns, p, (k * p,))
+        return self._product((m, p, k), left, right, Matrix(rooms.maps, p, (m * p,)))
+
+    def _multiply_back(self, chunk: Chunk, rooms: Rooms) -> Run:
+        """X = W' Y."""
+        m, k, p = self._extents(chunk)
+        left, right = Matrix(rooms.weight, k, (m * k,)), Matrix(rooms.maps, p, (m * p,))
+        result = Matrix(rooms.columns, p, (k * p,))
+        return self._product((k, p, m), left, right, result, transposed=(True, False))
+
+    def _correlate(self, chunk: Chunk, rooms: Rooms, into: int, add: bool) -> Run:
+        """W = Y X', or so much more."""
+        m, k, p = self._extents(chunk)
+        left, right = Matrix(rooms.maps, p, (m * p,)), Matrix(rooms.columns, p, (k * p,))
+        result = Matrix(into, k, (m * k,))
+        return self._product((m, k, p), left, right, result, transposed=(False, True), add=add)
+
+    def _product(
+        self,
+        shape: tuple[int, int, int],
+        left: Matrix,
+        right: Matrix,
+        result: Matrix,
+        **options: Any,
+    ) -> Run:
+        batch = (self.geometry.group,)
+        return product(self.device, self.math, shape, left, right, result, batch=batch, **options)
+
+    def _pointwise(self, source: int, weight: int, target: int, transposed: bool) -> Run:
+        """Y = W X or X = W' Y for every image and group, where the images lie."""
+        g = self.geometry
+        m, k, p = g.maps // g.group, g.channels // g.group, g.places
+        rows, terms = (k, m) if transposed else (m, k)
+        return product(
+            self.device,
+            self.math,
+            (rows, p, terms),
+            Matrix(weight, k, (0, m * k)),
+            Matrix(source, p, (g.group * terms * p, terms * p)),
+            Matrix(target, p, (g.group * rows * p, rows * p)),
+            transposed=(transposed, False),
+            batch=(g.images, g.group),
+        )
+
+    # ------------------------------------------------------------------ places
+
+    @cached_property
+    def _chunks(self) -> list[Chunk]:
+        return list(self._cut())
+
+    def _cut(self) -> Iterator[Chunk]:
+        images = self.geometry.images
+        for start in range(0, images, self.chunk):
+            yield Chunk(start, min(self.chunk, images - start))
+
+    def _extents(self, chunk: Chunk) -> tuple[int, int, int]:
+        g = self.geometry
+        return g.maps // g.group, g.taps // g.group, chunk.images * g.places
+
+    def _rooms(self, weight: int, workspace: int) -> Rooms:
+        columns, map_, *rounded = (workspace + start for start in self._starts)
+        return Rooms(columns, map_, rounded[0] if rounded else weight)
+
+    def _image(self, image: int, chunk: Chunk) -> int:
+        return image + 4 * chunk.start * self.geometry.image_elements
+
+    def _map(self, map_: int, chunk: Chunk) -> int:
+        return map_ + 4 * chunk.start * self.geometry.map_elements

@@ -1,0 +1,156 @@
+"""The inner product: three matrix products by cuBLAS, and kernels for the bias."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from minidl import ops
+from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.cupy_kernels import blas, maps
+from minidl.engines.cupy_kernels.blas import Matrix, product
+from minidl.engines.cupy_kernels.launch import kernel
+from minidl.engines.cupy_kernels.plan import KernelPlan, packed, sequence
+
+
+def plans(engine: Any, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
+    """One plan on plain arrays. In fp16 and bf16 it multiplies copies of them, made in each pass:
+    the weights' change at every step, and the others are small beside them."""
+    without = blas.missing()
+    if without is not None:
+        return without
+    (bottom,), (top,) = request.bottom, request.top
+    rows = math.prod(top[:-1])
+    sizes = Sizes(rows, math.prod(bottom) // rows, op.num_output)
+    learning = request.learning if request.backward else ()
+    backward = (None,) if request.backward else ()
+    plan = InnerProductPlan(
+        device=engine.device,
+        algorithm="gemm",
+        keeps=("bottom",) if "weight" in learning else (),
+        bottom=(None,),
+        top=(None,),
+        bottom_diff=backward,
+        top_diff=backward,
+        params={name: None for name, _ in request.params},
+        op=op,
+        sizes=sizes,
+        math=request.math,
+        learning=learning,
+    )
+    return iter([plan])
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of Y = X W': X is rows x inputs, Y rows x outputs."""
+
+    rows: int
+    inputs: int
+    outputs: int
+
+
+@dataclass(kw_only=True)
+class InnerProductPlan(KernelPlan):
+    """Y = f(X W' + b); dW = dY' X; db = the sum of dY over its rows; dX = dY W.
+
+    learning   parameters whose gradients are asked for
+    """
+
+    op: ops.Gemm
+    sizes: Sizes
+    math: str
+    learning: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        s = self.sizes
+        # One room for each factor that is rounded: x or dx's dy; the weights; dy.
+        counts = (s.rows * s.inputs, s.outputs * s.inputs, s.rows * s.outputs)
+        halves = blas.ITEMSIZE[self.math] == 2
+        self._starts, self.workspace = packed(2 * count if halves else 0 for count in counts)
+
+    def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
+        room = memory.workspace.address if memory.workspace is not None else 0
+        x, y = memory.bottom[0].address, memory.top[0].address
+        weight = memory.params["weight"].memory.address
+        forward = self._forward(x, weight, y, room)
+        shape = (self.sizes.rows, self.sizes.outputs, 1)
+        bias = memory.params["bias"].memory.address if self.op.bias else 0
+        finish = maps.finish(self.device, y, shape, bias, self.op.then)
+        forward = sequence([forward, *finish])
+        if not memory.top_diff:
+            return forward, None
+        runs, dy = [], memory.top_diff[0].address
+        for name in self.learning:
+            param = memory.params[name]
+            if name == "bias":
+                runs.append(maps.bias_gradient(self.device, param, dy, shape, 0))
+            else:
+                ways = [self._learn(x, dy, param.gradient.address, room, add) for add in (0, 1)]
+                runs.append(maps.accumulated(param, *ways))
+        dx = memory.bottom_diff[0]
+        if dx is not None:
+            runs.append(self._back(dy, weight, dx.address, room))
+        return forward, sequence(runs) if runs else None
+
+    # ------------------------------------------------------------------ products
+
+    def _forward(self, x: int, weight: int, y: int, room: int) -> Run:
+        """Y = X W'."""
+        s = self.sizes
+        runs, (x, weight) = self._rounded(room, x=x, weight=weight)
+        left, right, result = Matrix(x, s.inputs), self._weight(weight), Matrix(y, s.outputs)
+        shape, turned = (s.rows, s.outputs, s.inputs), (False, not self.op.transpose)
+        return sequence([*runs, self._product(shape, left, right, result, transposed=turned)])
+
+    def _back(self, dy: int, weight: int, dx: int, room: int) -> Run:
+        """dX = dY W."""
+        s = self.sizes
+        runs, (weight, dy) = self._rounded(room, weight=weight, dy=dy)
+        left, right, result = Matrix(dy, s.outputs), self._weight(weight), Matrix(dx, s.inputs)
+        shape, turned = (s.rows, s.inputs, s.outputs), (False, self.op.transpose)
+        return sequence([*runs, self._product(shape, left, right, result, transposed=turned)])
+
+    def _learn(self, x: int, dy: int, gradient: int, room: int, add: int) -> Run:
+        """dW = dY' X, or X' dY where the weights lie the other way round."""
+        s = self.sizes
+        runs, (x, dy) = self._rounded(room, x=x, dy=dy)
+        one, other = (Matrix(dy, s.outputs), s.outputs), (Matrix(x, s.inputs), s.inputs)
+        if self.op.transpose:
+            one, other = other, one
+        (left, m), (right, n) = one, other
+        shape, turned = (m, n, s.rows), (True, False)
+        result = Matrix(gradient, n)
+        return sequence(
+            [*runs, self._product(shape, left, right, result, transposed=turned, add=bool(add))]
+        )
+
+    def _product(
+        self,
+        shape: tuple[int, int, int],
+        left: Matrix,
+        right: Matrix,
+        result: Matrix,
+        **options: Any,
+    ) -> Run:
+        return product(self.device, self.math, shape, left, right, result, **options)
+
+    def _weight(self, address: int) -> Matrix:
+        return Matrix(address, self.sizes.outputs if self.op.transpose else self.sizes.inputs)
+
+    def _rounded(self, room: int, **factors: int) -> tuple[list[Run], list[int]]:
+        """What makes 16-bit copies of factors, if the products take those, and where they are."""
+        if blas.ITEMSIZE[self.math] == 4:
+            return [], list(factors.values())
+        s = self.sizes
+        counts = dict(x=s.rows * s.inputs, weight=s.outputs * s.inputs, dy=s.rows * s.outputs)
+        rooms = dict(zip(counts, (room + start for start in self._starts), strict=True))
+        number = blas.NUMBER[self.math]
+        run = kernel(self.device, "convert", "convert", FROM="float", TO=number)
+        runs = [
+            run.bind(counts[name], address, rooms[name], 1, counts[name])
+            for name, address in factors.items()
+        ]
+        return runs, [rooms[name] for name in factors]

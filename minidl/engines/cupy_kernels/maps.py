@@ -1,0 +1,91 @@
+"""Kernels of maps.cu on memory: bias and activation, packing, the bias's gradient."""
+
+from __future__ import annotations
+
+import math
+
+from minidl import ops
+from minidl.blob import Param
+from minidl.device import Device
+from minidl.engines import Run
+from minidl.engines.cupy_kernels.launch import kernel
+from minidl.engines.cupy_kernels.plan import sequence
+
+Then = ops.Activation | None  # what is done to every element at the end
+KINDS = {"relu": 1, "sigmoid": 2, "tanh": 3}  # as activate.cuh numbers them
+
+
+def activation(then: Then) -> tuple[int, float]:
+    """The two arguments by which kernels know an activation."""
+    return (0, 0.0) if then is None else (KINDS[then.kind], float(then.slope))
+
+
+def finish(device: Device, y: int, shape: tuple[int, int, int], bias: int, then: Then) -> list[Run]:
+    """What adds bias and activation to `y` (images, channels, places), if there are any."""
+    if not bias and then is None:
+        return []
+    _, channels, places = shape
+    return [_finish(device, y, y, shape, (channels * places, places), bias, then)]
+
+
+def unpack(
+    device: Device, maps: int, y: int, shape: tuple[int, int, int], bias: int, then: Then
+) -> Run:
+    """What brings `maps` (channels, images, places) to `y` (images, channels, places), with bias
+    and activation on the way."""
+    images, _, places = shape
+    return _finish(device, maps, y, shape, (places, images * places), bias, then)
+
+
+def _finish(
+    device: Device,
+    maps: int,
+    y: int,
+    shape: tuple[int, int, int],
+    strides: tuple[int, int],
+    bias: int,
+    then: Then,
+) -> Run:
+    _, channels, places = shape
+    run = kernel(device, "maps", "finish")
+    arguments = maps, y, bias, channels, places, *strides, *activation(then)
+    return run.bind(math.prod(shape), *arguments)
+
+
+def pack(device: Device, y: int, maps: int, shape: tuple[int, int, int], number: str) -> Run:
+    """What copies `y` (images, channels, places) to (channels, images, places), as `number`s."""
+    images, channels, places = shape
+    run = kernel(device, "maps", "pack", NUMBER=number)
+    return run.bind(images * channels * places, y, maps, images, channels, places)
+
+
+def bias_gradient(
+    device: Device, param: Param, dy: int, shape: tuple[int, int, int], scratch: int
+) -> Run:
+    """What adds the sums of `dy` (images, channels, places) to a bias's gradient.
+
+    scratch   room for images * channels floats; not used where there is one place
+    """
+    images, channels, places = shape
+    sums, runs = dy, []
+    if places > 1:
+        sums = scratch
+        over_places = kernel(device, "maps", "sum_places")
+        runs.append(over_places.bind(images * channels, dy, sums, places))
+    into = param.gradient.address
+    over_images = kernel(device, "maps", "sum_images")
+    ways = [over_images.bind(channels, sums, into, images, add) for add in (0, 1)]
+    return accumulated(param, *(sequence([*runs, way]) for way in ways))
+
+
+def accumulated(param: Param, overwrite: Run, add: Run) -> Run:
+    """Whichever of the two a parameter's gradient is to be written by: see `Param.fresh`."""
+
+    def run() -> None:
+        if param.fresh:
+            overwrite()
+            param.fresh = False
+        else:
+            add()
+
+    return run
