@@ -17,10 +17,10 @@ COMMANDS = {
     "check": "print what a net or a solver would be, without making it",
     "gradcheck": "compare every layer's gradients with finite differences",
     "export": "write a net with its weights as an ONNX model",
-    "dataset": "get a data set and write it as LMDB",
-    "device_query": "print what minidl computes with on this machine",
     "convert": "write weights as caffemodel, HDF5, npz or safetensors",
     "upgrade": "write a net or solver of 2013 or 2014 in today's form",
+    "dataset": "get a data set and write it as LMDB",
+    "device_query": "print what minidl computes with on this machine",
 }
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
