@@ -13,11 +13,11 @@ from minidl.memory import ALIGNMENT, Memory
 
 
 class Segment(NamedTuple):
-    """Where a parameter lies: `count` elements from `start` on."""
+    """Where a parameter lies: `size` elements from `start` on."""
 
     param: Param
     start: int
-    count: int
+    size: int
 
 
 class Arena:
@@ -47,7 +47,7 @@ class Arena:
 
     def memory(self, whole: Any, segment: Segment) -> Memory:
         """The part of a flat array as long as `values` that is this parameter's."""
-        part = whole[segment.start : segment.start + segment.count]
+        part = whole[segment.start : segment.start + segment.size]
         return Memory(segment.param.shape, None, part.reshape(segment.param.shape), self.device)
 
     @property

@@ -60,6 +60,10 @@ class Device:
         """So many zeroed bytes that start at a multiple of `alignment`."""
         raise NotImplementedError
 
+    def host_empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """An array of the host with any contents, from which copies to this device are quick."""
+        return np.empty(shape, dtype)
+
     def address(self, array: Any) -> int:
         """Of the array's first byte."""
         raise NotImplementedError
@@ -147,6 +151,13 @@ class Cuda(Device):
         with self._device, self._memory_error(size):
             return self.xp.zeros(shape, dtype)
 
+    def host_empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        import cupyx
+
+        with self._device:  # pinned: the device reads it by itself, while the host goes on
+            array: np.ndarray = cupyx.empty_pinned(shape, dtype)
+            return array
+
     def address(self, array: Any) -> int:
         return int(array.data.ptr)
 
@@ -168,7 +179,7 @@ class Cuda(Device):
                 return
             host = np.broadcast_to(np.asarray(values, target.dtype), target.shape)
             if target.flags.c_contiguous:
-                target.set(np.ascontiguousarray(host))
+                target.set(np.ascontiguousarray(host).reshape(target.shape))  # () stays ()
             else:
                 target[...] = self.xp.asarray(host)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,8 +43,45 @@ def _is_gone(blob: Blob) -> bool:
     return False
 
 
-def with_record(net: Net, error: LabelError, bottom: list[Blob]) -> LabelError:
-    """Name the blobs as the prototxt does, and the record that the label came from."""
+def refuse_bad_label(net: Net, passes: Iterable[int]) -> None:
+    """Raise the LabelError for a label in these passes of the net that names no class, if any does.
+
+    On a GPU nobody looks at labels while the net runs: such a label makes the loss NaN. Batches
+    of passes that are over are made again.
+    """
+    for node in net.blueprint.nodes:
+        check = getattr(node.layer, "check_labels", None)
+        if check is None:
+            continue
+        for number in passes:
+            labels = _labels(net, node.bottoms[1], net.streams.passes - number)
+            if labels is None:
+                continue
+            try:
+                check(labels, node.bottom_shapes[0])
+            except LabelError as error:
+                bottom = [net.blobs[name] for name in node.bottoms]
+                raise with_record(net, error, bottom, net.streams.passes - number) from None
+
+
+def _labels(net: Net, blob: str, ago: int) -> np.ndarray | None:
+    """What a blob of labels held so many passes ago; None where that is not known any more."""
+    if ago == 0:
+        return net.device.to_host(net.blobs[blob].read())
+    plain = _before_split(net, blob)
+    for node in net.blueprint.nodes:
+        layer: Any = node.layer
+        if plain in node.tops and hasattr(layer, "labels_of"):
+            labels: np.ndarray = layer.labels_of(layer.position - 1 - ago)
+            return labels
+    return None
+
+
+def with_record(net: Net, error: LabelError, bottom: list[Blob], ago: int = 0) -> LabelError:
+    """Name the blobs as the prototxt does, and the record that the label came from.
+
+    ago    how many passes ago it was read
+    """
     for name in [blob.name for blob in bottom]:
         plain = _before_split(net, name)
         error.found = error.found.replace(f"'{name}'", f"'{plain}'")
@@ -53,7 +91,7 @@ def with_record(net: Net, error: LabelError, bottom: list[Blob]) -> LabelError:
         if not names.intersection(node.tops):
             continue
         if hasattr(node.layer, "record"):
-            source = node.layer.record(error.item)
+            source = node.layer.record(error.item, ago) if ago else node.layer.record(error.item)
             error.found = f"{error.found} ({source})"
             break
         names.update(node.bottoms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -40,6 +41,8 @@ class Batches:
     The random numbers of batch n are those of (seed, name, n): the same in whatever thread,
     however often, and whether or not the batches before it were made.
 
+    empty    makes a batch's arrays: shape and dtype -> an array with any contents
+
     The first record decides the shape of its batch. Another shape within the batch is a DataError
     that names both records, unless crop_size makes them equal.
     """
@@ -52,7 +55,9 @@ class Batches:
         dtype: Any,
         streams: Streams,
         name: str,
+        empty: Callable[[tuple[int, ...], Any], np.ndarray] = np.empty,
     ) -> None:
+        self._empty_array = empty
         self._source, self._transform, self._dtype = source, transform, dtype
         self._streams, self._name = streams, name
         self._order = Sequential(len(source), batch_size)
@@ -84,7 +89,8 @@ class Batches:
     ) -> Batch:
         if spare is not None and spare.data.shape == shape:
             return Batch(spare.data, spare.labels, records)
-        return Batch(np.empty(shape, self._dtype), np.empty(shape[0], self._dtype), records)
+        data, labels = (self._empty_array(s, self._dtype) for s in (shape, shape[:1]))
+        return Batch(data, labels, records)
 
     def _refuse(
         self, records: list[tuple[int, str]], shape: tuple[int, ...], other: tuple[int, ...]

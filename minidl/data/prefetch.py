@@ -40,6 +40,22 @@ class Prefetcher(Generic[T]):
         self._used = item
         return item
 
+    def take(self, number: int) -> T:
+        """Item `number`, in use until it is given back."""
+        run = self._running(number)
+        item = self._wait(run)
+        run.take(spare=None)
+        return item
+
+    def give_back(self, item: T) -> None:
+        """Let the thread overwrite an item that `take` gave."""
+        if self._run is not None:
+            self._run.offer(item)
+
+    def ready(self, number: int) -> bool:
+        """Whether item `number` is the next one and lies ready."""
+        return self._run is not None and self._run.holds(number)
+
     def peek(self, number: int) -> T:
         """Item `number`, which stays the next one."""
         return self._wait(self._running(number))
@@ -85,6 +101,17 @@ class _Run(Generic[T]):
         """Whether `wait` gives item `number` (Ctrl-C may have lost one that was taken)."""
         with self._changed:
             return (self._ready[0][0] if self._ready else self._making) == number
+
+    def holds(self, number: int) -> bool:
+        """Whether item `number` lies ready in front."""
+        with self._changed:
+            return bool(self._ready) and self._ready[0][0] == number
+
+    def offer(self, spare: T) -> None:
+        """`spare` may be overwritten from now on."""
+        with self._changed:
+            if not self._stopped.is_set():
+                self._spares.append(spare)
 
     def wait(self) -> T:
         """The next item, once it is ready."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minidl import fillers, prototxt, schema
 from minidl.blob import Blob, Shape
 from minidl.context import Context
@@ -15,6 +17,7 @@ from minidl.data.batches import Batch, Batches, Maker, StandIn
 from minidl.data.prefetch import Prefetcher
 from minidl.data.sources import lmdb
 from minidl.data.transform import Transform
+from minidl.data.upload import Upload
 from minidl.errors import DataError
 from minidl.layers.base import Count, Layer, register
 
@@ -140,7 +143,9 @@ class DummyData(_Source):
             if param.type == "constant" and self._filled[i] is array:
                 continue
             self._filled[i] = array
-            fillers.fill(array, param, rng, self.where)
+            values = np.empty(blob.shape, self.dtype)
+            fillers.fill(values, param, rng, self.where)
+            self.ctx.device.write(array, values)
 
 
 @register("Data")
@@ -217,6 +222,7 @@ class Data(_Source):
             self.reject("has both force_encoded_color and force_gray", fix="keep one of them")
         self._maker: Maker | None = None
         self._prefetcher: Prefetcher[Batch] | None = None
+        self._upload: Upload | None = None
         self._close_source: Callable[[], None] = lambda: None
         self._shape: Shape | None = None  # of the first record, transformed
         self._records: list[tuple[int, str]] = []
@@ -227,10 +233,16 @@ class Data(_Source):
         return self._tops((self.batch_size, *self._shape))
 
     def upcoming_shapes(self) -> tuple[Shape, ...] | None:
-        return self._tops(self._batches().peek(self.position).data.shape)
+        return self._tops(self._next().data.shape)
+
+    def _next(self) -> Batch:
+        """The batch of the next forward, without giving it out."""
+        if self._upload is not None and self._upload.number == self.position:
+            return self._upload.batch
+        return self._batches().peek(self.position)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        batch = self._batches().get(self.position)
+        batch = self._next()
         if top[0].shape != batch.data.shape:
             raise DataError(
                 f"batch {self.position} has the shape {batch.data.shape}, "
@@ -238,23 +250,44 @@ class Data(_Source):
                 where=self.where,
                 expected="a top of the shape that upcoming_shapes() says",
             )
-        top[0].data[...] = batch.data
-        if len(top) > 1:
-            top[1].data[...] = batch.labels
+        self._deliver(top)
         self._records = batch.records
         for _ in range(self._opened().restarts(self.position)):
             log.info("Restarting data prefetching from start.")
         self.position += 1
+        if self._upload is not None and self._batches().ready(self.position):
+            self._upload.start(self.position, self._batches().take(self.position))
 
-    def record(self, item: int) -> str:
-        """What item `item` of the batch now in the tops is, for messages."""
-        return self._opened().describe(self._records[item])
+    def _deliver(self, top: list[Blob]) -> None:
+        """Bring the next batch into the tops; to a GPU it may be on its way already."""
+        number = self.position
+        if self.ctx.device.kind == "cpu":
+            batch = self._batches().get(number)
+            top[0].data[...] = batch.data
+            if len(top) > 1:
+                top[1].data[...] = batch.labels
+            return
+        if self._upload is None:
+            self._upload = Upload(self.ctx.device, self._batches().give_back)
+        if self._upload.number != number:
+            self._upload.start(number, self._batches().take(number))
+        self._upload.deliver([blob.data for blob in top])
+
+    def record(self, item: int, ago: int = 0) -> str:
+        """What item `item` of the batch in the tops, or of one before it, is, for messages."""
+        maker = self._opened()
+        records = maker.make(self.position - 1 - ago).records if ago else self._records
+        return maker.describe(records[item])
+
+    def labels_of(self, number: int) -> np.ndarray:
+        """The labels of batch `number`, read anew."""
+        return self._opened().make(number).labels
 
     def close(self) -> None:
         if self._prefetcher is not None:
             self._prefetcher.close()
         self._close_source()
-        self._maker = self._prefetcher = None
+        self._maker = self._prefetcher = self._upload = None
 
     # ------------------------------------------------------------------
 
@@ -297,6 +330,7 @@ class Data(_Source):
             self.dtype,
             self.ctx.streams,
             self.name,
+            self.ctx.device.host_empty,
         )
 
     def _stand_in(self, record: Shape) -> StandIn:

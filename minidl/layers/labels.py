@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Labelled(Layer):
             xp.copyto(place, 0, where=self.ignored)
         xp.any(self.no_class, out=self.any_wrong)
         if self.ctx.device.kind == "cpu" and self.any_wrong:
-            self._refuse_label(labels, classes)
+            self._refuse_labels(labels, classes)
         if inner > 1:
             place *= inner
         place += self.table(_first_class, outer, classes, inner)
@@ -107,11 +107,18 @@ class Labelled(Layer):
             sample[rng.random(labels) < 1 / 3] = self.ignore_label
         return sample
 
-    def _refuse_label(self, labels: Any, classes: int) -> NoReturn:
+    def check_labels(self, labels: np.ndarray, scores: Shape) -> None:
+        """Refuse the first of these labels, an array of the host, that names no class."""
+        _, classes, _ = self.fold_scores(scores, labels.shape)
+        self._refuse_labels(labels, classes)
+
+    def _refuse_labels(self, labels: Any, classes: int) -> None:
         values = self.ctx.device.to_host(labels).astype(np.float64)
         usable = (values >= 0) & (values < classes) & (values == np.floor(values))
         if self.ignore_label is not None:
             usable |= values == self.ignore_label
+        if usable.all():
+            return
         first = tuple(int(i) for i in np.argwhere(~usable)[0])
         value = float(values[first])
         place = f"{first[0]}" if len(first) == 1 else str(first)

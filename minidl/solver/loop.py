@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from minidl import diagnosis
 from minidl.engines import select
 from minidl.errors import DivergedError
 from minidl.net import Net
 from minidl.solver import debug_info, figures, rules, schedules
+from minidl.solver.flat import FlatUpdater
 from minidl.solver.hooks import Hook
+from minidl.solver.losses import Iteration, PendingLosses
 from minidl.solver.smoothing import SmoothedLoss
 
 
@@ -29,10 +32,15 @@ class Loop:
 
     def __init__(self, param: Any, net: Net) -> None:
         self.param, self.net = param, net
-        engines = select.engines(net.policy)
-        self.updater = rules.Updater(net.learnable, rules.RULES[param.type], engines)
+        engines, rule = select.engines(net.policy), rules.RULES[param.type]
+        self.updater: rules.Updater
+        if net.arena is None:
+            self.updater = rules.Updater(net.learnable, rule, engines)
+        else:
+            self.updater = FlatUpdater(net.learnable, rule, engines, net.arena)
         self.iter = 0
         self.loss = SmoothedLoss()
+        self._pending = PendingLosses(net.device, net.dtype) if net.arena is not None else None
         self.hooks: list[Hook] = []
         self._stop = self._snapshot = False  # requests
         self._last_snapshot = (-1, "")  # its iteration and state file
@@ -53,8 +61,9 @@ class Loop:
             while self.iter < last:
                 self._iterate()
                 if self._stop:
-                    return True
-        return False
+                    break
+            self._read_losses()
+        return self._stop
 
     def _iterate(self) -> None:
         p = self.param
@@ -66,8 +75,7 @@ class Loop:
         self._tell("on_start")
         shown = p.display > 0 and self.iter % p.display == 0
         with debug_info.shown(self.net, shown and p.debug_info):
-            loss = sum(self._forward_backward() for _ in range(p.iter_size)) / p.iter_size
-        self.loss.add(loss, p.average_loss)
+            self._passes()
         if shown:
             self._display()
         self._tell("on_gradients")
@@ -76,10 +84,35 @@ class Loop:
         if self._snapshot or (p.snapshot and self.iter % p.snapshot == 0):
             self.snapshot()
 
+    def _passes(self) -> None:
+        """Forward and backward `iter_size` times; the mean loss goes into `loss`."""
+        p = self.param
+        if self._pending is None:
+            loss = sum(self._forward_backward() for _ in range(p.iter_size)) / p.iter_size
+            self.loss.add(loss, p.average_loss)
+            return
+        done = self.net.streams.passes
+        passes = range(done + 1, done + 1 + p.iter_size)
+        self._pending.begin(Iteration(self.iter, passes), self._see_loss)
+        for _ in range(p.iter_size):
+            self._pending.add(self.net.training_pass())
+
     def _forward_backward(self) -> float:
         loss = self._forward()
         self.net.backward_pass()
         return loss
+
+    def _read_losses(self) -> None:
+        """Look at the losses that a GPU has computed by now; from here on `loss` is current."""
+        if self._pending is not None:
+            self._pending.read(self._see_loss)
+
+    def _see_loss(self, iteration: Iteration, loss: float) -> None:
+        if not math.isfinite(loss):
+            diagnosis.refuse_bad_label(self.net, iteration.passes)
+            since = "" if iteration.number == self.iter else f" since iteration {iteration.number}"
+            raise self._diverged(f"the loss is {loss}{since}")
+        self.loss.add(loss, self.param.average_loss)
 
     def _forward(self) -> float:
         loss = self.net.forward_pass()
@@ -101,10 +134,17 @@ class Loop:
         if p.clip_gradients >= 0:
             scale *= self._clip(p.clip_gradients)
         self.updater.apply(rate, scale, p)
+        if p.display and self.iter % p.display == 0:
+            self._tell_of_clipping()
         self.iter += 1
 
     def _clip(self, limit: float) -> float:
-        """The factor that brings the norm of the gradient down to `limit`."""
+        """The factor that brings the norm of the gradient down to `limit`.
+
+        1 where it is not to be looked at, and the update finds it for itself.
+        """
+        if isinstance(self.updater, FlatUpdater) and self.updater.clips(limit):
+            return 1.0
         norm = self.updater.gradient_norm()
         if not math.isfinite(norm):
             raise self._diverged(f"the norm of the gradient is {norm}")
@@ -112,6 +152,17 @@ class Loop:
             return 1.0
         self._tell("on_clip", norm, limit / norm)
         return limit / norm
+
+    def _tell_of_clipping(self) -> None:
+        """Look at what the device did by itself; on an iteration that is shown only."""
+        limit = self.param.clip_gradients
+        if limit < 0 or not (isinstance(self.updater, FlatUpdater) and self.updater.clips(limit)):
+            return
+        norm, factor = self.updater.clipped()
+        if not math.isfinite(norm):
+            raise self._diverged(f"the norm of the gradient is {norm}")
+        if norm > limit:
+            self._tell("on_clip", norm, factor)
 
     # ------------------------------------------------------------------ what a Solver adds
 
@@ -143,12 +194,16 @@ class Loop:
 
         An engine's ReLU turns NaN into 0, so weights below it can be lost in silence.
         """
+        host = self.net.device.to_host
         for param in self.net.learnable:
             values = param.memory.array.reshape(-1).view(param.dtype)
-            if not math.isfinite(float(param.device.xp.dot(values, values))):
+            with self.net.device.current():
+                square = float(host(param.device.xp.dot(values, values)))
+            if not math.isfinite(square):
                 raise self._diverged(f"weights of '{param.name}' are not finite")
 
     def _display(self, final: bool = False) -> None:
+        self._read_losses()
         self._check_weights()
         (then, iteration), now = self._shown, time.perf_counter()
         self._shown = (now, self.iter)

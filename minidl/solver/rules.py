@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.blob import Param
 from minidl.engines import Declined, Engine, Update
-from minidl.memory import Home, Memory, zeros
+from minidl.memory import Home, Memory
 from minidl.solver import workers
 from minidl.threads import threads
 
@@ -91,7 +91,11 @@ class Updater:
     def __init__(self, params: Sequence[Param], rule: Rule, engines: Sequence[Engine] = ()) -> None:
         self.params, self.rule, self.engines = list(params), rule, list(engines)
         self.moving = [p for p in self.params if p.lr_mult != 0 and p.wanted]
-        self._history = [Home(p.shape, p.dtype) for _ in range(rule.histories) for p in self.params]
+        self._history = [
+            Home(p.shape, p.dtype, device=p.device)
+            for _ in range(rule.histories)
+            for p in self.params
+        ]
         places = [i for i, p in enumerate(self.params) if p in self.moving]
         self._states = [self._history[i :: len(self.params)] for i in places]  # of `moving`
         self._memory: list[Memory] = []
@@ -111,7 +115,7 @@ class Updater:
         for param in self.moving:
             param.settle()
             _, flat = param.flat()
-            total += float(param.device.xp.dot(flat, flat))
+            total += float(param.device.to_host(param.device.xp.dot(flat, flat)))
         return math.sqrt(total)
 
     def apply(self, rate: float, scale: float, p: Any) -> None:
@@ -191,9 +195,13 @@ class Updater:
         if not flat:
             return [[]]
         total, done = sum(w.size for w, *_ in flat.values()), 0
-        shares: list[list[_Piece]] = [[] for _ in range(max(1, min(threads(), total // SHARE)))]
-        length = PIECE if len(shares) == 1 else THREADED_PIECE
-        rooms = [zeros((2, length), self.moving[0].dtype) for _ in shares]
+        device, helpers = self.moving[0].device, min(threads(), total // SHARE)
+        if device.kind == "cuda":  # whole parameters, by one thread
+            helpers, length = 1, max(w.size for w, *_ in flat.values())
+        else:
+            length = PIECE if helpers <= 1 else THREADED_PIECE
+        shares: list[list[_Piece]] = [[] for _ in range(max(1, helpers))]
+        rooms = [device.zeros((2, length), self.moving[0].dtype) for _ in shares]
         for place, arrays in flat.items():
             for start in range(0, arrays[0].size, length):
                 w, g, *state = (a[start : start + length] for a in arrays)

@@ -205,8 +205,9 @@ class Solver(Loop):
         Refuses weights that are not finite: no run can go on from them.
         """
         self._snapshot = False
+        self._read_losses()
         for param in self.net.learnable:
-            if not np.isfinite(self.net.device.to_host(param.data)).all():
+            if not np.isfinite(self.net.device.to_host(param.read())).all():
                 raise self._diverged("a snapshot would hold weights that are not finite")
         tests = self._before_test or [resuming.mark(net) for net in self.test_nets]
         weights, state = resuming.save(self, _prefix(self.param), [resuming.mark(self.net), *tests])

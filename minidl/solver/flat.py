@@ -1,0 +1,108 @@
+"""The update of a net on a GPU: all parameters in one launch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.arena import Arena
+from minidl.blob import Param
+from minidl.engines import Engine
+from minidl.solver.rules import Rule, Updater, sgd
+
+
+class FlatUpdater(Updater):
+    """An Updater whose parameters lie in an arena, and their histories in others like it.
+
+    SGD with an engine of our own kernels is one launch, and clipping another two; the norm is
+    not looked at by the host. Everything else is array code, parameter by parameter.
+    """
+
+    def __init__(
+        self, params: Sequence[Param], rule: Rule, engines: Sequence[Engine], arena: Arena
+    ) -> None:
+        super().__init__(params, rule)
+        self.arena, self.device = arena, arena.device
+        fused = rule.update is sgd and arena.dtype == np.float32
+        self._kernels = fused and any(engine.name == "cupy" for engine in engines)
+        self._flat: Any = None
+        self._norm: Any = None
+        self._limit = math.inf
+        self._histories = [
+            self.device.zeros(arena.values.shape, arena.dtype) for _ in range(rule.histories)
+        ]
+        homes = dict(zip(map(id, self.moving), self._states, strict=True))
+        for segment in arena.segments:
+            for whole, home in zip(self._histories, homes[id(segment.param)], strict=True):
+                home.move(arena.memory(whole, segment))
+
+    def clips(self, limit: float) -> bool:
+        """Clip the gradients to this norm in the next `apply`; False where the host has to."""
+        if not self._fits():
+            return False
+        from minidl.engines.cupy_kernels.update import GradientNorm
+
+        with self.device.current():
+            if self._norm is None:
+                self._norm = GradientNorm(self.device, self.arena.gradients)
+        self._limit = limit
+        return True
+
+    def clipped(self) -> tuple[float, float]:
+        """The norm of the last `apply` that clipped and the factor it took; waits for the GPU."""
+        norm, factor = self.device.to_host(self._norm.result).tolist()
+        return norm, factor
+
+    def gradient_norm(self) -> float:
+        with self.device.current():
+            return super().gradient_norm()
+
+    def apply(self, rate: float, scale: float, p: Any) -> None:
+        with self.device.current():
+            if self._fits():
+                self._launch(rate, scale, p)
+            else:
+                super().apply(rate, scale, p)
+
+    def _fits(self) -> bool:
+        """Whether the kernels know where everything is."""
+        if not self._kernels:
+            return False
+        for param, homes in zip(self.moving, self._states, strict=True):
+            param.settle()
+            for home in homes:
+                home.settle()
+        return self.arena.whole and all(
+            home.memory.address == self.device.address(whole) + start * self.arena.dtype.itemsize
+            for (_, start, _), homes in zip(self.arena.segments, self._in_order(), strict=True)
+            for whole, home in zip(self._histories, homes, strict=True)
+        )
+
+    def _in_order(self) -> list[list[Any]]:
+        homes = dict(zip(map(id, self.moving), self._states, strict=True))
+        return [homes[id(segment.param)] for segment in self.arena.segments]
+
+    def _launch(self, rate: float, scale: float, p: Any) -> None:
+        from minidl.engines.cupy_kernels.update import FlatSGD, Segment
+
+        if self._flat is None:
+            segments = [
+                Segment(start, param.lr_mult, param.decay_mult)
+                for param, start, _ in self.arena.segments
+            ]
+            arenas = self.arena.values, self.arena.gradients, self._histories[0]
+            self._flat = FlatSGD(self.device, *arenas, segments)
+        for param in self.moving:
+            if param.fresh:
+                param.flat()  # writes the zeros
+        factor = 0
+        if self._limit != math.inf:
+            self._norm(self._limit)
+            factor, self._limit = self._norm.factor_address, math.inf
+        l1 = p.regularization_type == "L1"
+        self._flat(rate, scale, p.momentum, p.weight_decay, l1, factor)
+        for param in self.moving:
+            param.touch()
