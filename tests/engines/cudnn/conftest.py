@@ -20,20 +20,26 @@ def cudnn(gpu, monkeypatch):
     fake.close()
 
 
-@pytest.fixture(params=["fake", "real"])
-def descriptors(request, monkeypatch):
-    """The library whose descriptors are asked: the fake; and the real one, which needs no GPU.
+@pytest.fixture
+def real():
+    """The real library, of which descriptors work without a GPU.
 
-    A cuDNN is not among what the tests install, for its size: it is used where it is there.
+    It is not among what the tests install, for its size: it is used where it is there.
     """
-    if request.param == "fake":
-        monkeypatch.setenv(library.VARIABLE, str(fake_cudnn.built()))
     library._opened.cache_clear()
     found = library.opened()
     if isinstance(found, Declined):
         pytest.skip(f"cuDNN: {found.reason}")
     yield found
     library._opened.cache_clear()
+
+
+@pytest.fixture(params=["fake", "real"])
+def descriptors(request, monkeypatch):
+    """The library whose descriptors are asked: the fake; and the real one, where it is there."""
+    if request.param == "fake":
+        monkeypatch.setenv(library.VARIABLE, str(fake_cudnn.built()))
+    return request.getfixturevalue("real")
 
 
 @pytest.fixture(scope="module")

@@ -94,6 +94,7 @@ EXPORT cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t streamId)
 
 // ------------------------------------------------------------------ for tests
 
+EXPORT void* fake_cudnn_stream(cudnnHandle_t handle) { return handle->stream; }
 EXPORT long fake_cudnn_objects() { return static_cast<long>(objects().size()); }
 
 // The device's side. Without a driver work is done at once. With one, it is told the number of a
