@@ -8,7 +8,7 @@ import pytest
 from minidl import schema
 from minidl.layers.base import REGISTRY
 from minidl.net import Net
-from tests.support import golden, golden_cases, relative_error
+from tests.support import golden, golden_cases, need_onednn, relative_error
 
 BOUND = 1e-5  # of the array's largest value: what float32 deserves (golden/README.md)
 
@@ -25,42 +25,63 @@ def close(got, expected, what):
     assert error <= BOUND, f"{what}: {error:.2e} of the largest value"
 
 
+RUNS = {
+    "numpy": ("cpu", "numpy"),
+    "onednn": ("cpu", "onednn"),
+    "array code on a GPU": ("cuda:0", "numpy"),
+    "kernels on a GPU": ("cuda:0", "cupy"),
+}
+
+
+@pytest.fixture(params=RUNS.values(), ids=RUNS.keys(), scope="module")
+def place(request):
+    """A device's name and an engine's."""
+    device, engine = request.param
+    if engine == "onednn":
+        need_onednn()
+    if device != "cpu":
+        request.getfixturevalue("gpu")
+    return device, engine
+
+
 @pytest.mark.skipif(not CASES, reason="reference material not found: golden/layers")
 @pytest.mark.parametrize("path", CASES, ids=case_name)
-def test_a_layer_agrees_with_caffe(path, engine):
+def test_a_layer_agrees_with_caffe(path, place):
     case = golden(path)
     phase = getattr(schema, str(case["phase"]))
-    net = Net(str(case["prototxt"]), phase=phase, seed=1)
+    device, engine = place
+    net = Net(str(case["prototxt"]), phase=phase, seed=1, device=device, engine=engine)
+    write, host = net.device.write, net.device.to_host
     index = net.layer_names.index("L")
     layer, tops = net.layers[index], net.tops[index]
     for key in case:
         if match := re.fullmatch(r"bottom_(\d+)", key):
-            net.blobs[f"x{match[1]}"].data[...] = case[key]
+            write(net.blobs[f"x{match[1]}"].data, case[key])
         if match := re.fullmatch(r"param_(\d+)", key):
-            net.params["L"][int(match[1])].data[...] = case[key]
+            write(net.params["L"][int(match[1])].data, case[key])
     constants(net, case)
     net.forward_pass()
     checked = 0
     for key in case:
         if match := re.fullmatch(r"top_(\d+)", key):
-            close(tops[int(match[1])].data, case[key], key)
+            close(host(tops[int(match[1])].data), case[key], key)
             checked += 1
         if match := re.fullmatch(r"param_after_(\d+)", key):
-            close(layer.params[int(match[1])].data, case[key], key)
+            close(host(layer.params[int(match[1])].data), case[key], key)
     assert checked
     for key in case:
         if match := re.fullmatch(r"dtop_(\d+)", key):
-            tops[int(match[1])].diff[...] = case[key]
+            write(tops[int(match[1])].diff, case[key])
     net.clear_param_diffs()
     net.backward_pass()
     for key in case:
         if match := re.fullmatch(r"dbottom_(\d+)", key):
             name = f"x{match[1]}" if f"pre{match[1]}" not in net.layer_names else f"h{match[1]}"
-            close(net.blobs[name].diff, case[key], key)
+            close(host(net.blobs[name].diff), case[key], key)
         if match := re.fullmatch(r"dparam_(\d+)", key):
             param = layer.params[int(match[1])]
             if param.wanted:
-                close(param.diff, case[key], key)
+                close(host(param.diff), case[key], key)
 
 
 def constants(net, case):
@@ -69,7 +90,7 @@ def constants(net, case):
         if match := re.fullmatch(r"dtop_(\d+)", key):
             name = f"c{match[1]}"
             if name in net.blobs:
-                net.blobs[name].data[...] = case[key]
+                net.device.write(net.blobs[name].data, case[key])
 
 
 def test_the_recorded_cases_cover_the_layers_with_numbers():
