@@ -19,7 +19,9 @@ BLOCKS_EACH = 32  # at most, for each multiprocessor: enough to keep it busy to 
 LARGEST_INT = 2**31 - 1
 NO_ADDRESS = 4096  # no memory starts below it: what is smaller was meant as a number
 
-_compiled: WeakKeyDictionary[Any, dict[tuple, Callable]] = WeakKeyDictionary()
+# What is known of each device: compiled sources and kernels, and the number of multiprocessors,
+# which takes CUDA longer to say than a launch.
+_known: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
 class Kernel:
@@ -52,7 +54,7 @@ class Kernel:
 
     def _function(self, wide: bool) -> Callable:
         defines = {"WIDE": 1, **self.defines} if wide else self.defines
-        cache = _compiled.setdefault(self.device, {})
+        cache = _known.setdefault(self.device, {})
         key = (self.unit, *sorted(defines.items()))
         if key not in cache:
             cache[key] = self.device.xp.RawModule(code=source(self.unit, defines)).get_function
@@ -109,7 +111,11 @@ def as_type(kind: str, value: Any, wide: bool = False) -> Any:
 
 
 def _multiprocessors(device: Any) -> int:
-    return int(device.xp.cuda.runtime.getDeviceProperties(device.index)["multiProcessorCount"])
+    cache = _known.setdefault(device, {})
+    if "multiprocessors" not in cache:
+        properties = device.xp.cuda.runtime.getDeviceProperties(device.index)
+        cache["multiprocessors"] = int(properties["multiProcessorCount"])
+    return cache["multiprocessors"]
 
 
 def _nothing() -> None:
