@@ -14,7 +14,7 @@ launched. What it cannot show: speed, races between threads, and work that overt
 import sys
 
 from tests.fakegpu import machine as _machine
-from tests.fakegpu.machine import CUDARuntimeError, OutOfMemoryError, Refused
+from tests.fakegpu.errors import CUDARuntimeError, OutOfMemoryError, Refused
 from tests.fakegpu.machine import Machine as FakeGpu
 
 __all__ = ["CUDARuntimeError", "FakeGpu", "OutOfMemoryError", "Refused", "install"]
@@ -31,10 +31,10 @@ def install(monkeypatch, devices=1, memory=16 << 30):
     memory    bytes of each
     """
     from tests.fakegpu.modules import modules
-    from tests.fakegpu.stream import Stream
+    from tests.fakegpu.stream import NULL
 
     gpu = _machine.start(devices, memory)
-    Stream.null.capture = None
+    NULL._line.capture = None
     for name in list(sys.modules):
         if name.split(".")[0] in _OURS:
             monkeypatch.delitem(sys.modules, name)

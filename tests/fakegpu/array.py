@@ -5,6 +5,8 @@ import operator
 import numpy as np
 
 from tests.fakegpu import machine as state
+from tests.fakegpu.errors import CUDARuntimeError, caller
+from tests.fakegpu.indexing import get_item, set_item
 from tests.fakegpu.memory import Memory, MemoryPointer, copy_from_host, is_pinned
 
 SCALARS = (bool, int, float, complex, np.generic)
@@ -41,6 +43,19 @@ class ndarray:  # noqa: N801  (CuPy's name)
     @property
     def _memory(self):
         return self.data.mem.allocation
+
+    def _here(self):
+        """Refuse an array of another device than the current one."""
+        if self.data.device_id != state.current().device:
+            raise ValueError(
+                f"Array device must be same as the current device: array device = "
+                f"{self.data.device_id} while current = {state.current().device}"
+            )
+
+    def _computed(self, function):
+        """A new array: what `function` makes of this one's values."""
+        self._here()
+        return computed(lambda: function(self._np), (self,))
 
     # What an array knows without asking the device
 
@@ -88,8 +103,7 @@ class ndarray:  # noqa: N801  (CuPy's name)
 
     def get(self, stream=None, order="C", out=None, blocking=True):
         machine = state.current()
-        stream = stream or machine.stream()
-        stream_captures = stream.capture is not None
+        line = (stream or machine.stream)._line
         if out is not None and (out.dtype != self.dtype or out.shape != self.shape):
             raise ValueError(
                 f"cannot copy {self.dtype} {self.shape} to out, {out.dtype} {out.shape}"
@@ -97,15 +111,17 @@ class ndarray:  # noqa: N801  (CuPy's name)
         target = np.empty(self.shape, self.dtype, order if order in "CF" else "C")
         target = target if out is None else out
         machine.count("d2h", self.nbytes)
-        if stream_captures and (blocking or not is_pinned(target.ctypes.data, target.nbytes)):
-            raise state.CUDARuntimeError(
+        waits = blocking or not is_pinned(target.ctypes.data, target.nbytes)
+        if waits and line.capture is not None:
+            raise CUDARuntimeError(
                 "cudaErrorStreamCaptureUnsupported",
-                f"a copy to the host while capturing, at {state.caller()}",
+                f"a copy to the host while capturing, at {caller()}",
             )
-        if blocking:
-            machine.count("syncs")
         source = self._np
-        stream.do(lambda: np.copyto(target, source), (self._memory,))
+        line.do(lambda: np.copyto(target, source), (self._memory,))
+        if waits:
+            machine.count("syncs")
+            line.settle()
         return target
 
     def set(self, arr, stream=None):
@@ -155,10 +171,16 @@ class ndarray:  # noqa: N801  (CuPy's name)
 
     def reshape(self, *shape, order="C", copy=None):
         shape = shape[0] if len(shape) == 1 else shape
-        return made(self._np.reshape(shape, order=order), self)
+        return self._arranged(lambda values: values.reshape(shape, order=order))
 
     def ravel(self, order="C"):
-        return made(self._np.ravel(order), self)
+        return self._arranged(lambda values: values.ravel(order))
+
+    def _arranged(self, function):
+        """A view if NumPy finds one, otherwise a copy."""
+        array = function(self._np)
+        shares = np.may_share_memory(array, self._np) or not array.size
+        return self._view(array) if shares else self._computed(function)
 
     def transpose(self, *axes):
         return self._view(self._np.transpose(*axes))
@@ -173,10 +195,10 @@ class ndarray:  # noqa: N801  (CuPy's name)
         return self._view(self._np.diagonal(offset, axis1, axis2))
 
     def copy(self, order="C"):
-        return fresh(self._np.copy(order), self)
+        return self._computed(lambda values: values.copy(order))
 
     def flatten(self, order="C"):
-        return fresh(self._np.flatten(order), self)
+        return self._computed(lambda values: values.flatten(order))
 
     __copy__ = copy
 
@@ -187,7 +209,7 @@ class ndarray:  # noqa: N801  (CuPy's name)
         dtype = checked(np.dtype(dtype))
         if not copy and dtype == self.dtype:
             return self
-        return fresh(self._np.astype(dtype, order, casting or "unsafe"), self)
+        return self._computed(lambda values: values.astype(dtype, order, casting or "unsafe"))
 
     def fill(self, value):
         if isinstance(value, np.ndarray):
@@ -203,45 +225,11 @@ class ndarray:  # noqa: N801  (CuPy's name)
         target = self._np
         state.current().submit(lambda: target.fill(value), self._memory)
 
-    # Indexing
-
     def __getitem__(self, index):
-        index, advanced, mask = plain_index(index)
-        if mask:
-            hidden_sync("indexing with a mask")
-        result = self._np[index]
-        if advanced:
-            return fresh(np.asarray(result), self)
-        if not isinstance(result, np.ndarray):  # NumPy reads the value; CuPy makes a view
-            index = index if isinstance(index, tuple) else (index,)
-            result = self._np[(*index, ...)]
-        return self._view(result)
+        return get_item(self, index)
 
     def __setitem__(self, index, value):
-        plain, advanced, mask = plain_index(index)
-        target, machine = self._np, state.current()
-        if advanced:
-            if mask and isinstance(value, ndarray) and value.ndim:
-                hidden_sync("assigning an array to what a mask selects")
-            source = operand(value)
-            touched = [a._memory for a in arrays_in((self, index, value))]
-            machine.submit(lambda: target.__setitem__(plain, source), *touched)
-            return
-        part = target[plain]
-        if not isinstance(part, np.ndarray):
-            part = target[(*plain, ...) if isinstance(plain, tuple) else (plain, ...)]
-        part = self._view(part)
-        if not isinstance(value, ndarray):
-            part.fill(value)
-            return
-        here(value)
-        if part.shape == value.shape and part.strides == value.strides:
-            if part.data.ptr == value.data.ptr:
-                return  # the same array
-            if part._np.flags.c_contiguous and part.dtype == value.dtype:
-                part.data.copy_from_device_async(value.data, value.nbytes)
-                return
-        elementwise_copy(value, part)
+        set_item(self, index, value)
 
 
 class Flags:
@@ -266,23 +254,21 @@ def checked(dtype):
     return dtype
 
 
-def here(array):
-    """Refuse an array of another device than the current one."""
-    if array.data.device_id != state.current().device:
-        raise ValueError(
-            f"Array device must be same as the current device: array device = "
-            f"{array.data.device_id} while current = {state.current().device}"
-        )
-
-
 def operand(value):
     """The NumPy array or scalar behind an operand; what CuPy does not take is refused."""
     if isinstance(value, ndarray):
-        here(value)
+        value._here()
         return value._np
     if isinstance(value, SCALARS):
         return value
     raise TypeError(f"Unsupported type {type(value)}")
+
+
+def bare(value):
+    """Any argument, for NumPy. NumPy arrays are refused: they are in the host's memory."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(bare(part) for part in value)
+    return operand(value) if isinstance(value, (ndarray, np.ndarray)) else value
 
 
 def arrays_in(values):
@@ -296,58 +282,42 @@ def arrays_in(values):
         yield from arrays_in(list(values.values()))
 
 
-def fresh(array, *sources):
-    """A new device array with these values, computed by one launch."""
-    machine = state.current()
-    array = np.asarray(array)
-    strides = array.strides if array.flags.f_contiguous and array.ndim > 1 else None
-    result = ndarray(array.shape, array.dtype, order="F" if strides else "C")
-    np.copyto(result._np, array)
-    machine.submit(lambda: None, *(s._memory for s in sources))
-    return result
+def computed(function, sources=()):
+    """New device arrays for the NumPy array or number, or the tuple of them, of `function`.
+
+    function   computes from what is in memory once all work before has been done
+    sources    device arrays that it reads: what it returns of their memory is a view of them
+    """
+    sources, machine = list(sources), state.current()
+    capturing = machine.stream._line.capture is not None
+    if not capturing:
+        machine.stream._line.settle()
+    result = function()  # while capturing only to know the shapes: the numbers mean nothing yet
+    several = isinstance(result, (tuple, list))
+    parts = list(result) if several else [result]
+    arrays = [_place(part, sources) for part in parts]
+    new = [i for i, a in enumerate(arrays) if isinstance(a, ndarray) and a.base is None]
+
+    def run():
+        values = parts
+        if capturing:
+            values = function()
+            values = values if several else [values]
+        for i in new:
+            np.copyto(arrays[i]._np, values[i])
+
+    if new:
+        machine.submit(run, *(a._memory for a in (*sources, *(arrays[i] for i in new))))
+    return type(result)(arrays) if several else arrays[0]
 
 
-def made(array, source):
-    """A view of `source` if NumPy made one, otherwise a new array."""
-    return source._view(array) if np.may_share_memory(array, source._np) else fresh(array, source)
-
-
-def elementwise_copy(source, target):
-    """What CuPy does for `target[...] = source` where a block of memory cannot be copied."""
-    values, place = source._np, target._np
-    if np.may_share_memory(values, place):
-        source = source.copy()
-        values = source._np
-    if values.ndim > place.ndim:
-        raise ValueError(f"could not broadcast {values.shape} to {place.shape}")
-    np.broadcast_to(values, place.shape)  # refuses
-    state.current().submit(
-        lambda: np.copyto(place, values, casting="unsafe"), source._memory, target._memory
-    )
-
-
-def hidden_sync(why):
-    """Some functions wait for the device because the size of their result depends on values."""
-    machine = state.current()
-    machine.count("syncs")
-    machine.refuse_while_capturing(f"{why}, which waits for the device,")
-
-
-def plain_index(index):
-    """-> the index for NumPy, whether it is advanced indexing, whether a mask takes part."""
-    parts = index if isinstance(index, tuple) else (index,)
-    plain, advanced, mask = [], False, False
-    for part in parts:
-        if isinstance(part, (list, np.ndarray)) and not (
-            isinstance(part, np.ndarray) and part.ndim == 0
-        ):
-            part = np.asarray(part)
-            state.current().count("h2d", part.nbytes)
-            advanced, mask = True, mask or part.dtype == bool
-        elif isinstance(part, ndarray):
-            if part.dtype.kind not in "biu":
-                raise IndexError("arrays used as indices must be of integer or boolean type")
-            mask = mask or part.dtype == bool
-            part, advanced = part._np, True
-        plain.append(part)
-    return tuple(plain) if isinstance(index, tuple) else plain[0], advanced, mask
+def _place(value, sources):
+    """Where a part of a result goes: a view of a source, or a new array; else it stays itself."""
+    if isinstance(value, np.ndarray) and value.size:
+        for source in sources:
+            if np.may_share_memory(value, source._np):
+                return source._view(value)
+    if not isinstance(value, (np.ndarray, np.generic, int, float)):
+        return value
+    value = np.asarray(value)
+    return ndarray(value.shape, value.dtype, order="F" if value.flags.fnc else "C")

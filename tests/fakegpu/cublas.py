@@ -38,18 +38,33 @@ class CUBLASError(RuntimeError):
     """CuPy's: the status of a call."""
 
 
+HANDLES = 0x6000_0000  # the handle of device 0
+
+
+def get_cublas_handle():
+    """One for each device; making the first takes time and memory, so not while capturing."""
+    machine = state.current()
+    if machine.device not in machine.blas:
+        machine.refuse_while_capturing("cublasCreate")
+        machine.blas[machine.device] = Settings()
+    return HANDLES + machine.device
+
+
 class Settings:
+    """What is set on one handle."""
+
     def __init__(self):
         self.math, self.pointers, self.stream = DEFAULT_MATH, POINTER_MODE_HOST, 0
 
 
 def _settings(handle):
     machine = state.current()
-    if handle - 0x6000_0000 not in machine.__dict__.get("cublas_handles", ()):
+    device = handle - HANDLES
+    if device not in machine.blas:
         raise CUBLASError("CUBLAS_STATUS_NOT_INITIALIZED: no handle of get_cublas_handle()")
-    if handle - 0x6000_0000 != machine.device:
+    if device != machine.device:
         raise CUBLASError("the handle is that of another device than the current one")
-    return machine.__dict__.setdefault("cublas_settings", {}).setdefault(handle, Settings())
+    return machine.blas[device]
 
 
 def setMathMode(handle, mode):
@@ -157,11 +172,11 @@ def _gemm(name, handle, transa, transb, m, n, k, alpha, A, Atype, lda, strideA,
             return np.zeros((batch, columns, rows), STORED[kind]), None
         item = np.dtype(STORED[kind]).itemsize
         size = ((batch - 1) * stride + (columns - 1) * ld + rows) * item
-        found = machine.host(int(address), size, f"{name}: matrix {letter}")
+        found = machine.heap.bytes(int(address), size, f"{name}: matrix {letter}")
         strides = (stride * item, ld * item, item)
         flat = found.view(STORED[kind])
         view = np.lib.stride_tricks.as_strided(flat, (batch, columns, rows), strides)
-        return view, machine.find(int(address))
+        return view, machine.heap.find(int(address))
 
     a, a_memory = matrices(A, Atype, lda, strideA, shapes[0], "A")
     b, b_memory = matrices(B, Btype, ldb, strideB, shapes[1], "B")
@@ -186,14 +201,14 @@ def _factors(name, settings, addresses, scalar):
     machine = state.current()
     if settings.pointers == POINTER_MODE_HOST:
         for address in addresses:
-            if machine.find(int(address)) is not None:
+            if machine.heap.find(int(address)) is not None:
                 raise CUBLASError(f"{name}: a factor is in device memory, but pointer mode is HOST")
         read = [
             float(np.frombuffer(ctypes.string_at(int(address), size), scalar)[0])
             for address in addresses
         ]
         return lambda: read
-    views = [machine.host(int(address), size, f"{name}: a factor") for address in addresses]
+    views = [machine.heap.bytes(int(address), size, f"{name}: a factor") for address in addresses]
     return lambda: [float(view.view(scalar)[0]) for view in views]
 
 

@@ -1,6 +1,8 @@
 """cupy.cuda: devices and the runtime."""
 
 from tests.fakegpu import machine as state
+from tests.fakegpu.cublas import get_cublas_handle
+from tests.fakegpu.errors import CUDARuntimeError, caller
 
 PROPERTIES = {
     "name": b"Fake GPU", "major": 9, "minor": 0, "multiProcessorCount": 4, "warpSize": 32,
@@ -19,19 +21,19 @@ class Device:
 
     def __init__(self, device=None):
         self.id = state.current().device if device is None else int(device)
-        self._before = []
 
     def use(self):
         _exists(self.id)
-        state.current().local.device = self.id
+        state.current().make_current(device=self.id)
         return self
 
     def __enter__(self):
-        self._before.append(state.current().device)
+        machine = state.current()
+        machine.local.__dict__.setdefault("devices_before", []).append(machine.device)
         return self.use()
 
     def __exit__(self, *_):
-        state.current().local.device = self._before.pop()
+        state.current().make_current(device=state.current().local.devices_before.pop())
 
     def __int__(self):
         return self.id
@@ -79,17 +81,7 @@ class Device:
 
 def _exists(index):
     if not 0 <= index < state.current().devices:
-        raise state.CUDARuntimeError("cudaErrorInvalidDevice", "invalid device ordinal")
-
-
-def get_cublas_handle():
-    """One for each device; making the first takes time and memory, so not while capturing."""
-    machine = state.current()
-    handles = machine.__dict__.setdefault("cublas_handles", set())
-    if machine.device not in handles:
-        machine.refuse_while_capturing("cublasCreate")
-        handles.add(machine.device)
-    return 0x6000_0000 + machine.device
+        raise CUDARuntimeError("cudaErrorInvalidDevice", "invalid device ordinal")
 
 
 def get_device_id():
@@ -104,8 +96,8 @@ def get_current_stream(device_id=-1):
     machine = state.current()
     if device_id not in (-1, machine.device):
         with Device(device_id):
-            return machine.stream()
-    return machine.stream()
+            return machine.stream
+    return machine.stream
 
 
 # The runtime's functions, by its names
@@ -113,7 +105,7 @@ def get_current_stream(device_id=-1):
 
 def getDeviceCount():
     if not state.current().devices:
-        raise state.CUDARuntimeError("cudaErrorNoDevice", "no CUDA-capable device is detected")
+        raise CUDARuntimeError("cudaErrorNoDevice", "no CUDA-capable device is detected")
     return state.current().devices
 
 
@@ -149,19 +141,14 @@ def runtimeGetVersion():
 
 def deviceSynchronize():
     machine = state.current()
-    if machine.capturing:
-        raise state.CUDARuntimeError(
+    if any(line.capture is not None for line in machine.lines):
+        raise CUDARuntimeError(
             "cudaErrorStreamCaptureUnsupported",
-            f"the device is waited for while a stream is capturing, at {state.caller()}",
+            f"the device is waited for while a stream is capturing, at {caller()}",
         )
     machine.count("syncs")
-
-
-def streamSynchronize(stream):
-    if stream == 0:
-        deviceSynchronize()
-    else:
-        state.current().count("syncs")
+    for line in list(machine.lines):
+        line.flush()
 
 
 def deviceCanAccessPeer(device, peer):
@@ -176,7 +163,7 @@ RUNTIME = {
     f.__name__: f
     for f in (
         getDeviceCount, getDevice, setDevice, getDeviceProperties, deviceGetAttribute, memGetInfo,
-        driverGetVersion, runtimeGetVersion, deviceSynchronize, streamSynchronize,
+        driverGetVersion, runtimeGetVersion, deviceSynchronize,
         deviceCanAccessPeer, deviceEnablePeerAccess,
     )
 }  # fmt: skip

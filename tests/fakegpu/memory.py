@@ -1,10 +1,12 @@
 """Pointers to device memory and to pinned host memory, and CuPy's pools."""
 
+import contextlib
 import ctypes
 
 import numpy as np
 
 from tests.fakegpu import machine as state
+from tests.fakegpu.errors import CUDARuntimeError, caller
 
 
 class Memory:
@@ -34,32 +36,31 @@ class MemoryPointer:
     def __int__(self):
         return self.ptr
 
-    def bytes(self, size):
+    def _bytes(self, size):
         start = self.ptr - self.mem.ptr
         if start + size > self.mem.size:
-            raise state.CUDARuntimeError("cudaErrorInvalidValue", "a copy beyond the memory's end")
+            raise CUDARuntimeError("cudaErrorInvalidValue", "a copy beyond the memory's end")
         return self.mem.allocation.bytes[start : start + size]
 
     def memset(self, value, size):
         self.memset_async(value, size)
 
     def memset_async(self, value, size, stream=None):
-        target = self.bytes(size)
-        with stream or state.current().stream():
-            state.current().submit(lambda: target.fill(value), self.mem.allocation)
+        target = self._bytes(size)
+        (stream or state.current().stream)._line.do(
+            lambda: target.fill(value), (self.mem.allocation,)
+        )
 
     def copy_from_device(self, src, size):
         self.copy_from_device_async(src, size)
 
     def copy_from_device_async(self, src, size, stream=None):
-        target, source = self.bytes(size), src.bytes(size)
+        target, source = self._bytes(size), src._bytes(size)
         machine = state.current()
         machine.count("d2d", size)
-        with stream or machine.stream():
-            machine.submit(
-                lambda: np.copyto(target, source),
-                self.mem.allocation, src.mem.allocation, launch=False,
-            )  # fmt: skip
+        (stream or machine.stream)._line.do(
+            lambda: np.copyto(target, source), (self.mem.allocation, src.mem.allocation)
+        )
 
     def copy_from_host_async(self, mem, size, stream=None):
         """From an address (int or ctypes pointer) of pinned memory."""
@@ -76,17 +77,20 @@ def copy_from_host(pointer, address, size, stream=None, keep=None):
     """
     machine = state.current()
     machine.count("h2d", size)
-    stream = stream or machine.stream()
-    if stream.capture is not None and not is_pinned(address, size):
-        raise state.CUDARuntimeError(
+    line = (stream or machine.stream)._line
+    pinned = is_pinned(address, size)
+    if line.capture is not None and not pinned:
+        raise CUDARuntimeError(
             "cudaErrorStreamCaptureUnsupported",
-            f"a copy from pageable host memory while capturing, at {state.caller()}",
+            f"a copy from pageable host memory while capturing, at {caller()}",
         )
-    target = pointer.bytes(size)
-    source = (
-        np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address)) if size else target
-    )
-    stream.do(lambda keep=keep: np.copyto(target, source), (pointer.mem.allocation,))
+    if not size:
+        return
+    target = pointer._bytes(size)
+    source = np.frombuffer((ctypes.c_uint8 * size).from_address(address), np.uint8)
+    if not pinned:
+        source = source.copy()  # CUDA has read pageable memory when the call returns
+    line.do(lambda keep=keep: np.copyto(target, source), (pointer.mem.allocation,))
 
 
 def alloc(size):
@@ -99,6 +103,7 @@ class MemoryPool:
 
     def __init__(self, allocator=None):
         self._limit = 0
+        self._kept = []  # given out while a stream captured
 
     def malloc(self, size):
         return alloc(size)
@@ -121,6 +126,22 @@ class MemoryPool:
 
     def set_limit(self, size=None, fraction=None):
         self._limit = size or 0
+
+
+@contextlib.contextmanager
+def using_allocator(allocator=None):
+    """CuPy's: arrays made within, in this thread, have their memory from `allocator`.
+
+    With a pool's `malloc` an allocation may be part of a capture: a stream captures in relaxed
+    mode, and what a pool of its own gave out is nobody else's as long as the pool is there.
+    """
+    local = state.current().local
+    before = getattr(local, "pool", None)
+    local.pool = getattr(allocator, "__self__", None)
+    try:
+        yield
+    finally:
+        local.pool = before
 
 
 # Pinned host memory

@@ -4,11 +4,12 @@ import types
 
 import numpy as np
 
-from tests.fakegpu import cublas, cuda, memory, operators, raw, stream
-from tests.fakegpu import machine as state
+from tests.fakegpu import cublas, cuda, graph, memory, operators, raw, stream
 from tests.fakegpu.array import ndarray
-from tests.fakegpu.functions import OWN, as_strided, function, ufunc
+from tests.fakegpu.errors import CUDARuntimeError, OutOfMemoryError
+from tests.fakegpu.functions import OWN, as_strided, function
 from tests.fakegpu.table import TABLE
+from tests.fakegpu.ufunc import ufunc
 
 operators.install()
 
@@ -63,7 +64,7 @@ def modules():
     global _cupy
     runtime = Module(
         "cupy.cuda.runtime",
-        cuda.RUNTIME | cuda.CONSTANTS | {"CUDARuntimeError": state.CUDARuntimeError},
+        cuda.RUNTIME | cuda.CONSTANTS | {"CUDARuntimeError": CUDARuntimeError},
         TABLE["runtime"],
     )
     device = Module(
@@ -75,7 +76,8 @@ def modules():
     of_memory = {
         "Memory": memory.Memory, "MemoryPointer": memory.MemoryPointer,
         "MemoryPool": memory.MemoryPool, "alloc": memory.alloc,
-        "OutOfMemoryError": state.OutOfMemoryError,
+        "using_allocator": memory.using_allocator,
+        "OutOfMemoryError": OutOfMemoryError,
     }  # fmt: skip
     of_pinned = {
         "PinnedMemoryPointer": memory.PinnedMemoryPointer,
@@ -88,18 +90,18 @@ def modules():
         "get_elapsed_time": stream.get_elapsed_time,
     }  # fmt: skip
     compiler = Module("cupy.cuda.compiler", {"CompileException": raw.CompileException})
-    driver = Module("cupy.cuda.driver", {"CUDADriverError": state.CUDARuntimeError})
+    driver = Module("cupy.cuda.driver", {"CUDADriverError": CUDARuntimeError})
     parts = {
         "runtime": runtime, "device": device, "compiler": compiler, "driver": driver,
         "memory": Module("cupy.cuda.memory", of_memory),
         "pinned_memory": Module("cupy.cuda.pinned_memory", of_pinned),
         "stream": Module("cupy.cuda.stream", of_streams),
-        "graph": Module("cupy.cuda.graph", {"Graph": stream.Graph}),
+        "graph": Module("cupy.cuda.graph", {"Graph": graph.Graph}),
     }  # fmt: skip
     of_cuda = Module(
         "cupy.cuda",
         parts | of_streams | of_pinned | of_memory
-        | {"Device": cuda.Device, "Graph": stream.Graph, "is_available": cuda.is_available,
+        | {"Device": cuda.Device, "Graph": graph.Graph, "is_available": cuda.is_available,
            "get_device_id": cuda.get_device_id, "get_cublas_handle": cuda.get_cublas_handle},
         TABLE["cuda"],
     )  # fmt: skip

@@ -3,8 +3,9 @@
 import numpy as np
 
 from tests.fakegpu.array import ndarray
-from tests.fakegpu.functions import compute, function, matmul, ufunc
+from tests.fakegpu.functions import clip, compute, matmul, take
 from tests.fakegpu.table import bind
+from tests.fakegpu.ufunc import ufunc
 
 BINARY = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "pow": "power",
@@ -30,17 +31,19 @@ def install():
         setattr(ndarray, f"__r{short}__", lambda self, other, f=f: f(other, self))
         setattr(ndarray, f"__i{short}__", lambda self, other, f=f: f(self, other, out=self))
     for short, name in COMPARE.items():
-        setattr(ndarray, f"__{short}__", lambda self, other, f=ufunc(name): f(self, other))
+        f = ufunc(name)
+        setattr(ndarray, f"__{short}__", lambda self, other, f=f: f(self, other))
     ndarray.__hash__ = None
     for short, name in UNARY.items():
-        setattr(ndarray, f"__{short}__", lambda self, f=ufunc(name): f(self))
+        f = ufunc(name)
+        setattr(ndarray, f"__{short}__", lambda self, f=f: f(self))
     ndarray.__matmul__ = lambda self, other: matmul(self, other)
     ndarray.__rmatmul__ = lambda self, other: matmul(other, self)
     ndarray.__divmod__ = lambda self, other: ufunc("divmod")(self, other)
     for name in METHODS:
         setattr(ndarray, name, _method(name))
-    ndarray.take = _take
-    ndarray.clip = _clip
+    ndarray.take = lambda self, indices, axis=None, out=None: take(self, indices, axis, out)
+    ndarray.clip = lambda self, min=None, max=None, out=None: clip(self, min, max, out)
 
 
 def _method(name):
@@ -54,13 +57,3 @@ def _method(name):
 
     method.__name__ = name
     return method
-
-
-def _take(self, indices, axis=None, out=None):
-    from tests.fakegpu.functions import take
-
-    return take(self, indices, axis, out)
-
-
-def _clip(self, min=None, max=None, out=None):
-    return function("clip")(self, min, max, out)

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.fakegpu import machine as state
-from tests.fakegpu.array import here, ndarray
+from tests.fakegpu.array import ndarray
+from tests.fakegpu.errors import CUDARuntimeError
 from tests.fakegpu.memory import MemoryPointer
 
 # What a C++ compiler does not know of CUDA. Sources that ask __CUDACC__ need none of it.
@@ -107,7 +108,7 @@ class RawKernel:
         try:
             self._function = getattr(library, name)
         except AttributeError:
-            raise state.CUDARuntimeError(
+            raise CUDARuntimeError(
                 "CUDA_ERROR_NOT_FOUND", f'there is no extern "C" kernel {name!r}'
             ) from None
         self._function.restype = None
@@ -121,14 +122,13 @@ class RawKernel:
         _dimensions(self.name, grid, block)
         if len(args) != len(self._parameters):
             raise TypeError(f"{self.name} takes {len(self._parameters)} arguments, got {len(args)}")
-        where, passed, touched = state.caller(), [], []
+        passed, touched = [], []
         for i, (arg, (kind, name)) in enumerate(zip(args, self._parameters, strict=True)):
             at = f"{self.name}: argument {i} ({kind} {name})"
             value, memory = argument(arg, kind, at)
             passed.append(value)
             touched += memory
         machine.submit(lambda: self._function(*passed), *touched)
-        del where
 
 
 def _dimensions(name, grid, block):
@@ -145,7 +145,7 @@ def _dimensions(name, grid, block):
         for size, limit in zip(sizes, most, strict=False)
     )
     if bad or int(np.prod(block)) > 1024:
-        raise state.CUDARuntimeError(
+        raise CUDARuntimeError(
             "CUDA_ERROR_INVALID_VALUE", f"{name}: no launch of grid {grid}, block {block}"
         )
 
@@ -157,7 +157,7 @@ def argument(arg, kind, at):
         if arg is None:
             return ctypes.c_void_p(0), []
         if isinstance(arg, ndarray):
-            here(arg)
+            arg._here()
             _same_type(arg, kind[:-1].strip(), at)
             return ctypes.c_void_p(arg.data.ptr), [arg._memory]
         if isinstance(arg, MemoryPointer):
@@ -165,9 +165,9 @@ def argument(arg, kind, at):
         if isinstance(arg, (int, np.int64, np.uint64)) and not isinstance(arg, bool):
             if int(arg) == 0:
                 return ctypes.c_void_p(0), []
-            memory = machine.find(int(arg))
+            memory = machine.heap.find(int(arg))
             if memory is None:
-                raise state.CUDARuntimeError(
+                raise CUDARuntimeError(
                     "cudaErrorIllegalAddress",
                     f"{at}: {int(arg):#x} is not an address of device memory",
                 )
@@ -204,7 +204,7 @@ def signature(text, name):
     """[(type, name), ...] of a kernel's parameters, typedefs resolved, from preprocessed text."""
     found = re.search(rf"\bvoid\s+{re.escape(name)}\s*\(([^)]*)\)\s*\{{", text)
     if found is None:
-        raise state.CUDARuntimeError("CUDA_ERROR_NOT_FOUND", f"there is no kernel {name!r}")
+        raise CUDARuntimeError("CUDA_ERROR_NOT_FOUND", f"there is no kernel {name!r}")
     aliases = ALIASES | {
         new: " ".join(old.split())
         for old, new in re.findall(r"\btypedef\s+([\w\s]+?)\s+(\w+)\s*;", text)

@@ -1,43 +1,12 @@
-"""Streams, events and graphs.
-
-Work happens at once, in the order in which it is submitted. A stream that captures does not work:
-it writes down, as CUDA does, and what it wrote down happens when the graph is launched.
-"""
+"""CuPy's streams and events."""
 
 import itertools
 import time
-import weakref
 
 from tests.fakegpu import machine as state
-from tests.fakegpu.machine import CUDARuntimeError, caller
-
-
-class Capture:
-    """What is being written down; `open` are streams that joined and have not been waited for."""
-
-    def __init__(self, origin):
-        self.origin, self.work, self.open = origin, [], set()
-
-
-class Graph:
-    """What a stream captured."""
-
-    def __init__(self, work):
-        self._work = work
-
-    def launch(self, stream=None):
-        stream = stream or state.current().stream()
-        for run, touched in self._work:
-            for memory, where in touched:
-                if memory() is None:
-                    raise CUDARuntimeError(
-                        "cudaErrorIllegalAddress",
-                        f"the graph works on device memory that has been freed, since {where}",
-                    )
-            stream.do(run, [memory() for memory, _ in touched])
-
-    def upload(self, stream=None):
-        pass
+from tests.fakegpu.errors import CUDARuntimeError, caller
+from tests.fakegpu.graph import Capture
+from tests.fakegpu.line import Line
 
 
 class Stream:
@@ -46,49 +15,35 @@ class Stream:
     _numbers = itertools.count(0x7000_0000, 0x10)
 
     def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
-        self.null_stream = null
-        self.non_blocking = non_blocking
-        self.priority = priority or 0
-        self.ptr = 0 if null else next(self._numbers)
+        self.null, self.ptr = null, 0 if null else next(self._numbers)
         self.device_id = -1 if null else state.current().device
-        self.capture = None
-        self._before = []
+        self._line = Line(null, not null and not non_blocking)
 
-    def do(self, run, touched=()):
-        if self.capture is not None:
-            where = caller()
-            kept = [(weakref.ref(memory), where) for memory in touched]
-            self.capture.work.append((run, kept))
-            return
-        if self.null_stream and any(not s.non_blocking for s in state.current().capturing):
-            raise CUDARuntimeError(
-                "cudaErrorStreamCaptureImplicit",
-                f"work on the null stream while another stream is capturing, at {caller()}",
-            )
-        run()
+    @property
+    def is_non_blocking(self):
+        return not self._line.blocking and not self.null
 
     # Which stream is current
 
     def use(self):
-        local = state.current().local
-        if not hasattr(local, "streams"):
-            local.streams = {}
-        local.streams[state.current().device] = self
+        state.current().make_current(stream=self)
         return self
 
     def __enter__(self):
         machine = state.current()
-        if not self.null_stream and self.device_id != machine.device:
+        if not self.null and self.device_id != machine.device:
             raise RuntimeError(
                 f"This stream was created on device {self.device_id}, "
                 f"not on the current one, {machine.device}."
             )
-        self._before.append((machine.device, machine.stream()))
+        before = machine.local.__dict__.setdefault("streams_before", [])
+        before.append((machine.device, machine.stream))
         return self.use()
 
     def __exit__(self, *_):
-        device, before = self._before.pop()
-        state.current().local.streams[device] = before
+        local = state.current().local
+        device, before = local.streams_before.pop()
+        local.streams[device] = before
 
     def __eq__(self, other):
         return isinstance(other, Stream) and self.ptr == other.ptr
@@ -99,20 +54,20 @@ class Stream:
     # Waiting
 
     def synchronize(self):
-        if self.capture is not None:
+        if self._line.capture is not None:
             raise CUDARuntimeError(
                 "cudaErrorStreamCaptureUnsupported",
                 f"a stream that is capturing cannot be waited for, at {caller()}",
             )
         state.current().count("syncs")
+        self._line.settle()
 
     @property
     def done(self):
-        return True
-
-    @property
-    def is_non_blocking(self):
-        return self.non_blocking
+        """False if work waits, once: then it goes on."""
+        idle = self._line.done == self._line.end
+        self._line.flush()
+        return idle
 
     def record(self, event=None):
         event = event or Event()
@@ -120,84 +75,75 @@ class Stream:
         return event
 
     def wait_event(self, event):
-        if event.capture is not None:
-            if self.capture is None:
-                self.capture = event.capture
-                state.current().capturing.add(self)
-            if self is event.capture.origin:
-                event.capture.open.discard(event.stream)
-            else:
-                event.capture.open.add(self)
+        source = event._line
+        if event._capture is not None:
+            event._capture.join(self._line, source)
+        elif source is not None:
+            self._line.do(lambda: source.flush(event._place))
 
     def launch_host_func(self, callback, arg):
-        self.do(lambda: callback(arg))
+        self._line.do(lambda: callback(arg))
 
     # Capturing
 
     def begin_capture(self, mode=None):
-        if self.null_stream:
+        if self.null:
             raise RuntimeError("cannot capture on the default (legacy) stream")
-        if self.capture is not None:
+        if self._line.capture is not None:
             raise CUDARuntimeError("cudaErrorIllegalState", "the stream is capturing already")
-        self.capture = Capture(self)
-        machine = state.current()
-        machine.capturing.add(self)
-        for library in machine.libraries:
-            library.begin(self)
+        self._line.flush()
+        self._line.capture = Capture(self._line)
 
     def end_capture(self):
-        machine = state.current()
-        if self.capture is None or self.capture.origin is not self:
+        capture = self._line.capture
+        if capture is None or capture.origin is not self._line:
             raise CUDARuntimeError("cudaErrorIllegalState", "the stream is not capturing")
-        for library in machine.libraries:
-            library.end(self)
-        capture = self.capture
-        for stream in [s for s in machine.capturing if s.capture is capture]:
-            stream.capture = None
-            machine.capturing.discard(stream)
-        if capture.open - {self}:
-            raise CUDARuntimeError(
-                "cudaErrorStreamCaptureUnjoined",
-                "another stream took part in the capture, and its end was not waited for",
-            )
-        return Graph(capture.work)
+        return capture.end()
 
     def is_capturing(self):
-        return self.capture is not None
+        return self._line.capture is not None
 
 
-Stream.null = Stream(null=True)
+NULL = Stream(null=True)
+Stream.null = NULL
 
 
 class Event:
     """A point in a stream."""
 
     def __init__(self, block=False, disable_timing=False, interprocess=False):
-        self.disable_timing = disable_timing
-        self.stream = self.capture = self.time = None
+        self._timed = not disable_timing
+        self._line = self._capture = self._time = None
+        self._place = 0
 
     def record(self, stream=None):
-        self.stream = stream or state.current().stream()
-        self.capture = self.stream.capture
-        self.time = time.perf_counter()
+        self._line = (stream or state.current().stream)._line
+        self._capture, self._place = self._line.capture, self._line.end
+        self._time = time.perf_counter()
 
     @property
     def done(self):
-        return True
+        """False if it has not come, once: then work goes on."""
+        reached = self._line is None or self._line.done >= self._place
+        if not reached:
+            self._line.flush(self._place)
+        return reached
 
     def synchronize(self):
-        if self.capture is not None:
+        if self._capture is not None:
             raise CUDARuntimeError(
                 "cudaErrorCapturedEvent", f"an event of a capture is waited for, at {caller()}"
             )
         state.current().count("syncs")
+        if self._line is not None:
+            self._line.flush(self._place)
 
 
 def get_elapsed_time(start, end):
-    """Milliseconds between two events."""
+    """Milliseconds between two events, of the host's clock."""
     for event in (start, end):
-        if event.disable_timing or event.time is None:
+        if not event._timed or event._time is None:
             raise CUDARuntimeError(
                 "cudaErrorInvalidResourceHandle", "the event has no time: not recorded, or without"
             )
-    return 1000 * (end.time - start.time)
+    return 1000 * (end._time - start._time)
