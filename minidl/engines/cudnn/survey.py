@@ -1,0 +1,171 @@
+"""Every algorithm of a convolution, run on this device: its time, its workspace, its error."""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from minidl.device import Device
+from minidl.engines import Run
+from minidl.engines.cudnn import samples
+from minidl.engines.cudnn.algorithms import WAYS, Algorithm, Algorithms, Problem, Setup, Way
+from minidl.engines.cudnn.descriptors import dense
+from minidl.engines.cudnn.library import CudnnError
+from minidl.engines.cudnn.plan import packed, sequence
+from minidl.errors import DeviceError
+from minidl.memory import Shape
+from minidl.units import bytes_
+
+SAMPLED = 64  # elements of a result that are compared with the definition
+
+
+@dataclass(frozen=True)
+class Result:
+    """One algorithm of one pass.
+
+    way        the pass: see `algorithms.WAYS`
+    algorithm  as the library describes it; its `refusal` says why it did not run
+    order      0 for the one that the library's heuristic puts first, and so on
+    ms         median of the times of its runs; None where it did not run
+    error      the largest difference from the definition in float64 among SAMPLED elements of the
+               result, over their root mean square
+    """
+
+    way: Way
+    algorithm: Algorithm
+    order: int
+    ms: float | None = None
+    error: float | None = None
+
+
+def survey(
+    device: Device, known: Algorithms, problem: Problem, repeats: int, limit: int | None = None
+) -> Iterator[Result]:
+    """All algorithms of all passes, those in front that the heuristic expects to be fastest.
+
+    limit   bytes of workspace; what needs more does not run
+    """
+    with device.current():
+        bench = _Bench(device, problem)
+        for way in WAYS:
+            listed = known.expected(problem, way)
+            named = {algorithm.name for algorithm in listed}
+            missing = [
+                Algorithm(name, number, "not listed for this problem")
+                for number, name in enumerate(way.algorithms)
+                if name not in named
+            ]
+            for order, algorithm in enumerate([*listed, *missing]):
+                if limit is not None and algorithm.workspace > limit:
+                    refusal = f"needs {bytes_(algorithm.workspace)}, above the limit"
+                    yield Result(way, replace(algorithm, refusal=refusal), order)
+                else:
+                    yield bench.result(way, algorithm, order, repeats)
+
+
+class _Bench:
+    """A problem's arrays on the device, full of normal numbers, and the same on the host."""
+
+    def __init__(self, device: Device, problem: Problem) -> None:
+        self.device, self.problem, self.setup = device, problem, Setup(problem)
+        starts, end = packed(problem.nbytes.values())
+        self.memory = device.bytes_(end)
+        self.host: dict[str, np.ndarray] = {}
+        self.part: dict[str, Any] = {}
+        for name, start in zip(problem.nbytes, starts, strict=True):
+            self.part[name] = self.memory[start : start + problem.nbytes[name]]
+            self.host[name] = self._fill(name)
+        rng = np.random.default_rng(1)
+        self.places = {n: samples.places(getattr(problem, n), SAMPLED, rng) for n in "xwy"}
+        self.expected: dict[str, np.ndarray] = {}
+
+    def result(self, way: Way, algorithm: Algorithm, order: int, repeats: int) -> Result:
+        """Run one algorithm; what it refuses now is said in its `refusal`."""
+        if algorithm.refusal:
+            return Result(way, algorithm, order)
+        try:
+            room = self.device.bytes_(max(1, algorithm.workspace))
+            written = self.device.bytes_(self.problem.nbytes[way.writes])
+            written.fill(0xFF)  # NaN, in every number type
+            at = {name: self.device.address(part) for name, part in self.part.items()}
+            at[way.writes] = self.device.address(written)
+            call = self.setup.call(way, algorithm, at, self.device.address(room))
+            ms = milliseconds(self.device, sequence(self.device, [call]), repeats)
+        except (CudnnError, DeviceError) as error:
+            return Result(way, replace(algorithm, refusal=error.found), order)
+        return Result(way, algorithm, order, ms, self._error(way, written))
+
+    def _fill(self, name: str) -> np.ndarray:
+        """Normal numbers for one array; returns them as the device has them, in N C H W."""
+        shape: Shape = getattr(self.problem, name)
+        flat = np.resize(_normal(), math.prod(shape))
+        bits = _narrowed(flat, self.problem.dtype)
+        self.device.write(self.part[name].view(bits.dtype), bits)
+        return _in_order(_widened(bits, self.problem.dtype), shape, self.problem.order)
+
+    def _error(self, way: Way, written: Any) -> float:
+        name = way.writes
+        if name not in self.expected:
+            sums = [samples.element(self.problem, self.host, name, p) for p in self.places[name]]
+            self.expected[name] = np.array(sums)
+        expected = self.expected[name]
+        shape: Shape = getattr(self.problem, name)
+        where = np.array(self.places[name]) @ np.array(dense(shape, self.problem.order))
+        bits = written.view("uint32" if self.problem.dtype == "float32" else "uint16")
+        taken = self.device.xp.take(bits, self.device.xp.asarray(where))
+        found = _widened(self.device.to_host(taken), self.problem.dtype)
+        worst = np.abs(found.astype(np.float64) - expected).max()
+        return float(worst / np.sqrt(np.mean(expected**2)))
+
+
+def milliseconds(device: Device, run: Run, repeats: int) -> float:
+    """The median time of a run on the device, by its own clock; the first run does not count."""
+    cuda = device.xp.cuda
+    run()
+    times = []
+    for _ in range(repeats):
+        start, end = cuda.Event(), cuda.Event()
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        times.append(float(cuda.get_elapsed_time(start, end)))
+    return statistics.median(times)
+
+
+@functools.cache
+def _normal() -> np.ndarray:
+    """Normal numbers that are repeated: drawing millions would take longer than all runs."""
+    return np.random.default_rng(0).standard_normal(65537, np.float32)
+
+
+def _in_order(flat: np.ndarray, shape: Shape, order: str) -> np.ndarray:
+    """What lies in memory in this order, as an array (N, C, ...)."""
+    if order == "nchw":
+        return flat.reshape(shape)
+    return np.moveaxis(flat.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+
+
+def _narrowed(values: np.ndarray, dtype: str) -> np.ndarray:
+    """float32 numbers as the bits of another type, rounded to nearest, ties to even."""
+    if dtype == "float32":
+        return values.view(np.uint32)
+    if dtype == "float16":
+        return values.astype(np.float16).view(np.uint16)
+    bits = values.view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def _widened(bits: np.ndarray, dtype: str) -> np.ndarray:
+    """The way back."""
+    if dtype == "float32":
+        return bits.view(np.float32)
+    if dtype == "float16":
+        return bits.view(np.float16).astype(np.float32)
+    return (bits.astype(np.uint32) << 16).view(np.float32)

@@ -1,0 +1,198 @@
+"""What cuDNN says of its algorithms, and which of them a request gets."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidl.engines import Request
+from minidl.engines.cudnn import api
+from minidl.engines.cudnn.algorithms import (
+    DATA,
+    FILTER,
+    FORWARD,
+    WAYS,
+    Algorithm,
+    Algorithms,
+    Problem,
+    choose,
+)
+from minidl.engines.cudnn.library import cudnn
+
+# A convolution that all implemented algorithms can do, forward
+EASY = Problem(
+    x=(2, 4, 9, 7), w=(6, 4, 3, 3), y=(2, 6, 9, 7), pad=(1, 1), stride=(1, 1), dilation=(1, 1)
+)
+
+
+@pytest.fixture
+def known(engine):
+    """What the library answers, with nothing asked yet."""
+    return Algorithms(engine.device)
+
+
+# ------------------------------------------------------------------ what the library says
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_each_algorithm_is_there_once_and_those_that_cannot_run_are_last(known, way):
+    found = known.expected(EASY, way)
+    assert sorted(a.name for a in found) == sorted(way.algorithms)
+    assert all(way.algorithms[a.number] == a.name for a in found)
+    refused = [bool(a.refusal) for a in found]
+    assert refused == sorted(refused)
+
+
+def test_what_is_known_of_an_algorithm(known):
+    found = {a.name: a for a in known.expected(EASY, FILTER)}
+    assert not found["algo0"].deterministic and found["algo1"].deterministic
+    assert found["fft"].workspace > 0 and not found["fft"].refusal
+    assert found["winograd"].refusal == "not supported for this shape and chip"
+    forward = {a.name: a for a in known.expected(EASY, FORWARD)}
+    assert forward["implicit_gemm"].workspace == 0
+    assert forward["direct"].refusal
+
+
+def test_each_question_is_asked_once(known, monkeypatch):
+    asked = []
+    call = cudnn().call
+
+    def counted(name, *args):
+        asked.append(name)
+        call(name, *args)
+
+    monkeypatch.setattr(cudnn(), "call", counted)
+    for _ in range(3):
+        known.expected(EASY, FORWARD)
+        known.expected(replace(EASY), DATA)
+    assert [n for n in asked if n.endswith("_v7")] == [
+        "cudnnGetConvolutionForwardAlgorithm_v7",
+        "cudnnGetConvolutionBackwardDataAlgorithm_v7",
+    ]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_measured_ones_are_in_the_order_of_their_times(known, way):
+    found = [a for a in known.measured(EASY, way) if not a.refusal]
+    times = [a.ms for a in found]
+    assert times == sorted(times) and times[0] > 0
+    assert {a.name for a in found} == {a.name for a in known.expected(EASY, way) if not a.refusal}
+
+
+def test_what_needs_more_than_the_limit_is_not_run(known):
+    limit = 1000
+    ran = {a.name for a in known.measured(EASY, FORWARD, limit) if not a.refusal}
+    fits = {a.name for a in known.expected(EASY, FORWARD) if a.workspace <= limit and not a.refusal}
+    assert "implicit_gemm" in ran <= fits
+
+
+def test_true_float32_never_multiplies_on_tensor_cores(known):
+    for math, tensor_cores in dict(float32=False, fp16=True).items():
+        dtype = "float16" if math == "fp16" else "float32"
+        for way in WAYS:
+            found = known.expected(replace(EASY, math=math, dtype=dtype), way)
+            kinds = {a.math for a in found if not a.refusal}
+            assert (api.TENSOR_OP_MATH in kinds) == tensor_cores
+            assert kinds <= ({api.FMA_MATH} if math == "float32" else {0, 1})
+
+
+def test_an_algorithm_that_is_refused_as_it_will_be_called_is_not_settled_on(known):
+    by_name = {a.name: a for a in known.expected(EASY, FORWARD)}
+    assert known.settled(EASY, FORWARD, by_name["direct"]) is None
+    asked = replace(by_name["winograd"], workspace=0)
+    assert known.settled(EASY, FORWARD, asked).workspace == by_name["winograd"].workspace
+
+
+# ------------------------------------------------------------------ which is taken
+
+REQUEST = Request(bottom=((1,),), top=((1,),))
+LIST = [
+    Algorithm("winograd", 6, refusal="not supported for this shape and chip"),
+    Algorithm("winograd_nonfused", 7, workspace=4096),
+    Algorithm("algo0", 0, deterministic=False),
+    Algorithm("gemm", 2, workspace=1024),
+    Algorithm("implicit_gemm", 0),
+]
+
+
+def names(**changes):
+    limit = changes.get("limit")
+    choices = choose(LIST, replace(REQUEST, **changes), limit)
+    return [choice.algorithm.name for choice in choices]
+
+
+@pytest.mark.parametrize(
+    "asked, expected",
+    [
+        ({}, ["winograd_nonfused", "algo0", "gemm", "implicit_gemm"]),
+        ({"limit": 1024}, ["algo0", "gemm", "implicit_gemm"]),
+        ({"limit": 0}, ["algo0", "implicit_gemm"]),
+        ({"algorithm": "no_workspace"}, ["algo0", "implicit_gemm"]),
+        ({"deterministic": True}, ["winograd_nonfused", "gemm", "implicit_gemm"]),
+        ({"deterministic": True, "limit": 100}, ["implicit_gemm"]),
+        ({"algorithm": "gemm"}, ["gemm", "implicit_gemm", "winograd_nonfused", "algo0"]),
+        ({"algorithm": "winograd"}, ["winograd_nonfused", "algo0", "gemm", "implicit_gemm"]),
+    ],
+    ids=str,
+)
+def test_preferences_of_the_course(asked, expected):
+    assert names(**asked) == expected
+
+
+@pytest.mark.parametrize(
+    "asked, why",
+    [
+        ({"algorithm": "fft"}, "this pass has no fft"),
+        (
+            {"algorithm": "nonfused", "limit": 2048},
+            "winograd_nonfused is in need of 4 KiB of workspace, 2 KiB are allowed",
+        ),
+        ({"algorithm": "gemm"}, ""),
+    ],
+    ids=str,
+)
+def test_what_was_asked_for_and_is_not_taken_is_explained(asked, why):
+    first = next(choose(LIST, replace(REQUEST, **asked), asked.get("limit")))
+    assert first.why == why
+
+
+def test_where_nothing_is_allowed_every_reason_is_given():
+    (nothing,) = choose(LIST[:3], replace(REQUEST, deterministic=True), 10)
+    assert nothing.algorithm is None
+    assert nothing.why == (
+        "winograd: not supported for this shape and chip; winograd_nonfused: in need of 4 KiB of "
+        "workspace, 10 B are allowed; algo0: not deterministic"
+    )
+
+
+@given(
+    found=st.lists(
+        st.builds(
+            Algorithm,
+            st.sampled_from([a.name for a in LIST]),
+            st.integers(0, 7),
+            refusal=st.sampled_from(["", "", "no"]),
+            workspace=st.integers(0, 9),
+            deterministic=st.booleans(),
+        ),
+        unique_by=lambda a: a.name,
+    ),
+    limit=st.none() | st.integers(0, 9),
+    algorithm=st.sampled_from(["fastest", "no_workspace", "gemm", "winograd"]),
+    deterministic=st.booleans(),
+)
+def test_every_choice_is_allowed_and_none_is_there_twice(found, limit, algorithm, deterministic):
+    request = replace(REQUEST, algorithm=algorithm, deterministic=deterministic)
+    choices = [c.algorithm for c in choose(found, request, limit)]
+    if choices == [None]:
+        choices = []
+    allowed = [
+        a
+        for a in found
+        if not a.refusal
+        and (limit is None or a.workspace <= limit)
+        and (a.deterministic or not deterministic)
+        and (algorithm != "no_workspace" or not a.workspace)
+    ]
+    assert sorted(a.name for a in choices) == sorted(a.name for a in allowed)

@@ -1,0 +1,81 @@
+"""The cuDNN engine: where it is to be had, what it has plans for."""
+
+import numpy as np
+import pytest
+
+from minidl import ops
+from minidl.device import Device
+from minidl.engines import Declined, Request, cudnn
+from minidl.engines.cudnn import library
+from minidl.engines.dense import Dense
+from minidl.engines.tuning import describe
+from tests.engines.cudnn.test_convolution import CASES, convolved
+from tests.engines.harness import memory, plain
+
+ANY = Request(bottom=((2, 3, 4, 5),), top=((2, 3, 4, 5),), layouts=(None,))
+
+
+def test_a_device_has_one_engine_with_a_name_and_a_version(engine):
+    loaded = cudnn.load(engine.device)
+    assert loaded is cudnn.load(engine.device)
+    assert (loaded.name, loaded.version, loaded.generation) == ("cudnn", library.cudnn().version, 0)
+    assert loaded.isa == "Fake GPU"
+
+
+def test_the_cpu_has_none():
+    assert "NVIDIA GPUs, not on 'cpu'" in cudnn.load(Device("cpu")).reason
+
+
+def test_without_the_library_it_says_so(engine, monkeypatch):
+    monkeypatch.setattr(library, "opened", lambda: Declined("there is no libcudnn.so.9"))
+    assert cudnn.load.__wrapped__(engine.device).reason == "there is no libcudnn.so.9"
+
+
+@pytest.mark.parametrize(
+    "op, changes, said",
+    [
+        (ops.Sum((1.0,)), {}, "it has nothing for Sum"),
+        (ops.Activation("relu"), {"math": "float64"}, "not in float64"),
+        (ops.Activation("relu"), {"top": ((0, 3),)}, "nothing in a bottom or top"),
+        (ops.Softmax(1), {"bottom": ((2**31, 3, 1, 1),)}, "does not fit into the 32 bits"),
+    ],
+)
+def test_what_it_has_no_plans_for(engine, op, changes, said):
+    request = Request(**{**vars(ANY), **changes})
+    assert said in engine.plans(op, request).reason
+
+
+def test_no_update_of_single_parameters(engine):
+    assert isinstance(engine.updater(0.9, None, None, None, 1), Declined)
+
+
+def test_it_converts_between_layouts(engine):
+    shape, values = (2, 3, 4, 5), np.random.default_rng(0).standard_normal((2, 3, 4, 5))
+    source = memory(shape, None, values, engine.device)
+    target = memory(shape, Dense(shape, "float16", "nhwc"), device=engine.device)
+    back = memory(shape, None, device=engine.device)
+    with engine.device.current():
+        engine.converter(source, target)()
+        engine.converter(target, back)()
+    np.testing.assert_array_equal(plain(back), values.astype(np.float16).astype(np.float32))
+
+
+def test_candidates_have_names_apart(engine):
+    """By which tuning keeps their times."""
+    made = convolved("Convolution", **CASES["plain"])
+    names = [describe(plan) for plan in made.plans(engine)]
+    assert len(set(names)) == len(names)
+
+
+def test_what_was_tried_once_is_not_tried_again(engine):
+    op, request = ops.LRN(3, 0.1, 0.75, 2.0), ANY
+    list(engine.plans(op, request))
+    answers = dict(engine.trials._answers)
+    list(engine.plans(op, request))
+    assert engine.trials._answers == answers
+
+
+def test_a_large_batch_is_tried_with_a_few_images(engine):
+    assert engine.trials.images((4096, 64, 56, 56), arrays=4) == 5
+    assert engine.trials.images((2, 64, 56, 56), arrays=4) == 2
+    assert engine.trials.images((7, 4096, 512, 512), arrays=4) == 1
