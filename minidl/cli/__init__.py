@@ -16,6 +16,7 @@ COMMANDS = {
     "time": "time every layer of a net, forward and backward",
     "check": "print what a net or a solver would be, without making it",
     "gradcheck": "compare every layer's gradients with finite differences",
+    "explain": "run all of cuDNN's algorithms on every convolution of a net",
     "export": "write a net with its weights as an ONNX model",
     "convert": "write weights as caffemodel, HDF5, npz or safetensors",
     "upgrade": "write a net or solver of 2013 or 2014 in today's form",
