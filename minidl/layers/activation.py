@@ -6,6 +6,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.layers.base import Layer, register, scratch
+from minidl.layers.folding import views
 
 
 class Activation(Layer):
@@ -28,9 +29,10 @@ class Activation(Layer):
     def _pieces(self, *arrays):
         """Arrays of one shape, cut into the same flat pieces, so that on the CPU all the passes
         over one stay in cache; scratch arrays (of one piece) begin anew with each of them."""
-        flat, piece = [array.reshape(-1) for array in arrays], self.ctx.device.piece
-        for start in range(0, flat[0].size, piece):
-            yield [array[start : start + piece] for array in flat]
+        size, piece = arrays[0].size, self.ctx.device.piece
+        for start in range(0, size, piece):
+            part = slice(start, min(start + piece, size))
+            yield views(lambda array, part=part: array.reshape(-1)[part], *arrays)
 
 
 @register("ReLU")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +21,16 @@ def fold(shape: Shape, axis: int, axes: int = 1) -> tuple[int, int, int]:
     """
     end = axis + axes
     return math.prod(shape[:axis]), math.prod(shape[axis:end]), math.prod(shape[end:])
+
+
+def views(view: Callable[[Any], Any], *arrays: Any) -> list[Any]:
+    """``view(array)`` of each array: one and the same view where two arrays are the same.
+
+    For layers that work in place: CuPy copies an input that shares memory with the output, unless
+    it is the very output.
+    """
+    made = {id(array): view(array) for array in arrays}
+    return [made[id(array)] for array in arrays]
 
 
 def middle_sum(xp: ModuleType, a: Any, out: Any) -> None:

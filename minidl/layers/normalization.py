@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.layers.base import Layer, register, saved, scratch
-from minidl.layers.folding import fold, middle_dot, middle_sum
+from minidl.layers.folding import fold, middle_dot, middle_sum, views
 
 
 @register("BatchNorm")
@@ -99,7 +99,7 @@ class BatchNorm(Layer):
 
     def forward(self, bottom, top):
         xp, three = self.xp, fold(bottom[0].shape, 1)
-        x, y = bottom[0].data.reshape(three), top[0].data.reshape(three)
+        x, y = views(lambda array: array.reshape(three), bottom[0].data, top[0].data)
         mu, var, unbiased = self.by_channel
         if self.use_global_stats:
             centred = y
@@ -122,7 +122,7 @@ class BatchNorm(Layer):
 
     def backward(self, top, wanted, bottom):
         xp, three = self.xp, fold(bottom[0].shape, 1)
-        dy, dx = top[0].diff.reshape(three), bottom[0].diff.reshape(three)
+        dy, dx = views(lambda array: array.reshape(three), top[0].diff, bottom[0].diff)
         inv_std = self.inv_std[:, None]
         if self.use_global_stats:
             xp.multiply(dy, inv_std, out=dx)

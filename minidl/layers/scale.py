@@ -6,7 +6,7 @@ import math
 
 from minidl import schema
 from minidl.layers.base import Layer, register, saved, scratch
-from minidl.layers.folding import fold, middle_dot, middle_sum, product_shape
+from minidl.layers.folding import fold, middle_dot, middle_sum, product_shape, views
 
 
 class Broadcast(Layer):
@@ -122,7 +122,7 @@ class Scale(Broadcast):
 
     def forward(self, bottom, top):
         three = self.fold(bottom)
-        x, y = bottom[0].data.reshape(three), top[0].data.reshape(three)
+        x, y = views(lambda array: array.reshape(three), bottom[0].data, top[0].data)
         s = bottom[1].data if self.two_bottoms else self.scale.data
         if self.is_in_place:
             self.x_copy[...] = bottom[0].data
@@ -149,7 +149,8 @@ class Scale(Broadcast):
                 middle_dot(self.xp, dy, x, self.sums, self.product)
                 self.scale.diff += self.sums.reshape(s.shape)
         if wanted[0]:  # last: in place, dx overwrites dy
-            self.xp.multiply(dy, s.reshape(-1, 1), out=bottom[0].diff.reshape(three))
+            dx = dy if self.is_in_place else bottom[0].diff.reshape(three)
+            self.xp.multiply(dy, s.reshape(-1, 1), out=dx)
 
 
 @register("Bias")
@@ -187,7 +188,7 @@ class Bias(Broadcast):
     def forward(self, bottom, top):
         three = self.fold(bottom)
         b = bottom[1].data if self.two_bottoms else self.bias.data
-        x, y = bottom[0].data.reshape(three), top[0].data.reshape(three)
+        x, y = views(lambda array: array.reshape(three), bottom[0].data, top[0].data)
         self.xp.add(x, b.reshape(-1, 1), out=y)
 
     def backward(self, top, wanted, bottom):

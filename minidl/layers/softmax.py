@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.layers.base import Layer, register, scratch
-from minidl.layers.folding import fold, product_shape
+from minidl.layers.folding import fold, product_shape, views
 
 
 @register("Softmax")
@@ -55,12 +55,14 @@ class Softmax(Layer):
 
     def forward(self, bottom, top):
         three = self._fold(bottom[0].shape)
-        softmax(self.xp, bottom[0].data.reshape(three), top[0].data.reshape(three), self.row)
+        x, y = views(lambda array: array.reshape(three), bottom[0].data, top[0].data)
+        softmax(self.xp, x, y, self.row)
 
     def backward(self, top, wanted, bottom):
         three = self._fold(bottom[0].shape)
-        y, dy = top[0].data.reshape(three), top[0].diff.reshape(three)
-        softmax_backward(self.xp, y, dy, bottom[0].diff.reshape(three), self.row, self.product)
+        y = top[0].data.reshape(three)
+        dy, dx = views(lambda array: array.reshape(three), top[0].diff, bottom[0].diff)
+        softmax_backward(self.xp, y, dy, dx, self.row, self.product)
 
     def _fold(self, bottom):
         axis = self.axis(self.class_axis, bottom)

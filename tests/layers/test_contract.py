@@ -440,13 +440,19 @@ def test_on_a_gpu_later_passes_do_nothing_but_launch(type, shapes, keywords, gpu
     """The host sends nothing, fetches nothing, waits for nothing, and no array is made, so that a
     pass can be recorded as a CUDA graph. The exception is array code that draws random numbers:
     it sends them in every pass."""
-    layer, bottom, top = prepare(type, shapes, keywords, "cuda:0", dtype=np.float32)
+    assert_later_passes_only_launch(gpu, *prepare(type, shapes, keywords, "cuda:0"))
+
+
+def assert_later_passes_only_launch(gpu, layer, bottom, top):
+    data = [values(blob) for blob in bottom]
     drawn, random = [], layer.random
-    layer.random = lambda: drawn.append(type) or random()
+    layer.random = lambda: drawn.append(layer.type) or random()
     first = forward_and_backward(layer, bottom, top)
     assert set(drawn) <= {"Dropout", "Pooling", "DummyData"}
     if layer.differentiable:
         seed_diffs(layer, bottom, top)
+    for blob, numbers in zip(bottom, data, strict=True):
+        write(blob, numbers)
     want, fetched = wanted(layer, bottom), gpu.d2h
     with layer.ctx.device.current(), gpu.strict(transfers=not drawn):
         layer.forward(bottom, top)
@@ -486,6 +492,13 @@ def test_in_place_gives_the_same_numbers(type, shapes, keywords, device):
     else:
         assert_same(forward_and_backward(layer, bottom, top), apart)
         assert_reads_only_what_it_keeps(*prepare(type, shapes, keywords, device, in_place=True))
+
+
+@pytest.mark.parametrize("type, shapes, keywords", IN_PLACE)
+def test_on_a_gpu_passes_in_place_do_nothing_but_launch(type, shapes, keywords, gpu):
+    layer, bottom, top = prepare(type, shapes, keywords, "cuda:0", in_place=True)
+    if "bottom" not in layer.keeps:
+        assert_later_passes_only_launch(gpu, layer, bottom, top)
 
 
 @pytest.mark.parametrize("type, shapes, keywords", IN_PLACE)
