@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import DeviceError
+from minidl.units import bytes_
 
 INSTALL = "pip install 'minidl[cuda13]', or 'minidl[cuda12]' for a driver of CUDA 12"
 
@@ -205,8 +206,8 @@ class Cuda(Device):
         except self.xp.cuda.memory.OutOfMemoryError as error:
             free, total = self.memory()
             raise DeviceError(
-                f"{self.name} has not {_gigabytes(size)} left: {_gigabytes(free)} of "
-                f"{_gigabytes(total)} are free",
+                f"{self.name} has not {bytes_(size)} left: {bytes_(free)} of {bytes_(total)} "
+                "are free",
                 fix="a smaller batch_size; `minidl check` prints what a net needs",
             ) from error
 
@@ -250,10 +251,6 @@ def gpu_count(cupy: ModuleType) -> int:
     if count == 0:
         raise DeviceError("this machine has no NVIDIA GPU", fix="leave out -gpu, or device='cpu'")
     return count
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB"
 
 
 _default = "cpu"

@@ -11,10 +11,11 @@ import numpy as np
 from minidl.blob import Blob, Param
 from minidl.device import Device
 from minidl.engines import Bindings, Run
-from minidl.errors import UsageError
+from minidl.errors import DeviceError, UsageError
 from minidl.graph.layout import Array, Copy, Key
 from minidl.memory import Home, Layout, Memory, padded, place
 from minidl.schedule import Schedule, Step, name_of, saved_name
+from minidl.units import bytes_
 
 Runs = tuple[Run, ...]
 
@@ -46,6 +47,8 @@ class Program:
         self.forward: list[Runs] = []
         self.backward: list[Runs] = []
         self.feeding: list[Runs] = []
+        if old is None:
+            self._check_room()
         with device.current():
             self._arena = device.bytes_(schedule.memory.total)
             self._pool = device.bytes_(schedule.scratch)
@@ -63,6 +66,19 @@ class Program:
         return [engine.generation for engine in self.schedule.engines]
 
     # ------------------------------------------------------------------ memory
+
+    def _check_room(self) -> None:
+        """Refuse a device that has not enough memory, before any of it is taken."""
+        needed, room = self.schedule.nbytes, self.device.memory()
+        if room is None or needed <= room[0]:
+            return
+        batch = self.schedule.batch
+        fits = batch * room[0] // needed
+        raise DeviceError(
+            f"the net needs {bytes_(needed)} for its blobs at a batch of {batch}, and "
+            f"{self.device.name} has {bytes_(room[0])} of {bytes_(room[1])} free",
+            fix=f"a batch_size of {fits} would fit" if fits else "there is no room for one item",
+        )
 
     def _arrange(self, params: Mapping[str, Param]) -> None:
         """Bring every parameter into the layout that its plan wants."""

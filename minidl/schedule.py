@@ -269,6 +269,20 @@ class Schedule:
 
     # ------------------------------------------------------------------ memory
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that a program of it takes: all but parameters and their gradients."""
+        own = (a for a in self.walk.arrays if a.base is None)
+        apart = (a for a in own if name_of(a) not in self.memory.offsets)
+        sizes = (nbytes(a.shape, a.layout, self.demands.dtype) for a in apart)
+        return self.memory.total + self.scratch + sum(map(padded, sizes))
+
+    @property
+    def batch(self) -> int:
+        """Items in a batch: the first extent of the first top that has one."""
+        shapes = (shape for node in self.nodes for shape in node.top_shapes)
+        return next((shape[0] for shape in shapes if shape), 0)
+
     def _blob_spans(self) -> list[memory.Span]:
         """Of all that nobody owns: without sharing, only the copies that no user can see."""
         shown = set(self.walk.homes.values())

@@ -31,8 +31,8 @@ LEVELS = """
     engines prototxt storage arena replay
     blob context
     memory
-    device rng schema fillers columns windows ops threads units
-    errors
+    device rng schema fillers columns windows ops threads
+    errors units
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}
 

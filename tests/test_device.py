@@ -89,7 +89,7 @@ def test_an_alias_on_a_gpu_shows_the_same_memory(gpu):
 
 def test_too_little_memory_says_how_much_there_is(gpu):
     gpu.total = 1 << 20
-    with pytest.raises(DeviceError, match="has not 0.01 GB left(.|\n)*smaller batch_size"):
+    with pytest.raises(DeviceError, match="has not 9.54 MiB left(.|\n)*smaller batch_size"):
         Device("cuda:0").bytes_(10_000_000)
 
 

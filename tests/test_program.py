@@ -6,6 +6,7 @@ multiples of 16 and not, so that blobs live in blocks, in N H W C and plain.
 
 import logging
 import os
+import re
 import signal
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from minidl import TEST, TRAIN, Net, get_solver, prototxt, schema
 from minidl.engines import Declined, onednn
-from minidl.errors import UsageError
+from minidl.errors import DeviceError, UsageError
 from minidl.memory import Home
 
 HERE = onednn.load()
@@ -392,3 +393,22 @@ def test_float64_is_computed_by_array_code():
     net = make("like AlexNet", "auto", dtype=np.float64)
     net.forward_pass()
     assert all(step.plan is None for step in net.schedule.steps)
+
+
+def test_a_gpu_without_room_is_refused_with_the_batch_that_would_fit(gpu):
+    text = """layer { name: "in" type: "Input" top: "x"
+      input_param { shape { dim: 64 dim: 3 dim: 64 dim: 64 } } }
+    layer { name: "relu" type: "ReLU" bottom: "x" top: "y" }"""
+    gpu.total = 2 << 20
+    net = Net(text, device="cuda:0")
+    with pytest.raises(DeviceError) as refused:
+        net.forward()
+    assert "needs" in str(refused.value) and "at a batch of 64" in str(refused.value)
+    fits = int(re.search(r"batch_size of (\d+) would fit", str(refused.value))[1])
+    for batch, works in ((fits, True), (fits + 2, False)):
+        small = Net(text.replace("dim: 64 dim: 3", f"dim: {batch} dim: 3"), device="cuda:0")
+        if works:
+            small.forward()
+        else:
+            with pytest.raises(DeviceError):
+                small.forward()
