@@ -17,6 +17,8 @@ COMMANDS = {
     "check": "print what a net or a solver would be, without making it",
     "gradcheck": "compare every layer's gradients with finite differences",
     "explain": "run all of cuDNN's algorithms on every convolution of a net",
+    "summarize": "print a net as a table, with sums by layer type",
+    "draw": "draw a net as SVG, with the shapes of its blobs",
     "export": "write a net with its weights as an ONNX model",
     "convert": "write weights as caffemodel, HDF5, npz or safetensors",
     "upgrade": "write a net or solver of 2013 or 2014 in today's form",
