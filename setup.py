@@ -21,6 +21,12 @@ DIGITS = ["scikit-learn>=1.5"]
 IMAGES = ["Pillow>=10"]
 ONNX = ["onnx>=1.17"]
 
+
+def cuda(major: int) -> list[str]:
+    """CuPy with what it needs of a CUDA release, and cuDNN: docs/decisions/0008."""
+    return [f"cupy-cuda{major}x[ctk]>=14", f"nvidia-cudnn-cu{major}>=9,<10"]
+
+
 setup(
     name="minidl",
     version=VERSION,
@@ -42,6 +48,8 @@ setup(
         "digits": DIGITS,
         "images": IMAGES,
         "onnx": ONNX,
+        "cuda12": cuda(12),
+        "cuda13": cuda(13),
         # ruff and mypy to the minor release: each one words, formats or infers a little differently
         "test": [
             *DIGITS,

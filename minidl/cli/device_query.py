@@ -1,4 +1,4 @@
-"""Print what minidl computes with on this machine: Python, BLAS, engines, cores, memory."""
+"""Print what minidl computes with on this machine: Python, BLAS, engines, cores, GPUs, memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from minidl.cli import as_json
 from minidl.cli.arguments import Parser, add_device
+from minidl.cli.gpus import gpus
 from minidl.cli.log import logging_to
 from minidl.cli.models import use_device
 from minidl.threads import VARIABLES, threads, usable_cores
@@ -34,9 +35,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     with logging_to(args):
-        if args.gpu:
-            use_device(args)
-        facts = query()
+        one = args.gpu and args.gpu != "all"  # all are listed in any case
+        facts = query(use_device(args) if one else "cpu")
     if args.json:
         print(as_json.dumps(facts))
         return 0
@@ -46,28 +46,26 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def query() -> dict[str, str]:
-    """Facts by name, as text."""
+def query(device: str = "cpu") -> dict[str, str]:
+    """Facts by name, as text; `device` is the one that was asked for."""
     from minidl import __version__
 
     facts = {
         "minidl": f"{__version__}, {Path(__file__).resolve().parent.parent}",
         "Python": f"{platform.python_version()}, {sys.executable}",
         "system": platform.platform(),
-        "device": "cpu (this version of minidl computes on the CPU only)",
+        "device": device,
         "processor": _processor(),
         "cores": f"{usable_cores()} usable of {os.cpu_count()}",
         "memory": _memory(),
         "BLAS": _blas(),
         "oneDNN": _onednn(),
         "threads": _threads(),
+        **gpus(),
     }
     for package, purpose in PACKAGES.items():
         version = _version(package)
         facts[package] = version or f"not installed (for {purpose}): pip install {package}"
-    cupy = next((v for p in ("cupy-cuda12x", "cupy-cuda13x", "cupy") if (v := _version(p))), None)
-    absent = "not installed (pip install cupy-cuda12x would)"
-    facts["CuPy"] = f"{cupy or absent}; this version does not use GPUs yet"
     return facts
 
 

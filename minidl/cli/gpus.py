@@ -1,0 +1,71 @@
+"""What a machine has for computing on GPUs, and what is missing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from minidl.device import Device, gpu_count
+from minidl.engines import Declined
+from minidl.errors import DeviceError
+from minidl.units import bytes_
+
+
+def gpus() -> dict[str, str]:
+    """Facts by name, as text: each GPU, the driver, CuPy and cuDNN; or why there is none."""
+    facts = _devices()
+    cupy = sys.modules.get("cupy")  # Device tried to import it
+    if cupy is not None:
+        facts["driver"] = _driver(cupy.cuda.runtime.driverGetVersion())
+        built = _version(cupy.cuda.runtime.runtimeGetVersion())
+        facts["CuPy"] = f"{cupy.__version__}, CUDA {built}"
+    return {**facts, "cuDNN": _cudnn()}
+
+
+def _devices() -> dict[str, str]:
+    try:
+        names = [f"cuda:{index}" for index in range(gpu_count(Device("cuda:0").xp))]
+    except DeviceError as error:
+        facts = {"GPU": error.found}
+        if isinstance(error.__cause__, ImportError):
+            facts["CuPy"] = f"for computing on a GPU: {error.fix}"
+        return facts
+    return {name: _device(name) for name in names}
+
+
+def _device(name: str) -> str:
+    """'NVIDIA H200, compute capability 9.0, 132 multiprocessors, 139.8 GiB, 139 GiB available'."""
+    device: Any = Device(name)
+    about = device.xp.cuda.runtime.getDeviceProperties(device.index)
+    free, total = device.memory()
+    return ", ".join(
+        [
+            about["name"].decode(),
+            f"compute capability {about['major']}.{about['minor']}",
+            f"{about['multiProcessorCount']} multiprocessors",
+            bytes_(total),
+            f"{bytes_(free)} available",
+        ]
+    )
+
+
+def _driver(number: int) -> str:
+    return f"for CUDA {_version(number)} and older" if number else "none: install NVIDIA's driver"
+
+
+def _cudnn() -> str:
+    """'9.28.0, /usr/lib/libcudnn.so.9'; or why it is not to be had."""
+    from minidl.engines.cudnn import library
+
+    found = library.opened()
+    if isinstance(found, Declined):
+        return f"minidl's own kernels compute instead: {found.reason}"
+    return f"{found.version}, {found.path}"
+
+
+def _version(number: int) -> str:
+    """
+    >>> _version(13000), _version(12080)
+    ('13.0', '12.8')
+    """
+    return f"{number // 1000}.{number % 1000 // 10}"
