@@ -15,7 +15,7 @@ from minidl.blob import Blob, Shape
 from minidl.context import Context
 from minidl.data.batches import Batch, Batches, Maker, StandIn
 from minidl.data.prefetch import Prefetcher
-from minidl.data.sources import lmdb
+from minidl.data.sources import leveldb, lmdb
 from minidl.data.transform import Transform
 from minidl.data.upload import Upload
 from minidl.errors import DataError
@@ -157,14 +157,20 @@ class Data(_Source):
     top[1]   (N), the labels; may be left out
 
     data_param
-      source       folder of an LMDB of Datums; a relative one starts from the current folder
+      source       folder of an LMDB or LevelDB of Datums; a relative one starts from the current
+                   folder
       batch_size   N
-      backend      LMDB. LEVELDB, Caffe's default, is refused where the folder does hold a LevelDB
+      backend      LMDB or LEVELDB, Caffe's default; what the folder holds counts, and the log
+                   says where that is the other one
       prefetch     batches that lie ready (4)
       force_encoded_color   the old form of transform_param.force_color
       rand_skip    not applied, as in Caffe
     transform_param   scale, mirror, crop_size, mean_file, mean_value, force_color, force_gray:
                       see minidl.data.transform.Transform
+
+    A Datum has one label, a whole number. Several, or real ones, go into a store of their own: a
+    Datum of float_data, C x 1 x 1, for each record under the same key. A second Data layer with one
+    top reads it, batch by batch beside the first; its top is (N, C, 1, 1).
 
     The order is that of the keys, over and over. Batch n depends on the data set, the net's seed,
     this layer's name and n alone, so `position`, the number of batches given so far, is all that
@@ -316,7 +322,7 @@ class Data(_Source):
             return
         try:
             self._warn_of_backend()
-            source = lmdb.Lmdb(self.source, self.color)
+            source = leveldb.open_store(self.source, self.color)
             first = source[0]
         except DataError as error:
             error.where = f"{self.where}: {error.where}"
@@ -350,3 +356,9 @@ class Data(_Source):
         if p.backend == p.LEVELDB and lmdb.is_lmdb(self.source):
             said = "says backend: LEVELDB" if p.HasField("backend") else "says no backend (LEVELDB)"
             log.warning("%s: %s, but %s is an LMDB: read as LMDB", self.where, said, self.source)
+        elif p.backend == p.LMDB and leveldb.holds_one(self.source):
+            log.warning(
+                "%s: says backend: LMDB, but %s is a LevelDB: read as LevelDB",
+                self.where,
+                self.source,
+            )

@@ -1,9 +1,10 @@
-"""Small data sets for tests, written by liblmdb itself."""
+"""Small data sets for tests, written by liblmdb and LevelDB themselves."""
 
 from pathlib import Path
 
 import lmdb
 import numpy as np
+import pytest
 
 from minidl import schema
 
@@ -15,6 +16,24 @@ def write_lmdb(folder, records, map_size=1 << 26, **options):
         with env.begin(write=True) as transaction:
             for key, value in records:
                 transaction.put(key, value)
+    return Path(folder)
+
+
+def write_leveldb(folder, *runs, **options):
+    """Write (key, value) pairs by LevelDB itself, opening the store once for each of `runs`.
+
+    A value of None deletes the key. Skips the test where plyvel is not installed.
+    """
+    plyvel = pytest.importorskip("plyvel")
+    for records in runs:
+        with plyvel.DB(str(folder), create_if_missing=True, **options) as store:
+            for start in range(0, len(records), 10):
+                with store.write_batch() as batch:
+                    for key, value in records[start : start + 10]:
+                        if value is None:
+                            batch.delete(key)
+                        else:
+                            batch.put(key, value)
     return Path(folder)
 
 

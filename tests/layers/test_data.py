@@ -15,7 +15,7 @@ from minidl.layers.base import layer_class
 from minidl.net import Net
 from minidl.rng import Streams
 from minidl.testing.harness import bind, build, make_spec, run
-from tests.data.support import datum, image_lmdb, random_images, write_lmdb
+from tests.data.support import datum, image_lmdb, random_images, write_leveldb, write_lmdb
 from tests.support import golden, golden_cases, shared
 
 # ---------------------------------------------------------------------- Input
@@ -379,10 +379,25 @@ def test_an_lmdb_called_leveldb_is_read_and_the_log_says_so(folder, make, caplog
 
 
 @pytest.mark.parametrize("backend", ["LEVELDB", "LMDB", None])
-def test_a_leveldb_is_refused(tmp_path, make, backend):
+def test_a_leveldb_is_read_whatever_the_backend(tmp_path, make, caplog, backend):
+    records = [(b"%08d" % i, datum(x, i)) for i, x in enumerate(IMAGES)]
+    layer = make(write_leveldb(tmp_path / "db", records), backend=backend)
+    np.testing.assert_array_equal(batches(layer, 1)[0][0], IMAGES[:4])
+    assert ("LMDB, but" in caplog.text) == (backend == "LMDB")
+
+
+def test_a_damaged_leveldb_names_the_layer(tmp_path, make):
     (tmp_path / "CURRENT").write_text("MANIFEST-000002\n")
-    with pytest.raises(DataError, match="Data layer 'data': .*is a LevelDB"):
-        make(tmp_path, backend=backend).top_shapes()
+    with pytest.raises(DataError, match="Data layer 'data': .*MANIFEST-000002: is missing"):
+        make(tmp_path, backend="LEVELDB").top_shapes()
+
+
+def test_several_labels_a_record_come_from_a_store_of_their_own(tmp_path, make):
+    labels = np.random.default_rng(3).standard_normal((7, 3, 1, 1)).astype(np.float32)
+    folder = write_lmdb(tmp_path / "db", [(b"%08d" % i, datum(x)) for i, x in enumerate(labels)])
+    layer = make(folder)
+    assert layer.top_shapes()[0] == (4, 3, 1, 1)
+    np.testing.assert_array_equal(batches(layer, 1)[0][0], labels[:4])
 
 
 def test_rand_skip_is_said_to_do_nothing(folder, make, caplog):

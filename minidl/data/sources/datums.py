@@ -1,0 +1,69 @@
+"""Stores of Caffe Datums: what an LMDB and a LevelDB have in common."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Protocol
+
+from minidl.data.sources import Sample, datum
+from minidl.errors import DataError
+
+log = logging.getLogger("minidl")
+
+
+class Store(Protocol):
+    """A sequence of (key, value), in the order of the keys, that any number of threads may read."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> tuple[bytes, bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Datums:
+    """The records of a store, which hold a Datum each, in the order of their keys.
+
+    folder  as the prototxt's `source` says it
+    store   what lies in it
+    color   for encoded images: True for 3 channels, False for 1, None for what the file has
+
+    Errors: DataError for a store without records, and for a record that is not a Datum.
+    """
+
+    def __init__(self, folder: Path, store: Store, color: bool | None = None) -> None:
+        self.folder, self.color, self._warned = folder, color, False
+        self._store = store
+        if not len(store):
+            store.close()
+            raise DataError(
+                "has no records",
+                where=str(folder),
+                fix="whatever wrote it did not finish, or found nothing: make it again",
+            )
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __getitem__(self, number: int) -> Sample:
+        raw_key, value = self._store[number]
+        key = raw_key.decode("utf-8", "backslashreplace")
+        try:
+            message = datum.parse(value)
+            if self.color is not None and not message.encoded and not self._warned:
+                self._warned = True
+                log.warning(
+                    "%s: force_color and force_gray do nothing: the records are not encoded images",
+                    self.folder,
+                )
+            return Sample(key, datum.to_array(message, self.color), message.label)
+        except DataError as error:
+            error.where = f"{self.folder}: record {number}, key '{key}'"
+            raise
+
+    def describe(self, number: int, key: str) -> str:
+        return f"record {number}, key '{key}', of {self.folder}"
+
+    def close(self) -> None:
+        self._store.close()

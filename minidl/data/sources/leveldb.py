@@ -1,0 +1,36 @@
+"""LevelDB folders of Caffe Datums, as convert_imageset -backend leveldb wrote them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from minidl.data.sources import lmdb
+from minidl.data.sources.datums import Datums
+from minidl.data.sources.leveldb_store import LevelDbStore
+
+
+class LevelDb(Datums):
+    """The records of a LevelDB folder, in the order of their keys.
+
+    Errors: DataError if the store is damaged, incomplete or empty, for a record that is not a
+    Datum, and where its tables are compressed (they are, as a rule) and cramjam is not installed.
+    """
+
+    def __init__(self, folder: Path, color: bool | None = None) -> None:
+        super().__init__(folder, LevelDbStore(folder), color)
+
+
+def open_store(folder: Path, color: bool | None = None) -> Datums:
+    """The LMDB or LevelDB in a folder, by what it holds.
+
+    Errors: DataError, also for a folder that holds neither, or is not there.
+    """
+    if holds_one(folder):
+        return LevelDb(folder, color)
+    return lmdb.Lmdb(folder, color)
+
+
+def holds_one(folder: Path) -> bool:
+    """Whether a folder holds a LevelDB, and no LMDB."""
+    return os.path.isfile(folder / "CURRENT") and not lmdb.is_lmdb(folder)
