@@ -82,7 +82,7 @@ class Device:
         raise NotImplementedError
 
     def write(self, target: Any, values: Any) -> None:
-        """Overwrite the array `target` with numbers from the host or this device, broadcast."""
+        """Overwrite the array `target` with numbers from wherever they are, broadcast."""
         raise NotImplementedError
 
     def current(self) -> contextlib.AbstractContextManager[object]:
@@ -121,7 +121,7 @@ class Cpu(Device):
         return np.asarray(array)
 
     def write(self, target: np.ndarray, values: Any) -> None:
-        target[...] = values
+        target[...] = on_host(values)
 
     def current(self) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
@@ -178,7 +178,7 @@ class Cuda(Device):
             if isinstance(values, self.xp.ndarray):
                 target[...] = values
                 return
-            host = np.broadcast_to(np.asarray(values, target.dtype), target.shape)
+            host = np.broadcast_to(np.asarray(on_host(values), target.dtype), target.shape)
             if target.flags.c_contiguous:
                 target.set(np.ascontiguousarray(host).reshape(target.shape))  # () stays ()
             else:
@@ -210,6 +210,11 @@ class Cuda(Device):
                 "are free",
                 fix="a smaller batch_size; `minidl check` prints what a net needs",
             ) from error
+
+
+def on_host(values: Any) -> Any:
+    """An array of a GPU as one of the host; anything else as it is."""
+    return values.get() if hasattr(values, "__cuda_array_interface__") else values
 
 
 @functools.cache

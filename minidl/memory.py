@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minidl.device import Cpu, Device
+from minidl.device import Cpu, Device, on_host
 
 Shape = tuple[int, ...]
 CPU = Cpu()
@@ -222,8 +222,9 @@ class Home:
     def assign(self, plain: Any) -> None:
         """Overwrite the values, and a loan with them, with numbers from here or the host."""
         self.fresh = False
-        xp = self.device.xp if isinstance(plain, self.device.xp.ndarray) else np
-        array = xp.asarray(plain, self.dtype)
+        here = isinstance(plain, self.device.xp.ndarray)
+        xp = self.device.xp if here else np
+        array = xp.asarray(plain if here else on_host(plain), self.dtype)
         same = array.size == math.prod(self.shape)
         array = array.reshape(self.shape) if same else xp.broadcast_to(array, self.shape)
         if self._loan is not None:

@@ -14,7 +14,7 @@ from minidl.arena import Arena
 from minidl.blob import Blob, Param, Shape
 from minidl.blueprint import Blueprint, Node, ParamPlan
 from minidl.context import Context
-from minidl.device import Device, default_device
+from minidl.device import Device, default_device, on_host
 from minidl.engines import select
 from minidl.errors import LabelError, UsageError, did_you_mean
 from minidl.layers.base import Layer
@@ -487,7 +487,7 @@ class Net:
         if isinstance(values, self.device.xp.ndarray):
             return values.astype(self.dtype, copy=False)
         try:
-            return np.asarray(values, self.dtype)
+            return np.asarray(on_host(values), self.dtype)
         except (TypeError, ValueError):
             raise UsageError(f"input '{name}' is no array of numbers") from None
 

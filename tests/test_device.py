@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minidl import device
+from minidl.blob import Param
 from minidl.device import Device, default_device, set_device, set_mode_cpu, set_mode_gpu
 from minidl.errors import DeviceError
 from tests.fakegpu import CUDARuntimeError
@@ -104,3 +105,16 @@ def test_set_device_is_for_nets_to_come(gpu):
     assert default_device().name == "cuda:0"
     with pytest.raises(DeviceError):
         set_device(5)
+
+
+@pytest.mark.parametrize(
+    "there, back", [("cpu", "cuda:0"), ("cuda:0", "cpu"), ("cuda:0", "cuda:0")]
+)
+def test_parameters_move_from_device_to_device(gpu, there, back):
+    source, target = (Param("w", (2, 3), Device(name), np.float32) for name in (there, back))
+    source.data = np.arange(6).reshape(2, 3)
+    target.data = source.data
+    target.diff = source.data
+    for kind in ("data", "diff"):
+        values = Device(back).to_host(target.read(kind))
+        assert np.array_equal(values, [[0, 1, 2], [3, 4, 5]])
