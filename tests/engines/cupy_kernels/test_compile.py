@@ -19,6 +19,8 @@ VARIANTS = {
     ],
     "im2col": [dict(NUMBER="Half")],
     "maps": [dict(NUMBER="Bfloat16")],
+    "lrn": [dict(SIZE=31)],
+    "pooling": [dict(KH=30, KW=20, SH=1, SW=1, PLACE="int")],
 }
 BUILDS = [
     pytest.param(unit, given, id=f"{unit} {given}" if given else unit)

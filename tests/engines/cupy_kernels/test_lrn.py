@@ -26,9 +26,11 @@ def layer_of(size, within=False, **fields):
     beta=st.sampled_from([0.75, 1.5]),
 )
 def test_any_length_of_a_strip_gives_the_definition(channels, strip, size, beta):
-    """Every channel is at the start, in the middle and at the end of some strip."""
+    """Every channel is at the start, in the middle and at the end of some strip; what lies behind
+    the last image is NaN, and not looked at."""
     rng, places, alpha, k = np.random.default_rng(0), 2, 0.5, 1.25
-    x, dy = rng.standard_normal((2, 3, channels, places)).astype(np.float32)
+    x, dy = np.full((2, 4, channels, places), np.nan, np.float32)[:, :3]
+    x[...], dy[...] = rng.standard_normal((2, *x.shape))
     y, dx = np.full_like(x, np.nan), np.full_like(x, np.nan)
     count = 3 * -(-channels // strip) * places
     given_ = channels, places, strip, alpha, beta, k

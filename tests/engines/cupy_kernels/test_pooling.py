@@ -127,6 +127,16 @@ def test_a_nan_makes_its_windows_nan_and_keeps_their_gradient_inside(engine):
     np.testing.assert_array_equal(dx[0, 0], [[1, 0, 1, 0, 1, 0], [0] * 6])
 
 
+def test_where_all_is_minus_infinity_the_first_place_on_the_bottom_wins(engine):
+    x, shape = np.full((1, 1, 3, 3), -np.inf, np.float32), (1, 1, 2, 2)
+    op = ops.Pool("MAX", (3, 3), (2, 2), (1, 1))
+    plan = only(engine.plans(op, request([x], [shape] * 2)))
+    (y, index), (dx,), _ = run_plan(plan, [x], [shape] * 2, dy=[np.ones(shape)] * 2)
+    np.testing.assert_array_equal(y, np.full(shape, -np.inf))
+    np.testing.assert_array_equal(index[0, 0], [[0, 1], [3, 4]])
+    np.testing.assert_array_equal(dx[0, 0], [[1, 1, 0], [1, 1, 0], [0, 0, 0]])
+
+
 def test_without_a_backward_no_places_are_kept(engine):
     x = np.random.default_rng(0).standard_normal((2, 3, 8, 8))
     op, top = ops.Pool("MAX", (3, 3), (2, 2)), (2, 3, 4, 4)
