@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minidl import fillers, schema
+from minidl.device import Device
 from minidl.errors import LayerConfigError
 
 WHERE = "InnerProduct layer 'ip1'"
@@ -182,6 +183,25 @@ IMPOSSIBLE = {
 @pytest.mark.parametrize("shape, fields, message", IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
 def test_what_cannot_be_filled_is_refused_with_its_values(shape, fields, message):
     assert re.search(message, refusal(shape, **fields))
+
+
+FILLED = {
+    "constant": dict(value=2),
+    "uniform": dict(min=-1),
+    "gaussian": dict(std=1, sparse=1),
+    "xavier": {},
+    "bilinear": {},
+}
+
+
+@pytest.mark.parametrize("type", FILLED)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gpu_gets_the_numbers_of_the_host(type, dtype, gpu):
+    shape, gpu_0 = (3, 2, 4, 4), Device("cuda:0")
+    array, param = gpu_0.zeros(shape, dtype), schema.FillerParameter(type=type, **FILLED[type])
+    fillers.fill(array, param, np.random.default_rng(3), WHERE, gpu_0)
+    expected = filled(shape, dtype, type=type, **FILLED[type])
+    np.testing.assert_array_equal(gpu_0.to_host(array), expected)
 
 
 def test_others_can_add_fillers_but_not_replace_them(monkeypatch):

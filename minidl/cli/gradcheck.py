@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from minidl.cli import models, table
 from minidl.cli.arguments import (
     Parser,
+    add_device,
     add_phase,
     add_shape,
     add_state,
@@ -66,6 +67,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="MODULE",
         help="import these modules or .py files first: they register layer types of yours",
     )
+    add_device(parser)
     add_phase(parser, default="TRAIN")
     add_state(parser)
     add_shape(parser)
@@ -99,7 +101,7 @@ def check_net(args: Namespace) -> tuple[list[list[str]], list[str], int, int]:
 
     param = models.read_net(args.model)
     record = models.guess_record(param, args.model, args)
-    ctx = Context(dtype=np.float64, phase=models.phase(args), absent_data=record)
+    ctx = Context(models.device(args), np.float64, models.phase(args), absent_data=record)
     with models.shape_hint(param, record):
         blueprint = shrink(param, ctx, args)
     models.warn_of_unused_shape(param, args)

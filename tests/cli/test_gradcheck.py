@@ -85,6 +85,16 @@ def test_a_right_net_passes_and_every_layer_is_listed(folder, capsys):
     assert re.search(r"All \d+ gradients agree with finite differences\.", out)
 
 
+def test_array_code_is_checked_where_it_is_to_run(folder, capsys, gpu):
+    """Of the GPU, that is; every forward pass for every element launches."""
+    assert main(["gradcheck", write(folder), "-gpu", "0"]) == 0
+    assert rows(capsys.readouterr().out)["act"][2:] == ["8", "0", "agrees"]
+    assert gpu.launches > 50
+    gpu.reset()
+    assert main(["gradcheck", write(folder, "WrongSigmoid"), "--import", "wrong.py", "-gpu=0"]) == 1
+    assert "'act': dx[1, 2] is" in capsys.readouterr().err and gpu.launches > 50
+
+
 @pytest.mark.parametrize("top", ["z", "y"], ids=["out of place", "in place"])
 def test_a_wrong_layer_fails_and_is_named_with_blob_index_and_both_values(folder, capsys, top):
     words = ["gradcheck", write(folder, "WrongSigmoid", top), "--import", "wrong.py"]

@@ -5,6 +5,7 @@ import pytest
 
 from minidl import schema
 from minidl.context import Context
+from minidl.device import Device
 from minidl.layers.base import Layer, scratch
 from minidl.testing import gradcheck
 from minidl.testing.harness import bind, make_spec
@@ -60,9 +61,9 @@ class Absolute(Cube):
         bottom[0].diff[...] = top[0].diff * np.where(x == 0, self.slope, np.sign(x))
 
 
-def make(cls, **attributes):
+def make(cls, device="cpu", **attributes):
     spec = schema.LayerParameter(name="layer", type="Cube", bottom=["x0"], top=["y0"])
-    layer = cls(spec, Context(dtype=np.float64, phase=schema.TRAIN))
+    layer = cls(spec, Context(Device(device), np.float64, schema.TRAIN))
     for name, value in attributes.items():
         setattr(layer, name, value)
     return layer
@@ -71,8 +72,8 @@ def make(cls, **attributes):
 X = np.random.default_rng(5).standard_normal((3, 4))
 
 
-def test_a_right_gradient_passes_and_every_element_is_looked_at():
-    report = gradcheck.check_backward(make(Cube), X)
+def test_a_right_gradient_passes_and_every_element_is_looked_at(device):
+    report = gradcheck.check_backward(make(Cube, device), X)
     assert (report.checked, report.kinks) == (13, 0)
 
 
@@ -85,9 +86,9 @@ def test_a_right_gradient_passes_and_every_element_is_looked_at():
         "overwrites the param diff": r"Cube: dweight\[0\]",
     }.items(),
 )
-def test_a_wrong_gradient_is_named_with_index_and_both_values(fault, message):
+def test_a_wrong_gradient_is_named_with_index_and_both_values(fault, message, device):
     with pytest.raises(AssertionError, match=message):
-        gradcheck.check_backward(make(Cube, fault=fault), X)
+        gradcheck.check_backward(make(Cube, device, fault=fault), X)
 
 
 def test_a_corner_is_counted_and_any_slope_between_both_sides_will_do():
