@@ -41,6 +41,28 @@ def test_a_label_that_names_no_class_is_refused(type, options, dtype, value, sho
 
 
 @types
+@options
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value, shown", BAD.values(), ids=BAD.keys())
+def test_on_a_gpu_it_makes_the_result_not_a_number(type, options, dtype, value, shown, gpu):
+    """Nobody waits to see the label; the net names it when it next shows the result."""
+    layer = build(type, tops=2, dtype=dtype, device="cuda:0", **options)
+    bottom, top = run(layer, scores(4, 5), [0, 4, value, 3])
+    host = layer.ctx.device.to_host
+    assert np.isnan(host(top[0].data))
+    assert set(host(layer.place).reshape(-1) // 5) == {0, 1, 2, 3}, "nothing is read elsewhere"
+    if layer.differentiable:
+        layer.ctx.device.write(top[0].diff, 1)
+        with layer.ctx.device.current():
+            layer.backward(top, [True, False], bottom)
+        assert np.isnan(host(bottom[0].diff)).all()
+    layer.ctx.device.write(bottom[1].data, [0, 4, 3, 3])
+    with layer.ctx.device.current():
+        layer.forward(bottom, top)
+    assert np.isfinite(host(top[0].data)), "and the next one is as ever"
+
+
+@types
 def test_the_error_names_the_item_of_a_label_image(type):
     labels = np.zeros((3, 1, 2, 4))
     labels[1, 0, 1, 2] = 7

@@ -50,11 +50,11 @@ CASES = {
     "sums of a bias": ("Bias", case((4, 3, 5, 2), num_axes=2)),
     "dot products by row": ("Softmax", case((3, 5, 4, 2))),
     "dot products by row, in place": ("Softmax", case((3, 5, 4, 2), in_place=True)),
-    "more arrays than CuPy concatenates without uploads": (
+    "many arrays behind one another": (
         "Concat",
         case(*[(2, i % 3 + 1, 3) for i in range(10)]),
     ),
-    "more parts than that": ("Slice", case((2, 20, 3), tops=10)),
+    "many parts": ("Slice", case((2, 20, 3), tops=10)),
     "labels of pixels": ("SoftmaxWithLoss", case(*PIXELS, tops=2)),
     "valid labels are counted": ("SoftmaxWithLoss", case(*PIXELS, **IGNORE)),
     "no label is counted": ("SoftmaxWithLoss", case(*PIXELS, **IGNORE, normalization="FULL")),
