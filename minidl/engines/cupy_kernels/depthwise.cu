@@ -6,12 +6,12 @@
 
 #include "activate.cuh"
 
-// The place of tap i of the window at u: -1 outside the image.
+// The place of tap i of the window at u: negative outside the image, at either end.
 DEVICE int under(const int u, const int i, const int stride, const int pad, const int dilation,
                  const int size)
 {
     const int at = u * stride - pad + i * dilation;
-    return 0 <= at && at < size ? at : -1;
+    return at < size ? at : -1;
 }
 
 //   y[n, m, u, v] = f(bias[m] + sum of w[m, i, j] * x[n, c, u * sh - ph + i * dh, v * sw - ...])
