@@ -16,7 +16,6 @@ def cudnn(gpu, monkeypatch):
     """A fake cuDNN on a fake GPU; see tests/fakegpu/cudnn."""
     fake = fake_cudnn.install(monkeypatch, gpu)
     yield fake
-    library._opened.cache_clear()
     fake.close()
 
 
@@ -49,7 +48,6 @@ def fake():
         machine = fakegpu.install(patch)
         made = fake_cudnn.install(patch, machine)
         yield made
-        library._opened.cache_clear()
         made.close()
         machine.check()
 

@@ -320,7 +320,6 @@ def test_every_device_has_its_handle(monkeypatch):
         with device.current():
             handles.append(found.handle(device))
     assert handles[0] is not handles[1]
-    library._opened.cache_clear()
     fake.close()
 
 

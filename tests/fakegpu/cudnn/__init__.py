@@ -70,6 +70,8 @@ class FakeCudnn:
         return int(self._dll.fake_cudnn_objects())
 
     def close(self) -> None:
+        """Do work at once again, and let minidl look for a library anew."""
+        library._opened.cache_clear()
         self._dll.fake_cudnn_reset()
         self._dll.fake_cudnn_set_driver(Driver())
 
