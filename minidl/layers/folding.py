@@ -55,7 +55,16 @@ def middle_dot(xp: ModuleType, a: Any, b: Any, out: Any, product: Any) -> None:
         xp.sum(product, axis=(0, 2), out=out)
 
 
+def dot(xp: ModuleType, a: Any, b: Any, out: Any, product: Any) -> None:
+    """Sum of ``a * b``, one-dimensional arrays, in `out` (); overwrites `product`."""
+    if xp is np:
+        np.dot(a, b, out=out)
+    else:  # which is what CuPy's dot does, in an array that it makes for it
+        xp.multiply(a, b, out=product)
+        xp.sum(product, out=out)
+
+
 def product_shape(device: Device, operand: Shape) -> Shape:
-    """Shape of the scratch array for the product in `middle_dot`: empty on the CPU, where einsum
-    multiplies and adds in one go."""
+    """Shape of the scratch array for the product in `dot` and `middle_dot`: empty on the CPU, where
+    BLAS and einsum multiply and add in one go."""
     return (0,) if device.kind == "cpu" else operand

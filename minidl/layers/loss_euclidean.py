@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from minidl.layers.base import register, saved, scratch
+from minidl.layers.folding import dot, product_shape
 from minidl.layers.loss import LossLayer
 
 
@@ -41,7 +42,12 @@ class EuclideanLoss(LossLayer):
         return ((),)
 
     def buffers(self, a, b):
-        return {"difference": saved((math.prod(a),)), "share": scratch(())}
+        count = (math.prod(a),)
+        return {
+            "difference": saved(count),
+            "product": scratch(product_shape(self.ctx.device, count)),
+            "share": scratch(()),
+        }
 
     def multiply_adds(self, a, b):
         return math.prod(a)
@@ -49,7 +55,7 @@ class EuclideanLoss(LossLayer):
     def forward(self, bottom, top):
         a, b, d, loss = bottom[0].data, bottom[1].data, self.difference, top[0].data
         self.xp.subtract(a.reshape(-1), b.reshape(-1), out=d)
-        self.xp.dot(d, d, out=loss)
+        dot(self.xp, d, d, loss, self.product)
         loss /= 2 * max(1, bottom[0].shape[0])
 
     def backward(self, top, wanted, bottom):
