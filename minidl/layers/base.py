@@ -80,6 +80,11 @@ class Layer:
     forward     overwrites all of every top's data
     backward    overwrites bottom[i].diff where wanted[i], adds to param.diff; is only called if
                 something is wanted. Neither allocates what `buffers` could have declared.
+
+    Both compute with `self.xp`, NumPy or on a GPU CuPy, and on a GPU they only launch: then a pass
+    is not held up, and can be recorded as a CUDA graph. So results go where `out=` says, arrays of
+    the host come in through `table` or `uniform`, and no number is fetched: no float() or `if` of
+    an array, no indexing by a mask. Array code that does not keep to this works, but slowly.
     """
 
     type: ClassVar[str]
