@@ -48,13 +48,16 @@ class Columns:
     What is multiplied is float32, or a copy in 16 bits (`math`); sums and results are float32. With
     filters of one element and stride 1 every image is its own columns, and in float32 the products
     for images and maps take and leave them where they are.
+
+    workspace   bytes
+    in_place    only `learn` needs them
     """
 
     def __init__(self, device: Device, geometry: Geometry, math: str, limit: int | None) -> None:
         self.device, self.geometry, self.math = device, geometry, math
         self.itemsize, self.number = blas.ITEMSIZE[math], blas.NUMBER[math]
-        self.direct = geometry.pointwise and self.itemsize == 4
-        self.name = "gemm" if self.direct else "im2col+gemm"
+        self.in_place = geometry.pointwise and self.itemsize == 4
+        self.name = "gemm" if self.in_place else "im2col+gemm"
         each = 4 * geometry.places * (geometry.taps + geometry.maps)
         fitting = max(1, (LIMIT if limit is None else limit) // each)
         turns = -(-geometry.images // fitting)
@@ -71,7 +74,7 @@ class Columns:
     ) -> Run:
         """map_ = f(correlation of image with weight + bias)."""
         g, rooms = self.geometry, self._rooms(weight, workspace)
-        if self.direct:
+        if self.in_place:
             shape = (g.images, g.maps, g.places)
             run = self._pointwise(image, weight, map_, transposed=False)
             return sequence([run, *finish(self.device, map_, shape, bias, then)])
@@ -89,7 +92,7 @@ class Columns:
     ) -> Run:
         """image = f(the transpose of `gather` on map_ + bias)."""
         g, rooms = self.geometry, self._rooms(weight, workspace)
-        if self.direct:
+        if self.in_place:
             shape = (g.images, g.channels, g.places)
             run = self._pointwise(map_, weight, image, transposed=True)
             return sequence([run, *finish(self.device, image, shape, bias, then)])

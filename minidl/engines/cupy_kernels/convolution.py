@@ -39,7 +39,7 @@ def _plan(way: Columns | Depthwise, op: ops.Conv, request: Request, g: Geometry)
     backward = (None,) if request.backward else ()
     # The bias's gradient needs sums of each plane; for a Deconvolution its planes are the image's.
     sums = 4 * g.images * op.num_output if "bias" in learning else 0
-    needed = "weight" in learning or not isinstance(way, Depthwise)
+    needed = "weight" in learning or not way.in_place
     return ConvolutionPlan(
         device=way.device,
         algorithm=way.name,

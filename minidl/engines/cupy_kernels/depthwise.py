@@ -14,10 +14,11 @@ from minidl.engines.cupy_kernels.plan import sequence
 class Depthwise:
     """See depthwise.cu; arguments are addresses, of images and maps of the whole batch.
 
-    workspace   bytes for `learn`; the other passes need none
+    workspace   bytes for `learn`
+    in_place    the other passes need none
     """
 
-    name = "direct_depthwise"
+    name, in_place = "direct_depthwise", True
 
     def __init__(self, device: Device, geometry: Geometry) -> None:
         self.device, self.geometry = device, geometry

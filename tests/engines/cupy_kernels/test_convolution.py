@@ -248,6 +248,18 @@ def test_the_workspace_keeps_to_its_limit_where_one_image_fits(engine):
     assert image <= plan.workspace < 1.01 * image
 
 
+@pytest.mark.parametrize("name", ["1 x 1", "depthwise"])
+def test_what_works_where_the_images_lie_needs_a_workspace_only_to_learn(engine, name):
+    made = truth("Convolution", **CASES[name])
+    assert made.plans(engine)[0].workspace > 0
+    (plan,) = made.plans(engine, learning=())
+    assert plan.workspace == 0
+    bound = Bound(plan, [made.x], [made.y.shape], made.params, [True])
+    (y,), (dx,), _ = bound.run([made.dy])
+    made.close(plan, "y", y, made.y)
+    made.close(plan, "dx", dx, made.dx)
+
+
 # ------------------------------------------------------------------ refusals
 
 
