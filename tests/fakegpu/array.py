@@ -5,7 +5,6 @@ import operator
 import numpy as np
 
 from tests.fakegpu import machine as state
-from tests.fakegpu.errors import CUDARuntimeError, caller
 from tests.fakegpu.indexing import get_item, set_item
 from tests.fakegpu.memory import Memory, MemoryPointer, copy_from_host, is_pinned
 
@@ -112,11 +111,8 @@ class ndarray:  # noqa: N801  (CuPy's name)
         target = target if out is None else out
         machine.count("d2h", self.nbytes)
         waits = blocking or not is_pinned(target.ctypes.data, target.nbytes)
-        if waits and line.capture is not None:
-            raise CUDARuntimeError(
-                "cudaErrorStreamCaptureUnsupported",
-                f"a copy to the host while capturing, at {caller()}",
-            )
+        if waits:
+            machine.refuse_while_capturing("a copy to the host, which waits,", line)
         source = self._np
         line.do(lambda: np.copyto(target, source), (self._memory,))
         if waits:

@@ -2,7 +2,7 @@
 
 from tests.fakegpu import machine as state
 from tests.fakegpu.cublas import get_cublas_handle
-from tests.fakegpu.errors import CUDARuntimeError, caller
+from tests.fakegpu.errors import CUDARuntimeError
 
 PROPERTIES = {
     "name": b"Fake GPU", "major": 9, "minor": 0, "multiProcessorCount": 4, "warpSize": 32,
@@ -141,11 +141,8 @@ def runtimeGetVersion():
 
 def deviceSynchronize():
     machine = state.current()
-    if any(line.capture is not None for line in machine.lines):
-        raise CUDARuntimeError(
-            "cudaErrorStreamCaptureUnsupported",
-            f"the device is waited for while a stream is capturing, at {caller()}",
-        )
+    for line in list(machine.lines):
+        machine.refuse_while_capturing("waiting for the device", line)
     machine.count("syncs")
     for line in list(machine.lines):
         line.flush()

@@ -31,7 +31,7 @@ def compute(name, function, args, kwargs):
     if not isinstance(out, ndarray):
         raise TypeError(f"Output arguments type must be cupy.ndarray, not {type(out)}")
     if any(a is not out and np.may_share_memory(a._np, out._np) for a in sources):
-        raise NotImplementedError(f"{name}: out overlaps an operand: CuPy says not what comes out")
+        raise NotImplementedError(f"{name}: out overlaps an operand, which the fake does not do")
     # Refuse now what NumPy refuses, on memory that is nobody's: in a capture nothing else happens.
     function(*plain_args, **plain_kwargs | {"out": np.empty_like(out._np)})
     touched = [a._memory for a in sources]
@@ -109,7 +109,35 @@ def matmul(*args, out=None, **kwargs):
     for a in args:
         if not isinstance(a, ndarray):
             raise TypeError(f"Unsupported type {type(a)}")
-    return compute("matmul", np.matmul, args, {} if out is None else {"out": out})
+    if out is None:
+        return compute("matmul", np.matmul, args, {})
+    for size in _taken_by_matmul(*args, out):
+        creation.empty(size, np.uint8)
+    return compute("matmul", np.matmul, args, {"out": out})
+
+
+def _taken_by_matmul(a, b, out):
+    """Bytes of the arrays that CuPy makes on the way of a product with `out`.
+
+    Two matrices: one that is contiguous in neither order is copied. More: each that is not in C
+    order is copied, and where shapes differ there are arrays of pointers. A result that is not in
+    C order is made apart.
+    """
+    several = max(a.ndim, b.ndim) > 2
+    for x in (a, b):
+        if not (x.flags.c_contiguous or (x.flags.f_contiguous and not several)):
+            yield x.nbytes
+    if several and len(set(x.shape[:-2] for x in (a, b, out))) > 1:
+        yield 3 * 8 * int(np.prod(out.shape[:-2]))
+    if not out.flags.c_contiguous:
+        yield out.nbytes
+
+
+def einsum(*operands, **kwargs):
+    wrong = set(kwargs) - {"dtype", "casting", "optimize"}
+    if wrong:
+        raise TypeError(f"Did not understand the following kwargs: {sorted(wrong)}")
+    return compute("einsum", np.einsum, operands, kwargs)
 
 
 def broadcast_to(array, shape):
@@ -140,6 +168,6 @@ def shares_memory(a, b, max_work=None):
 
 OWN = {
     f.__name__: f
-    for f in (copyto, concatenate, where, take, clip, matmul, broadcast_to, asnumpy,
+    for f in (copyto, concatenate, where, take, clip, matmul, einsum, broadcast_to, asnumpy,
               get_array_module, shares_memory, *creation.ALL)
 }  # fmt: skip

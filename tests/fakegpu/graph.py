@@ -13,7 +13,7 @@ class Capture:
     """
 
     def __init__(self, origin):
-        self.origin, self.joined = origin, []
+        self.origin, self.joined, self.broken = origin, [], False
         self._work = []
         self._open = set()  # lines with work that `origin` does not wait for yet
         state.current().lines.add(origin)
@@ -38,6 +38,10 @@ class Capture:
         for line in (self.origin, *self.joined):
             line.capture = None
             line.flush()
+        if self.broken:
+            raise CUDARuntimeError(
+                "cudaErrorStreamCaptureInvalidated", "something before could not be captured"
+            )
         if self._open:
             raise CUDARuntimeError(
                 "cudaErrorStreamCaptureUnjoined",

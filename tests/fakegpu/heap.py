@@ -9,34 +9,38 @@ import numpy as np
 from tests.fakegpu.errors import CUDARuntimeError, caller
 
 ALIGNMENT = 256  # bytes, as CUDA aligns what it allocates
-GUARD = 256  # bytes behind each allocation that nobody may write to
-POISON, FENCE = 0xFF, 0xA5  # of new memory (as float32 it is NaN), and of guards
+GUARD = 256  # bytes before and behind each allocation that nobody may write to
+POISON = 0xFF  # new memory is full of it: NaN in each number type, -1 as an integer
+# What is in a guard: another NaN, so that who reads there is seen too.
+FENCE = np.tile(np.array([0xA5, 0xFF], np.uint8), GUARD // 2)
 
 
 class Allocation:
-    """Device memory: host memory at a multiple of 256, full of NaN, with a guard behind it."""
+    """Device memory: host memory at a multiple of 256, full of NaN, between two guards."""
 
     def __init__(self, heap, device, size):
         self.heap, self.device, self.size = heap, device, size
-        room = max(size, 1)
-        buffer = np.empty(room + GUARD + ALIGNMENT, np.uint8)
-        start = -buffer.ctypes.data % ALIGNMENT
+        buffer = np.empty(ALIGNMENT + GUARD + size + GUARD, np.uint8)
+        start = -buffer.ctypes.data % ALIGNMENT + GUARD
         self.bytes = buffer[start : start + size]
-        self.guard = buffer[start + room : start + room + GUARD]
         self.ptr = buffer.ctypes.data + start
+        end = start + size
+        self._guards = buffer[start - GUARD : start], buffer[end : end + GUARD]
         self.bytes.fill(POISON)
-        self.guard.fill(FENCE)
+        for guard in self._guards:
+            guard[...] = FENCE
         self.where = caller()
         heap.add(self)
 
     def check(self):
-        """Note it if somebody wrote behind the end."""
-        if (self.guard != FENCE).any():
-            self.guard.fill(FENCE)
-            self.heap.faults.append(
-                f"something wrote beyond the end of {self.size} bytes of device memory, "
-                f"allocated at {self.where}"
-            )
+        """Note it if somebody wrote outside."""
+        for guard, where in zip(self._guards, ("before the start", "beyond the end"), strict=True):
+            if (guard != FENCE).any():
+                guard[...] = FENCE
+                self.heap.faults.append(
+                    f"something wrote {where} of {self.size} bytes of device memory, "
+                    f"allocated at {self.where}"
+                )
 
     def __del__(self):
         if hasattr(self, "where"):
@@ -49,7 +53,7 @@ class Heap:
 
     live    bytes allocated now, of each device
     peak    the most there were
-    faults  writes beyond an allocation's end, found when it was freed or looked at
+    faults  writes outside of an allocation, found when it was freed or looked at
     """
 
     def __init__(self, devices):

@@ -45,7 +45,10 @@ class Line:
             self.flush()
             return
         blocking = [line for line in state.current().lines if line.blocking]
-        if any(line.capture is not None for line in blocking):
+        captures = [line.capture for line in blocking if line.capture is not None]
+        if captures:
+            for capture in captures:
+                capture.broken = True
             raise CUDARuntimeError(
                 "cudaErrorStreamCaptureImplicit",
                 f"work on the null stream while another stream is capturing, at {caller()}",

@@ -123,8 +123,11 @@ class Machine:
         self.count("launches")
         self.stream._line.do(run, touched)
 
-    def refuse_while_capturing(self, what):
-        if self.stream._line.capture is not None:
+    def refuse_while_capturing(self, what, line=None):
+        """`what` cannot be captured: it fails, and so does the capture when it ends."""
+        capture = (line or self.stream._line).capture
+        if capture is not None:
+            capture.broken = True
             raise CUDARuntimeError(
                 "cudaErrorStreamCaptureUnsupported",
                 f"{what} is not permitted while a stream is capturing, at {caller()}",

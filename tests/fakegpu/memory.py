@@ -6,7 +6,7 @@ import ctypes
 import numpy as np
 
 from tests.fakegpu import machine as state
-from tests.fakegpu.errors import CUDARuntimeError, caller
+from tests.fakegpu.errors import CUDARuntimeError
 
 
 class Memory:
@@ -79,11 +79,8 @@ def copy_from_host(pointer, address, size, stream=None, keep=None):
     machine.count("h2d", size)
     line = (stream or machine.stream)._line
     pinned = is_pinned(address, size)
-    if line.capture is not None and not pinned:
-        raise CUDARuntimeError(
-            "cudaErrorStreamCaptureUnsupported",
-            f"a copy from pageable host memory while capturing, at {caller()}",
-        )
+    if not pinned:
+        machine.refuse_while_capturing("a copy from pageable host memory", line)
     if not size:
         return
     target = pointer._bytes(size)

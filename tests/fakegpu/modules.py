@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.fakegpu import cublas, cuda, graph, memory, operators, raw, stream
 from tests.fakegpu.array import ndarray
+from tests.fakegpu.compiler import CompileException
 from tests.fakegpu.errors import CUDARuntimeError, OutOfMemoryError
 from tests.fakegpu.functions import OWN, as_strided, function
 from tests.fakegpu.table import TABLE
@@ -89,7 +90,7 @@ def modules():
         "get_current_stream": cuda.get_current_stream,
         "get_elapsed_time": stream.get_elapsed_time,
     }  # fmt: skip
-    compiler = Module("cupy.cuda.compiler", {"CompileException": raw.CompileException})
+    compiler = Module("cupy.cuda.compiler", {"CompileException": CompileException})
     driver = Module("cupy.cuda.driver", {"CUDADriverError": CUDARuntimeError})
     parts = {
         "runtime": runtime, "device": device, "compiler": compiler, "driver": driver,

@@ -54,12 +54,9 @@ class Stream:
     # Waiting
 
     def synchronize(self):
-        if self._line.capture is not None:
-            raise CUDARuntimeError(
-                "cudaErrorStreamCaptureUnsupported",
-                f"a stream that is capturing cannot be waited for, at {caller()}",
-            )
-        state.current().count("syncs")
+        machine = state.current()
+        machine.refuse_while_capturing("waiting for the stream", self._line)
+        machine.count("syncs")
         self._line.settle()
 
     @property

@@ -5,7 +5,7 @@ import gc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpys
 
@@ -59,6 +59,7 @@ def test_it_computes_what_numpy_computes(cp, pair, expression):
     np.testing.assert_allclose(got.get(), expected, rtol=1e-6)
 
 
+@settings(max_examples=40)
 @given(
     numpys.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=4),
     st.sampled_from(["add", "multiply", "maximum", "less", "true_divide"]),
@@ -95,6 +96,7 @@ REFUSED = {
     "out of another kind": (TypeError, lambda cp, x: cp.add(x, x, out=cp.empty((3, 4), "i4"))),
     "where": (TypeError, lambda cp, x: cp.add(x, 1, where=x > 0)),
     "maximum.reduce": (NotImplementedError, lambda cp, x: cp.maximum.reduce(x)),
+    "einsum's out": (TypeError, lambda cp, x: cp.einsum("ij->i", x, out=x[:, 0])),
     "take's mode": (TypeError, lambda cp, x: cp.take(x, cp.arange(2), mode="clip")),
     "sum's initial": (TypeError, lambda cp, x: cp.sum(x, initial=0)),
     "bytes of another type": (TypeError, lambda cp, x: x.set(np.ones((3, 4)))),
@@ -167,6 +169,26 @@ def test_strictly_only_work_in_place_is_left(gpu, cp, pair):
     expected = host * [1, 2, 3, 4] + 1
     expected[:, 1:] -= host[:, :-1]
     np.testing.assert_allclose(weights.get()[:3], expected.clip(-1, 1).sum(1), rtol=1e-5)
+
+
+MATRICES = {  # what CuPy copies on the way
+    "two, one in columns": (lambda x: (x[0].T, x[1], x[2]), 0),
+    "two, one with gaps": (lambda x: (x[0, :, ::2], x[1, :2], x[2]), 1),
+    "batches": (lambda x: (x, x, x * 0), 0),
+    "a batch in columns": (lambda x: (x.swapaxes(1, 2), x, x * 0), 1),
+    "one for all of a batch": (lambda x: (x[:1], x, x * 0), 1),
+    "a result with gaps": (lambda x: (x[0], x[1], (x * 0).reshape(4, 12)[:, ::3]), 1),
+}
+
+
+@pytest.mark.parametrize("make, copies", MATRICES.values(), ids=MATRICES.keys())
+def test_products_take_memory_where_cupys_do(gpu, cp, make, copies):
+    a, b, out = make(cp.arange(48, dtype="f4").reshape(3, 4, 4))
+    before = gpu.allocations
+    expected = a.get() @ b.get()
+    cp.matmul(a, b, out=out)
+    assert gpu.allocations == before + copies
+    np.testing.assert_array_equal(out.get(), expected)
 
 
 def test_an_operand_that_overlaps_the_result_is_copied_first(gpu, cp):
@@ -243,16 +265,16 @@ def test_memory_is_given_back_and_runs_out(monkeypatch):
     assert gpu.live == [0] and gpu.peak == [200]
 
 
-def test_writing_beyond_the_end_is_found(cp, gpu):
-    x = cp.zeros(4, "f4")
-    beyond = np.lib.stride_tricks.as_strided(x._np, (5,))
-    beyond[4] = 1
-    with pytest.raises(AssertionError, match=r"beyond the end of 16 bytes.*test_array"):
+def test_writing_outside_is_found(cp, gpu):
+    x = cp.zeros(5, "u1")
+    around = np.lib.stride_tricks.as_strided(x._np, (6,))
+    around[5] = 1
+    with pytest.raises(AssertionError, match=r"beyond the end of 5 bytes.*test_array"):
         gpu.check()
-    beyond[4] = 1
-    del beyond, x
+    np.lib.stride_tricks.as_strided(x._np, (2,), (-1,))[1] = 1
+    del around, x
     gc.collect()
-    with pytest.raises(AssertionError, match="beyond the end"):
+    with pytest.raises(AssertionError, match="before the start of 5 bytes"):
         gpu.check()
 
 
