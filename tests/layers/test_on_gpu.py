@@ -1,12 +1,28 @@
 """Array code where it takes another way on a GPU: the same numbers as on the CPU."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.random import default_rng
 
+from minidl import schema
 from minidl.device import Cpu
 from minidl.errors import DeviceError
 from minidl.layers.base import Layer
 from minidl.testing.harness import bind, build
+from tests.layers import (
+    test_convolution,
+    test_deconvolution,
+    test_inner_product,
+    test_loss_softmax,
+    test_lrn,
+    test_metrics,
+    test_pooling,
+    test_scale,
+    test_softmax,
+)
 from tests.layers.test_contract import (
     assert_same,
     forward,
@@ -71,30 +87,75 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
-def example(request):
-    type, (shapes, keywords) = request.param
-    return type, shapes, keywords
+def of_other_tests():
+    """The cases by which the layers' own tests compare them with their definitions."""
+    for type, module in (
+        ("Convolution", test_convolution),
+        ("Deconvolution", test_deconvolution),
+        ("LRN", test_lrn),
+        ("Softmax", test_softmax),
+        ("InnerProduct", test_inner_product),
+    ):
+        for name, (shape, keywords, *_) in module.CASES.items():
+            yield pytest.param(type, *case(shape, **keywords), id=f"{type} {name}")
+    for type, module in (("Accuracy", test_metrics), ("SoftmaxWithLoss", test_loss_softmax)):
+        for name, (scores, labels, options, *_) in module.CASES.items():
+            yield pytest.param(type, *case(scores, labels, **options), id=f"{type} {name}")
+    for type, (name, (shape, operand, options)) in itertools.product(
+        ("Scale", "Bias"), test_scale.CASES.items()
+    ):
+        yield pytest.param(type, *case(shape, **options), id=f"{type} {name}")
+        given = {key: value for key, value in options.items() if key != "num_axes"}
+        yield pytest.param(type, *case(shape, operand, **given), id=f"{type} given {name}")
+    for param in test_pooling.CASES:
+        method, keywords = param.values
+        example = case(test_pooling.IMAGE, pool=method, **keywords)
+        yield pytest.param("Pooling", *example, id=f"Pooling {param.id}")
 
 
-def test_the_numbers_are_those_of_the_cpu(example, gpu, monkeypatch):
-    """Where the CPU works in pieces the GPU does all at once."""
+OWN = [pytest.param(type, *example, id=name) for name, (type, example) in CASES.items()]
+every_case = pytest.mark.parametrize("type, shapes, keywords", [*OWN, *of_other_tests()])
+
+
+@every_case
+def test_the_numbers_are_those_of_the_cpu(type, shapes, keywords, gpu, monkeypatch):
+    """Where the CPU works in pieces the GPU does all at once. Later passes do nothing but launch,
+    except that array code sends random numbers over."""
     monkeypatch.setattr(Cpu, "piece", 50)
-    expected = forward_and_backward(*prepare(*example))
-    got = forward_and_backward(*prepare(*example, device="cuda:0"))
+    expected = forward_and_backward(*prepare(type, shapes, keywords))
+    layer, bottom, top = prepare(type, shapes, keywords, "cuda:0")
+    assert_close(forward_and_backward(layer, bottom, top), expected)
+    drawing = type == "Dropout" or keywords.get("pool") == "STOCHASTIC"
+    with layer.ctx.device.current(), gpu.strict(transfers=not drawing):
+        layer.forward(bottom, top)
+        if layer.differentiable:
+            layer.backward(top, wanted(layer, bottom), bottom)
+
+
+def assert_close(got, expected):
     assert got.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(got[name], array, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
-def test_later_passes_do_nothing_but_launch(example, gpu):
-    layer, bottom, top = prepare(*example, device="cuda:0")
-    forward_and_backward(layer, bottom, top)
-    drawing = example[0] == "Dropout" or example[2].get("pool") == "STOCHASTIC"
-    with layer.ctx.device.current(), gpu.strict(transfers=not drawing):
-        layer.forward(bottom, top)
-        if layer.differentiable:
-            layer.backward(top, wanted(layer, bottom), bottom)
+@pytest.mark.parametrize("phase", [schema.TRAIN, schema.TEST], ids=["training", "testing"])
+@pytest.mark.parametrize(
+    "type, shapes, keywords",
+    [
+        ("Convolution", [(7, 4, 7, 6)], dict(num_output=6, kernel_size=3, group=2)),
+        ("Deconvolution", [(7, 4, 3, 4)], dict(num_output=6, kernel_size=3, group=2)),
+        ("InnerProduct", [(6, 20)], dict(num_output=17)),
+        ("InnerProduct", [(6, 20)], dict(num_output=17, transpose=True)),
+    ],
+)
+def test_what_is_done_bit_by_bit_for_want_of_workspace(type, shapes, keywords, phase, gpu):
+    results = []
+    for device, limit in (("cpu", 10**9), ("cuda:0", 1500)):
+        layer, _, _ = prepare(type, shapes, keywords, device, phase=phase)
+        limited = layer.__class__(layer.spec, replace(layer.ctx, workspace_limit=limit))
+        bottom, top = bind(limited, *(x for x in layer.sample_bottoms(shapes, default_rng(3))))
+        results.append(forward_and_backward(limited, bottom, top))
+    assert_close(*results)
 
 
 @pytest.mark.parametrize("type", ["Dropout", "Pooling"])
