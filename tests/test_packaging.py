@@ -66,10 +66,10 @@ def tracked(folder: str, *suffixes: str) -> set[str]:
     }
 
 
-def test_the_wheel_holds_all_modules_the_schema_and_the_zoo(wheel):
+def test_the_wheel_holds_all_modules_kernels_the_schema_and_the_zoo(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     beside = tracked("proto", ".proto", ".desc") | tracked("zoo", ".prototxt", ".md")
-    expected = tracked("minidl", ".py") | {f"minidl/{name}" for name in beside}
+    expected = tracked("minidl", ".py", ".cu", ".cuh") | {f"minidl/{name}" for name in beside}
     assert expected - names == set()
     assert {"minidl/proto/minidl.desc", "minidl/zoo/lenet/digits_solver.prototxt"} <= names
 
@@ -120,5 +120,5 @@ def test_the_sdist_can_build_the_wheel_and_run_the_tests(checkout):
         names = {name.split("/", 1)[-1] for name in archive.getnames()}
     expected = set(FILES) | tracked("zoo", ".prototxt", ".md")
     for folder in ("minidl", "proto", "tests"):
-        expected |= tracked(folder, ".py", ".proto", ".desc")
+        expected |= tracked(folder, ".py", ".cu", ".cuh", ".proto", ".desc")
     assert expected - names == set()
