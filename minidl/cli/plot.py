@@ -1,0 +1,168 @@
+"""Draw loss, test figures and learning rate of one or more training runs.
+
+A run is its folder, its events.jsonl, or a log of Caffe or minidl. Where a run was begun again or
+went on from a snapshot in the same file, the later numbers count.
+"""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minidl.cli import run_log
+from minidl.cli.arguments import Parser
+from minidl.errors import UsageError
+
+ENDINGS = (".svg", ".png", ".pdf")
+COLOURS = ("#3d74b0", "#bd7431", "#4d8c46", "#b3474d", "#7d58a8", "#6b7a80", "#a78f28")
+Points = list[tuple[float, float]]
+
+
+class Curve(NamedTuple):
+    """One curve. `tested`: its points are few, and marked."""
+
+    run: int
+    label: str
+    points: Points
+    tested: bool
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="folders, events.jsonl or logs")
+    parser.add_argument("--out", "-o", metavar="FILE", help="FILE.svg, .png or .pdf (required)")
+    parser.add_argument(
+        "--over",
+        choices=("iterations", "seconds"),
+        default="iterations",
+        help="what goes to the right (default: iterations)",
+    )
+    parser.add_argument("--title", default="", metavar="TEXT", help="above the picture")
+
+
+def run(args: Namespace) -> int:
+    if not args.runs:
+        raise UsageError("which runs?", where="minidl plot", expected="minidl plot RUN -o run.svg")
+    if not args.out or Path(args.out).suffix.lower() not in ENDINGS:
+        raise UsageError(
+            f"cannot write '{args.out}'" if args.out else "where to?",
+            where="minidl plot -o",
+            expected=f"a file that ends with {', '.join(ENDINGS)}",
+        )
+    records = [run_log.read(path) for path in args.runs]
+    found = panels(records, labels(args.runs), args.over)
+    _draw(found, args)
+    print(f"{args.out}  {', '.join(found)}")
+    return 0
+
+
+def labels(paths: Sequence[str]) -> list[str]:
+    """A short name for each run: that of its folder or log, the whole path where two are alike."""
+    short = []
+    for path in paths:
+        file = Path(path)
+        short.append(file.resolve().parent.name if file.name == "events.jsonl" else file.stem)
+    return [s if short.count(s) == 1 else path for s, path in zip(short, paths, strict=True)]
+
+
+def panels(
+    records: Sequence[run_log.Record], names: Sequence[str], x: str
+) -> dict[str, list[Curve]]:
+    """Curves by the name of the panel: loss; accuracy, for all figures from 0 to 1; every other
+    output on its own; learning rate."""
+    found: dict[str, list[Curve]] = {"loss": [], "accuracy": []}
+    rates = []
+    for i, (record, name) in enumerate(zip(records, names, strict=True)):
+        prefix = f"{name}: " if len(records) > 1 else ""
+
+        def points(triples: Iterable[tuple[int, float, float]]) -> Points:
+            return [(float(n if x == "iterations" else s), v) for n, s, v in latest(triples)]
+
+        found["loss"].append(Curve(i, f"{prefix}training", points(record.loss), False))
+        for which, rows in [("training", record.train), *_tests(record)]:
+            for output in dict.fromkeys(o for row in rows for o in row.outputs):
+                is_loss = output.partition("[")[0] in record.losses
+                if is_loss and which == "training":
+                    continue  # the smoothed loss is there already
+                curve = points(
+                    (r.iteration, r.seconds, r.outputs[output]) for r in rows if output in r.outputs
+                )
+                panel = "loss" if is_loss else "accuracy" if _is_share(curve) else output
+                label = f"{prefix}{which} {output}"
+                found.setdefault(panel, []).append(Curve(i, label, curve, which != "training"))
+        rates.append(Curve(i, f"{prefix}rate", points(record.rates), False))
+    found["learning rate"] = rates
+    kept = {panel: [c for c in curves if c.points] for panel, curves in found.items()}
+    return {panel: curves for panel, curves in kept.items() if curves}
+
+
+def latest(triples: Iterable[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+    """Without what was recorded from some iteration on, if a later run began again there."""
+    kept: list[tuple[int, float, float]] = []
+    for triple in triples:
+        while kept and kept[-1][0] >= triple[0]:
+            kept.pop()
+        kept.append(triple)
+    return kept
+
+
+def _tests(record: run_log.Record) -> list[tuple[str, list[run_log.Row]]]:
+    several = len(record.tests) > 1
+    return [(f"test #{n}" if several else "test", rows) for n, rows in sorted(record.tests.items())]
+
+
+def _is_share(points: Points) -> bool:
+    return all(0 <= value <= 1 for _, value in points if not math.isnan(value))
+
+
+def _draw(found: dict[str, list[Curve]], args: Namespace) -> None:
+    import io
+
+    from minidl.storage import files
+
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError(
+            "the package matplotlib is not installed",
+            where="minidl plot",
+            fix="pip install 'minidl[plot]'",
+        ) from None
+    ending = Path(args.out).suffix.lower()[1:]
+    style: Any = {"font.size": 9, "svg.hashsalt": "minidl", "svg.fonttype": "none"}
+    with rc_context(style):
+        figure = Figure(figsize=(7.5, 0.5 + 2.4 * len(found)), layout="constrained")
+        axes = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+        for panel, (name, curves) in zip(axes, found.items(), strict=True):
+            _panel(panel, name, curves, len(args.runs))
+        axes[-1].set_xlabel(args.over)
+        if args.title:
+            figure.suptitle(args.title)
+        file = io.BytesIO()
+        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(ending, {})
+        figure.savefig(file, format=ending, dpi=130, metadata=metadata)
+    files.write_all(args.out, [file.getvalue()])
+
+
+def _panel(axes: Any, name: str, curves: Sequence[Curve], runs: int) -> None:
+    """One panel; with several runs a run has one colour, otherwise a curve has."""
+    for i, curve in enumerate(curves):
+        colour = COLOURS[(curve.run if runs > 1 else i) % len(COLOURS)]
+        xs, ys = zip(*curve.points, strict=True)
+        marker = "o" if curve.tested or len(xs) == 1 else ""
+        style = "--" if curve.tested and runs > 1 else "-"
+        axes.plot(xs, ys, style, label=curve.label, color=colour, marker=marker, ms=3, lw=1.2)
+    axes.set_ylabel(name)
+    axes.grid(True, color="#dddddd", lw=0.6)
+    axes.margins(x=0.02)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    values = [v for curve in curves for _, v in curve.points if math.isfinite(v)]
+    if name in ("loss", "learning rate") and values and min(values) > 0:
+        if max(values) > 20 * min(values):
+            axes.set_yscale("log")
+    if len(curves) > 1 or name != "learning rate":
+        axes.legend(frameon=False, fontsize=8)

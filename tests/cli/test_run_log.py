@@ -1,0 +1,136 @@
+"""What is read from logs and event files, line by line."""
+
+import json
+import math
+
+import pytest
+
+from minidl.cli import run_log
+from minidl.errors import FormatError, UsageError
+
+LOG = """\
+I0210 13:39:00.500000 25210 caffe.cpp:197] Use CPU.
+net: "Iteration 99 is no line of a log"
+I0210 13:39:02.000000 25210 solver.cpp:289] Solving LeNet
+I0210 13:39:02.250000 25210 solver.cpp:347] Iteration 0, Testing net (#0)
+I0210 13:39:03.000000 25210 solver.cpp:414]     Test net output #0: accuracy = 0.1
+I0210 13:39:03.000000 25210 solver.cpp:414]     Test net output #1: loss = 2.5e+00 (* 1 = 2.5 loss)
+I0210 13:39:03.100000 25210 solver.cpp:347] Iteration 0, Testing net (#1)
+I0210 13:39:03.200000 25210 solver.cpp:414]     Test net output #0: prob = 0.25
+I0210 13:39:03.200000 25210 solver.cpp:414]     Test net output #1: prob = 0.75
+I0210 13:39:04.000000 25210 solver.cpp:239] Iteration 0 (0 iter/s, 1s/100 iters), loss = 2.4
+I0210 13:39:04.000000 25210 solver.cpp:258]     Train net output #0: loss = 2.4 (* 1 = 2.4 loss)
+I0210 13:39:04.000000 25210 sgd_solver.cpp:112] Iteration 0, lr = 0.01
+W0210 13:39:05.000000 25210 blocking_queue.cpp:49] Waiting for data
+I0210 13:39:06.000000 25210 solver.cpp:239] Iteration 100 (50 iter/s, 2s/100 iters), loss = nan
+I0210 13:39:06.000000 25210 solver.cpp:258]     Train net output #0: loss = nan (* 1 = nan loss)
+I0210 13:39:06.000000 25210 sgd_solver.cpp:112] Iteration 100, lr = 0.005
+I0210 13:39:07.000000 25210 solver.cpp:347] Iteration 200, Testing net (#0)
+I0210 13:39:08.000000 25210 solver.cpp:414]     Test net output #0: accuracy = 0.9
+I0210 13:39:08.000000 25210 solver.cpp:414]     Test net output #1: loss = 0.3 (* 1 = 0.3 loss)
+"""
+
+EVENTS = [
+    dict(event="start", time=50.0, iter=0, net="n"),
+    dict(event="test", time=51.0, iter=0, net=0, outputs={"accuracy": 0.1, "loss": 2.0}),
+    dict(event="display", time=52.0, iter=0, loss=2.5, lr=0.1, outputs={"loss": None}, final=False),
+    dict(event="test", time=54.0, iter=8, net=0, outputs={"accuracy": 0.9, "loss": 1.0}),
+    dict(event="display", time=55.0, iter=10, loss=0.5, lr=0.01, outputs={"p": [1, [2]]}),
+    dict(event="snapshot", time=55.5, iter=10, weights="w", state="s"),
+    dict(event="display", time=56.0, iter=10, loss=0.4, lr=0.01, outputs={"p": 3}, final=True),
+]
+
+
+@pytest.fixture
+def log(tmp_path):
+    def write(text):
+        (tmp_path / "a.log").write_text(text)
+        return run_log.read(str(tmp_path / "a.log"))
+
+    return write
+
+
+@pytest.fixture
+def events(tmp_path):
+    def write(found, end="\n"):
+        text = "\n".join(json.dumps(event) for event in found) + end
+        (tmp_path / "events.jsonl").write_text(text)
+        return run_log.read(str(tmp_path))
+
+    return write
+
+
+def test_rows_of_a_log(log):
+    record = log(LOG)
+    first, second = record.train
+    assert (first.iteration, first.seconds, first.outputs) == (0, 2.0, {"loss": 2.4})
+    assert (second.iteration, second.seconds) == (100, 4.0)
+    assert math.isnan(second.outputs["loss"])
+    assert [(r.iteration, r.seconds, r.outputs) for r in record.tests[0]] == [
+        (0, 1.0, {"accuracy": 0.1, "loss": 2.5}),
+        (200, 6.0, {"accuracy": 0.9, "loss": 0.3}),
+    ]
+    assert record.tests[1][0].outputs == {"prob": 0.25, "prob[1]": 0.75}
+    assert record.losses == {"loss"}
+
+
+def test_rates_of_a_log_are_those_written_before_a_row(log):
+    record = log(LOG)
+    assert [(n, rate) for n, _, rate in record.rates] == [(0, 0.01), (100, 0.005)]
+    assert [row.rate for row in record.train] == [0.01, 0.01]
+    assert [row.rate for row in record.tests[0]] == [0.005, 0.005]
+
+
+def test_the_year_may_be_written_and_may_change(log):
+    with_year = log(LOG.replace("I0210", "I20240210"))
+    assert [row.seconds for row in with_year.train] == [2.0, 4.0]
+    lines = LOG.splitlines(keepends=True)
+    late = [line.replace("0210 13:39:0", "1231 23:59:5") for line in lines[:12]]
+    early = [line.replace("0210 13:39:0", "0101 00:00:0") for line in lines[12:]]
+    assert [row.seconds for row in log("".join(late + early)).train] == [2.0, 14.0]
+
+
+def test_a_date_that_is_none_is_passed_over(log):
+    record = log(LOG.replace("I0210 13:39:06", "I0231 13:39:06"))
+    assert [row.iteration for row in record.train] == [0]
+
+
+def test_events(events):
+    record = events(EVENTS)
+    first, second = record.train
+    assert (first.iteration, first.seconds, first.rate) == (0, 2.0, 0.1)
+    assert math.isnan(first.outputs["loss"])
+    assert second.outputs == {"p": 1, "p[1]": 2}
+    assert [(r.seconds, r.rate) for r in record.tests[0]] == [(1.0, 0.1), (4.0, 0.1)]
+    assert [value for *_, value in record.loss] == [2.5, 0.5, 0.4]
+    assert record.losses == {"loss"}
+
+
+def test_a_last_line_that_a_run_was_killed_in_is_passed_over(events):
+    assert len(events([*EVENTS, dict(event="test")], end="").tests[0]) == 2
+
+
+REFUSED = {
+    "no run": (
+        "a.log",
+        "I0210 13:39:00.5 25210 caffe.cpp:197] Use CPU.\n",
+        "holds no training run",
+    ),
+    "no events": ("events.jsonl", '{"loss": 1}\n', r"events.jsonl:1: is not an event"),
+    "no JSON": ("events.jsonl", "Iteration 0\n", r"events.jsonl:1: is not an event"),
+    "no object": ("events.jsonl", "[1]\n", r"events.jsonl:1: is not an event"),
+}
+
+
+@pytest.mark.parametrize("name, text, message", REFUSED.values(), ids=REFUSED.keys())
+def test_files_without_a_run_are_refused(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FormatError, match=message):
+        run_log.read(str(tmp_path / name))
+
+
+def test_folders_without_events_and_absent_files_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="without events.jsonl"):
+        run_log.read(str(tmp_path))
+    with pytest.raises(UsageError, match="no such file"):
+        run_log.read(str(tmp_path / "gone.log"))
