@@ -8,7 +8,7 @@ from minidl.engines.cupy_kernels.source import signatures, source, units
 from tests.engines.cupy_kernels import host, nvrtc
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)  # from Turing to Blackwell
-THOROUGHLY = 90  # the one for which code is optimised as for a launch; for the others, quickly
+THOROUGHLY = 90  # the one for which code is optimised as for a launch; otherwise, quickly
 WARNINGS = ["-Werror=all-warnings"]
 
 # The #defines of sources whose branches the usual ones do not all reach.
@@ -25,29 +25,37 @@ VARIANTS = {
 BUILDS = [
     pytest.param(unit, given, id=f"{unit} {given}" if given else unit)
     for unit in units()
-    for given in ({}, *VARIANTS.get(unit, []))
+    for given in ({}, {"WIDE": 1}, *VARIANTS.get(unit, []))
 ]
 
 
-@pytest.mark.parametrize("unit, defines", BUILDS)
-def test_nvrtc_compiles_it_for_every_gpu(unit, defines):
+@pytest.fixture(scope="module")
+def known():
+    """The architectures that the installed NVRTC compiles for; without NVRTC there is no test."""
     if nvrtc.library() is None:
         pytest.skip("NVRTC is not here: pip install nvidia-cuda-nvrtc")
-    known = set(nvrtc.architectures()) & set(ARCHITECTURES)
-    assert known
-    for architecture in sorted(known):
-        speed = [] if architecture == THOROUGHLY else nvrtc.quickly()
-        code = nvrtc.compiled(source(unit, defines), architecture, *WARNINGS, *speed)
-        for name in signatures(unit):
-            assert name.encode() in code
+    return nvrtc.architectures()
 
 
 @pytest.mark.parametrize("unit", units())
-def test_it_also_compiles_with_wide_indices(unit):
-    if nvrtc.library() is None:
-        pytest.skip("NVRTC is not here: pip install nvidia-cuda-nvrtc")
-    assert nvrtc.compiled(source(unit, {"WIDE": 1}), THOROUGHLY, *WARNINGS, *nvrtc.quickly())
-    assert host.library(source(unit, {"WIDE": 1}))
+def test_nvrtc_compiles_it(known, unit):
+    code = nvrtc.compiled(source(unit), THOROUGHLY, *WARNINGS)
+    for name in signatures(unit):
+        assert name.encode() in code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_nvrtc_compiles_all_for_every_gpu(known, architecture):
+    if architecture not in known:
+        pytest.skip(f"this NVRTC knows no sm_{architecture}, but {known}")
+    for unit in units():
+        assert nvrtc.compiled(source(unit), architecture, *WARNINGS, *nvrtc.quickly())
+
+
+@pytest.mark.parametrize("unit, defines", [build for build in BUILDS if build.values[1]])
+def test_nvrtc_compiles_its_variants(known, unit, defines):
+    assert nvrtc.compiled(source(unit, defines), THOROUGHLY, *WARNINGS, *nvrtc.quickly())
 
 
 @pytest.mark.parametrize("unit, defines", BUILDS)
