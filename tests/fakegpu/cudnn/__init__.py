@@ -46,6 +46,19 @@ Driver = ctypes.CFUNCTYPE(
 )
 
 
+class Work:
+    """What a call is to do, as a function; forgotten where nobody can ask for it any more."""
+
+    def __init__(self, dll, number) -> None:
+        self._dll, self._number = dll, ctypes.c_long(number)
+
+    def __call__(self) -> None:
+        self._dll.fake_cudnn_run(self._number)
+
+    def __del__(self) -> None:
+        self._dll.fake_cudnn_forget(self._number)
+
+
 class FakeCudnn:
     """The library on a fake GPU; what `install` returns.
 
@@ -69,6 +82,11 @@ class FakeCudnn:
         self._dll.fake_cudnn_objects.restype = ctypes.c_long
         return int(self._dll.fake_cudnn_objects())
 
+    def works(self) -> int:
+        """Calls whose work may still have to be done: in graphs, or waiting in a stream."""
+        self._dll.fake_cudnn_works.restype = ctypes.c_long
+        return int(self._dll.fake_cudnn_works())
+
     def close(self) -> None:
         """Do work at once again, and let minidl look for a library anew."""
         library._opened.cache_clear()
@@ -83,8 +101,8 @@ class FakeCudnn:
             if number < 0:
                 current.synchronize()
                 return 0
-            memory = [self._memory(touched[i]) for i in range(count)]
-            self._gpu.submit(lambda: self._dll.fake_cudnn_run(ctypes.c_long(number)), *memory)
+            work = Work(self._dll, number)
+            self._gpu.submit(work, *(self._memory(touched[i]) for i in range(count)))
             return 0
         except BaseException as error:
             self._dll.fake_cudnn_explain(f"{type(error).__name__}: {error}".encode())

@@ -1,10 +1,12 @@
 // The handle, refusals, recording, and how arrays are read and written.
 #include "fake.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -99,16 +101,19 @@ EXPORT long fake_cudnn_objects() { return static_cast<long>(objects().size()); }
 
 // The device's side. Without a driver work is done at once. With one, it is told the number of a
 // piece of work, the stream it belongs to and the memory it touches, and calls fake_cudnn_run when
-// its turn has come, as often as it likes; number -1 asks it to wait for what it has. Anything but
-// 0 as an answer makes the call fail; fake_cudnn_explain says why.
+// its turn has come, as often as it likes, and then fake_cudnn_forget; number -1 asks it to wait for
+// what it has. Anything but 0 as an answer makes the call fail; fake_cudnn_explain says why.
 typedef int (*Driver)(long number, cudaStream_t stream, long count, const Area* touched);
 static Driver driver = nullptr;
 static std::string refusal;  // why the driver answered so
-static std::vector<std::function<void()>> works;
+static std::map<long, std::function<void()>> works;
+static long last_number = 0;
 
 EXPORT void fake_cudnn_set_driver(Driver given) { driver = given; }
 EXPORT void fake_cudnn_explain(const char* text) { refusal = text; }
-EXPORT void fake_cudnn_run(long number) { works.at(static_cast<size_t>(number))(); }
+EXPORT void fake_cudnn_run(long number) { works.at(number)(); }
+EXPORT void fake_cudnn_forget(long number) { works.erase(number); }
+EXPORT long fake_cudnn_works() { return static_cast<long>(works.size()); }
 
 static void drive(cudnnHandle_t handle, long number, const std::vector<Area>& touched) {
     if (driver(number, handle->stream, static_cast<long>(touched.size()), touched.data()))
@@ -120,8 +125,8 @@ void launch(cudnnHandle_t handle, std::initializer_list<Area> touched, std::func
     std::vector<Area> areas;
     for (const Area& each : touched)
         if (each.start) areas.push_back(each);
-    works.push_back(std::move(work));
-    drive(handle, static_cast<long>(works.size()) - 1, areas);
+    works[++last_number] = std::move(work);
+    drive(handle, last_number, areas);
 }
 
 void synchronise(cudnnHandle_t handle) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import itertools
 
 import numpy as np
@@ -286,6 +287,10 @@ def test_graphs_hold_the_calls(fake):
         for _ in range(2):
             graph.launch()
     assert host(array).tolist() == [4.0, 12.0]
+    assert fake.works() == 1  # in the graph; what ran outside of one is forgotten
+    del graph
+    gc.collect()
+    assert fake.works() == 0
 
 
 def test_measuring_is_no_work_for_a_graph(small):
