@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from minidl import diagnosis, fillers, prototxt, schema, weights
+from minidl import diagnosis, prototxt, schema, weights
 from minidl.arena import Arena
-from minidl.blob import Blob, Param, Shape
-from minidl.blueprint import Blueprint, Node, ParamPlan
+from minidl.blob import Blob, Shape
+from minidl.blueprint import Blueprint, Node
 from minidl.context import Context
 from minidl.device import Device, default_device, on_host
 from minidl.engines import select
-from minidl.errors import LabelError, UsageError, did_you_mean
+from minidl.errors import UsageError, did_you_mean
 from minidl.layers.base import Layer
 from minidl.net_log import log_building
-from minidl.program import Program
-from minidl.rng import DevicePasses, Streams, default_seed
-from minidl.schedule import Demands, Schedule
+from minidl.params import Params
+from minidl.rng import Streams, default_seed
+from minidl.runner import Runner
+from minidl.schedule import Schedule
 from minidl.threads import threads
-from minidl.training_pass import TrainingPass
 
 log = logging.getLogger("minidl")
 Callback = Callable[[int], None]
@@ -124,15 +124,16 @@ class Net:
             device=device,
             deterministic=deterministic,
         )
-        self.share, self._keep = share, frozenset(keep)
-        self._separate = False  # whether every layer has to leave its own top
-        self._watched = False  # whether callbacks read blobs and gradients as layers leave them
-        self._program: Program | None = None
-        self._said: set[str] = set()
-        self._passes = DevicePasses(device, self.streams) if device.kind == "cuda" else None
-        self._training: TrainingPass | None = None
-        counter = self._passes.address if self._passes is not None else 0
-        ctx = Context(device, dtype, phase, self.streams, counter=counter, absent_data=absent_data)
+        self.share, self.keep = share, frozenset(keep)
+        self._runner = Runner(self)
+        ctx = Context(
+            device,
+            dtype,
+            phase,
+            self.streams,
+            counter=self._runner.counter,
+            absent_data=absent_data,
+        )
         self.blueprint = Blueprint(model, ctx, level, stages)
         self.param, self.name = self.blueprint.param, self.blueprint.name
         self.inputs, self.outputs = list(self.blueprint.inputs), list(self.blueprint.outputs)
@@ -144,61 +145,15 @@ class Net:
         self.before_backward: list[Callback] = []
         self.after_backward: list[Callback] = []
         self.blobs: dict[str, Blob] = {}
-        self.params: dict[str, list[Param]] = {}
-        self.learnable: list[Param] = []
-        if device.kind == "cuda":
-            self._training = TrainingPass(self)
-        self._make_params()
+        self.parameters = Params(self.blueprint, ctx)
+        self.params = self.parameters.by_layer
+        self.learnable = self.parameters.learnable
         self._bind()
         log_building(self.blueprint)
         for path in weights:
             self.copy_from(path)
 
     # ------------------------------------------------------------------ memory
-
-    def _make_params(self) -> None:
-        made: dict[str, Param] = {}
-        for node in self.blueprint.nodes:
-            layer = node.layer
-            layer.params = []
-            for plan in node.params:
-                param = Param(
-                    plan.key, plan.shape, self.device, self.dtype, plan.lr_mult, plan.decay_mult
-                )
-                param.wanted = plan.lr_mult != 0 or (
-                    self.param.force_backward and plan.attr not in layer.statistics
-                )
-                owner = made.get(plan.owner)
-                if owner is not None:
-                    owner.wanted = param.wanted = owner.wanted or param.wanted
-                    param.share(owner, plan.shape)
-                else:
-                    made[plan.key] = param
-                    self.learnable.append(param)
-                layer.params.append(param)
-                setattr(layer, plan.attr, param)
-            if layer.params:
-                self.params[layer.name] = layer.params
-        self.arena = self._gather()
-        for node in self.blueprint.nodes:
-            for plan, param in zip(node.params, node.layer.params, strict=True):
-                if plan.owner == plan.key and plan.filler is not None:
-                    self._fill(param, plan, node.layer)
-
-    def _gather(self) -> Arena | None:
-        """On a GPU, lay what is learnt and its gradients out in one piece each."""
-        if self.device.kind == "cpu" or self.phase != schema.TRAIN:
-            return None
-        moving = [param for param in self.learnable if param.wanted and param.lr_mult]
-        return Arena(moving, self.device, self.dtype) if moving else None
-
-    def _fill(self, param: Param, plan: ParamPlan, layer: Layer) -> None:
-        rng = self.streams.generator(f"{layer.name}/{plan.attr}", 0)
-        on_host = self.device.kind == "cpu"
-        values = param.memory.array if on_host else np.empty(param.shape, self.dtype)
-        fillers.fill(values, plan.filler, rng, layer.where)
-        if not on_host:
-            param.write(values)
 
     def _bind(self) -> None:
         """Make blobs of the present shapes; their memory comes with the first pass."""
@@ -231,7 +186,7 @@ class Net:
             if node.type == "Input"
             for blob in top
         ]
-        self._stale = True  # the program is of other shapes
+        self._runner.stale = True
 
     def _start_from(self, blob: Blob, weight: float) -> None:
         with self.device.current():
@@ -252,64 +207,7 @@ class Net:
     @property
     def schedule(self) -> Schedule:
         """How the next pass will run: the plan of each layer, layouts, memory."""
-        return self._ready().schedule
-
-    def _ready(self) -> Program:
-        """The program of the next pass; a new one if shapes, parameters or held arrays changed."""
-        program = self._program
-        if program is None or self._stale or not program.settle():
-            params = self._owned_params()
-            schedule = self._make_schedule(params)
-            program = Program(schedule, self.blobs, params, self.device, self.dtype, program)
-            self._program, self._stale = program, False
-            if self._training is not None:
-                self._training.forget()
-            self._log_plans(schedule)
-        return program
-
-    def _make_schedule(self, params: Mapping[str, Param]) -> Schedule:
-        nodes = self.blueprint.nodes
-        backward = self.phase == schema.TRAIN or not self.share
-        demands = Demands(
-            backward=backward and any(node.needs_backward for node in nodes),
-            pinned=frozenset(self._pinned()),
-            homes={
-                key: None if param.held or param.home.plain_only else param.memory.layout
-                for key, param in params.items()
-                if param.held or param.home.plain_only or param.borrowed
-            },
-            learning=frozenset(key for key, param in params.items() if param.wanted),
-            share=self.share,
-            fuse=not self._separate,
-            dtype=self.dtype,
-        )
-        engines = select.engines(self.policy, [layer.engine_wish for layer in self.layers])
-        return Schedule(nodes, engines, self.policy, demands)
-
-    def _owned_params(self) -> dict[str, Param]:
-        """Every parameter that has memory of its own, by its key."""
-        return {
-            plan.owner: param
-            for node in self.blueprint.nodes
-            for plan, param in zip(node.params, node.layer.params, strict=True)
-            if plan.owner == plan.key
-        }
-
-    def _pinned(self) -> Iterator[tuple[str, str]]:
-        """Blobs that have an array of their own already, or are to keep one."""
-        for name, blob in self.blobs.items():
-            for kind in ("data", "diff"):
-                kept = self._watched or (name in self._keep and self.share)
-                if not blob.is_view(kind) and (kept or blob.array(kind) is not None):
-                    yield name, kind
-
-    def _log_plans(self, schedule: Schedule) -> None:
-        """Say once for each layer which engine runs it and how, or why none does."""
-        for step in schedule.steps:
-            said = step.describe()
-            if said and step.node.name not in self._said:
-                self._said.add(step.node.name)
-                log.info("%s", said)
+        return self._runner.ready().schedule
 
     def reshape(self) -> None:
         """Follow the present shapes of the input blobs through the net (forward does it, too).
@@ -344,33 +242,20 @@ class Net:
 
     def prepare(self) -> None:
         """Choose plans and allocate memory now, as the first pass would, and log the plans."""
-        self._ready()
+        self._runner.ready()
 
     def forward_pass(self) -> float:
         """Run every layer once and return the loss: the weighted sum of all loss tops."""
         self._follow_inputs()
-        self._begin_pass()
-        self.count_pass()
-        self._run_forward(0, len(self.layers) - 1)
+        self._runner.forward(0, len(self.layers) - 1)
         return self.loss
-
-    def _begin_pass(self) -> None:
-        self.streams.passes += 1
-        if self._passes is not None:
-            self._passes.begin()
-
-    def count_pass(self) -> None:
-        """Count the pass on the device, where kernels that draw random numbers read it."""
-        if self._passes is not None:
-            with self.device.current():
-                self._passes.count()
 
     def reseed(self, seed: int) -> None:
         """Let everything random from now on derive from `seed`."""
         if self.streams.seed != seed:
             self.streams.seed = seed
             self.close()  # batches that were made ahead are of the old seed,
-            self._stale = True  # and so are plans with random numbers
+            self._runner.stale = True  # and so are plans with random numbers
 
     @property
     def loss(self) -> float:
@@ -383,22 +268,27 @@ class Net:
 
         Returns the loss where it lies: an array () of the device, which the next pass overwrites.
         """
-        if self._training is None or any(self._callbacks()):
+        training = self._runner.training
+        if training is None:
             loss = self.device.zeros((), np.float64)
             self.device.write(loss, self.forward_pass())
             self.backward_pass()
             return loss
         self._follow_inputs()
-        program = self._ready()
-        self._begin_pass()
-        self._training.run(program)
-        return self._training.loss
+        program = self._runner.ready()
+        self._runner.begin_pass()
+        training.run(program)
+        return training.loss
 
     def backward_pass(self) -> None:
         """Run backward from the losses; parameter diffs are added to, blob diffs overwritten."""
-        with self.device.current():
-            self.seed_gradients()
-        self._run_backward(len(self.layers) - 1, 0)
+        self.seed_gradients()
+        self._runner.backward(len(self.layers) - 1, 0)
+
+    @property
+    def arena(self) -> Arena | None:
+        """On a GPU, where all that is learnt lies in one piece; else None."""
+        return self.parameters.arena
 
     def clear_param_diffs(self) -> None:
         """Set the gradient of every learnable parameter to zero."""
@@ -442,9 +332,7 @@ class Net:
         self._follow_inputs()
         first = self._layer_index(start) if start is not None else 0
         last = self._layer_index(end) if end is not None else len(self.layers) - 1
-        self._begin_pass()
-        self.count_pass()
-        self._run_forward(first, last)
+        self._runner.forward(first, last)
         names = [t.name for t in self.tops[last]] if end is not None else self.outputs
         return {name: self._blob(name).data for name in [*names, *blobs]}
 
@@ -465,8 +353,7 @@ class Net:
         ``force_backward: true`` to have the gradient of its inputs.
         """
         if start is None:
-            with self.device.current():
-                self.seed_gradients()
+            self.seed_gradients()
         for name, value in top_diffs.items():
             blob = self._blob(name)
             value = self._numbers(name, value)
@@ -478,7 +365,7 @@ class Net:
             self.device.write(blob.diff, value)
         first = self._layer_index(start) if start is not None else len(self.layers) - 1
         last = self._layer_index(end) if end is not None else 0
-        self._run_backward(first, last)
+        self._runner.backward(first, last)
         names = [b.name for b in self.bottoms[last]] if end is not None else self.inputs
         return {name: self._blob(name).diff for name in [*names, *diffs]}
 
@@ -491,79 +378,20 @@ class Net:
         except (TypeError, ValueError):
             raise UsageError(f"input '{name}' is no array of numbers") from None
 
-    def _callbacks(self) -> Iterator[Callback]:
-        """All functions that want to be called between layers."""
-        for when in ("before_forward", "after_forward", "before_backward", "after_backward"):
-            yield from getattr(self, when)
-
-    def _run_forward(self, first: int, last: int) -> None:
-        program = self._prepared_for(first, last)
-        before, after, steps = self.before_forward, self.after_forward, program.forward
-        with (
-            self.device.current(),
-            np.errstate(all="ignore"),
-        ):  # a NaN is found and named by its loss: see first_bad
-            for run in program.late_copies(first) if first else ():
-                run()
-            for i in range(first, last + 1):
-                program.step = i
-                for callback in before:
-                    callback(i)
-                try:
-                    for run in steps[i]:
-                        run()
-                except LabelError as error:
-                    raise diagnosis.with_record(self, error, self.bottoms[i]) from None
-                for callback in after:
-                    callback(i)
-
-    def _prepared_for(self, first: int, last: int) -> Program:
-        """The program for a forward from layer `first` to layer `last`."""
-        program = self._ready()
-        if first and self.share:
-            raise UsageError(
-                f"forward cannot start at layer '{self.layer_names[first]}': the net shares "
-                "memory, so what the layers before it left is gone",
-                fix="construct the net without share",
-            )
-        if program.cuts(first, last):
-            self._separate = self._stale = True
-            program = self._ready()
-        return program
-
     def layer_by_layer(self) -> None:
         """From now on let callbacks see every blob as its layer left it.
 
         Nothing is computed with the layer before it any more, and every blob and gradient has
         plain memory of its own, which costs time and memory.
         """
-        if not self._watched:
-            self._watched = self._separate = self._stale = True
+        runner = self._runner
+        if not runner.watched:
+            runner.watched = runner.separate = runner.stale = True
 
     def seed_gradients(self) -> None:
         """Put the loss weights back where the last backward overwrote them."""
         for blob, weight in self._shared_seeds:
-            blob.diff.fill(weight)
-
-    def _run_backward(self, first: int, last: int) -> None:
-        program = self._ready()
-        if not program.schedule.demands.backward and any(map(_learns, self.blueprint.nodes)):
-            raise UsageError(
-                f"net '{self.name}' was made to run forward only: phase TEST, with shared memory",
-                fix="construct it without share",
-            )
-        before, after, steps = self.before_backward, self.after_backward, program.backward
-        with self.device.current(), np.errstate(all="ignore"):
-            for i in range(first, last - 1, -1):
-                if not self.blueprint.nodes[i].needs_backward:
-                    continue
-                program.step = 2 * len(steps) - 1 - i
-                for callback in before:
-                    callback(i)
-                for run in steps[i]:
-                    run()
-                for callback in after:
-                    callback(i)
+            self._start_from(blob, weight)
 
     def _layer_index(self, name: str) -> int:
         if name in self.layer_dict:
@@ -634,10 +462,6 @@ def _phase(phase: int | str) -> int:
     if number not in (schema.TRAIN, schema.TEST):
         raise UsageError(f"phase is {phase!r}", expected="minidl.TRAIN or minidl.TEST")
     return int(number)
-
-
-def _learns(node: Node) -> bool:
-    return node.needs_backward
 
 
 def _without_ones(shape: Shape) -> Shape:

@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl.program import Program
 from minidl.replay import Replay
+from minidl.rng import DevicePasses
 
 if TYPE_CHECKING:
     from minidl.net import Net
@@ -23,8 +24,8 @@ class TrainingPass:
     loss    an array () of the device, where each pass leaves the weighted sum of the loss tops
     """
 
-    def __init__(self, net: Net) -> None:
-        self._net = net
+    def __init__(self, net: Net, passes: DevicePasses) -> None:
+        self._net, self._passes = net, passes
         self._replay = Replay(net.device)
         self._fresh_after: dict[tuple[bool, ...], list[bool]] = {}
         self.loss = net.device.zeros((), net.dtype)
@@ -63,7 +64,7 @@ class TrainingPass:
         backward = [run for i in learning for run in program.backward[i]]
 
         def launch() -> None:
-            self._net.count_pass()
+            self._passes.count()
             for run in forward:
                 run()
             self._add_losses()

@@ -22,8 +22,9 @@ LEVELS = """
     testing
     solver onnx
     net spec io
-    weights net_log diagnosis training_pass
-    program
+    weights net_log runner
+    diagnosis training_pass
+    program params
     schedule
     blueprint
     graph layers
@@ -46,7 +47,12 @@ RESERVED = {
 
 # Needed by some commands only: imported where they are used, so that `import minidl` stays quick
 # and works without them.
-OPTIONAL = {"lmdb", "tqdm", "PIL", "sklearn", "h5py", "scipy", "cupy", "mpi4py", "torch", "onnx"}
+OPTIONAL = {"lmdb", "tqdm", "PIL", "sklearn", "h5py", "safetensors", "cramjam", "scipy"} | {
+    "cupy",
+    "mpi4py",
+    "torch",
+    "onnx",
+}
 
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

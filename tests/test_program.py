@@ -291,10 +291,10 @@ def test_a_pass_in_which_nobody_held_anything_settles_nothing():
     solver = train("like AlexNet", share=True)
     solver.step(2)
     before = Home.changes
-    program = solver.net._program
+    program = solver.net._runner.ready()
     solver.step(2)
     assert Home.changes == before
-    assert solver.net._program is program
+    assert solver.net._runner.ready() is program
 
 
 def test_nets_that_share_weights_agree_though_their_layouts_differ():
@@ -306,10 +306,10 @@ def test_nets_that_share_weights_agree_though_their_layouts_differ():
     train_net.forward_pass()
     assert test_net.forward_pass() == pytest.approx(train_net.loss, rel=1e-5)
     for _ in range(2):
-        program = train_net._program
+        program = train_net._runner.ready()
         test_net.forward_pass()
         train_net.forward_pass()
-        assert train_net._program is program
+        assert train_net._runner.ready() is program
 
 
 def test_reshaping_a_net_keeps_its_weights():
