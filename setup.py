@@ -19,6 +19,10 @@ MODELS = [f"minidl.zoo.{path.name}" for path in sorted((HERE / "zoo").iterdir())
 ONEDNN = 'onednn-cpu-gomp==2023.2.0; sys_platform == "linux" and platform_machine in "x86_64 AMD64"'
 DIGITS = ["scikit-learn>=1.5"]
 IMAGES = ["Pillow>=10"]
+# docs/decisions/0009: LevelDB is read by our own code; cramjam expands its Snappy.
+HDF5, SAFETENSORS, LEVELDB = ["h5py>=3.11"], ["safetensors>=0.4"], ["cramjam>=2.6"]
+# LevelDB itself, to write stores for the tests; it has no wheels for later Pythons.
+PLYVEL = 'plyvel>=1.5; python_version < "3.13" and sys_platform != "win32"'
 ONNX = ["onnx>=1.17"]
 
 
@@ -47,6 +51,9 @@ setup(
     extras_require={
         "digits": DIGITS,
         "images": IMAGES,
+        "hdf5": HDF5,
+        "safetensors": SAFETENSORS,
+        "leveldb": LEVELDB,
         "onnx": ONNX,
         "cuda12": cuda(12),
         "cuda13": cuda(13),
@@ -54,6 +61,10 @@ setup(
         "test": [
             *DIGITS,
             *IMAGES,
+            *HDF5,
+            *SAFETENSORS,
+            *LEVELDB,
+            PLYVEL,
             *ONNX,
             "onnxruntime>=1.19",  # runs what minidl export writes, beside the net
             "pytest>=8",

@@ -47,12 +47,9 @@ RESERVED = {
 
 # Needed by some commands only: imported where they are used, so that `import minidl` stays quick
 # and works without them.
-OPTIONAL = {"lmdb", "tqdm", "PIL", "sklearn", "h5py", "safetensors", "cramjam", "scipy"} | {
-    "cupy",
-    "mpi4py",
-    "torch",
-    "onnx",
-}
+OPTIONAL = set(
+    "lmdb tqdm PIL sklearn h5py safetensors cramjam scipy cupy mpi4py torch onnx".split()
+)
 
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -25,6 +25,9 @@ PACKAGES = {  # what minidl uses: what for
     "tqdm": "progress bars",
     "Pillow": "encoded images in LMDB records",
     "scikit-learn": "the digits data set",
+    "h5py": "weights and snapshots in HDF5",
+    "safetensors": "weights in safetensors",
+    "cramjam": "LevelDB",
 }
 
 
