@@ -11,13 +11,17 @@ kernels are compiled from their CUDA source, and what a stream captures happens 
 launched. What it cannot show: speed, races between threads, and work that overtakes the host.
 """
 
+import os
 import sys
+from pathlib import Path
 
 from tests.fakegpu import machine as _machine
 from tests.fakegpu.errors import CUDARuntimeError, OutOfMemoryError, Refused
 from tests.fakegpu.machine import Machine as FakeGpu
 
-__all__ = ["CUDARuntimeError", "FakeGpu", "OutOfMemoryError", "Refused", "install"]
+__all__ = [
+    "CUDARuntimeError", "FakeGpu", "OutOfMemoryError", "Refused", "environment", "install",
+]  # fmt: skip
 
 _OURS = ("cupy", "cupyx", "cupy_backends")
 # Modules that remember what they found of a GPU, in functions under functools.cache.
@@ -40,12 +44,35 @@ def install(monkeypatch, devices=1, memory=16 << 30):
             monkeypatch.delitem(sys.modules, name)
     for name, module in modules().items():
         monkeypatch.setitem(sys.modules, name, module)
-    forget()
+    monkeypatch.setattr(_Forgetting(), "gpu", gpu, raising=False)
     return gpu
 
 
+def environment(devices=1, memory=16 << 30):
+    """Variables for a process that is to find the fake from its start on, such as `minidl train`.
+
+    subprocess.run(command, env=os.environ | fakegpu.environment())
+    """
+    here = Path(__file__).parent
+    path = [str(here / "site"), str(here.parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {
+        "MINIDL_TEST_FAKEGPU": f"{devices},{memory}",
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+    }
+
+
+class _Forgetting:
+    """When this is patched, and when that is undone, minidl forgets the GPU that it has seen."""
+
+    def __setattr__(self, name, value):
+        forget()
+
+    def __delattr__(self, name):
+        forget()
+
+
 def forget():
-    """Forget what modules of minidl remember of the GPU that was there before."""
+    """Make modules of minidl look again whether there is a GPU."""
     for name, module in list(sys.modules.items()):
         if name.startswith(_REMEMBER):
             for value in list(vars(module).values()):

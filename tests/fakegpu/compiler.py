@@ -10,8 +10,6 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 # What a C++ compiler does not know of CUDA. Sources that ask __CUDACC__ need none of it.
 PREFIX = """
 #ifndef FAKEGPU
@@ -56,6 +54,8 @@ def compiled(code, options):
             raise CompileException(f"the fake does not know NVRTC's option {option!r}", code)
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler is None:
+        import pytest
+
         pytest.skip("no C++ compiler (g++ or c++) to build kernels for the fake GPU with")
     command, text = (compiler, *FLAGS, *flags), PREFIX + code
     key = hashlib.sha256("\0".join((text, *command)).encode()).hexdigest()[:24]

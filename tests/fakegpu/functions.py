@@ -5,12 +5,15 @@ import numpy as np
 from tests.fakegpu import creation
 from tests.fakegpu import machine as state
 from tests.fakegpu.array import SCALARS, arrays_in, bare, computed, ndarray, operand
+from tests.fakegpu.cublas import get_cublas_handle
 from tests.fakegpu.indexing import assign, hidden_sync
 from tests.fakegpu.table import bind
 
 # The size of what they return, or the number itself, depends on values: CuPy waits for the device.
 WAITING = {"nonzero", "flatnonzero", "argwhere", "unique", "bincount", "extract", "compress",
            "trim_zeros", "histogram", "repeat"}  # fmt: skip
+# They go through cuBLAS.
+MULTIPLYING = {"matmul", "dot", "tensordot", "einsum", "inner", "vdot"}
 # They know the answer without looking at values.
 PLAIN = {"size", "ndim", "shape", "may_share_memory", "shares_memory", "result_type", "can_cast",
          "isscalar", "iscomplexobj", "isrealobj", "broadcast_shapes"}  # fmt: skip
@@ -20,6 +23,8 @@ def compute(name, function, args, kwargs):
     """Call a function of NumPy's on device arrays: with `out` in place, else with a new array."""
     if name in WAITING:
         hidden_sync(name)
+    elif name in MULTIPLYING:
+        get_cublas_handle()
     plain_args = bare(args)
     plain_kwargs = {key: bare(value) for key, value in kwargs.items()}
     sources = list(arrays_in((args, kwargs)))
@@ -32,10 +37,11 @@ def compute(name, function, args, kwargs):
         raise TypeError(f"Output arguments type must be cupy.ndarray, not {type(out)}")
     if any(a is not out and np.may_share_memory(a._np, out._np) for a in sources):
         raise NotImplementedError(f"{name}: out overlaps an operand, which the fake does not do")
-    # Refuse now what NumPy refuses, on memory that is nobody's: in a capture nothing else happens.
-    function(*plain_args, **plain_kwargs | {"out": np.empty_like(out._np)})
+    machine = state.current()
+    if machine.later:  # what NumPy refuses has to be refused now: try on memory that is nobody's
+        function(*plain_args, **plain_kwargs | {"out": np.empty_like(out._np)})
     touched = [a._memory for a in sources]
-    state.current().submit(lambda: function(*plain_args, **plain_kwargs), *touched)
+    machine.submit(lambda: function(*plain_args, **plain_kwargs), *touched)
     return out
 
 

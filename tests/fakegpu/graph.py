@@ -61,6 +61,7 @@ class Graph:
 
     def launch(self, stream=None):
         line = (stream or state.current().stream)._line
+        state.current().count("graphs")
         for run, touched, where in self._work:
             memories = [memory() for memory in touched]
             if None in memories:

@@ -22,6 +22,7 @@ class Machine:
     syncs           times the host waited for a device: asked for, or hidden in float(x)
     allocations     new device arrays; memory that CuPy's pool would have reused counts too
     launches        kernels: array operations, those of RawModule, and cuBLAS calls
+    graphs          launches of whole graphs; their kernels are not counted again
     live, peak      bytes allocated now, and the most there were, of each device
     total           bytes that each device has
     lazy            work waits in its stream until somebody has to wait for it, or the null stream
@@ -30,7 +31,7 @@ class Machine:
     """
 
     COUNTERS = ("h2d", "d2h", "d2d", "h2d_bytes", "d2h_bytes", "d2d_bytes",
-                "syncs", "allocations", "launches")  # fmt: skip
+                "syncs", "allocations", "launches", "graphs")  # fmt: skip
 
     def __init__(self, devices=1, memory=16 << 30):
         self.devices, self.total = devices, memory
@@ -122,6 +123,11 @@ class Machine:
         """
         self.count("launches")
         self.stream._line.do(run, touched)
+
+    @property
+    def later(self):
+        """Whether what is submitted now may happen later."""
+        return self.lazy or self.stream._line.capture is not None
 
     def refuse_while_capturing(self, what, line=None):
         """`what` cannot be captured: it fails, and so does the capture when it ends."""

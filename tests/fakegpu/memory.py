@@ -99,7 +99,6 @@ class MemoryPool:
     """CuPy's pool; the fake gives freed memory back at once, so nothing is ever kept free."""
 
     def __init__(self, allocator=None):
-        self._limit = 0
         self._kept = []  # given out while a stream captured
 
     def malloc(self, size):
@@ -117,12 +116,6 @@ class MemoryPool:
 
     def free_all_blocks(self, stream=None):
         pass
-
-    def get_limit(self):
-        return self._limit
-
-    def set_limit(self, size=None, fraction=None):
-        self._limit = size or 0
 
 
 @contextlib.contextmanager

@@ -31,10 +31,12 @@ def test_a_capture_writes_down_and_each_launch_does_it(cp, gpu):
     assert not stream.is_capturing()
     np.testing.assert_array_equal(x.get(), 1)
     graph.upload(stream)
+    before = gpu.launches
     for value in (2, 3):
         graph.launch(stream)
         np.testing.assert_array_equal(x.get(), value)
         np.testing.assert_array_equal(z.get(), [0, value**2, value**2])
+    assert (gpu.launches, gpu.graphs) == (before, 2)
 
 
 def test_a_capture_can_also_do_the_work_at_once(cp, gpu):
@@ -57,6 +59,7 @@ WHILE_CAPTURING = {
     "waiting for the stream": lambda cp, x: cp.cuda.get_current_stream().synchronize(),
     "waiting for the device": lambda cp, x: cp.cuda.runtime.deviceSynchronize(),
     "a first cuBLAS handle": lambda cp, x: cp.cuda.device.get_cublas_handle(),
+    "a product, which needs such a handle": lambda cp, x: cp.dot(x, x, out=x[0]),
     "the null stream": lambda cp, x: _with(cp.cuda.Stream.null, lambda: x.fill(1)),
     "a second capture": lambda cp, x: cp.cuda.get_current_stream().begin_capture(),
 }
@@ -162,10 +165,14 @@ def test_lazy_work_waits_until_it_is_waited_for(cp, gpu):
     stream, host, x = cp.cuda.Stream(non_blocking=True), cupyx.zeros_pinned(3, "f4"), ones(cp, 3)
     with stream:
         x.set(host)
-        copied = stream.record()
         host[:] = 5  # too early: this is what the device will see
         stream.synchronize()
         assert (x.get() == 5).all()
+
+        pageable = np.full(3, 7, "f4")
+        x.set(pageable)
+        pageable[:] = 8  # CUDA has read it before the call returned
+        assert (x.get() == 7).all()
 
         x.set(host)
         copied = stream.record()

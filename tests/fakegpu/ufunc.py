@@ -39,7 +39,8 @@ class ufunc:  # noqa: N801  (CuPy's name)
                 args[i] = arg.copy()
                 plain[i] = args[i]._np
         options["out"] = tuple(target._np for target in outs)
-        self._try(plain, options)
+        if state.current().later:
+            self._try(plain, options)
         touched = [array._memory for array in arrays_in((args, outs))]
         state.current().submit(lambda: self._run(plain, options), *touched)
         return tuple(outs) if self.nout > 1 else outs[0]
