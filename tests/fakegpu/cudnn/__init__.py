@@ -29,7 +29,7 @@ import pytest
 from minidl.engines.cudnn import api, library
 
 HERE = Path(__file__).parent
-FLAGS = ["-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
+FLAGS = ["-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"]
 PASSES = {  # as fake_cudnn_decline numbers them
     "forward": (0, api.FORWARD_ALGORITHMS),
     "backward data": (1, api.BACKWARD_DATA_ALGORITHMS),

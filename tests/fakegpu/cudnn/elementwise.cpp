@@ -1,4 +1,4 @@
-// Activations, softmax, and sums and copies of whole arrays.
+// Activations, softmax, and sums of whole arrays.
 #include "fake.h"
 
 #include <algorithm>
@@ -171,42 +171,5 @@ EXPORT cudnnStatus_t cudnnAddTensor(cudnnHandle_t handle, const void* alpha,
         double a = factor(alpha), b = factor(beta);
         Area read = area(*aDesc, A);
         launch(handle, {read, area(to, C)}, [=] { store(to, C, load(from, A), a, b); });
-    });
-}
-
-EXPORT cudnnStatus_t cudnnTransformTensor(cudnnHandle_t handle, const void* alpha,
-                                          const cudnnTensorDescriptor_t xDesc, const void* x,
-                                          const void* beta, const cudnnTensorDescriptor_t yDesc,
-                                          void* y) {
-    return call([&] {
-        alive(handle, xDesc, yDesc);
-        need(x && y, "an array is NULL");
-        cudnnTensorStruct in = *xDesc, out = *yDesc;
-        same(in, out, "x and y");
-        double a = factor(alpha), b = factor(beta);
-        launch(handle, {area(in, x), area(out, y)}, [=] { store(out, y, load(in, x), a, b); });
-    });
-}
-
-EXPORT cudnnStatus_t cudnnSetTensor(cudnnHandle_t handle, const cudnnTensorDescriptor_t yDesc,
-                                    void* y, const void* valuePtr) {
-    return call([&] {
-        alive(handle, yDesc);
-        need(y, "the array is NULL");
-        supported(yDesc->type == FLOAT, "the fake sets float arrays only");
-        cudnnTensorStruct out = *yDesc;
-        double value = factor(valuePtr);
-        launch(handle, {area(out, y)}, [=] { store(out, y, std::vector<double>(out.count(), value)); });
-    });
-}
-
-EXPORT cudnnStatus_t cudnnScaleTensor(cudnnHandle_t handle, const cudnnTensorDescriptor_t yDesc,
-                                      void* y, const void* alpha) {
-    return call([&] {
-        alive(handle, yDesc);
-        need(y, "the array is NULL");
-        cudnnTensorStruct out = *yDesc;
-        double a = factor(alpha);
-        launch(handle, {area(out, y)}, [=] { store(out, y, load(out, y), a); });
     });
 }

@@ -54,9 +54,14 @@ def host(array):
 
 def scaled(bits, dtype, factor):
     """Stored numbers times a factor, as the fake rounds the products."""
-    array = on_device(bits, np.uint16)
-    call("ScaleTensor", Tensor((1, 1, 1, len(bits)), dtype), array, api.factor(factor))
+    array, x = on_device(bits, np.uint16), Tensor((1, 1, 1, len(bits)), dtype)
+    times(factor, x, array)
     return host(array)
+
+
+def times(factor, x, array):
+    """array = factor * array + 0 * array"""
+    call("AddTensor", api.factor(factor), x, array, api.ZERO, x, array)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1 / 3, 2.0**-7, 3.0])
@@ -250,7 +255,7 @@ def test_a_destroyed_descriptor_is_refused(fake):
     pointer = x._as_parameter_
     del x
     with pytest.raises(CudnnError, match="is none, or was destroyed"):
-        call("ScaleTensor", pointer, on_device([1.0]), api.ONE)
+        times(1.0, pointer, on_device([1.0]))
 
 
 # ------------------------------------------------------------------ the least convenient way
@@ -281,7 +286,7 @@ def test_graphs_hold_the_calls(fake):
     stream = device.stream
     with device.current():
         stream.begin_capture()
-        call("ScaleTensor", x, array, api.factor(2.0))
+        times(2.0, x, array)
         graph = stream.end_capture()
         assert host(array).tolist() == [1.0, 3.0]
         for _ in range(2):
