@@ -35,7 +35,8 @@ class Net:
     model        path of a prototxt, its text, or a NetParameter
     phase        minidl.TEST (the default) or minidl.TRAIN; Net(model, weights, phase), the order
                  of old pycaffe scripts, is understood, too
-    weights      path of a caffemodel, or several of them, loaded in order
+    weights      path of a caffemodel, or of weights in HDF5, npz or safetensors; or several of
+                 them, loaded in order
     level, stages    select layers by their include and exclude rules, beside those that the net's
                  own `state` names
     device       "cpu", or "cuda:0" for a GPU; by default what `minidl.set_device` said
@@ -150,8 +151,7 @@ class Net:
         self.learnable = self.parameters.learnable
         self._bind()
         log_building(self.blueprint)
-        for path in weights:
-            self.copy_from(path)
+        self.copy_from(*weights)
 
     # ------------------------------------------------------------------ memory
 
@@ -411,20 +411,31 @@ class Net:
 
     # ------------------------------------------------------------------ weights
 
-    def copy_from(self, path: str | os.PathLike[str]) -> None:
-        """Load weights by layer name from a caffemodel; says what was ignored and what was missing.
+    def copy_from(self, *paths: str | os.PathLike[str]) -> None:
+        """Load weights by layer name; says what was ignored, what was missing, what was reshaped.
+
+        paths   caffemodels, or weights in HDF5, npz or safetensors, loaded in this order
 
         Errors: WeightsError listing every layer whose blobs do not fit; nothing is then changed.
         """
-        weights.load(self, path)
+        weights.load(self, *paths)
+
+    load_hdf5 = copy_from
 
     def share_with(self, other: Net) -> None:
         """Use the parameter arrays of `other`'s layers of the same name (train net, test net)."""
         weights.share(self, other)
 
     def save(self, path: str | os.PathLike[str], diffs: bool = False) -> None:
-        """Write the net and its weights as a caffemodel, atomically."""
+        """Write the weights, atomically, in the format that the path ends in.
+
+        .h5, .hdf5, .npz, .safetensors; everything else is a caffemodel, which has the net, too.
+        """
         weights.save(self, path, diffs)
+
+    def save_hdf5(self, path: str | os.PathLike[str], write_diff: bool = False) -> None:
+        """Write the weights in HDF5, whatever the path ends in."""
+        weights.save(self, path, write_diff, weights.HDF5)
 
     def close(self) -> None:
         """Let go of the data layers' files and threads."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,17 +19,35 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("minidl")
 
+HDF5 = weight_files.HDF5
 
-def load(net: Net, path: str | os.PathLike[str]) -> None:
-    """Copy a weight file's blobs into the layers of `net` that have the same name.
 
-    path    a .caffemodel, or HDF5, npz or safetensors with arrays named LAYER/INDEX
+def load(net: Net, *paths: str | os.PathLike[str], only: Collection[str] | None = None) -> None:
+    """Copy the blobs of weight files, one after the other, into the net's layers of the same name.
 
-    Every misfit is collected first, so a refused file leaves the net as it was. Warnings name,
-    with their shapes, the layers of the file that the net lacks and the layers of the net that the
-    file lacks; blobs that change their shape (files of 2014) are named in a line of the log.
+    paths   .caffemodels, or HDF5, npz or safetensors with arrays named LAYER/INDEX
+    only    the layers of the net to look at; nothing is said of the others
+
+    Every misfit of a file is collected first, so one that is refused changes nothing. Warnings
+    name, with their shapes, the layers of a file that the net lacks and the layers of the net that
+    no file has; blobs that change their shape (files of 2014) are named in a line of the log.
     """
-    source = weight_files.read(path)
+    missing = [name for name in net.params if only is None or name in only]
+    for path in paths:
+        source = weight_files.read(path)
+        if only is not None:
+            source.layers = [layer for layer in source.layers if layer.name in only]
+        _load(net, source, path, must=only is None)
+        without = set(lacking(net, source))
+        missing = [name for name in missing if name in without]
+    for name in missing if paths else ():
+        files = " and ".join(map(str, paths))
+        has = "has" if len(paths) == 1 else "have"
+        shapes = _shapes(net.params[name])
+        log.warning("Layer %s keeps its initial values %s: %s %s none", name, shapes, files, has)
+
+
+def _load(net: Net, source: Weights, path: str | os.PathLike[str], must: bool) -> None:
     for note in source.notes:
         log.info("%s: %s", path, note)
     stored = {layer.name: layer for layer in source.layers if layer.blobs}
@@ -38,7 +56,7 @@ def load(net: Net, path: str | os.PathLike[str]) -> None:
         twice = sorted({name for name in names if names.count(name) > 1})
         log.warning("%s has two layers called %s: the later ones count", path, ", ".join(twice))
     copies = _pairs(net, stored, source.owners_only, path)
-    if not copies and net.params:
+    if not copies and net.params and must:
         raise WeightsError(
             f"none of its {len(stored)} layers with weights is in the net",
             where=str(path),
@@ -48,9 +66,6 @@ def load(net: Net, path: str | os.PathLike[str]) -> None:
     for param, blob in copies:
         param.write(blob.reshape(param.shape))
     _say_what_changed(copies, path)
-    for name in lacking(net, source):
-        shapes = _shapes(net.params[name])
-        log.warning("Layer %s keeps its initial values %s: %s has none", name, shapes, path)
 
 
 def lacking(net: Net, source: Weights) -> list[str]:
@@ -194,18 +209,19 @@ def share(net: Net, other: Net) -> None:
         mine.borrowed = True
 
 
-def save(net: Net, path: str | os.PathLike[str], diffs: bool = False) -> None:
-    """Write a net's weights, atomically, in the format that the path's ending stands for.
+def save(net: Net, path: str | os.PathLike[str], diffs: bool = False, kind: str = "") -> None:
+    """Write a net's weights, atomically.
 
-    .h5, .hdf5, .npz and .safetensors are what they say; everything else is a caffemodel, which
-    holds the net, too. `diffs`: gradients as well, in a caffemodel and in HDF5.
+    diffs   gradients as well, in a caffemodel and in HDF5
+    kind    the format; without it what the path ends in says it: .h5, .hdf5, .npz, .safetensors,
+            and everything else is a caffemodel, which holds the net, too
     """
     host = net.device.to_host
     data = {name: [host(p.read()) for p in params] for name, params in net.params.items()}
     gradients = {}
     if diffs:
         gradients = {name: [host(p.read("diff")) for p in ps] for name, ps in net.params.items()}
-    kind = weight_files.format_of(path)
+    kind = kind or weight_files.format_of(path)
     if kind == weight_files.CAFFEMODEL:
         caffemodel.write(path, net.param, data, gradients if diffs else None)
     elif kind == weight_files.HDF5:

@@ -85,6 +85,15 @@ def test_caffes_hdf5_and_binary_files_of_one_run_load_alike():
     assert found[0] == found[1]
 
 
+def test_pycaffes_calls_for_hdf5(tmp_path):
+    pytest.importorskip("h5py")
+    one, other = net(), net(seed=9)
+    one.save_hdf5(tmp_path / "weights")
+    other.load_hdf5(tmp_path / "weights")
+    assert values(one) == values(other)
+    assert weight_files.read(tmp_path / "weights").owners_only
+
+
 # ------------------------------------------------------------------ nothing goes unsaid
 
 
@@ -104,6 +113,18 @@ def test_what_the_net_lacks_and_what_the_file_lacks_is_said_once_with_shapes(tmp
         f"Ignoring source layer lost (7, 2), (7,) of {path}: not in the net",
         f"Layer left/ip keeps its initial values (4, 4), (4,): {path} has none",
     ]
+
+
+def test_what_one_of_several_files_has_is_not_missed(tmp_path, caplog):
+    first = stored(tmp_path / "a.npz", ("right", False, (4, 4), (4,)))
+    second = stored(tmp_path / "b.npz", ("left/ip", False, (4, 4), (4,)))
+    net(weights=[first, second])
+    assert "keeps its initial values" not in caplog.text
+    caplog.clear()
+    net(text=TEXT.replace("left/ip", "middle"), weights=[first, first])
+    assert f"Layer middle keeps its initial values (4, 4), (4,): {first} and {first} have none" in (
+        caplog.messages
+    )
 
 
 def test_old_shapes_that_become_new_ones_are_said(tmp_path, caplog):

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minidl import prototxt, schema
+from minidl import prototxt, schema, weights
 from minidl.errors import SolverError, did_you_mean
 from minidl.net import Net
 from minidl.solver import parameters
@@ -22,15 +22,19 @@ def make(param: Any, seed: int, **options: Any) -> tuple[Net, list[Net]]:
     options    device and dtype of Net
     """
     sources = Sources(param)
-    options["weights"] = sources.weights()
+    files = sources.weights()
     plan = sources.training()
     log.info("Creating training net from %s", plan.source)
-    train = plan.make(seed=seeds(seed, 0)[0], **options)
+    train = plan.make(seed=seeds(seed, 0)[0], weights=files, **options)
     tests = []
     for i, plan in enumerate(sources.testing()):
         log.info("Creating test net (#%d) specified by %s", i, plan.source)
-        tests.append(plan.make(seed=seeds(seed, i + 1)[-1], **options))
-        tests[-1].share_with(train)
+        net = plan.make(seed=seeds(seed, i + 1)[-1], **options)
+        net.share_with(train)
+        own = [name for name in net.params if name not in train.params]
+        if own:  # of the others the training net has had its say
+            weights.load(net, *files, only=own)
+        tests.append(net)
     return train, tests
 
 

@@ -110,6 +110,31 @@ def test_a_missing_net_file_is_named_with_the_line_of_the_solver(tmp_path):
         get_solver(path)
 
 
+def test_what_given_weights_lack_is_said_once_for_all_nets(tmp_path, caplog):
+    other = NET.replace('name: "ip2"', 'name: "old"')
+    first = make(f'snapshot_prefix: "{tmp_path}/snap"', other)
+    path, _ = first.snapshot()
+    make(f'weights: "{path}" test_iter: 1 test_iter: 1 test_interval: 5')
+    found = [m for m in caplog.messages if "source layer old" in m or "ip2 keeps its" in m]
+    assert len(found) == 2
+
+
+def test_a_test_net_gets_the_weights_of_the_layers_that_it_alone_has(tmp_path, caplog):
+    """A layer of the test phase only, as an auxiliary classifier that is watched."""
+    extra = """
+    layer { name: "own" type: "InnerProduct" bottom: "ip1" top: "own" include { phase: TEST }
+      inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+    layer { name: "quiet" type: "Silence" bottom: "own" include { phase: TEST } }"""
+    first = make("test_iter: 1 test_interval: 5", NET + extra)
+    path = tmp_path / "w.caffemodel"
+    first.test_nets[0].save(path)
+    second = make(f'random_seed: 3 weights: "{path}" test_iter: 1 test_interval: 5', NET + extra)
+    for mine, theirs in zip(
+        second.test_nets[0].params["own"], first.test_nets[0].params["own"], strict=True
+    ):
+        np.testing.assert_array_equal(mine.data, theirs.data)
+
+
 def test_training_starts_from_given_weights(tmp_path):
     first = make(f'snapshot_prefix: "{tmp_path}/snap"')
     first.step(2)
