@@ -10,6 +10,9 @@
 // at the windows around it: no two threads write to one place, so there are no atomics, the order
 // of additions is always the same, and nothing has to be zeroed before.
 //
+// To find out where its window is takes a thread longer than to look into it. So it does that once
+// for the same place of `each` planes, one after the other.
+//
 // The window is a constant, so that its loops unroll and divisions by the stride are products.
 // PLACE holds a number below KH * KW.
 
@@ -46,91 +49,125 @@ DEVICE int places(int start, int kernel, Axis axis)
     return min(start + kernel, axis.size + axis.pad) - start;
 }
 
-// count = planes * out_h * out_w. `winner`: where in its window the maximum was, row by row;
-// `index`: where in the plane, as a float. Either may be 0.
+// What a thread of forward looks at: the window that begins at (top, left), of which places from_h
+// ... to_h - 1 by from_w ... to_w - 1 are on the bottom; in planes plane ... end - 1.
+struct Window {
+    int plane, end, top, left, from_h, to_h, from_w, to_w;
+};
+
+DEVICE Window window_of(Index i, int planes, int each, Axis rows, Axis columns)
+{
+    const Index line = i / columns.windows;
+    const int plane = (int)(line / rows.windows) * each;
+    const int top = (int)(line % rows.windows) * SH - rows.pad;
+    const int left = (int)(i % columns.windows) * SW - columns.pad;
+    return {plane, min(plane + each, planes), top, left,
+            max(-top, 0), min(rows.size - top, KH), max(-left, 0), min(columns.size - left, KW)};
+}
+
+// What a thread of backward looks at: windows oh ... end_h - 1 by ow ... end_w - 1, all those that
+// see place (h, w); in planes plane ... end - 1.
+struct Around {
+    int plane, end, h, w, oh, end_h, ow, end_w;
+};
+
+DEVICE Around around(Index i, int planes, int each, Axis rows, Axis columns)
+{
+    const Index line = i / columns.size;
+    const int plane = (int)(line / rows.size) * each;
+    const int h = (int)(line % rows.size), w = (int)(i % columns.size);
+    return {plane, min(plane + each, planes), h, w,
+            first_with(h, KH, SH, rows), end_with(h, SH, rows),
+            first_with(w, KW, SW, columns), end_with(w, SW, columns)};
+}
+
+// count = groups of `each` planes * out_h * out_w. `winner`: where in its window the maximum was,
+// row by row; `index`: where in the plane, as a float. Either may be 0.
 KERNEL void max_forward(const Index count, const float *x, float *y, PLACE *winner, float *index,
-                        const int height, const int width, const int out_h, const int out_w,
-                        const int pad_h, const int pad_w)
+                        const int planes, const int each, const int height, const int width,
+                        const int out_h, const int out_w, const int pad_h, const int pad_w)
 {
+    const Axis rows = {height, out_h, pad_h}, columns = {width, out_w, pad_w};
     KLOOP (i, count) {
-        const Index line = i / out_w;
-        const int top = (int)(line % out_h) * SH - pad_h, left = (int)(i % out_w) * SW - pad_w;
-        const float *plane = x + (long long)(line / out_h) * height * width;
-        const int from_h = max(-top, 0), to_h = min(height - top, KH);
-        const int from_w = max(-left, 0), to_w = min(width - left, KW);
-        float best = -INFINITE;
-        int place = from_h * KW + from_w;  // where all are -infinity, the first
-        for (int h = from_h; h < to_h; ++h)
-            for (int w = from_w; w < to_w; ++w) {
-                const float value = plane[(top + h) * width + left + w];
-                if (value > best)
-                    place = h * KW + w;
-                if (!(value <= best))
-                    best = value;  // a NaN, too, after which nothing is larger
-            }
-        y[i] = best;
-        if (winner)
-            winner[i] = (PLACE)place;
-        if (index)
-            index[i] = (float)((top + place / KW) * width + left + place % KW);
+        const Window seen = window_of(i, planes, each, rows, columns);
+        for (long long plane = seen.plane; plane < seen.end; ++plane) {
+            const float *from = x + plane * height * width;
+            const long long o = plane * out_h * out_w + i % (out_h * out_w);
+            float best = -INFINITE;
+            int place = seen.from_h * KW + seen.from_w;  // where all are -infinity, the first
+            for (int h = seen.from_h; h < seen.to_h; ++h)
+                for (int w = seen.from_w; w < seen.to_w; ++w) {
+                    const float value = from[(seen.top + h) * width + seen.left + w];
+                    if (value > best)
+                        place = h * KW + w;
+                    if (!(value <= best))
+                        best = value;  // a NaN, too, after which nothing is larger
+                }
+            y[o] = best;
+            if (winner)
+                winner[o] = (PLACE)place;
+            if (index)
+                index[o] = (float)((seen.top + place / KW) * width + seen.left + place % KW);
+        }
     }
 }
 
-// count = planes * height * width
+// count = groups of `each` planes * height * width
 KERNEL void max_backward(const Index count, const float *dy, const PLACE *winner, float *dx,
-                         const int height, const int width, const int out_h, const int out_w,
-                         const int pad_h, const int pad_w)
+                         const int planes, const int each, const int height, const int width,
+                         const int out_h, const int out_w, const int pad_h, const int pad_w)
 {
     const Axis rows = {height, out_h, pad_h}, columns = {width, out_w, pad_w};
     KLOOP (i, count) {
-        const Index line = i / width;
-        const int h = (int)(line % height), w = (int)(i % width);
-        const long long plane = (long long)(line / height) * out_h * out_w;
-        const int end_h = end_with(h, SH, rows), end_w = end_with(w, SW, columns);
-        float sum = 0;
-        for (int oh = first_with(h, KH, SH, rows); oh < end_h; ++oh)
-            for (int ow = first_with(w, KW, SW, columns); ow < end_w; ++ow) {
-                const int place = (h + pad_h - oh * SH) * KW + w + pad_w - ow * SW;
-                const long long o = plane + oh * out_w + ow;
-                if (winner[o] == place)
-                    sum += dy[o];
-            }
-        dx[i] = sum;
+        const Around seen = around(i, planes, each, rows, columns);
+        for (long long plane = seen.plane; plane < seen.end; ++plane) {
+            float sum = 0;
+            for (int oh = seen.oh; oh < seen.end_h; ++oh)
+                for (int ow = seen.ow; ow < seen.end_w; ++ow) {
+                    const int place = (seen.h + pad_h - oh * SH) * KW + seen.w + pad_w - ow * SW;
+                    const long long o = (plane * out_h + oh) * out_w + ow;
+                    if (winner[o] == place)
+                        sum += dy[o];
+                }
+            dx[(plane * height + seen.h) * width + seen.w] = sum;
+        }
     }
 }
 
-KERNEL void mean_forward(const Index count, const float *x, float *y, const int height,
-                         const int width, const int out_h, const int out_w, const int pad_h,
-                         const int pad_w)
+KERNEL void mean_forward(const Index count, const float *x, float *y, const int planes,
+                         const int each, const int height, const int width, const int out_h,
+                         const int out_w, const int pad_h, const int pad_w)
 {
     const Axis rows = {height, out_h, pad_h}, columns = {width, out_w, pad_w};
     KLOOP (i, count) {
-        const Index line = i / out_w;
-        const int top = (int)(line % out_h) * SH - pad_h, left = (int)(i % out_w) * SW - pad_w;
-        const float *plane = x + (long long)(line / out_h) * height * width;
-        float sum = 0;
-        for (int h = max(-top, 0); h < min(height - top, KH); ++h)
-            for (int w = max(-left, 0); w < min(width - left, KW); ++w)
-                sum += plane[(top + h) * width + left + w];
-        y[i] = sum / (places(top, KH, rows) * places(left, KW, columns));
+        const Window seen = window_of(i, planes, each, rows, columns);
+        const int area = places(seen.top, KH, rows) * places(seen.left, KW, columns);
+        for (long long plane = seen.plane; plane < seen.end; ++plane) {
+            const float *from = x + plane * height * width;
+            float sum = 0;
+            for (int h = seen.from_h; h < seen.to_h; ++h)
+                for (int w = seen.from_w; w < seen.to_w; ++w)
+                    sum += from[(seen.top + h) * width + seen.left + w];
+            y[plane * out_h * out_w + i % (out_h * out_w)] = sum / area;
+        }
     }
 }
 
-KERNEL void mean_backward(const Index count, const float *dy, float *dx, const int height,
-                          const int width, const int out_h, const int out_w, const int pad_h,
-                          const int pad_w)
+KERNEL void mean_backward(const Index count, const float *dy, float *dx, const int planes,
+                          const int each, const int height, const int width, const int out_h,
+                          const int out_w, const int pad_h, const int pad_w)
 {
     const Axis rows = {height, out_h, pad_h}, columns = {width, out_w, pad_w};
     KLOOP (i, count) {
-        const Index line = i / width;
-        const int h = (int)(line % height), w = (int)(i % width);
-        const float *plane = dy + (long long)(line / height) * out_h * out_w;
-        const int end_h = end_with(h, SH, rows), end_w = end_with(w, SW, columns);
-        float sum = 0;
-        for (int oh = first_with(h, KH, SH, rows); oh < end_h; ++oh)
-            for (int ow = first_with(w, KW, SW, columns); ow < end_w; ++ow)
-                sum += plane[oh * out_w + ow] /
-                       (places(oh * SH - pad_h, KH, rows) * places(ow * SW - pad_w, KW, columns));
-        dx[i] = sum;
+        const Around seen = around(i, planes, each, rows, columns);
+        for (long long plane = seen.plane; plane < seen.end; ++plane) {
+            const float *from = dy + plane * out_h * out_w;
+            float sum = 0;
+            for (int oh = seen.oh; oh < seen.end_h; ++oh)
+                for (int ow = seen.ow; ow < seen.end_w; ++ow)
+                    sum += from[oh * out_w + ow] / (places(oh * SH - pad_h, KH, rows) *
+                                                    places(ow * SW - pad_w, KW, columns));
+            dx[(plane * height + seen.h) * width + seen.w] = sum;
+        }
     }
 }

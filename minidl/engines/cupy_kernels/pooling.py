@@ -10,6 +10,10 @@ from typing import Any
 from minidl import ops
 from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
+from minidl.memory import Shape
+
+THREADS = 1 << 18  # so many keep a large GPU busy: 2,048 on each of 128 multiprocessors
+MOST_PLANES = 8
 
 
 def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
@@ -23,6 +27,15 @@ def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Decli
     kind = MaxPlan if op.kind == "MAX" else MeanPlan
     made = op.over(request.bottom[0][2:])
     return iter([kind(device=engine.device, algorithm="kernel:gather", request=request, op=made)])
+
+
+def planes_each(shape: Shape) -> int:
+    """In how many planes a thread is to look at one place, so that there is work for all threads.
+
+    >>> planes_each((256, 96, 55, 55)), planes_each((64, 50, 8, 8))
+    (8, 1)
+    """
+    return max(1, min(MOST_PLANES, math.prod(shape) // THREADS))
 
 
 @dataclass(kw_only=True)
@@ -39,17 +52,15 @@ class PoolPlan(PlainPlan):
         """The C type that holds a place's number in a window."""
         return "unsigned char" if math.prod(self.op.kernel) <= 256 else "int"
 
-    @property
-    def geometry(self) -> tuple[int, ...]:
-        """The kernels' last arguments: extents of bottom and top, padding."""
-        return (*self.request.bottom[0][2:], *self.request.top[0][2:], *self.op.pad)
-
-    def launch(self, name: str, shape: tuple[int, ...], *arguments: int) -> Run:
-        """A kernel over all elements of a shape."""
+    def launch(self, name: str, shape: Shape, *arguments: int) -> Run:
+        """A kernel over all elements of a shape, the bottom's or the top's."""
         (kh, kw), (sh, sw) = self.op.kernel, self.op.stride
         window: dict[str, object] = dict(KH=kh, KW=kw, SH=sh, SW=sw, PLACE=self.place)
+        planes, each = math.prod(shape[:2]), planes_each(shape)
+        geometry = *self.request.bottom[0][2:], *self.request.top[0][2:], *self.op.pad
+        count = -(-planes // each) * math.prod(shape[2:])
         run = self.kernel("pooling", name, **window)
-        return run.bind(math.prod(shape), *arguments, *self.geometry)
+        return run.bind(count, *arguments, planes, each, *geometry)
 
 
 @dataclass(kw_only=True)

@@ -66,30 +66,31 @@ def window(op):
     return dict(KH=kh, KW=kw, SH=op.stride[0], SW=op.stride[1], PLACE="unsigned char")
 
 
-@given(case=cases())
-def test_the_kernels_compute_the_definition(case):
+@given(case=cases(), each=st.integers(1, 4))
+def test_the_kernels_compute_the_definition(case, each):
     op, size = case
-    rng = np.random.default_rng(0)
-    x = rng.integers(-3, 3, (2, *size)).astype(np.float32)  # many equal maxima
+    rng, planes = np.random.default_rng(0), 5
+    x = rng.integers(-3, 3, (planes, *size)).astype(np.float32)  # many equal maxima
     expected, places = by_definition(op, x.astype(np.float64))
     y, index = (np.full(expected.shape, np.nan, np.float32) for _ in range(2))
     winner = np.zeros(expected.shape, np.uint8)
     dy, dx = rng.standard_normal(y.shape).astype(np.float32), np.full_like(x, np.nan)
-    shape = (*size, *y.shape[1:], *op.pad)
+    shape = planes, each, *size, *y.shape[1:], *op.pad
+    tops, bottoms = (-(-planes // each) * a[0].size for a in (y, x))
     if op.kind == "AVE":
-        host.run("pooling", "mean_forward", y.size, x, y, *shape, **window(op))
-        host.run("pooling", "mean_backward", x.size, dy, dx, *shape, **window(op))
+        host.run("pooling", "mean_forward", tops, x, y, *shape, **window(op))
+        host.run("pooling", "mean_backward", bottoms, dy, dx, *shape, **window(op))
         np.testing.assert_allclose(y, expected, rtol=1e-6)
         np.testing.assert_allclose((dx * x).sum(), (dy * expected).sum(), rtol=1e-3, atol=1e-5)
         return
-    host.run("pooling", "max_forward", y.size, x, y, winner, index, *shape, **window(op))
+    host.run("pooling", "max_forward", tops, x, y, winner, index, *shape, **window(op))
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(index, places)
-    host.run("pooling", "max_backward", x.size, dy, winner, dx, *shape, **window(op))
-    gradient = np.zeros((2, size[0] * size[1]))
-    for plane in range(2):
+    host.run("pooling", "max_backward", bottoms, dy, winner, dx, *shape, **window(op))
+    gradient = np.zeros((planes, size[0] * size[1]))
+    for plane in range(planes):
         np.add.at(gradient[plane], places[plane].astype(int), dy[plane].astype(np.float64))
-    np.testing.assert_allclose(dx.reshape(2, -1), gradient, atol=1e-6)
+    np.testing.assert_allclose(dx.reshape(planes, -1), gradient, atol=1e-6)
 
 
 @given(case=cases(), seed=st.integers(0, 99))
@@ -112,6 +113,15 @@ def test_the_window_can_be_the_whole_bottom(engine, kind, size):
     plan = check(engine, layer.op, layer, [np.random.default_rng(0).standard_normal((2, 3, *size))])
     if kind == "MAX":
         assert plan.saved == 6 * (1 if size == (6, 6) else 4)
+
+
+@pytest.mark.parametrize("kind", ["MAX", "AVE"])
+def test_a_thread_looks_at_several_planes_where_there_are_enough_threads(engine, kind, monkeypatch):
+    from minidl.engines.cupy_kernels import pooling
+
+    monkeypatch.setattr(pooling, "THREADS", 100)  # so the 11 planes of 64 fall into groups of 7
+    layer = build("Pooling", pool=kind, kernel_size=3, stride=2)
+    check(engine, layer.op, layer, [np.random.default_rng(0).standard_normal((1, 11, 8, 8))])
 
 
 def test_a_nan_makes_its_windows_nan_and_keeps_their_gradient_inside(engine):
