@@ -7,18 +7,16 @@
 
 #include "team.cuh"
 
-// Where an item's number of class 0 is; the next class's is `inner` further on.
-DEVICE long long start(Index item, int classes, int inner)
-{
-    return (long long)(item / inner) * classes * inner + item % inner;
-}
-
 template <class Team> DEVICE void softmax(const float *x, float *y, int classes, long long inner)
 {
     float largest = -INFINITE, total = 0;
     TEAM (c, classes) largest = fmaxf(largest, x[c * inner]);
     largest = Team::max(largest);
-    TEAM (c, classes) total += y[c * inner] = expf(x[c * inner] - largest);
+    TEAM (c, classes) {
+        const float share = expf(x[c * inner] - largest);
+        y[c * inner] = share;
+        total += share;
+    }
     total = Team::sum(total);
     TEAM (c, classes) y[c * inner] /= total;
 }

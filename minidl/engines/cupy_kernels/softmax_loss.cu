@@ -20,12 +20,6 @@ DEVICE bool is_class(float label, int classes)
     return label >= 0 && label < classes && label == floorf(label);  // all false for NaN
 }
 
-// Where an item's number of class 0 is; the next class's is `inner` further on.
-DEVICE long long start(Index item, int classes, int inner)
-{
-    return (long long)(item / inner) * classes * inner + item % inner;
-}
-
 // `ignore` is NaN, which equals no label, where all items count.
 ROW_KERNEL void parts(const Index count, const float *p, const float *labels, float *losses,
                       float *counted, const int items, const int length, const int classes,

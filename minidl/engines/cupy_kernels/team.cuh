@@ -1,6 +1,7 @@
-// Who works on one item of several numbers: a warp, whose lanes take turns over them, or a thread
-// alone. Lanes side by side read side by side where an item's numbers do; where they lie far apart
-// and the next item's beside them, threads side by side do.
+// Items of several numbers each, as scores with classes: (outer, classes, inner), where an item is
+// one place in `outer` and `inner`; and who works on one. A warp, whose lanes take turns over the
+// numbers, reads side by side where they lie so; where they lie far apart, and the next item's
+// beside them, threads that work alone do.
 
 #include "kernels.cuh"
 
@@ -19,3 +20,9 @@ struct Alone {
 };
 
 #define TEAM(j, n) for (int j = Team::first(); j < (n); j += Team::step())
+
+// Where an item's number of class 0 is; the next class's is `inner` further on.
+DEVICE long long start(Index item, int classes, int inner)
+{
+    return (long long)(item / inner) * classes * inner + item % inner;
+}
