@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from minidl import schema, weights
 from minidl.errors import MinidlError, WeightsError, raise_all
-from minidl.solver import schedules
+from minidl.solver import parameters, schedules
 from minidl.solver.smoothing import SmoothedLoss
-from minidl.storage import files, snapshot, weight_files
+from minidl.storage import files, snapshot, weight_files, weights_hdf5
+from minidl.storage.content import LayerWeights
 
 if TYPE_CHECKING:
     from minidl.net import Net
@@ -61,6 +62,14 @@ def message(seed: int, loss: SmoothedLoss, places: Sequence[Mark]) -> Any:
 def name(index: int) -> str:
     """What a net is called in a snapshot: "train", "test 0", "test 1", ..."""
     return f"test {index - 1}" if index else "train"
+
+
+def check_names(net: Net, param: Any) -> None:
+    """Refuse a net whose layers' names a snapshot in HDF5 cannot hold: at once, not after hours."""
+    if param.snapshot_format == param.HDF5:
+        blobs = {name: [None] * len(params) for name, params in net.params.items()}
+        layers = [LayerWeights(la.name, la.type, blobs.get(la.name, [])) for la in net.param.layer]
+        weights_hdf5.check_names(layers, parameters.where(param, "snapshot_format"))
 
 
 def save(solver: Solver, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:

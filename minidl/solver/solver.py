@@ -63,6 +63,7 @@ class Solver(Loop):
             log.info("random_seed: %d, drawn by lot", self.seed)
         net, self.test_nets = nets.make(p, self.seed, device=device, dtype=dtype, **options)
         super().__init__(p, net)
+        resuming.check_names(net, p)
         self.hooks += [CaffeLog(), *hooks]
         self._before_test: list[resuming.Mark] | None = None  # where the test nets stood
         for net in self.nets:

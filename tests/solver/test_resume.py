@@ -1,5 +1,6 @@
 """A run that is stopped anywhere and goes on is the run that was never stopped, bit for bit."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -299,7 +300,7 @@ def test_the_weights_are_written_before_the_state_that_names_them(tmp_path, monk
         solver.snapshot()
 
 
-def test_a_moved_snapshot_finds_its_weights_beside_it(tmp_path):
+def test_a_moved_snapshot_finds_its_weights_beside_it(tmp_path, caplog):
     solver = make(f'snapshot_prefix: "{tmp_path}/snap"')
     solver.step(1)
     solver.snapshot()
@@ -307,8 +308,31 @@ def test_a_moved_snapshot_finds_its_weights_beside_it(tmp_path):
     for path in tmp_path.glob("snap_*"):
         path.rename(tmp_path / "moved" / path.name)
     other = make()
+    caplog.set_level(logging.INFO, "minidl")
     other.restore(tmp_path / "moved" / "snap_iter_1.solverstate")
     assert weights(other)[0].tobytes() == weights(solver)[0].tobytes()
+    old, new = (f"{tmp_path}/{place}snap_iter_1.caffemodel" for place in ("", "moved/"))
+    assert f"snap_iter_1.solverstate names its weights {old}: {new} is taken" in caplog.text
+
+
+@pytest.mark.parametrize("fields", [FIELDS, FIELDS + "snapshot_diff: true "])
+def test_a_run_goes_on_from_hdf5_bit_for_bit(tmp_path, fields):
+    pytest.importorskip("h5py")
+    fields += "snapshot_format: HDF5 "
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    unbroken, stopped = run(tmp_path / "a", fields), run(tmp_path / "b", fields, stop=Stop(at=5))
+    (path,) = (tmp_path / "b").glob("*.solverstate.h5")
+    rest = run(tmp_path / "b", fields, resume=path)
+    check_same(unbroken, [stopped[1], rest[1]], rest[0])
+
+
+def test_names_that_hdf5_cannot_hold_are_refused_before_the_run():
+    pytest.importorskip("h5py")
+    net = NET.replace('name: "ip2"', 'name: "ip1/0"')
+    make("snapshot_format: BINARYPROTO", net)
+    with pytest.raises(UsageError, match="layer 'ip1/0' cannot be stored in HDF5 beside layer 'ip"):
+        make("snapshot_format: HDF5", net)
 
 
 def test_a_copied_snapshot_goes_on_with_its_own_weights_after_another_run(tmp_path):
