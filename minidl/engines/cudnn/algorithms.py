@@ -163,7 +163,10 @@ class Algorithms:
     def measured(
         self, problem: Problem, way: Way, limit: int | None = None
     ) -> tuple[Algorithm, ...]:
-        """The same, run and in the order of their times. `limit`: bytes of workspace, if any."""
+        """The same, run and in the order of their times.
+
+        limit   bytes of workspace; None: as many as are free
+        """
         return self._once((problem, way, limit), self._run)
 
     def settled(self, problem: Problem, way: Way, algorithm: Algorithm) -> Algorithm | None:
@@ -201,12 +204,14 @@ class Algorithms:
             ctypes.byref(count),
             found,
         )
-        return _each_once(found[: count.value], way, problem)
+        return each_once(found[: count.value], way, problem)
 
     def _run(self, problem: Problem, way: Way, limit: int | None) -> Iterator[Algorithm]:
         setup, sizes = Setup(problem), problem.nbytes
+        free, _ = self._device.memory() or (0, 0)
+        most = free - packed(sizes.values())[1] if limit is None else limit
         needs = [a.workspace for a in self.expected(problem, way) if not a.refusal]
-        room = max((need for need in needs if limit is None or need <= limit), default=0)
+        room = max((need for need in needs if need <= most), default=0)
         starts, end = packed([*sizes.values(), room])
         memory = self._device.bytes_(end)
         base = self._device.address(memory)
@@ -227,10 +232,10 @@ class Algorithms:
             workspace if room else None,
             room,
         )
-        return _each_once(found[: count.value], way, problem)
+        return each_once(found[: count.value], way, problem)
 
 
-def _each_once(found: Sequence[Any], way: Way, problem: Problem) -> Iterator[Algorithm]:
+def each_once(found: Sequence[Any], way: Way, problem: Problem) -> Iterator[Algorithm]:
     """Each algorithm by its first entry that can run, otherwise by its first; in their order."""
     best: dict[int, Algorithm] = {}
     for perf in found:

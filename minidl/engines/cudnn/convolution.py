@@ -23,6 +23,7 @@ from minidl.engines.cudnn.algorithms import (
 from minidl.engines.cudnn.convolving import ConvolutionPlan, Trial
 from minidl.engines.cudnn.library import CudnnError
 from minidl.engines.dense import Dense
+from minidl.errors import DeviceError
 from minidl.memory import Shape
 
 HALVES = {"fp16": "float16", "bf16": "bfloat16"}
@@ -148,7 +149,7 @@ class _Search:
             trial = Trial(self.engine, plan)
             refusal = trial.around()
             plan.fused = not refusal and self._may_fuse(plan) and trial.fuses()
-        except CudnnError as error:
+        except (CudnnError, DeviceError) as error:
             refusal = error.found
         if refusal:
             self.reasons.append(refusal)

@@ -12,6 +12,7 @@ from minidl.engines import Bindings, Request, Run
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.library import CudnnError, cudnn
 from minidl.engines.dense import Dense
+from minidl.errors import DeviceError
 from minidl.memory import Layout, Memory, Shape
 
 Layouts = tuple[Layout | None, ...]
@@ -108,13 +109,13 @@ class Trials:
 
     def _tried(self, sizes: Sequence[int], calls: Callable[..., list[Call]]) -> str:
         starts, end = packed(sizes)
-        with self._device.current():
-            room = self._device.bytes_(end + ALIGNMENT)
-            first = -(-self._device.address(room) // ALIGNMENT) * ALIGNMENT
-            try:
+        try:
+            with self._device.current():
+                room = self._device.bytes_(end)
+                first = self._device.address(room)
                 sequence(self._device, calls(*(first + start for start in starts)))()
-            except CudnnError as error:
-                return error.found
+        except (CudnnError, DeviceError) as error:
+            return error.found
         return ""
 
 

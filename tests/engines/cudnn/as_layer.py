@@ -95,3 +95,15 @@ def reason(engine: Any, op: Any, shape: Shape, top: Shape | None = None, **optio
     answer = engine.plans(op, request([np.zeros(shape)], [top or shape], **options))
     assert isinstance(answer, Declined), list(answer)
     return answer.reason
+
+
+def replayed(bound: Bound) -> None:
+    """Capture both ways of a bound plan in a graph, and launch that."""
+    device = bound.device
+    with device.current():
+        device.stream.begin_capture()
+        bound.forward()
+        bound.backward()
+        graph = device.stream.end_capture()
+        graph.launch()
+        device.synchronize()

@@ -17,6 +17,7 @@ from minidl.engines.cudnn.algorithms import (
     Algorithms,
     Problem,
     choose,
+    each_once,
 )
 from minidl.engines.cudnn.library import cudnn
 
@@ -95,6 +96,34 @@ def test_true_float32_never_multiplies_on_tensor_cores(known):
             kinds = {a.math for a in found if not a.refusal}
             assert (api.TENSOR_OP_MATH in kinds) == tensor_cores
             assert kinds <= ({api.FMA_MATH} if math == "float32" else {0, 1})
+
+
+def test_of_several_entries_the_first_that_can_run_counts(engine):
+    """The library lists an algorithm once for each way to multiply; in true float32 those that
+    round factors do not count, whatever is asked of it."""
+
+    def entry(name, status, math, memory):
+        return api.Perf(api.FORWARD_ALGORITHMS.index(name), status, -1, memory, 1, math)
+
+    fma, tensor_cores, refused = api.FMA_MATH, api.TENSOR_OP_MATH, 3000
+    found = [
+        entry("gemm", 0, tensor_cores, 1),
+        entry("winograd", refused, fma, 2),
+        entry("winograd", 0, fma, 3),
+        entry("winograd", 0, fma, 4),
+        entry("fft", refused, fma, 5),
+        api.Perf(99, 0),  # of a version to come
+    ]
+    known = list(each_once(found, FORWARD, EASY))
+    assert [(a.name, bool(a.refusal), a.workspace) for a in known] == [
+        ("winograd", False, 3),
+        ("fft", True, 0),
+    ]
+    rounding = list(each_once(found, FORWARD, replace(EASY, math="tf32")))
+    assert [(a.name, a.math) for a in rounding if not a.refusal] == [
+        ("gemm", tensor_cores),
+        ("winograd", fma),
+    ]
 
 
 def test_an_algorithm_that_is_refused_as_it_will_be_called_is_not_settled_on(known):

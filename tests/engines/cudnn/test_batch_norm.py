@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl import ops
-from minidl.testing.harness import build
-from tests.engines.cudnn.as_layer import ARRANGEMENTS, check, reason
+from minidl.testing.harness import bind, build
+from tests.engines.cudnn.as_layer import ARRANGEMENTS, check, reason, replayed
 from tests.engines.cupy_kernels.as_layer import request
-from tests.engines.harness import Bound
+from tests.engines.harness import Bound, plain
 
 PARAMS = (("mean", (3,)), ("variance", (3,)), ("scale_factor", (1,)))
 
@@ -80,6 +80,22 @@ def test_statistics_of_each_batch_are_added_to_the_sums(engine):
         memory = bound.params[name].memory
         np.testing.assert_allclose(memory.device.to_host(memory.array), expected, rtol=1e-5)
     assert versions == sorted(set(versions))
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["batch", "global"])
+def test_a_graph_captures_all_that_runs(engine, seen):
+    layer = build("BatchNorm", use_global_stats=seen, moving_average_fraction=0.5)
+    x = 3 + np.random.default_rng(0).standard_normal((2, 3, 4))
+    (bottom,), (top,) = bind(layer, x, params=statistics(3))
+    (plan,) = engine.plans(layer.op, request([x], [x.shape], params=PARAMS, homes=(None,) * 3))
+    bound = Bound(plan, [x], [x.shape], {p.name: p.data.copy() for p in layer.params}, [True])
+    bound.top_diff[0].assign(np.float32(x))
+    replayed(bound)
+    layer.forward([bottom], [top])
+    np.testing.assert_allclose(plain(bound.top[0]), top.data, rtol=1e-4, atol=1e-5)
+    for param in layer.params:
+        kept = bound.params[param.name].memory
+        np.testing.assert_allclose(plain(kept), param.data, rtol=1e-5)
 
 
 def test_it_declines_to_train_in_place(engine):

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from minidl import ops
 from minidl.engines import Declined
 from minidl.engines.dense import Dense
+from tests.engines.cudnn.as_layer import replayed
 from tests.engines.cudnn.convolved import convolved
-from tests.engines.harness import Bound
+from tests.engines.harness import Bound, plain
 
 CASES = {
     "plain": dict(shape=(2, 4, 9, 7), num_output=6, kernel_size=[3], pad=[1]),
@@ -157,6 +158,20 @@ def test_parameters_live_in_plain_arrays_whatever_the_passes_want(engine):
         made = convolved("Convolution", math=math, **CASES["plain"])
         for plan in made.plans(engine):
             assert plan.params == {"weight": None, "bias": None}
+
+
+@pytest.mark.parametrize("math", ["float32", "fp16"])
+def test_a_graph_captures_all_that_runs(engine, math):
+    made = convolved("Convolution", math=math, **CASES["plain"])
+    of = made.truth
+    for plan in made.plans(engine):
+        bound = Bound(plan, [of.x], [of.y.shape], of.params, [True])
+        bound.top_diff[0].assign(np.float32(of.dy))
+        replayed(bound)
+        made.close(plan, "y", plain(bound.top[0]), of.y)
+        made.close(plan, "dx", plain(bound.bottom_diff[0]), of.dx)
+        for name, expected in of.gradients.items():
+            made.close(plan, name, plain(bound.params[name].gradient), expected)
 
 
 # ------------------------------------------------------------------ which plan

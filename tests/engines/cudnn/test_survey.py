@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from minidl.engines.cudnn import samples
+from minidl.engines.cudnn import survey as module
 from minidl.engines.cudnn.algorithms import WAYS, Algorithms
 from minidl.engines.cudnn.survey import milliseconds, survey
+from minidl.errors import DeviceError
 from tests.engines.cudnn.test_algorithms import EASY
 
 # What a result is off by: roundings to float32, of factors to TF32, of results to 16 bits
@@ -36,8 +39,6 @@ def test_every_algorithm_is_there_with_its_time_and_error_or_its_reason(engine, 
 
 def test_a_wrong_result_is_seen(engine, monkeypatch):
     """As if an algorithm left out the last channel."""
-    from minidl.engines.cudnn import samples
-
     element = samples.element
 
     def less(problem, of, writes, place):
@@ -50,6 +51,12 @@ def test_a_wrong_result_is_seen(engine, monkeypatch):
     assert forward and all(result.error > 0.1 for result in forward)
 
 
+def test_a_result_that_was_never_written_is_no_result(engine, monkeypatch):
+    monkeypatch.setattr(module, "sequence", lambda *args: lambda: None)
+    errors = [r.error for r in results(engine) if r.ms is not None]
+    assert errors and all(error != error for error in errors)  # NaN
+
+
 def test_what_needs_more_than_the_limit_does_not_run(engine):
     for result in results(engine, limit=0):
         assert result.ms is None or result.algorithm.workspace == 0
@@ -59,8 +66,6 @@ def test_what_needs_more_than_the_limit_does_not_run(engine):
 
 
 def test_too_little_memory_is_a_reason_like_others(engine, monkeypatch):
-    from minidl.errors import DeviceError
-
     bytes_ = type(engine.device).bytes_
 
     def small(self, size):
