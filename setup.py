@@ -24,6 +24,7 @@ HDF5, SAFETENSORS, LEVELDB = ["h5py>=3.11"], ["safetensors>=0.4"], ["cramjam>=2.
 # LevelDB itself, to write stores for the tests; it has no wheels for later Pythons.
 PLYVEL = 'plyvel>=1.5; python_version < "3.13" and sys_platform != "win32"'
 ONNX = ["onnx>=1.17"]
+PLOT = ["matplotlib>=3.8"]
 
 
 def cuda(major: int) -> list[str]:
@@ -55,6 +56,7 @@ setup(
         "safetensors": SAFETENSORS,
         "leveldb": LEVELDB,
         "onnx": ONNX,
+        "plot": PLOT,
         "cuda12": cuda(12),
         "cuda13": cuda(13),
         # ruff and mypy to the minor release: each one words, formats or infers a little differently
@@ -66,6 +68,7 @@ setup(
             *LEVELDB,
             PLYVEL,
             *ONNX,
+            *PLOT,
             "onnxruntime>=1.19",  # runs what minidl export writes, beside the net
             "pytest>=8",
             "pytest-xdist>=3.5",
