@@ -84,5 +84,12 @@ def test_orders_are_sorted_until_nothing_crosses_that_need_not():
     assert board.crossings() == 0
 
 
+def test_arrows_to_one_box_do_not_cross():
+    board = _Board([(1, 1)] * 3, [0, 0, 1])
+    for a in (0, 1):
+        board.chain(a, 2)
+    assert board.crossings() == 0
+
+
 def test_nothing_at_all_has_no_size():
     assert place([], []).size == (0, 0)

@@ -37,6 +37,13 @@ def test_blobs_keep_their_names_and_the_last_of_a_blob_written_in_place_has_it()
     assert set(graph.constants) == {"ip/weight", "ip/bias"}
 
 
+def test_an_input_that_is_written_in_place_keeps_its_name_and_the_output_gets_another():
+    made = net('layer { name: "relu" type: "ReLU" bottom: "x" top: "x" }')
+    graph = convert(made).graph
+    assert list(graph.inputs) == ["x"]
+    assert list(graph.outputs) == ["relu/x"]
+
+
 def test_losses_and_measures_go_and_what_they_looked_at_is_an_output():
     conversion = convert(net(BODY + LOSS))
     assert list(conversion.graph.outputs) == ["y"]
