@@ -18,7 +18,7 @@ import numpy as np
 from minidl.errors import FormatError
 
 DESCRIPTION = "minidl"  # what that text is called
-_KEY = re.compile(r"(.+)/(0|[1-9]\d{0,3})", re.DOTALL)
+_KEY = re.compile(r"(.*)/(0|[1-9]\d{0,3})", re.DOTALL)
 _WIDEST = 1000  # blobs of one layer; no layer has ten
 
 

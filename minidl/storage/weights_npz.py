@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from minidl.errors import FormatError, MinidlError, RunError
+from minidl.errors import FormatError, MinidlError, RunError, UsageError
 from minidl.storage import content, files
 from minidl.storage.content import Weights
 
@@ -82,6 +82,10 @@ def write(path: str | os.PathLike[str], weights: Weights) -> None:
         said = zipfile.ZipInfo(f"{content.DESCRIPTION}.json")  # dated 1980, whenever it is
         archive.writestr(said, content.describe(weights))
         for name, array in content.named(weights):
+            if "\0" in name:  # where zipfile would cut the name off
+                raise UsageError(
+                    f"layer {name.rpartition('/')[0]!r} has a NUL byte in its name", where=str(path)
+                )
             info = zipfile.ZipInfo(f"{name}.npy")
             with archive.open(info, "w", force_zip64=True) as member:
                 npy.write_array(member, np.ascontiguousarray(array).reshape(array.shape))

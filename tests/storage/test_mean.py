@@ -31,6 +31,14 @@ def test_every_form_gives_channels_rows_columns(tmp_path, fields):
     image += 1  # its own memory, not the file's
 
 
+def test_a_mean_in_64_bits_is_read(tmp_path):
+    blob = schema.BlobProto(double_data=IMAGE.reshape(-1), shape={"dim": [2, 3, 4]})
+    (tmp_path / "mean").write_bytes(blob.SerializeToString())
+    image = mean.read(tmp_path / "mean")
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image, IMAGE)
+
+
 def test_caffes_own_mean_file_is_read():
     path = shared("golden/data/mean.binaryproto")
     proto = schema.BlobProto.FromString(path.read_bytes())

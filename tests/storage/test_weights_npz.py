@@ -6,8 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from minidl.errors import FormatError
+from minidl.errors import FormatError, UsageError
 from minidl.storage import weights_npz
+from minidl.storage.content import Weights
 from tests.storage import support
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -30,6 +31,13 @@ def test_what_numpy_writes_is_read(tmp_path, save):
     np.testing.assert_array_equal(b.blobs[0], W)
     assert b.blobs[0].flags.c_contiguous
     assert a.blobs[0].dtype == np.float32
+
+
+def test_a_name_that_zip_cannot_hold_is_refused_and_nothing_written(tmp_path):
+    layers = [support.layer("a\0b", "A", (2,))]
+    with pytest.raises(UsageError, match=r"layer 'a\\x00b' has a NUL byte"):
+        weights_npz.write(tmp_path / "w", Weights("n", layers, []))
+    assert list(tmp_path.iterdir()) == []
 
 
 def archive(**members):
