@@ -180,7 +180,7 @@ class Softmax:
 
 @dataclass(frozen=True)
 class SoftmaxLoss:
-    """The cross-entropy of softmax and labels (SoftmaxWithLoss); its gradient is that of the scores.
+    """The cross-entropy of softmax and labels (SoftmaxWithLoss); the gradient is that of scores.
 
     axis            of the classes
     ignore_label    items with this label do not count; None: all do
