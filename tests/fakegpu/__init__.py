@@ -8,7 +8,9 @@
 It is stricter than it has to be to compute: host and device arrays do not mix, functions and
 arguments are those of CuPy (api.json), new memory is full of NaN, writing beyond its end is found,
 kernels are compiled from their CUDA source, and what a stream captures happens when the graph is
-launched. What it cannot show: speed, races between threads, and work that overtakes the host.
+launched. With ``gpu.lazy = True`` work waits in its stream as long as CUDA allows, which shows
+memory of the host that is overwritten too early, and streams that do not wait for one another.
+What it cannot show: speed, rounding of a real chip, and races between the threads of a kernel.
 """
 
 import os

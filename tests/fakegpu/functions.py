@@ -99,6 +99,8 @@ def take(a, indices, axis=None, out=None):
         indices = creation.array(np.asarray(indices))
     elif isinstance(indices, SCALARS):
         indices = int(indices)
+    if out is not None and out.dtype != a.dtype:
+        raise TypeError("Output dtype mismatch")
     kwargs = {"axis": axis, "mode": "wrap"} | ({} if out is None else {"out": out})
     return compute("take", np.take, (a, indices), kwargs)
 

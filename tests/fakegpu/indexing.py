@@ -19,17 +19,33 @@ def set_item(array, index, value):
     """`array[index] = value`: numbers and device arrays only."""
     plain, advanced, mask = _plain(index)
     if advanced:
-        source, memories = _operand(value)
-        if mask and np.ndim(source):
-            hidden_sync("assigning an array to what a mask selects")
-        target = array._np
-        state.current().submit(lambda: target.__setitem__(plain, source), array._memory, *memories)
+        if mask:
+            hidden_sync("assigning to what a mask selects")
+        value = scattered(array, index, value)
+        target, source = array._np, value._np
+        memories = array._memory, value._memory
+        state.current().submit(lambda: target.__setitem__(plain, source), *memories)
         return
     part = array._view(_part(array._np, plain))
     if isinstance(value, type(array)):
         assign(part, value)
     else:
         part.fill(value)
+
+
+def scattered(array, index, value):
+    """The values that CuPy's kernels scatter: on the device, of the array's type.
+
+    So a number is copied there each time, and so is an array of another type. Where several arrays
+    are an index together, CuPy makes one of them.
+    """
+    from tests.fakegpu.creation import array as made
+
+    parts = index if isinstance(index, tuple) else (index,)
+    several = [part for part in parts if getattr(part, "ndim", 0)]
+    if len(several) > 1:
+        made(several[0])
+    return made(value, array.dtype, copy=False)
 
 
 def assign(target, source):
@@ -56,12 +72,6 @@ def hidden_sync(why):
     machine.refuse_while_capturing(f"{why}, which waits for the device,")
     machine.count("syncs")
     machine.stream._line.settle()
-
-
-def _operand(value):
-    from tests.fakegpu.array import arrays_in, operand
-
-    return operand(value), [a._memory for a in arrays_in(value)]
 
 
 def _part(values, index):

@@ -107,6 +107,8 @@ REFUSED = {
     "ctypes": (AttributeError, lambda cp, x: x.ctypes),
     "the buffer": (TypeError, lambda cp, x: np.frombuffer(x)),
     "add.at into bytes": (TypeError, lambda cp, x: cp.add.at(x.view("i2"), cp.arange(2), 1)),
+    "add.at into int64": (TypeError, lambda cp, x: cp.add.at(cp.arange(3), cp.arange(2), 1)),
+    "take into another type": (TypeError, lambda cp, x: cp.take(x, cp.arange(2), out=cp.zeros(2))),
 }
 
 
@@ -132,6 +134,7 @@ WAITS = {
     "item": lambda cp, x: x[0, 0].item(),
     "get": lambda cp, x: x.get(),
     "mask": lambda cp, x: x[x > 0],
+    "assigning by a mask": lambda cp, x: x.__setitem__(x > 0, 0),
     "nonzero": lambda cp, x: cp.nonzero(x),
     "bincount": lambda cp, x: cp.bincount(cp.zeros(3, int)),
     "unique": lambda cp, x: cp.unique(x),
@@ -231,6 +234,19 @@ def test_places_added_to_twice_count_twice(cp):
     x = cp.zeros(3, "f4")
     cp.add.at(x, cp.asarray([0, 2, 2]), cp.asarray([1, 2, 3], "f4"))
     np.testing.assert_array_equal(x.get(), [1, 0, 5])
+
+
+def test_a_number_is_copied_to_the_device_before_it_is_scattered(gpu, cp):
+    x, places = cp.zeros(3, "f4"), cp.asarray([2, 0])
+    for call in (lambda: x.__setitem__(places, 1), lambda: cp.add.at(x, places, 1)):
+        before = gpu.h2d, gpu.allocations
+        call()
+        assert (gpu.h2d, gpu.allocations) == (before[0] + 1, before[1] + 1)
+    np.testing.assert_array_equal(x.get(), [2, 0, 2])
+    one = cp.ones((), "f4")
+    with gpu.strict():
+        x[places] = one
+        cp.add.at(x, places, one)
 
 
 def test_copies_are_their_own(cp, pair):

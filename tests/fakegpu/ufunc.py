@@ -4,7 +4,19 @@ import numpy as np
 
 from tests.fakegpu import machine as state
 from tests.fakegpu.array import arrays_in, bare, checked, computed, ndarray, operand
+from tests.fakegpu.indexing import scattered
 from tests.fakegpu.table import TABLE
+
+# The number types that CuPy's `at` works on, those of atomic operations.
+SCATTERED = {
+    "add": "int32 uint32 uint64 float16 float32 float64",
+    "subtract": "int32 uint32",
+    "maximum": "int32 uint32 uint64 float32 float64",
+    "minimum": "int32 uint32 uint64 float32 float64",
+    "bitwise_and": "int32 int64 uint32 uint64",
+    "bitwise_or": "int32 int64 uint32 uint64",
+    "bitwise_xor": "int32 int64 uint32 uint64",
+}
 
 
 class ufunc:  # noqa: N801  (CuPy's name)
@@ -91,13 +103,14 @@ class ufunc:  # noqa: N801  (CuPy's name)
     def at(self, a, indices, b=None):
         """Without order, so in parallel sums may round otherwise each time."""
         self._refuse("at")
-        if self.__name__ in ("add", "subtract") and a.dtype.char not in "efdFDiILQlq":
-            raise TypeError(f"{self.__name__}.at does not support {a.dtype}")
+        if a.dtype.name not in SCATTERED[self.__name__].split():
+            raise TypeError(f"cupy.{self.__name__}.at does not support {a.dtype}")
         if isinstance(indices, (list, np.ndarray)):
             places = np.asarray(indices)
             state.current().count("h2d", places.nbytes)
         else:
             places = bare(indices)
+        b = scattered(a, indices, b)
         target, values = operand(a), operand(b)
         touched = [array._memory for array in arrays_in((a, indices, b))]
         state.current().submit(lambda: self._np.at(target, places, values), *touched)
