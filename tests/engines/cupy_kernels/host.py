@@ -52,9 +52,14 @@ def _address(argument: Any) -> Any:
     return argument
 
 
-@functools.cache
 def library(text: str) -> ctypes.CDLL:
-    """The compiled source; kept in a folder for temporary files, under a name made of its text."""
+    """The compiled source, with a launch a plain loop."""
+    return built(text)
+
+
+@functools.cache
+def built(text: str) -> ctypes.CDLL:
+    """What a C++ compiler makes of a text; kept in a folder for temporary files, named after it."""
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler is None:
         pytest.skip("no C++ compiler (g++ or c++) to build the kernels with")
