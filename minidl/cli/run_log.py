@@ -14,7 +14,7 @@ from typing import Any
 from minidl.cli.arguments import existing
 from minidl.errors import FormatError, UsageError
 
-NUMBER = r"([-+]?(?:[\d.]+(?:[eE][-+]?\d+)?|nan|inf))"
+NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf))"
 # glog: a letter, the day with or without its year, the time, the process, the place in the source
 LINE = re.compile(
     r"[IWEF](?P<year>\d{4})?(?P<day>\d{4}) (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,6})?) +\d+ [^\]]*\] ?"
@@ -23,7 +23,7 @@ LINE = re.compile(
 ITERATION = re.compile(r"Iteration (\d+)")
 OUTPUT = re.compile(rf"(Train|Test) net output #(\d+): (\S+) = {NUMBER}( \(\*)?", re.IGNORECASE)
 LOSS = re.compile(rf"Iteration \d+.*, loss = {NUMBER}", re.IGNORECASE)
-RATE = re.compile(rf"lr = {NUMBER}")
+RATE = re.compile(rf"lr = {NUMBER}", re.IGNORECASE)
 TESTING = re.compile(r"Testing net \(#(\d+)\)")
 
 
@@ -161,21 +161,18 @@ class _Clock:
 def _read_events(record: Record, lines: Iterator[str]) -> None:
     start = None
     for number, line in enumerate(lines, start=1):
-        event = _event(line, f"{record.path}:{number}")
-        if event is None:
-            continue
-        kind, iteration = event["event"], int(event["iter"])
-        start = event["time"] if start is None else start
-        seconds = event["time"] - start
-        if kind == "display":
-            record.loss.append((iteration, seconds, _number(event["loss"])))
-            if not event.get("final"):
-                rate = _number(event["lr"])
-                record.rates.append((iteration, seconds, rate))
-                record.train.append(Row(iteration, seconds, rate, _outputs(event)))
-        elif kind == "test":
-            rows = record.tests.setdefault(event["net"], [])
-            rows.append(Row(iteration, seconds, math.nan, _outputs(event)))
+        if not line.endswith("\n") or not line.strip():
+            continue  # the last line of a run that was killed
+        try:
+            event = json.loads(line)
+            start = float(event["time"]) if start is None else start
+            _add(record, event, float(event["time"]) - start)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            raise FormatError(
+                "is not an event",
+                where=f"{record.path}:{number}",
+                expected='a line of events.jsonl: {"event": ..., "time": ..., "iter": ...}',
+            ) from None
     rates = {iteration: rate for iteration, _, rate in record.rates}
     for row in (row for rows in record.tests.values() for row in rows):
         before = [iteration for iteration in rates if iteration <= row.iteration]
@@ -186,17 +183,17 @@ def _read_events(record: Record, lines: Iterator[str]) -> None:
     record.losses = {name for name in names if "loss" in name.lower()}
 
 
-def _event(line: str, where: str) -> dict[str, Any] | None:
-    """A line's event; None for a line that a run was killed in."""
-    if not line.endswith("\n") or not line.strip():
-        return None
-    try:
-        event = json.loads(line)
-        if {"event", "iter", "time"} <= event.keys():
-            return dict(event)
-    except (ValueError, AttributeError):
-        pass
-    raise FormatError("is not an event", where=where, expected='{"event": ..., "iter": ...}')
+def _add(record: Record, event: dict[str, Any], seconds: float) -> None:
+    kind, iteration = event["event"], int(event["iter"])
+    if kind == "display":
+        record.loss.append((iteration, seconds, _number(event["loss"])))
+        if not event.get("final"):
+            rate = _number(event["lr"])
+            record.rates.append((iteration, seconds, rate))
+            record.train.append(Row(iteration, seconds, rate, _outputs(event)))
+    elif kind == "test":
+        rows = record.tests.setdefault(int(event["net"]), [])
+        rows.append(Row(iteration, seconds, math.nan, _outputs(event)))
 
 
 def _outputs(event: dict[str, Any]) -> dict[str, float]:

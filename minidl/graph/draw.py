@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 
 from minidl.graph.placing import Placed, Point, place
 
@@ -152,6 +152,11 @@ def _arrow(way: Sequence[Point], text: str, across: bool) -> str:
         f'<path d="{" ".join(path)}" fill="none" stroke="#555" marker-end="url(#tip)">'
         f"<title>{escape(text)}</title></path>"
     )
+
+
+def escape(text: str) -> str:
+    """Text for XML, which has no form at all for most control characters."""
+    return escape_html("".join(c if c >= " " or c in "\t\n" else "\ufffd" for c in text))
 
 
 def _turn(point: Point, turn: bool) -> Point:

@@ -4,6 +4,8 @@ import json
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minidl.cli import run_log
 from minidl.errors import FormatError, UsageError
@@ -119,6 +121,16 @@ REFUSED = {
     "no events": ("events.jsonl", '{"loss": 1}\n', r"events.jsonl:1: is not an event"),
     "no JSON": ("events.jsonl", "Iteration 0\n", r"events.jsonl:1: is not an event"),
     "no object": ("events.jsonl", "[1]\n", r"events.jsonl:1: is not an event"),
+    "no iteration": (
+        "events.jsonl",
+        '{"event": "test", "time": 1, "iter": "x"}\n',
+        r"events.jsonl:1: is not an event",
+    ),
+    "no outputs": (
+        "events.jsonl",
+        '{"event": "test", "time": 1, "iter": 2, "net": 0, "outputs": 3}\n',
+        r"events.jsonl:1: is not an event",
+    ),
 }
 
 
@@ -134,3 +146,28 @@ def test_folders_without_events_and_absent_files_are_refused(tmp_path):
         run_log.read(str(tmp_path))
     with pytest.raises(UsageError, match="no such file"):
         run_log.read(str(tmp_path / "gone.log"))
+
+
+PIECES = st.sampled_from(
+    ["Iteration 5", ", loss = ", "lr = ", "1.5", "1.2.3", "-nan", "1e", ".", "Testing net (#7)"]
+    + [
+        "    Test net output #0: a = ",
+        "    Train net output #3: b = 0.5 (*",
+        "Solving",
+        "\x00",
+        "]",
+    ]
+)
+
+
+@given(st.lists(st.lists(PIECES, max_size=4).map("".join), max_size=6))
+@settings(max_examples=60)
+def test_any_log_is_read_or_refused(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("logs") / "a.log"
+    stamps = ("I0210 13:39:02.25 1 a.cpp:1] ", "I9999 99:99:99.1 1 a.cpp:1] ", "")
+    path.write_text("".join(f"{stamps[i % 3]}{t}\n" for i, t in enumerate(texts)))
+    try:
+        record = run_log.read(str(path))
+    except FormatError:
+        return
+    assert all(row.outputs for row in record.train)

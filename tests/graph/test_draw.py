@@ -41,6 +41,11 @@ def test_everything_lies_on_the_page():
     assert text_width("a title that is much wider") < width
 
 
+def test_control_characters_which_xml_does_not_have_are_shown_as_unknown():
+    root = xml.fromstring(svg([Box("a\x01b\x1f")], [], title="\x00"))
+    assert [e.text for e in root.iter(f"{NAME}text")] == ["\ufffd", "a\ufffdb\ufffd"]
+
+
 def test_from_left_to_right_it_is_wider_and_less_high():
     down, right = parsed(), parsed(across=True)
     assert float(down.get("height")) > float(right.get("height"))
