@@ -82,7 +82,8 @@ def parser_for(command: str) -> Any:
 
 
 def _dispatch(words: list[str]) -> int:
-    listing = "\n".join(f"  {name:<14}{what}" for name, what in COMMANDS.items())
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
     usage = USAGE.format(commands=listing)
     if not words:
         sys.stderr.write(usage)
