@@ -23,8 +23,8 @@ from tests.layers import (
     test_scale,
     test_softmax,
 )
-from tests.layers.test_contract import (
-    assert_same,
+from tests.layers.examples import example as case
+from tests.layers.examples import (
     forward,
     forward_and_backward,
     prepare,
@@ -33,7 +33,7 @@ from tests.layers.test_contract import (
     wanted,
     write,
 )
-from tests.layers.test_contract import example as case
+from tests.layers.test_contract import assert_same
 
 PIXELS = (2, 5, 4, 3), (2, 4, 3)  # scores and labels
 IGNORE = dict(ignore_label=3)

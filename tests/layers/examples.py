@@ -1,0 +1,194 @@
+"""An example of every layer type, and how to run one on a device: what test_contract.py goes over.
+
+It needs no pytest: `make gpu-check` goes over the same examples on a machine that may have none.
+"""
+
+import numpy as np
+
+from minidl import schema
+from minidl.testing.gradcheck import share_memory
+from minidl.testing.harness import bind, build
+
+
+def example(*shapes, **keywords):
+    """Bottom shapes and the keywords of `minidl.testing.harness.build`."""
+    return shapes, {"bottoms": len(shapes), **keywords}
+
+
+IMAGES = (2, 3, 6, 5)
+GAUSSIAN = dict(type="gaussian", std=1)
+TEST = dict(phase=schema.TEST)
+
+EXAMPLES = {
+    "Accuracy": {
+        "per class": example((4, 5), (4,), tops=2, top_k=2),
+        "pixels": example((2, 4, 3), (2, 3)),
+    },
+    "BatchNorm": {
+        "training": example(IMAGES),
+        "statistics": example(IMAGES, use_global_stats=True),
+    },
+    "Bias": {
+        "learned": example(IMAGES, filler=GAUSSIAN),
+        "given": example(IMAGES, (3, 6), axis=1),
+    },
+    "Concat": {
+        "three": example((2, 3, 4), (2, 1, 4), (2, 2, 4)),
+        "one, a view": example((2, 3, 4)),
+    },
+    "Convolution": {
+        "groups": example((2, 4, 6, 5), num_output=6, kernel_size=3, pad=1, stride=2, group=2),
+        "no bias": example(IMAGES, num_output=4, kernel_h=1, kernel_w=2, bias_term=False),
+        "two images": example(IMAGES, IMAGES, num_output=2, kernel_size=2, dilation=2),
+        "1 x 1": example(IMAGES, num_output=4, kernel_size=1),
+    },
+    "Deconvolution": {
+        "groups": example((2, 4, 3, 4), num_output=6, kernel_size=3, pad=1, stride=2, group=2),
+        "no bias": example(IMAGES, num_output=4, kernel_size=2, bias_term=False),
+    },
+    "Dropout": {
+        "training": example((4, 6), dropout_ratio=0.4),
+        "testing": example((4, 6), **TEST),
+    },
+    "DummyData": {
+        "constant and random": example(
+            tops=2,
+            shape=[dict(dim=[2, 3]), dict(dim=[4])],
+            data_filler=[dict(type="constant", value=2), GAUSSIAN],
+        ),
+    },
+    "Eltwise": {
+        "product": example((2, 5), (2, 5), (2, 5), operation="PROD"),
+        "quotient": example((2, 5), (2, 5), operation="PROD", stable_prod_grad=False),
+        "sum": example((2, 5), (2, 5)),
+        "weighted sum": example((2, 5), (2, 5), (2, 5), coeff=[2, -1, 0.5]),
+        "maximum": example((2, 5), (2, 5), (2, 5), operation="MAX"),
+    },
+    "EuclideanLoss": {"": example((4, 3, 2), (4, 6))},
+    "Flatten": {"": example(IMAGES, end_axis=2)},
+    "InnerProduct": {
+        "images": example(IMAGES, num_output=4),
+        "last axis": example((2, 3, 4), num_output=5, axis=-1, transpose=True, bias_term=False),
+    },
+    "LRN": {
+        "across": example((2, 7, 3, 2), local_size=3, alpha=1.5, k=0.5),
+        "within": example(IMAGES, local_size=3, alpha=1.5, norm_region="WITHIN_CHANNEL"),
+    },
+    "Pooling": {
+        "maximum": example(IMAGES, kernel_size=3, stride=2, pad=1),
+        "maximum and its place": example(IMAGES, tops=2, kernel_size=3, stride=2),
+        "average": example(IMAGES, pool="AVE", kernel_h=3, kernel_w=2, stride=2, pad=1),
+        "global": example(IMAGES, pool="AVE", global_pooling=True),
+        "stochastic": example(IMAGES, pool="STOCHASTIC", kernel_size=3, stride=2),
+        "stochastic, testing": example(IMAGES, pool="STOCHASTIC", kernel_size=3, **TEST),
+    },
+    "Power": {
+        "linear": example((2, 5), scale=-0.5, shift=2),
+        "square": example((2, 5), power=2, shift=1),
+        "root": example((2, 5), power=0.5),
+        "constant": example((2, 5), power=0),
+    },
+    "ReLU": {
+        "": example(IMAGES),
+        "leaky": example(IMAGES, negative_slope=0.25),
+        "folding": example(IMAGES, negative_slope=-0.5),
+    },
+    "Reduction": {
+        "sum": example((2, 3, 4)),
+        "mean": example((2, 3, 4), operation="MEAN", axis=1, coeff=2),
+        "absolute": example((2, 3, 4), operation="ASUM", axis=-1),
+        "squares": example((2, 3, 4), operation="SUMSQ", axis=1),
+    },
+    "Reshape": {"": example(IMAGES, shape=dict(dim=[0, -1, 3]))},
+    "Scale": {
+        "learned": example(IMAGES, filler=GAUSSIAN, bias_term=True, bias_filler=GAUSSIAN),
+        "given": example(IMAGES, (3, 6)),
+    },
+    "Sigmoid": {"": example(IMAGES)},
+    "Silence": {"": example(IMAGES, (2,))},
+    "Slice": {
+        "equal": example((2, 6, 4), tops=3),
+        "points": example((2, 6, 4), tops=3, slice_point=[1, 4]),
+        "one, a view": example((2, 6, 4), tops=1),
+    },
+    "Softmax": {"": example(IMAGES), "last axis": example((2, 3, 4), axis=-1)},
+    "SoftmaxWithLoss": {
+        "": example((4, 5), (4,)),
+        "pixels": example((2, 4, 3), (2, 3), ignore_label=1),
+        "with probabilities": example((4, 5), (4,), tops=2, normalize=False),
+    },
+    "Split": {"": example((2, 3), tops=3)},
+    "TanH": {"": example(IMAGES)},
+}
+
+# Types whose forward is not a function of their bottoms: the tests that run a layer cannot speak
+# of them. Counts, refusals and docstrings are checked all the same.
+NOT_RUN = {
+    "Data": "reads a database",
+    "Input": "its tops are filled by whoever uses the net",
+}
+
+
+def prepare(type, shapes, keywords, device="cpu", **more):
+    """A layer, its bottoms with sample values (the same in float32 and float64), its tops."""
+    layer = build(type, device=device, **{**keywords, **more})
+    samples = layer.sample_bottoms(shapes, np.random.default_rng(3))
+    bottom, top = bind(layer, *(x.astype(np.float32) for x in samples))
+    return layer, bottom, top
+
+
+def values(blob, kind="data"):
+    """A copy of a blob's data or diff, on the host."""
+    return np.array(blob.device.to_host(getattr(blob, kind)))
+
+
+def write(blob, numbers, kind="data"):
+    blob.device.write(getattr(blob, kind), numbers)
+
+
+def seed_diffs(layer, bottom, top):
+    """Random gradients for the tops, NaN for bottoms (unless shared), zero for parameters."""
+    for i, blob in enumerate(top):
+        gradient = np.random.default_rng(100 + i).standard_normal(blob.shape)
+        write(blob, gradient.astype(np.float32), "diff")
+    for blob in bottom:
+        if not shares_diff(blob, top):
+            write(blob, np.nan, "diff")
+    for param in layer.params:
+        write(param, 0, "diff")
+
+
+def shares_diff(blob, top):
+    return any(share_memory(blob.device, blob.diff, t.diff) for t in top)
+
+
+def wanted(layer, bottom):
+    """What a net may ask this layer for."""
+    return [i not in layer.no_gradient for i in range(len(bottom))]
+
+
+def forward_and_backward(layer, bottom, top):
+    """All outputs and gradients by name, as copies."""
+    forward(layer, bottom, top)
+    outputs = {f"top[{i}]": values(blob) for i, blob in enumerate(top)}
+    if not layer.differentiable:
+        return outputs
+    seed_diffs(layer, bottom, top)
+    return outputs | backward(layer, bottom, top)
+
+
+def forward(layer, bottom, top):
+    with layer.ctx.device.current():
+        layer.forward(bottom, top)
+
+
+def backward(layer, bottom, top, want=None):
+    want = wanted(layer, bottom) if want is None else want
+    with layer.ctx.device.current():
+        layer.backward(top, want, bottom)
+    gradients = {
+        f"bottom[{i}].diff": values(blob, "diff")
+        for i, blob in enumerate(bottom)
+        if want[i] and layer.differentiable
+    }
+    return gradients | {f"{p.name}.diff": values(p, "diff") for p in layer.params if p.wanted}
