@@ -32,6 +32,7 @@ class Upload:
 
     def __init__(self, device: Device, give_back: Callable[[Batch], None]) -> None:
         self._device, self._give_back = device, give_back
+        self._stream: Any = device.stream  # type: ignore[attr-defined]
         cuda = device.xp.cuda
         with device.current():
             self._copying = cuda.Stream(non_blocking=True)
@@ -64,10 +65,10 @@ class Upload:
     def deliver(self, targets: Sequence[Any]) -> None:
         """Bring the batch into the arrays `targets` of the device: data, and labels if wanted."""
         with self._device.current():
-            self._device.stream.wait_event(self._travelling[-1].copied)  # type: ignore[attr-defined]
+            self._stream.wait_event(self._travelling[-1].copied)
             for target, place in zip(targets, self._places[self._turn], strict=False):
                 target[...] = place
-            self._taken[self._turn].record(self._device.stream)  # type: ignore[attr-defined]
+            self._taken[self._turn].record(self._stream)
         self.number = None
         while len(self._travelling) > 1 and self._travelling[0].copied.done:
             self._give_back(self._travelling.popleft().batch)
@@ -79,6 +80,7 @@ class Upload:
         if [place.shape for place in there] != [array.shape for array in arrays]:
             there = tuple(self._device.zeros(array.shape, array.dtype) for array in arrays)
             self._places[self._turn] = there
+            self._copying.wait_event(self._stream.record())  # zeros must not come last
         return there
 
 

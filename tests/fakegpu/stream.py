@@ -76,7 +76,8 @@ class Stream:
         if event._capture is not None:
             event._capture.join(self._line, source)
         elif source is not None:
-            self._line.do(lambda: source.flush(event._place))
+            place = event._place  # as it is recorded now; it may be recorded anew later
+            self._line.do(lambda: source.flush(place))
 
     def launch_host_func(self, callback, arg):
         self._line.do(lambda: callback(arg))
