@@ -27,7 +27,14 @@ Json = dict[str, Any]
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("topic", choices=TOPICS, help="what to explain")
     parser.add_file("model", "prototxt of a net")
-    parser.add_argument("--device", default="cuda:0", metavar="NAME", help="the GPU (cuda:0)")
+    parser.add_argument(
+        "--device",
+        "--gpu",
+        type=_device,
+        default="cuda:0",
+        metavar="NAME",
+        help="the GPU: cuda:0, or its number (default: cuda:0)",
+    )
     parser.add_argument(
         "--batch", type=whole(1), metavar="N", help="records at a time (default: the net's)"
     )
@@ -56,6 +63,11 @@ def add_arguments(parser: Parser) -> None:
     add_state(parser)
     add_shape(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _device(text: str) -> str:
+    """Argument type: a device's name; a number is a GPU's, as -gpu has it."""
+    return f"cuda:{text}" if text.isdecimal() else text
 
 
 def run(args: Namespace) -> int:
@@ -109,7 +121,7 @@ def _convolutions(args: Namespace) -> list[Any]:
 def _layer(engine: Any, node: Any, args: Namespace, known: dict[Any, Json]) -> Json:
     """What is said of a convolution, from `known` if there was one like it before."""
     from minidl.engines import Declined, Request
-    from minidl.engines.cudnn.algorithms import choose
+    from minidl.engines.cudnn.choice import choose
     from minidl.engines.cudnn.convolution import HALVES, plain_problem, ways
     from minidl.engines.cudnn.survey import survey
 

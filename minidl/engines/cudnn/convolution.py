@@ -10,18 +10,11 @@ from typing import Any
 
 from minidl import ops
 from minidl.engines import UNDECIDED, Declined, Plan, Request
-from minidl.engines.cudnn.algorithms import (
-    DATA,
-    FILTER,
-    FORWARD,
-    Algorithm,
-    Choice,
-    Problem,
-    Way,
-    choose,
-)
-from minidl.engines.cudnn.convolving import ConvolutionPlan, Trial
+from minidl.engines.cudnn.choice import Choice, choose
+from minidl.engines.cudnn.convolving import ConvolutionPlan
+from minidl.engines.cudnn.epilogue import Trial
 from minidl.engines.cudnn.library import CudnnError
+from minidl.engines.cudnn.problem import DATA, FILTER, FORWARD, Algorithm, Problem, Way
 from minidl.engines.dense import Dense
 from minidl.errors import DeviceError
 from minidl.memory import Shape
@@ -146,9 +139,9 @@ class _Search:
                 plan.chosen = {**plan.chosen, name: choice.algorithm}
                 if choice.why:
                     plan.notes = {**plan.notes, name: f"{choice.algorithm.name}, as {choice.why}"}
-            trial = Trial(self.engine, plan)
-            refusal = trial.around()
-            plan.fused = not refusal and self._may_fuse(plan) and trial.fuses()
+            trial = Trial(self.engine, self.op, problem)
+            refusal = trial.refusal(self.learning)
+            plan.fused = not refusal and trial.fuses(plan.chosen["forward"])
         except (CudnnError, DeviceError) as error:
             refusal = error.found
         if refusal:
@@ -169,12 +162,6 @@ class _Search:
             if made is not None and (left is None or made.workspace <= left):
                 return Choice(made, choice.why)
         return Choice(None, "no algorithm is ready to run")
-
-    def _may_fuse(self, plan: ConvolutionPlan) -> bool:
-        """Without a ReLU the library adds a bias on the way with one algorithm only."""
-        if not self.op.bias or self.op.transposed:
-            return False
-        return self.op.then is not None or plan.chosen["forward"].name == "implicit_precomp_gemm"
 
     def _without_algorithms(self, problem: Problem) -> ConvolutionPlan:
         request = self.request

@@ -1,18 +1,19 @@
-"""What a convolution's plan runs: its passes, the conversions around them, bias and ReLU."""
+"""What a convolution's plan runs: its passes, and the conversions around them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from minidl import ops
 from minidl.engines import Bindings, Run
 from minidl.engines.cudnn import api
-from minidl.engines.cudnn.algorithms import FORWARD, Algorithm, Problem, Setup, Way
-from minidl.engines.cudnn.descriptors import Activation, Tensor
+from minidl.engines.cudnn.descriptors import Tensor
+from minidl.engines.cudnn.epilogue import Epilogue
 from minidl.engines.cudnn.plan import Call, CudnnPlan, packed, part, sequence, several
+from minidl.engines.cudnn.problem import Algorithm, Problem, Setup, Way
 from minidl.engines.cupy_kernels.convert import converter
 from minidl.engines.dense import Dense
 from minidl.memory import Memory
@@ -60,13 +61,10 @@ class ConvolutionPlan(CudnnPlan):
 
     def _converted(self, name: str) -> dict[str, int]:
         """Bytes of what a pass converts: each parameter inside, and sums of gradients outside."""
-        if name == "backward filter":
-            read = [each for each in self.learning if self.inside[each] is not None]
-        else:
-            read = ["weight", "bias"] if name == "forward" else ["weight"]
+        parameters = {"forward": tuple(self.inside), "backward data": ("weight",)}
         rooms = {}
-        for parameter in read:
-            layout = self.inside.get(parameter)
+        for parameter in parameters.get(name, self.learning):
+            layout = self.inside[parameter]
             if layout is not None:
                 rooms[parameter] = layout.nbytes
                 if name == "backward filter":
@@ -79,6 +77,11 @@ class ConvolutionPlan(CudnnPlan):
         needs = self.chosen[name].workspace if name in self.chosen else 0
         starts, end = packed([*sizes.values(), needs])
         return dict(zip((*sizes, "algorithm"), starts, strict=True)), end
+
+    @property
+    def _sides(self) -> tuple[str, str]:
+        """What the library calls the layer's bottom and top."""
+        return ("y", "x") if self.op.transposed else ("x", "y")
 
     # ------------------------------------------------------------------ bound to memory
 
@@ -99,15 +102,23 @@ class ConvolutionPlan(CudnnPlan):
         }
         for name in self.inside:
             at[name] = self._read(memory, name, rooms, runs)
-        calls = forward_calls(self, Setup(self.problem), self.chosen["forward"], at)
-        return several([*runs, sequence(self.device, calls)])
+        return several([*runs, sequence(self.device, self._forward_calls(at))])
+
+    def _forward_calls(self, at: Mapping[str, int]) -> list[Call]:
+        epilogue, algorithm = Epilogue(self.op, self.problem), self.chosen["forward"]
+        if self.fused:
+            return [epilogue.fused(algorithm, at)]
+        inner, outer = self._sides
+        addresses = {inner: at["bottom"], outer: at["top"], "w": at["weight"]}
+        way, setup = self.ways["forward"], epilogue.setup
+        return [setup.call(way, algorithm, addresses, at["workspace"]), *epilogue.apart(at)]
 
     def _bind_data(self, memory: Bindings) -> Run:
         rooms, _ = self._rooms("backward data")
         runs: list[Run] = []
         dx = memory.bottom_diff[0]
         assert dx is not None
-        inner, outer = ("y", "x") if self.op.transposed else ("x", "y")
+        inner, outer = self._sides
         at = {
             "w": self._read(memory, "weight", rooms, runs),
             outer: memory.top_diff[0].address,
@@ -149,13 +160,12 @@ class ConvolutionPlan(CudnnPlan):
         self, memory: Bindings, name: str, rooms: Mapping[str, int]
     ) -> Callable[[int, Any], list[Call]]:
         """From the address of a gradient, and the factor on what is there, to the calls."""
-        setup, top = Setup(self.problem), memory.top_diff[0].address
+        top = memory.top_diff[0].address
         if name == "bias":
-            bias, of_top = bias_tensor(self), top_tensor(self, setup)
-            head = "cudnnConvolutionBackwardBias", api.ONE, of_top, top
-            return lambda to, beta: [(*head, beta, bias, to)]
-        bottom = memory.bottom[0].address
-        at = {"x": top, "y": bottom} if self.op.transposed else {"x": bottom, "y": top}
+            epilogue = Epilogue(self.op, self.problem)
+            return lambda to, beta: [epilogue.bias_gradient(top, to, beta)]
+        setup, (inner, outer) = Setup(self.problem), self._sides
+        at = {inner: memory.bottom[0].address, outer: top}
         way, algorithm = self.ways["backward filter"], self.chosen["backward filter"]
         workspace = self._address(memory, rooms["algorithm"])
         return lambda to, beta: [setup.call(way, algorithm, {**at, "w": to}, workspace, beta)]
@@ -174,110 +184,7 @@ class ConvolutionPlan(CudnnPlan):
         return memory.workspace.address + start if memory.workspace is not None else 0
 
 
-# ------------------------------------------------------------------ calls
-
-
-def forward_calls(
-    plan: ConvolutionPlan, setup: Setup, algorithm: Algorithm, at: Mapping[str, int]
-) -> list[Call]:
-    """Forward with bias and ReLU, on what lies at these addresses (bottom, top, weight, ...)."""
-    if plan.fused:
-        return [_fused(plan, setup, algorithm, at)]
-    bottom, top = ("y", "x") if plan.op.transposed else ("x", "y")
-    addresses = {bottom: at["bottom"], top: at["top"], "w": at["weight"]}
-    calls = [setup.call(plan.ways["forward"], algorithm, addresses, at["workspace"])]
-    return calls + finishing_calls(plan, top_tensor(plan, setup), at)
-
-
-def finishing_calls(plan: ConvolutionPlan, top: Tensor, at: Mapping[str, int]) -> list[Call]:
-    """The bias and the ReLU, over the top."""
-    calls: list[Call] = []
-    if plan.op.bias:
-        bias = bias_tensor(plan)
-        calls.append(("cudnnAddTensor", api.ONE, bias, at["bias"], api.ONE, top, at["top"]))
-    if plan.op.then is not None:
-        y = top, at["top"]
-        relu = Activation(api.ACTIVATION_RELU)
-        calls.append(("cudnnActivationForward", relu, api.ONE, *y, api.ZERO, *y))
-    return calls
-
-
-def _fused(
-    plan: ConvolutionPlan, setup: Setup, algorithm: Algorithm, at: Mapping[str, int]
-) -> Call:
-    """y = relu(1 * w x + 0 * y + bias). The library refuses to hand on NaN here."""
-    mode = api.ACTIVATION_IDENTITY if plan.op.then is None else api.ACTIVATION_RELU
-    room = at["workspace"] if algorithm.workspace else None
-    top = setup.of["y"], at["top"]
-    return (
-        "cudnnConvolutionBiasActivationForward",
-        *(api.ONE, setup.of["x"], at["bottom"], setup.of["w"], at["weight"]),
-        *(setup.convolution(algorithm.math), algorithm.number, room, algorithm.workspace),
-        *(api.ZERO, *top, bias_tensor(plan), at["bias"], Activation(mode, nan=False), *top),
-    )
-
-
 def _sum(more: Memory, total: Memory) -> Call:
     """total += more, both plain."""
     flat = Tensor((1, 1, 1, math.prod(total.shape)))
     return ("cudnnAddTensor", api.ONE, flat, more.address, api.ONE, flat, total.address)
-
-
-def top_tensor(plan: ConvolutionPlan, setup: Setup) -> Tensor:
-    """How the layer's top lies."""
-    top: Tensor = setup.of["x" if plan.op.transposed else "y"]
-    return top
-
-
-def bias_tensor(plan: ConvolutionPlan) -> Tensor:
-    """One number for each channel of the top, whatever the image and the place."""
-    axes = len(plan.problem.x)
-    return Tensor((1, plan.op.num_output, *[1] * (axes - 2)), plan.problem.dtype)
-
-
-# ------------------------------------------------------------------ what the library declines
-
-
-class Trial:
-    """Of the calls around the passes, for which there is no list of what is supported."""
-
-    def __init__(self, engine: Any, plan: ConvolutionPlan) -> None:
-        self.engine, self.plan = engine, plan
-        problem, shape = plan.problem, max(plan.problem.x, plan.problem.y, key=math.prod)
-        images = engine.trials.images(shape, arrays=2)
-        self.few = replace(problem, x=(images, *problem.x[1:]), y=(images, *problem.y[1:]))
-
-    def around(self) -> str:
-        """Why bias and ReLU cannot be done; "" if they can."""
-        plan, setup = self.plan, Setup(self.few)
-        top = top_tensor(plan, setup)
-
-        def calls(y: int, bias: int) -> list[Call]:
-            made = finishing_calls(plan, top, {"top": y, "bias": bias})
-            if "bias" in plan.learning:
-                what = api.ONE, top, y, api.ZERO, bias_tensor(plan), bias
-                made.append(("cudnnConvolutionBackwardBias", *what))
-            return made
-
-        key = "around a convolution", self.few, plan.op, plan.learning
-        refusal: str = self.engine.trials.refusal(key, [top.nbytes, self._bias_bytes], calls)
-        return refusal
-
-    def fuses(self) -> bool:
-        """Whether the library does forward, bias and ReLU in one call."""
-        plan, setup = self.plan, Setup(self.few)
-        settled = self.engine.algorithms.settled(self.few, FORWARD, plan.chosen["forward"])
-        if settled is None:
-            return False
-        names = "bottom", "weight", "top", "bias", "workspace"
-        sizes = [*self.few.nbytes.values(), self._bias_bytes, settled.workspace]
-
-        def calls(*addresses: int) -> list[Call]:
-            return [_fused(plan, setup, settled, dict(zip(names, addresses, strict=True)))]
-
-        key = "fused", self.few, plan.op, settled
-        return not self.engine.trials.refusal(key, sizes, calls)
-
-    @property
-    def _bias_bytes(self) -> int:
-        return self.plan.op.num_output * api.ITEMSIZE[self.plan.problem.dtype]

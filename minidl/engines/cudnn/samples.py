@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.engines.cudnn.algorithms import Problem
+from minidl.engines.cudnn.problem import Problem
 from minidl.memory import Shape
 
 Arrays = dict[str, np.ndarray]  # "x", "w", "y" (or dy), in N C H W whatever the order in memory

@@ -14,10 +14,11 @@ import numpy as np
 from minidl.device import Device
 from minidl.engines import Run
 from minidl.engines.cudnn import samples
-from minidl.engines.cudnn.algorithms import WAYS, Algorithm, Algorithms, Problem, Setup, Way
+from minidl.engines.cudnn.algorithms import Algorithms
 from minidl.engines.cudnn.descriptors import dense
 from minidl.engines.cudnn.library import CudnnError
 from minidl.engines.cudnn.plan import packed, sequence
+from minidl.engines.cudnn.problem import WAYS, Algorithm, Problem, Setup, Way
 from minidl.errors import DeviceError
 from minidl.memory import Shape
 from minidl.units import bytes_

@@ -6,7 +6,8 @@ import pytest
 
 from minidl.engines.cudnn import samples
 from minidl.engines.cudnn import survey as module
-from minidl.engines.cudnn.algorithms import WAYS, Algorithms
+from minidl.engines.cudnn.algorithms import Algorithms
+from minidl.engines.cudnn.problem import WAYS
 from minidl.engines.cudnn.survey import milliseconds, survey
 from minidl.errors import DeviceError
 from tests.engines.cudnn.test_algorithms import EASY
