@@ -76,6 +76,12 @@ def test_what_was_shared_does_not_fill_a_net_that_shares_nothing(tmp_path):
         net().copy_from(tmp_path / "w.h5")
 
 
+def test_a_caffemodel_has_a_shared_parameter_with_each_layer(tmp_path):
+    path = stored(tmp_path / "w", ("left/ip", False, (4, 4), (4,)), ("right", False, (4, 4)))
+    with pytest.raises(WeightsError, match="layer 'right' has 1 blobs in the file, but 2 in the"):
+        net('param { name: "w" } param { name: "b" }').copy_from(path)
+
+
 def test_caffes_hdf5_and_binary_files_of_one_run_load_alike():
     golden("resume/sgd_hdf5.npz")
     folder, found = shared("golden/resume"), []

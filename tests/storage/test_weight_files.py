@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl.errors import FormatError, MinidlError, UsageError
-from minidl.storage import caffemodel, weight_files
+from minidl.storage import caffemodel, legacy, weight_files
 from minidl.storage.content import LayerWeights, Weights
 from tests.storage import support
 from tests.support import SHARED, shared
@@ -39,9 +39,7 @@ def test_what_is_written_comes_back_bit_for_bit(tmp_path, kind):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_real_weights_survive_every_format(tmp_path, kind, model):
-    expected = caffemodel.read(shared(f"models/{model}/weights.caffemodel"))
-    if any(any(la.legacy) for la in expected.layers) and kind in ("caffemodel", "hdf5"):
-        pytest.skip("shapes of 2014, which minidl.storage.legacy brings up to date first")
+    expected = legacy.modern(caffemodel.read(shared(f"models/{model}/weights.caffemodel")))
     path = tmp_path / f"w{SUFFIXES[kind]}"
     weight_files.write(path, expected, kind)
     expected.owners_only = kind == "hdf5"

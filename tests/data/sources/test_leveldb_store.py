@@ -42,6 +42,8 @@ STORES = {  # runs of writes, options
     "caffe's large blocks": ([numbered([800] * 500), []], {"block_size": 1 << 16}),
     "written over": ([FEW, numbered([70] * 20, 1), numbered([80] * 30, 2)], {}),
     "deleted": ([FEW, [(k, None) for k, _ in FEW[3:30:2]], [(FEW[5][0], b"again")]], {}),
+    "backwards, in the log": ([FEW[::-1]], {}),
+    "a key twice in a batch": ([[(b"k", b"first"), (b"a", b"1"), (b"k", b"second")]], {}),
     "keys within keys": ([[(b"a" * n, bytes([n])) for n in range(1, 90)], []], {}),
 }
 
@@ -91,6 +93,17 @@ def test_a_number_outside_is_an_index_error(store):
             LevelDbStore(folder)[number]
 
 
+def test_tables_that_a_compaction_replaced_are_passed_over(tmp_path):
+    import plyvel
+
+    with plyvel.DB(str(tmp_path), create_if_missing=True, write_buffer_size=1 << 16) as store:
+        for round_ in range(3):
+            for key, value in numbered([300] * 600, round_):
+                store.put(key, value)
+        store.compact_range()
+    assert read_all(tmp_path) == numbered([300] * 600, 2)
+
+
 def test_a_store_without_records_is_empty(tmp_path):
     assert len(LevelDbStore(write_leveldb(tmp_path / "db", []))) == 0
 
@@ -122,7 +135,7 @@ def test_space_that_a_log_set_aside_is_no_damage(tmp_path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A store with a table and a log."""
-    runs = numbered([200] * 300), numbered([90] * 50, 1)
+    runs = numbered([200] * 300), numbered([4000] * 50, 1)
     return write_leveldb(tmp_path_factory.mktemp("whole") / "db", *runs)
 
 
@@ -164,6 +177,10 @@ DAMAGE = {
     "no table": (lambda f: only(f, "*.ldb").unlink(), r"\.ldb: is missing: the store was not"),
     "a cut table": (change("*.ldb", lambda d: d[:-9]), r"\.ldb: was cut short: it has [\d,]+ of"),
     "a cut log": (change("*.log", lambda d: d[:-9]), r"\.log: was cut short"),
+    "a log cut between fragments": (
+        change("*.log", lambda d: d[: leveldb_files.LOG_BLOCK]),
+        "was cut short: its last record has no end",
+    ),
     "a cut manifest": (change("MANIFEST*", lambda d: d[:-9]), r"MANIFEST-\d+: was cut short"),
     "no table at all": (change("*.ldb", patched(-1, "B", 7)), "last bytes are not those of a Lev"),
     "an index outside": (change("*.ldb", patched(-46, "<I", 0xFFFFFFFF)), r"\.ldb: is damaged"),
