@@ -149,7 +149,7 @@ class InnerProductPlan(KernelPlan):
         rooms = dict(zip(counts, (room + start for start in self._starts), strict=True))
         number = blas.NUMBER[self.math]
         run = kernel(self.device, "convert", "convert", FROM="float", TO=number)
-        runs = [
+        runs: list[Run] = [
             run.bind(counts[name], address, rooms[name], 1, counts[name])
             for name, address in factors.items()
         ]

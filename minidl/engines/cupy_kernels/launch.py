@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from minidl.engines import Run
-from minidl.engines.cupy_kernels.source import Parameter, signatures, source
+from minidl.engines.cupy_kernels.source import Parameter, Signature, signatures, source
 
 BLOCK = 256  # threads; a multiple of the 32 of a warp
 WARP = 32
@@ -40,17 +38,15 @@ class Kernel:
     def __call__(self, count: int, *arguments: Any) -> None:
         self.bind(count, *arguments)()
 
-    def bind(self, count: int, *arguments: Any) -> Run:
+    def bind(self, count: int, *arguments: Any) -> Launch:
         """What launches it over `count` turns with these arguments."""
-        if count == 0:
-            return _nothing
         threads = count * WARP if self.signature.rows else count
         most = _multiprocessors(self.device) * BLOCKS_EACH
         grid, block = (min(-(-threads // BLOCK), most),), (BLOCK,)
         wide = threads > LARGEST_INT - most * BLOCK  # where the loop's variable would overflow
-        function = self._function(wide)
         given = self._converted((count, *arguments), wide)
-        return functools.partial(function, grid, block, given)
+        function = self._function(wide) if count else _nothing
+        return Launch(function, grid, block, given, self.signature)
 
     def _function(self, wide: bool) -> Callable:
         defines = {"WIDE": 1, **self.defines} if wide else self.defines
@@ -79,6 +75,36 @@ class Kernel:
 
     def __str__(self) -> str:
         return f"{self.unit}.cu: {self.name}"
+
+
+class Launch:
+    """A kernel with its arguments; calling it launches, on the current stream."""
+
+    __slots__ = ("_arguments", "_block", "_function", "_grid", "_signature")
+
+    def __init__(
+        self,
+        function: Callable[..., None],
+        grid: tuple[int],
+        block: tuple[int],
+        arguments: tuple[Any, ...],
+        signature: Signature,
+    ) -> None:
+        self._function, self._grid, self._block = function, grid, block
+        self._arguments, self._signature = arguments, signature
+
+    def __call__(self) -> None:
+        self._function(self._grid, self._block, self._arguments)
+
+    def change(self, **values: Any) -> None:
+        """Launch with other values of these parameters (not `count`) from now on: a few of them
+        are changed in far less time than all are bound."""
+        arguments = list(self._arguments)
+        for place, (kind, name) in enumerate(self._signature.parameters):
+            if name in values:
+                arguments[place] = as_type(kind, values.pop(name))
+        assert not values, f"it has no parameters {list(values)}"
+        self._arguments = tuple(arguments)
 
 
 def kernel(device: Any, unit: str, name: str, **defines: object) -> Kernel:
@@ -118,5 +144,5 @@ def _multiprocessors(device: Any) -> int:
     return cache["multiprocessors"]
 
 
-def _nothing() -> None:
+def _nothing(grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
     """A launch over nothing, which CUDA refuses."""

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.device import Device
-from minidl.engines import Run
 from minidl.engines.cupy_kernels.launch import kernel
 
 TOGETHER = 4  # elements that a thread works on; no parameter may start in between
@@ -44,12 +43,13 @@ class FlatSGD:
         self._starts = xp.asarray(np.array(starts, np.int64))
         self._multipliers = xp.asarray(np.array(factors, np.float32))
         self._arenas = w, g, h  # have to live as long as this
-        self._kernel = kernel(device, "update", "sgd")
-        self._count = w.size // TOGETHER
-        tables = (w, g, h, self._starts, self._multipliers)
-        self._arguments = (*map(device.address, tables), len(starts))
-        self._given: tuple[Any, ...] = ()
-        self._run: Run | None = None
+        tables = map(device.address, (w, g, h, self._starts, self._multipliers))
+        self._given: dict[str, Any] = dict(
+            rate=0.0, scale=1.0, momentum=0.0, decay=0.0, l1=0, factor=0
+        )
+        self._step = kernel(device, "update", "sgd").bind(
+            w.size // TOGETHER, *tables, len(starts), *self._given.values()
+        )
 
     def __call__(
         self,
@@ -66,10 +66,19 @@ class FlatSGD:
         l1               decay by the sign of the weights, not by the weights
         factor_address   of one more float32 factor on the gradient, on the device
         """
-        given = (*map(float, (rate, scale, momentum, weight_decay)), int(l1), factor_address)
-        if self._run is None or given != self._given:
-            self._run, self._given = self._kernel.bind(self._count, *self._arguments, *given), given
-        self._run()
+        given = dict(
+            rate=float(rate),
+            scale=float(scale),
+            momentum=float(momentum),
+            decay=float(weight_decay),
+            l1=int(l1),
+            factor=factor_address,
+        )
+        changed = {name: value for name, value in given.items() if value != self._given[name]}
+        if changed:  # usually the rate alone, or nothing
+            self._step.change(**changed)
+            self._given = given
+        self._step()
 
 
 class GradientNorm:
@@ -86,17 +95,17 @@ class GradientNorm:
         length = math.ceil(g.size / rows)
         rows = max(1, math.ceil(g.size / max(1, length)))
         self._arena, self._partial = g, device.zeros((rows,), np.float32)
-        self._total = kernel(device, "norm", "norm_and_factor")
         partial = device.address(self._partial)
         squares = kernel(device, "norm", "sum_of_squares")
         self._squares = squares.bind(rows, device.address(g), partial, g.size, length)
-        self._arguments = partial, device.address(self.result), rows
-        self._limit = math.nan
-        self._run: Run | None = None
+        total = kernel(device, "norm", "norm_and_factor")
+        self._total = total.bind(1, partial, device.address(self.result), rows, math.inf)
+        self._limit = math.inf
 
     def __call__(self, limit: float = math.inf) -> None:
         """Launch both sums; the factor is 1 unless the norm is above `limit`."""
-        if self._run is None or limit != self._limit:
-            self._run, self._limit = self._total.bind(1, *self._arguments, float(limit)), limit
+        if limit != self._limit:
+            self._total.change(limit=float(limit))
+            self._limit = limit
         self._squares()
-        self._run()
+        self._total()

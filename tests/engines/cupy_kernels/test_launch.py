@@ -93,6 +93,19 @@ def test_binding_launches_nothing_and_a_bound_kernel_launches_every_time(device)
     assert len(device.launches) == 2
 
 
+def test_single_arguments_may_change_between_launches(device):
+    run = kernel(device, "paper", "each").bind(7, X, 3, 0.5)
+    run()
+    run.change(slope=0.25, x=2 * X)
+    run()
+    assert [launch[-1] for launch in device.launches] == [(7, X, 3, 0.5), (7, 2 * X, 3, 0.25)]
+    assert type(device.launches[1][-1][3]) is np.float32
+    with pytest.raises(TypeError, match="a float, was given 1"):
+        run.change(slope=1)
+    with pytest.raises(AssertionError, match="no parameters"):
+        run.change(slop=0.5)
+
+
 def test_a_source_is_compiled_once_for_each_device_and_set_of_defines(device):
     for defines in ({}, {}, {"K": 1}, {}):
         kernel(device, "paper", "each", **defines)(7, X, 3, 0.1)
