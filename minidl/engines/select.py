@@ -53,7 +53,8 @@ class Policy:
 class Choice(NamedTuple):
     """The plan that was chosen, and whose.
 
-    why   without a plan, why there is none; with one, how it was measured. "" if that is no news
+    why   without a plan, why there is none; with one, how it was measured, and which of its passes
+          do without the algorithm that was asked for. "" if that is no news
     """
 
     plan: Plan | None
@@ -243,10 +244,12 @@ def choose(
             for why, names in refused.items():
                 reasons.append(f"{engine.name} {', '.join(names)}: {why}")
         elif policy.tuning == "heuristic":
-            return Choice(plan, engine)
+            return Choice(plan, engine, _notes(plan))
         else:
             best = fastest(engine, op, request, [plan, *allowed], policy.tuning)
-            return Choice(best.plan, engine, best.figures)
+            return Choice(
+                best.plan, engine, "; ".join(filter(None, [best.figures, _notes(best.plan)]))
+            )
     return Choice(None, None, "; ".join(reasons))
 
 
@@ -280,8 +283,16 @@ def _unwanted(plan: Plan, policy: Policy) -> str:
         return f"a workspace of {plan.workspace} bytes, and the limit is {policy.limit}"
     if policy.algorithm == "no_workspace":
         return f"a workspace of {plan.workspace} bytes" if plan.workspace else ""
+    if hasattr(plan, "notes"):  # its passes have chosen by name, each from what it has
+        return ""
     if policy.algorithm == "direct":
         return "" if plan.algorithm.startswith(DIRECT) else "not direct"
     if policy.algorithm != "fastest" and policy.algorithm not in plan.algorithm:
         return f"not {policy.algorithm}"
     return ""
+
+
+def _notes(plan: Plan) -> str:
+    """What a plan whose passes choose apart from each other says of them, if it says anything."""
+    notes = getattr(plan, "notes", {})
+    return "; ".join(f"{name} by {said}" for name, said in notes.items())

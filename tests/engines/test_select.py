@@ -1,6 +1,7 @@
 """Which engine runs a layer: what users and layers ask for, and what they get."""
 
 import logging
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -177,6 +178,25 @@ def test_where_nothing_is_wanted_it_is_said_what_there_was_each_once():
     why = chosen(Policy(algorithm="gemm", limit=100), DIRECT, GEMM)
     assert why == (
         "fake jit:avx: not gemm; fake x64:gemm:jit: a workspace of 3000 bytes, and the limit is 100"
+    )
+
+
+@dataclass
+class NotedPlan(FakePlan):
+    """Of an engine whose passes choose apart from each other, by what the request asks for."""
+
+    notes: dict = field(default_factory=dict)
+
+
+def test_a_plan_whose_passes_choose_by_name_says_which_do_without_it():
+    said = {"backward data": "algo1, as this pass has no direct"}
+    plan = NotedPlan("implicit_gemm/algo1", workspace=10, notes=said)
+    choice = choose([FakeEngine(plan)], None, REQUEST, Policy(algorithm="direct"))
+    assert choice.plan is plan
+    assert choice.why == "backward data by algo1, as this pass has no direct"
+    assert choose([FakeEngine(NotedPlan("relu"))], None, REQUEST, Policy(algorithm="fft")).why == ""
+    assert chosen(Policy(algorithm="no_workspace"), plan) == (
+        "fake implicit_gemm/algo1: a workspace of 10 bytes"
     )
 
 
