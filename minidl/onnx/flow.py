@@ -15,8 +15,8 @@ class Flow:
     outputs    the names of the blobs that nobody reads in the net
 
     reads, makes   for each node, the versions of its bottoms and its tops
-    transparent    nodes that make no version of their own, by index: Splits, and Dropout in place.
-                   Those of their tops are those of their bottoms
+    transparent    nodes whose tops have the versions of their bottoms, by index: Splits that the net
+                   put in, and Dropout in place
     left_out       nodes that are not carried over, by index
     inputs         versions that somebody has to give, in order
     outputs        versions that the model ends with, in alphabetical order as in Caffe: what
@@ -112,5 +112,6 @@ class Flow:
 
 
 def _is_transparent(node: Any) -> bool:
-    passes_on = node.type == "Dropout" and not node.layer.ctx.training
-    return node.type == "Split" or (passes_on and node.in_place)
+    if node.type == "Split":  # one that is written in the prototxt gives names of its own
+        return node.tops == tuple(f"{node.name}_{k}" for k in range(len(node.tops)))
+    return node.type == "Dropout" and not node.layer.ctx.training and bool(node.in_place)

@@ -70,6 +70,12 @@ def test_several_outputs_are_in_alphabetical_order_and_may_be_one_value():
     check(made)
 
 
+def test_a_split_that_is_written_down_makes_outputs_of_the_names_that_it_gives():
+    made = net('layer { name: "s" type: "Split" bottom: "x" top: "a" top: "b" }')
+    assert list(convert(made).graph.outputs) == ["a", "b"]
+    check(made)
+
+
 def test_layers_on_which_no_output_depends_are_left_out_and_named():
     text = (
         BODY
