@@ -15,8 +15,8 @@ class Flow:
     outputs    the names of the blobs that nobody reads in the net
 
     reads, makes   for each node, the versions of its bottoms and its tops
-    transparent    nodes whose tops have the versions of their bottoms, by index: Splits that the net
-                   put in, and Dropout in place
+    transparent    nodes whose tops have the versions of their bottoms, by index: Splits that the
+                   net put in, and Dropout in place
     left_out       nodes that are not carried over, by index
     inputs         versions that somebody has to give, in order
     outputs        versions that the model ends with, in alphabetical order as in Caffe: what
