@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import Device
+from minidl.device import INSTALL, Device
 from minidl.engines import Declined, Run
 from minidl.engines.cupy_kernels.plan import sequence
 
@@ -42,7 +42,7 @@ def missing() -> Declined | None:
         from cupy_backends.cuda.libs import cublas  # noqa: F401
     except ImportError as error:
         reason = str(error).partition("\n")[0]
-        return Declined(f"cuBLAS cannot be loaded ({reason}): pip install nvidia-cublas")
+        return Declined(f"cuBLAS cannot be loaded ({reason}): {INSTALL}")
     return None
 
 

@@ -14,7 +14,7 @@ from minidl.engines.cupy_kernels.blas import Matrix, product
 from minidl.engines.cupy_kernels.geometry import Geometry
 from minidl.engines.cupy_kernels.launch import kernel
 from minidl.engines.cupy_kernels.maps import Then, accumulated, activation, finish, pack, unpack
-from minidl.engines.cupy_kernels.plan import packed, sequence
+from minidl.engines.cupy_kernels.plan import ALIGNMENT, packed, sequence
 
 # What the workspace takes where nobody says a limit. On a large GPU about this much stays in the
 # second-level cache between the kernel that writes columns and the product that reads them, and
@@ -58,14 +58,12 @@ class Columns:
         self.itemsize, self.number = blas.ITEMSIZE[math], blas.NUMBER[math]
         self.in_place = geometry.pointwise and self.itemsize == 4
         self.name = "gemm" if self.in_place else "im2col+gemm"
-        each = 4 * geometry.places * (geometry.taps + geometry.maps)
-        fitting = max(1, (LIMIT if limit is None else limit) // each)
-        turns = -(-geometry.images // fitting)
+        rounded = [2 * geometry.filters] if self.itemsize == 2 else []
+        each = [4 * geometry.places * rows for rows in (geometry.taps, geometry.maps)]
+        left = (LIMIT if limit is None else limit) - sum(rounded) - 2 * ALIGNMENT
+        turns = -(-geometry.images // max(1, left // sum(each)))
         self.chunk = -(-geometry.images // turns)  # so that no small rest is left
-        sizes = [4 * self.chunk * geometry.places * rows for rows in (geometry.taps, geometry.maps)]
-        if self.itemsize == 2:
-            sizes.append(2 * geometry.filters)
-        self._starts, self.workspace = packed(sizes)
+        self._starts, self.workspace = packed([*(self.chunk * size for size in each), *rounded])
 
     # ------------------------------------------------------------------ passes
 

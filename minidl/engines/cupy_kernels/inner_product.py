@@ -66,7 +66,7 @@ class InnerProductPlan(KernelPlan):
 
     def __post_init__(self) -> None:
         s = self.sizes
-        # One room for each factor that is rounded: x or dx's dy; the weights; dy.
+        # Rooms for the copies of x, the weights and dy in 16 bits.
         counts = (s.rows * s.inputs, s.outputs * s.inputs, s.rows * s.outputs)
         halves = blas.ITEMSIZE[self.math] == 2
         self._starts, self.workspace = packed(2 * count if halves else 0 for count in counts)
