@@ -101,8 +101,14 @@ def take(a, indices, axis=None, out=None):
         indices = int(indices)
     if out is not None and out.dtype != a.dtype:
         raise TypeError("Output dtype mismatch")
-    kwargs = {"axis": axis, "mode": "wrap"} | ({} if out is None else {"out": out})
-    return compute("take", np.take, (a, indices), kwargs)
+    kwargs = {"axis": axis} | ({} if out is None else {"out": out})
+    return compute("take", _take_wrapped, (a, indices), kwargs)
+
+
+def _take_wrapped(a, indices, axis=None, **kwargs):
+    # np.take's mode="wrap" subtracts again and again: for ever, if an index is garbage.
+    size = np.size(a) if axis is None else np.shape(a)[axis]
+    return np.take(a, np.remainder(indices, size) if size else indices, axis, **kwargs)
 
 
 def clip(a, a_min, a_max, out=None):
