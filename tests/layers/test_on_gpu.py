@@ -11,6 +11,7 @@ from minidl import schema
 from minidl.device import Cpu
 from minidl.errors import DeviceError
 from minidl.layers.base import Layer
+from minidl.net import Net
 from minidl.testing.harness import bind, build
 from tests.layers import (
     test_convolution,
@@ -37,6 +38,28 @@ from tests.layers.test_contract import assert_same
 
 PIXELS = (2, 5, 4, 3), (2, 4, 3)  # scores and labels
 IGNORE = dict(ignore_label=3)
+NET = """
+layer { name: "d" type: "Input" top: "x" top: "t"
+  input_param { shape { dim: 4 dim: 3 dim: 12 dim: 12 } shape { dim: 4 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c"
+  convolution_param { num_output: 6 kernel_size: 3 group: 3 bias_term: false
+    weight_filler { type: "msra" } } }
+layer { name: "b" type: "BatchNorm" bottom: "c" top: "c" }
+layer { name: "s" type: "Scale" bottom: "c" top: "c" scale_param { bias_term: true } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "n" type: "LRN" bottom: "p" top: "n" }
+layer { name: "q" type: "Pooling" bottom: "n" top: "q"
+  pooling_param { pool: AVE kernel_size: 2 stride: 2 } }
+layer { name: "e" type: "Eltwise" bottom: "q" bottom: "q" top: "e"
+  eltwise_param { operation: MAX } }
+layer { name: "w" type: "Power" bottom: "e" top: "w"
+  power_param { power: 2 scale: 0.5 shift: 1 } }
+layer { name: "ip" type: "InnerProduct" bottom: "w" top: "ip"
+  inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "a" type: "Accuracy" bottom: "ip" bottom: "t" top: "a" }
+layer { name: "l" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "l" }
+"""
 
 CASES = {
     "1 x 1 filters: by columns, not by broadcasting": (
@@ -186,6 +209,29 @@ def test_a_pass_of_array_code_can_be_recorded_and_launched_again(gpu):
     assert values(top[0]) == 0, "recording alone computes nothing"
     graph.launch(stream)
     assert_same({"top[0]": values(top[0]), "bottom[0].diff": values(bottom[0], "diff")}, expected)
+
+
+@pytest.mark.parametrize("share", [False, True], ids=["apart", "sharing memory"])
+def test_a_net_of_array_code_alone_becomes_one_graph(share, gpu):
+    """Shared memory holds anything while a pass is recorded: labels that are no numbers, too."""
+    rng = np.random.default_rng(0)
+    inputs = {"x": rng.standard_normal((4, 3, 12, 12)), "t": np.array([0, 1, 4, 2])}
+    gradients = {}
+    for device in ("cpu", "cuda:0"):
+        net = Net(NET, phase=schema.TRAIN, seed=3, device=device, engine="numpy", share=share)
+        for name, numbers in inputs.items():
+            write(net.blobs[name], numbers)
+        for _ in range(3):
+            net.clear_param_diffs()
+            gpu.reset()
+            loss = net.training_pass()
+            counted = gpu.launches, gpu.allocations, gpu.h2d
+        gradients[device] = {p.name: values(p, "diff") for p in net.learnable}
+        gradients[device]["loss"] = net.device.to_host(loss)
+    assert counted == (0, 0, 0), "the third pass on the GPU is the graph"
+    for name, expected in gradients["cpu"].items():
+        scale = np.abs(expected).max(initial=0)
+        np.testing.assert_allclose(gradients["cuda:0"][name], expected, 0, 1e-5 * scale, name)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])
