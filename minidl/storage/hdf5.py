@@ -51,7 +51,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Any]:
     """A new h5py.File that appears under `path` when the block ends, whole or not at all."""
     h5py = _h5py(path, "file")
     memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    with h5py.File(memory, "w", libver="earliest") as file:  # what HDF5 1.8, Caffe's, reads
         yield file
     files.write_all(path, [memory.getbuffer()])
 

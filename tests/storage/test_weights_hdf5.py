@@ -60,6 +60,13 @@ def test_what_is_written_has_caffes_groups_and_types(tmp_path):
         np.testing.assert_array_equal(file["data/ip/1"][()], B)
 
 
+def test_the_file_has_the_oldest_form_as_caffes_own(tmp_path):
+    weights_hdf5.write(tmp_path / "w", net(("a", "A")), {"a": [W]})
+    caffes = shared("golden/resume/sgd_hdf5_iter_6.caffemodel.h5").read_bytes()
+    version = slice(8, 12)  # of superblock, free space, root group, shared headers
+    assert (tmp_path / "w").read_bytes()[version] == caffes[version] == bytes(4)
+
+
 def test_a_slash_in_a_name_is_a_group_in_a_group(tmp_path):
     layers = net(("conv1/7x7_s2", "Convolution"), ("conv1/relu", "ReLU"), ("conv1", "Convolution"))
     blobs = {"conv1/7x7_s2": [W, B], "conv1": [B]}
