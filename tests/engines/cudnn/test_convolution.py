@@ -191,30 +191,6 @@ def test_half_numbers_are_asked_for_channels_last(engine):
             assert plan.top == (Dense(made.truth.y.shape, dtype, "nhwc"),)
 
 
-@pytest.mark.parametrize("math", ["float32", "fp16"])
-@pytest.mark.parametrize("name", ["plain", "strides", "no bias"])
-def test_the_relu_that_follows_is_done_in_forward(engine, name, math):
-    made = convolved("Convolution", math=math, **CASES[name])
-    op = replace(made.op, then=ops.Activation("relu"))
-    for plan in engine.plans(op, made.truth.request(math=math)):
-        assert plan.fused == op.bias
-        made.check(plan, y=np.maximum(made.truth.y, 0))  # dy is what comes out below the ReLU
-
-
-def test_what_cannot_be_done_in_one_call_is_done_in_several(engine, monkeypatch):
-    """A bias without a ReLU goes with one algorithm alone; and a chip may have no such call."""
-    made = convolved("Convolution", **CASES["plain"])
-    by_name = {p.passes["forward"]: p for p in made.plans(engine)}
-    assert by_name["implicit_precomp_gemm"].fused and not by_name["winograd"].fused
-    monkeypatch.setattr(
-        engine.trials, "refusal", lambda key, *args: "no" if key[0] == "fused" else ""
-    )
-    op = replace(made.op, then=ops.Activation("relu"))
-    for plan in engine.plans(op, made.truth.request()):
-        assert not plan.fused
-        made.check(plan, y=np.maximum(made.truth.y, 0))
-
-
 def test_a_name_goes_before_speed_in_every_pass_that_has_it(engine, lenet):
     plan = lenet.plans(engine, algorithm="fft_tiling")[0]
     assert plan.algorithm == "fft_tiling" and set(plan.passes.values()) == {"fft_tiling"}
