@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl.blob import Param, Shape
 from minidl.errors import MinidlError, WeightsError, nearest, raise_all
-from minidl.storage import caffemodel, weight_files, weights_hdf5
+from minidl.storage import caffemodel, content, weight_files, weights_hdf5
 from minidl.storage.content import LayerWeights, Weights
 
 if TYPE_CHECKING:
@@ -50,11 +50,9 @@ def load(net: Net, *paths: str | os.PathLike[str], only: Collection[str] | None 
 def _load(net: Net, source: Weights, path: str | os.PathLike[str], must: bool) -> None:
     for note in source.notes:
         log.info("%s: %s", path, note)
+    for remark in content.drop_repeated(source):
+        log.warning("%s %s", path, remark)
     stored = {layer.name: layer for layer in source.layers if layer.blobs}
-    if len(stored) < len(source.layers):
-        names = [layer.name for layer in source.layers]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        log.warning("%s has two layers called %s: the later ones count", path, ", ".join(twice))
     copies = _pairs(net, stored, source.owners_only, path)
     if not copies and net.params and must:
         raise WeightsError(

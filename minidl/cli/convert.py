@@ -46,6 +46,7 @@ def convert(source: Path, target: Path, kind: str) -> list[str]:
     from minidl.storage import content, legacy, weight_files
 
     found = weight_files.read(source)
+    found.notes += content.drop_repeated(found)
     weights = legacy.modern(found)
     weight_files.write(target, weights, kind)
     lines = [f"{source}: {note}" for note in found.notes]

@@ -60,6 +60,21 @@ def named(weights: Weights) -> Iterator[tuple[str, np.ndarray]]:
                 yield f"{layer.name}/{i}", blob
 
 
+def drop_repeated(weights: Weights) -> list[str]:
+    """Keep the last of several layers of one name, as loading does; returns a remark for each.
+
+    Only a caffemodel can have them: in the other formats names are keys.
+    """
+    last = {layer.name: layer for layer in weights.layers}
+    names = [layer.name for layer in weights.layers]
+    weights.layers = list(last.values())
+    return [
+        f"has {names.count(name)} layers called {name}: the last one counts"
+        for name in last
+        if names.count(name) > 1
+    ]
+
+
 def describe(weights: Weights) -> str:
     """The text that goes with the arrays.
 

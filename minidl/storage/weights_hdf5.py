@@ -65,19 +65,14 @@ def write(
     """
     layers = [LayerWeights(la.name, la.type, list(blobs.get(la.name, ()))) for la in net.layer]
     check_names(layers, str(path))
-    try:
-        with hdf5.writing(path) as file:
-            _write_groups(file, "data", layers)
-            if diffs is not None:
-                gradients = [
-                    LayerWeights(la.name, "", list(diffs.get(la.name, ()))) for la in layers
-                ]
-                _write_groups(file, "diff", gradients)
-            stored = [layer for layer in layers if layer.blobs]
-            said = Weights(net.name, stored, [], owners_only=True)
-            hdf5.put_text(file, content.DESCRIPTION, content.describe(said))
-    except OSError as error:  # h5py writes to memory; the file itself is files.write_all's
-        raise UsageError(f"cannot be written: {error}", where=str(path)) from None
+    with hdf5.writing(path) as file:
+        _write_groups(file, "data", layers)
+        if diffs is not None:
+            gradients = [LayerWeights(la.name, "", list(diffs.get(la.name, ()))) for la in layers]
+            _write_groups(file, "diff", gradients)
+        stored = [layer for layer in layers if layer.blobs]
+        said = Weights(net.name, stored, [], owners_only=True)
+        hdf5.put_text(file, content.DESCRIPTION, content.describe(said))
 
 
 def _write_groups(file: Any, name: str, layers: Sequence[LayerWeights]) -> None:

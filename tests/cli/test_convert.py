@@ -1,10 +1,12 @@
 """minidl convert: formats by name or flag, what is said, what is refused."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from minidl import schema
 from minidl.cli import main
 from minidl.storage import content, legacy, weight_files
 from tests.storage import support
@@ -55,6 +57,18 @@ def test_it_says_what_was_written_and_which_shapes_are_new(capsys):
     ]
     assert re.fullmatch(r"new\.npz: npz, 1 layer, 2 blobs, 8 numbers, \d+ B", last)
     assert weight_files.read("new.npz").layers[0].type == "InnerProduct"
+
+
+@pytest.mark.parametrize("target", ROUND)
+def test_of_two_layers_of_one_name_the_last_counts(target, capsys):
+    net = schema.NetParameter(name="n", layer=[{"name": "a"}, {"name": "b"}, {"name": "a"}])
+    for i, layer in enumerate(net.layer):
+        layer.blobs.add(shape={"dim": [1]}, data=[i])
+    Path("in.caffemodel").write_bytes(net.SerializeToString())
+    assert main(["convert", "in.caffemodel", target]) == 0
+    assert "in.caffemodel: has 2 layers called a: the last one counts" in capsys.readouterr().out
+    found = {la.name: float(la.blobs[0][0]) for la in weight_files.read(target).layers}
+    assert found == {"a": 2, "b": 1}
 
 
 def test_the_format_may_be_told_whatever_the_name(weights, capsys):
