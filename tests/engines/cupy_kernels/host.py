@@ -66,7 +66,7 @@ def built(text: str) -> ctypes.CDLL:
     command = [compiler, *FLAGS]
     digest = hashlib.blake2b(" ".join([*command, text]).encode(), digest_size=12).hexdigest()
     folder = Path(tempfile.gettempdir()) / f"minidl-kernels-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     built = folder / f"{digest}.so"
     if not built.exists():
         with tempfile.TemporaryDirectory(dir=folder) as private:

@@ -5,6 +5,8 @@ The fake GPU runs a kernel as one thread; here the GPU's own side of kernels.cuh
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,8 @@ from minidl.testing.harness import build
 from tests.engines.cupy_kernels.as_layer import check
 from tests.engines.cupy_kernels.lockstep import RawModule
 from tests.engines.onednn.parity import truth
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="coroutines in C are Linux's here")
 
 
 @pytest.fixture(params=[64, 1], ids=["a thread for each turn", "64 threads for all"])
