@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minidl.data.sources import leveldb_files
-from minidl.data.sources.leveldb_store import LevelDbStore
+from minidl.data.sources.leveldb import files, log, table
+from minidl.data.sources.leveldb.store import LevelDbStore
 from minidl.errors import DataError
 from tests.data.support import write_leveldb
 
@@ -178,7 +178,7 @@ DAMAGE = {
     "a cut table": (change("*.ldb", lambda d: d[:-9]), r"\.ldb: was cut short: it has [\d,]+ of"),
     "a cut log": (change("*.log", lambda d: d[:-9]), r"\.log: was cut short"),
     "a log cut between fragments": (
-        change("*.log", lambda d: d[: leveldb_files.LOG_BLOCK]),
+        change("*.log", lambda d: d[: log.BLOCK]),
         "was cut short: its last record has no end",
     ),
     "a cut manifest": (change("MANIFEST*", lambda d: d[:-9]), r"MANIFEST-\d+: was cut short"),
@@ -204,7 +204,7 @@ def test_damage_is_named_with_its_file(copy, spoil, message):
 def block_of(folder, data):
     """The same table with its first block's bytes replaced, one of the same length."""
     path = only(folder, "*.ldb")
-    offset, size = leveldb_files.table_blocks(leveldb_files.File(path))[0]
+    offset, size = table.blocks(files.File(path))[0]
     old = path.read_bytes()
     path.write_bytes(
         old[:offset] + data(old[offset : offset + size + 1]) + old[offset + size + 1 :]

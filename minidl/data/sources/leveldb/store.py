@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import re
 import threading
 from array import array
 from collections import OrderedDict
@@ -12,14 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from minidl.data.sources import leveldb_files as files
-from minidl.data.sources.leveldb_files import Entry, File, sized, varint
+from minidl.data.sources.leveldb import log as logs_of
+from minidl.data.sources.leveldb import manifest, table
+from minidl.data.sources.leveldb.files import VALUE, Entry, File
 from minidl.errors import DataError
 
 log = logging.getLogger("minidl")
 
-COMPARATOR = b"leveldb.BytewiseComparator"
-LEVELS = 7
 CACHED = 8  # blocks: as many as levels that forward reading may alternate between
 LARGE = 1 << 28  # bytes, from which on counting is announced
 
@@ -52,7 +50,7 @@ class LevelDbStore:
 
     Any number of threads may read. Errors: DataError, for whatever is wrong with the files.
 
-    Source: LevelDB's doc/impl.md and db/version_edit.cc.
+    Source: LevelDB's doc/impl.md.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,8 +60,8 @@ class LevelDbStore:
         self._blocks: list[Block] = []
         self._cache: OrderedDict[int, list[Entry]] = OrderedDict()
         self._at_block, self._at_entry = array("I"), array("I")
-        tables, logs = self._live()
-        size = sum(file.size for _, _, file in tables) + sum(file.size for file in logs)
+        tables, logs = manifest.live(folder)
+        size = sum(t.file.size for t in tables) + sum(file.size for file in logs)
         if size > LARGE:
             log.info("%s: counting its records, which reads all of its %d MB", folder, size >> 20)
         self._count(tables, logs)
@@ -89,90 +87,16 @@ class LevelDbStore:
         self._closed = True
         self._cache.clear()
 
-    # ------------------------------------------------------------------ which files count
-
-    def _live(self) -> tuple[list[tuple[int, bytes, File]], list[File]]:
-        """The tables as (level, smallest key, file), and the logs in the order of writing."""
-        manifest = File(self.folder / self._manifest())
-        tables: dict[int, tuple[int, bytes, int]] = {}
-        oldest, before = 0, 0
-        for offset, record in files.log_records(manifest):
-            try:
-                oldest, before = self._edit(record, tables, oldest, before)
-            except (ValueError, IndexError):
-                manifest.damaged(f"the record at byte {offset:,} does not add up")
-        found = [
-            (level, smallest, File(self._table_path(number), size))
-            for number, (level, smallest, size) in sorted(tables.items())
-        ]
-        return found, [File(p) for n, p in self._logs() if n >= oldest or n == before]
-
-    def _manifest(self) -> str:
-        current = File(self.folder / "CURRENT")
-        name = current.read(0, min(current.size, 64)).decode("latin-1")
-        if not re.fullmatch(r"MANIFEST-\d+\n", name):
-            current.damaged("it does not name a manifest")
-        return name.strip()
-
-    def _logs(self) -> list[tuple[int, Path]]:
-        names = [p for p in self.folder.iterdir() if re.fullmatch(r"\d+\.log", p.name)]
-        return sorted((int(p.stem), p) for p in names)
-
-    def _table_path(self, number: int) -> Path:
-        older = self.folder / f"{number:06d}.sst"
-        return older if older.is_file() else self.folder / f"{number:06d}.ldb"
-
-    def _edit(
-        self, record: bytes, tables: dict[int, tuple[int, bytes, int]], oldest: int, before: int
-    ) -> tuple[int, int]:
-        """Apply one record of the manifest; returns the numbers of the logs that count."""
-        at = 0
-        while at < len(record):
-            tag, at = varint(record, at)
-            if tag == 1:
-                name, at = sized(record, at)
-                if name != COMPARATOR:
-                    raise DataError(
-                        f"is ordered by {name.decode('latin-1')}",
-                        where=str(self.folder),
-                        expected="LevelDB's own order of keys, as Caffe writes it",
-                    )
-            elif tag == 2:
-                oldest, at = varint(record, at)
-            elif tag in (3, 4):  # numbers for the next file and the next write
-                _, at = varint(record, at)
-            elif tag == 5:  # where the next compaction starts
-                _, at = varint(record, at)
-                _, at = sized(record, at)
-            elif tag == 6:
-                _, at = varint(record, at)
-                number, at = varint(record, at)
-                tables.pop(number, None)
-            elif tag == 7:
-                level, at = varint(record, at)
-                number, at = varint(record, at)
-                size, at = varint(record, at)
-                smallest, at = sized(record, at)
-                _, at = sized(record, at)
-                if level >= LEVELS:
-                    raise ValueError
-                tables[number] = (level, smallest[:-8], size)
-            elif tag == 9:
-                before, at = varint(record, at)
-            else:
-                raise ValueError
-        return oldest, before
-
     # ------------------------------------------------------------------ the order of records
 
-    def _count(self, tables: list[tuple[int, bytes, File]], logs: list[File]) -> None:
+    def _count(self, tables: list[manifest.Table], logs: list[File]) -> None:
         """Note block and entry of every record that counts, in the order of keys."""
-        levels: dict[tuple[int, int], list[tuple[bytes, File]]] = {}
-        for i, (level, smallest, file) in enumerate(tables):
-            alone = i if level == 0 else -1  # tables of level 0 may overlap
-            levels.setdefault((level, alone), []).append((smallest, file))
+        levels: dict[tuple[int, int], list[manifest.Table]] = {}
+        for i, one in enumerate(tables):
+            alone = i if one.level == 0 else -1  # tables of level 0 may overlap
+            levels.setdefault((one.level, alone), []).append(one)
         streams = [
-            self._in_tables([file for _, file in sorted(run, key=lambda pair: pair[0])])
+            self._in_tables([t.file for t in sorted(run, key=lambda t: t.smallest)])
             for run in levels.values()
         ]
         streams += [self._in_log(file) for file in logs]
@@ -181,7 +105,7 @@ class LevelDbStore:
             if key == last:
                 continue  # an older write
             last = key
-            if -tag & 0xFF == files.VALUE:
+            if -tag & 0xFF == VALUE:
                 self._at_block.append(block)
                 self._at_entry.append(entry)
 
@@ -191,7 +115,7 @@ class LevelDbStore:
         for file in run:
             self._files.append(file)
             index = len(self._files) - 1
-            for offset, size in files.table_blocks(file):
+            for offset, size in table.blocks(file):
                 block = self._add(Block(index, offset, size))
                 for i, entry in enumerate(self._entries(block)):
                     place = (entry.key, -entry.tag)
@@ -203,9 +127,9 @@ class LevelDbStore:
     def _in_log(self, file: File) -> Iterator[Found]:
         self._files.append(file)
         index, found = len(self._files) - 1, []
-        for offset, record in files.log_records(file):
+        for offset, record in logs_of.records(file):
             block = self._add(Block(index, offset, -1))
-            for i, entry in enumerate(files.batch(file, offset, record)):
+            for i, entry in enumerate(logs_of.batch(file, offset, record)):
                 found.append((entry.key, -entry.tag, block, i))
         found.sort()
         return iter(found)
@@ -222,10 +146,10 @@ class LevelDbStore:
         block = self._blocks[number]
         file = self._files[block.file]
         if block.size >= 0:
-            entries = files.table_entries(file, block.offset, block.size)
+            entries = table.entries(file, block.offset, block.size)
         else:
-            record = next(files.log_records(file, block.offset), (0, b""))[1]
-            entries = files.batch(file, block.offset, record)
+            record = next(logs_of.records(file, block.offset), (0, b""))[1]
+            entries = logs_of.batch(file, block.offset, record)
         self._cache[number] = entries
         if len(self._cache) > CACHED:
             self._cache.popitem(last=False)

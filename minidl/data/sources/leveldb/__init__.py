@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minidl.data.sources import lmdb
 from minidl.data.sources.datums import Datums
-from minidl.data.sources.leveldb_store import LevelDbStore
+from minidl.data.sources.leveldb.store import LevelDbStore
 
 
 class LevelDb(Datums):

@@ -1,0 +1,73 @@
+"""A file of a LevelDB, and the numbers and strings that all of them are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from minidl.errors import DataError
+
+VALUE, DELETION = 1, 0
+
+
+class Entry(NamedTuple):
+    """A key with what happened to it: `tag` is the number of the write, above VALUE or DELETION."""
+
+    key: bytes
+    tag: int
+    value: bytes
+
+
+class File:
+    """One file of a store, opened for each read: a large store has more files than may be open."""
+
+    def __init__(self, path: Path, size: int | None = None) -> None:
+        self.path = path
+        try:
+            self.size = path.stat().st_size
+        except OSError:
+            self.refuse("is missing: the store was not copied whole")
+        if size is not None and self.size != size:
+            self.refuse(f"was cut short: it has {self.size:,} of {size:,} bytes")
+
+    def read(self, offset: int, size: int) -> bytes:
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(offset)
+                data = file.read(size) or b""
+                while len(data) < size and (more := file.read(size - len(data))):
+                    data += more  # the system reads at most 2 GiB at once
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", where=str(self.path)) from None
+        if len(data) < size:
+            self.refuse(f"was cut short: there is nothing at byte {offset + len(data):,}")
+        return data
+
+    def damaged(self, what: str) -> NoReturn:
+        self.refuse(f"is damaged: {what}")
+
+    def refuse(self, found: str) -> NoReturn:
+        fix = "make the data set again, or copy it again from where it came"
+        raise DataError(found, where=str(self.path), fix=fix)
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """(value, position after it). Errors: IndexError, ValueError."""
+    byte = data[at]
+    if byte < 0x80:
+        return byte, at + 1
+    value = 0
+    for i in range(10):
+        byte = data[at + i]
+        value |= (byte & 0x7F) << 7 * i
+        if byte < 0x80:
+            return value, at + i + 1
+    raise ValueError
+
+
+def sized(data: bytes, at: int) -> tuple[bytes, int]:
+    """A string with its length before it."""
+    size, at = varint(data, at)
+    if at + size > len(data):
+        raise ValueError
+    return data[at : at + size], at + size
