@@ -3,6 +3,8 @@
 Where a data set is absent, random records take its place. One pass warms up, untimed. A layer's
 floor is the time that its arithmetic would take at the speed of a matrix product, or its arrays
 at that of a copy, whichever is longer; both speeds are measured in the same run.
+
+With --compare, whole training iterations on several devices, as a table.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from argparse import Namespace
 from time import perf_counter
 from typing import Any
 
-from minidl.cli import as_json, engine_flags, floors, models, plans
+from minidl.cli import as_json, compare, engine_flags, floors, gpu_floors, gpu_time, models, plans
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -27,6 +29,7 @@ from minidl.cli.arguments import (
 from minidl.cli.log import logging_to
 from minidl.cli.progress import steps
 from minidl.cli.time_report import WAYS, median_ms, report
+from minidl.cli.timings import Timings
 
 log = logging.getLogger("minidl")
 
@@ -37,7 +40,24 @@ def add_arguments(parser: Parser) -> None:
         "--weights", type=names, default=(), metavar="FILE", help="caffemodel to load first"
     )
     parser.add_argument(
-        "--iterations", type=whole(1), default=50, metavar="N", help="passes to time (default: 50)"
+        "--iterations",
+        type=whole(1),
+        metavar="N",
+        help="passes to time (default: 50; with --compare, 20)",
+    )
+    parser.add_argument(
+        "--compare",
+        type=names,
+        default=(),
+        metavar="DEVICES",
+        help="time whole training iterations on each of these devices instead: cpu,cuda:0",
+    )
+    parser.add_argument(
+        "--batches",
+        type=compare.sizes,
+        default=(),
+        metavar="N,N",
+        help="batch sizes to compare at: 64,128,256 (default: the net's)",
     )
     add_phase(parser, default="TRAIN")
     add_state(parser)
@@ -48,9 +68,12 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
+    comparing = bool(args.compare or args.batches)
+    args.iterations = args.iterations or (20 if comparing else 50)
     with logging_to(args):
-        result = measure(args)
-    print(as_json.dumps(result) if args.json else report(result))
+        result = compare.measure(args) if comparing else measure(args)
+    text = compare.report if comparing else report
+    print(as_json.dumps(result) if args.json else text(result))
     return 0
 
 
@@ -86,9 +109,27 @@ def measure(args: Namespace) -> dict[str, Any]:
 
 
 def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
-    forward: list[list[float]] = [[] for _ in net.layers]
-    backward: list[list[float]] = [[] for _ in net.layers]
-    waiting: list[float] = []  # for batches: a net looks at their shapes before its first layer
+    meter = _meter(net)
+    meter.measure()
+    log.info("*** Benchmark begins ***")
+    log.info("Testing for %d iterations.", args.iterations)
+    timings = (gpu_time.timings if net.device.kind == "cuda" else _on_host)(net, args)
+    meter.measure()
+    result = _result(net, args, timings, meter)
+    _log_as_caffe(result["layers"], timings)
+    return result
+
+
+def _meter(net: Any) -> Any:
+    """What measures the speeds of the net's device."""
+    if net.device.kind == "cuda":
+        return gpu_floors.DeviceMeter(net.device, net.policy.math)
+    return floors.Meter(net.policy)
+
+
+def _on_host(net: Any, args: Namespace) -> Timings:
+    """All passes by the host's clock, layer by layer."""
+    found = Timings(len(net.layers))
     start = t0 = 0.0
 
     def begin(_: int) -> None:
@@ -97,18 +138,12 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
 
     def begin_first(i: int) -> None:
         if i == 0 and net.data_layers:
-            waiting.append(perf_counter() - t0)
+            found.waiting.append(perf_counter() - t0)
 
     net.before_forward += [begin_first, begin]
-    net.after_forward.append(lambda i: forward[i].append(perf_counter() - start))
+    net.after_forward.append(lambda i: found.forward[i].append(perf_counter() - start))
     net.before_backward.append(begin)
-    net.after_backward.append(lambda i: backward[i].append(perf_counter() - start))
-
-    meter = floors.Meter(net.policy)
-    meter.measure()
-    log.info("*** Benchmark begins ***")
-    log.info("Testing for %d iterations.", args.iterations)
-    whole_forward, whole_backward, both = [], [], []
+    net.after_backward.append(lambda i: found.backward[i].append(perf_counter() - start))
     began = perf_counter()
     for i in steps(args.iterations, "timing", args):
         net.clear_param_diffs()
@@ -117,18 +152,21 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
         t1 = perf_counter()
         net.backward_pass()
         t2 = perf_counter()
-        whole_forward.append(t1 - t0)
-        whole_backward.append(t2 - t1)
-        both.append(t2 - t0)
+        found.whole_forward.append(t1 - t0)
+        found.whole_backward.append(t2 - t1)
+        found.both.append(t2 - t0)
         log.info("Iteration: %d forward-backward time: %g ms.", i + 1, (t2 - t0) * 1e3)
-    total = perf_counter() - began
-    meter.measure()
+    found.total = perf_counter() - began
+    return found
 
-    layers = [_layer(node, forward[i], backward[i]) for i, node in enumerate(net.blueprint.nodes)]
+
+def _result(net: Any, args: Namespace, timings: Timings, meter: Any) -> dict[str, Any]:
+    layers = [
+        _layer(node, timings.forward[i], timings.backward[i])
+        for i, node in enumerate(net.blueprint.nodes)
+    ]
     _add_floors(net.schedule, layers, meter)
-    parts = [part for part in [*forward, *backward, waiting] if part]
-    between = [all_of_it - sum(pieces) for all_of_it, *pieces in zip(both, *parts, strict=True)]
-    others = {"waiting": waiting, "between_layers": between}
+    others = {"waiting": timings.waiting, "between_layers": timings.between()}
     medians = {
         what: _summary(what, seconds)[f"{what}_median_ms"] for what, seconds in others.items()
     }
@@ -136,7 +174,7 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
     pass_ms = sum(spent) + sum(medians.values())
     for layer, ms in zip(layers, spent, strict=True):
         layer["share"] = ms / pass_ms
-    _log_as_caffe(layers, whole_forward, whole_backward, both, total)
+    floor_ms = sum(layer["floor_ms"] for layer in layers)
     return {
         "model": args.model,
         "net": net.name,
@@ -144,20 +182,35 @@ def _time_passes(net: Any, args: Namespace) -> dict[str, Any]:
         "iterations": args.iterations,
         "batch": _batch(net),
         "layers": layers,
-        **_summary("forward", whole_forward),
-        **_summary("backward", whole_backward),
-        **_summary("forward_backward", both),
-        **_summary("waiting", waiting),
-        **_summary("between_layers", between),
+        **_summary("forward", timings.whole_forward),
+        **_summary("backward", timings.whole_backward),
+        **_summary("forward_backward", timings.both),
+        **_summary("waiting", timings.waiting),
+        **_summary("between_layers", others["between_layers"]),
         **{f"{what}_share": ms / pass_ms for what, ms in medians.items()},
-        "total_ms": total * 1e3,
+        "total_ms": timings.total * 1e3,
+        "device": net.device.name,
         "engine": net.policy.engine,
         "math": net.policy.math,
         "threads": net.policy.threads,
-        "floor_ms": sum(layer["floor_ms"] for layer in layers),
+        "floor_ms": floor_ms,
         "product_gflops": meter.speeds.product / 1e9,
         "copy_gbytes": {size: speed / 1e9 for size, speed in meter.speeds.copies.items()},
         "worst": _worst(layers),
+        **(_whole_iterations(net, timings, floor_ms) if timings.iterations else {}),
+    }
+
+
+def _whole_iterations(net: Any, timings: Timings, floor_ms: float) -> dict[str, Any]:
+    """Forward and backward as a solver runs them on a GPU, and what it runs on."""
+    found = _summary("iteration", timings.iterations)
+    properties = net.device.xp.cuda.runtime.getDeviceProperties(net.device.index)
+    return {
+        **found,
+        "iteration_x_floor": found["iteration_median_ms"] / floor_ms if floor_ms else 0.0,
+        "graph": not timings.graph_off,
+        "graph_off": timings.graph_off,
+        "gpu": properties["name"].decode(),
     }
 
 
@@ -215,19 +268,13 @@ def _batch(net: Any) -> int:
     return shape[0] if shape else 1
 
 
-def _log_as_caffe(
-    layers: list[dict[str, Any]],
-    forward: list[float],
-    backward: list[float],
-    both: list[float],
-    total: float,
-) -> None:
+def _log_as_caffe(layers: list[dict[str, Any]], timings: Timings) -> None:
     log.info("Average time per layer: ")
     for layer in layers:
         log.info("%10s\tforward: %g ms.", layer["name"], layer["forward_ms"])
         log.info("%10s\tbackward: %g ms.", layer["name"], layer["backward_ms"])
-    log.info("Average Forward pass: %g ms.", statistics.fmean(forward) * 1e3)
-    log.info("Average Backward pass: %g ms.", statistics.fmean(backward) * 1e3)
-    log.info("Average Forward-Backward: %g ms.", statistics.fmean(both) * 1e3)
-    log.info("Total Time: %g ms.", total * 1e3)
+    log.info("Average Forward pass: %g ms.", statistics.fmean(timings.whole_forward) * 1e3)
+    log.info("Average Backward pass: %g ms.", statistics.fmean(timings.whole_backward) * 1e3)
+    log.info("Average Forward-Backward: %g ms.", statistics.fmean(timings.both) * 1e3)
+    log.info("Total Time: %g ms.", timings.total * 1e3)
     log.info("*** Benchmark ends ***")

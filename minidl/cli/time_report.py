@@ -40,7 +40,18 @@ def report(result: Json) -> str:
         f"{both:.3f} ms for a batch of {result['batch']}, {result['batch'] / both * 1e3:.1f} "
         f"records/s; medians of {result['iterations']} passes in phase {result['phase']}"
     )
+    if "iteration_ms" in result:
+        lines.append(_iteration(result))
     return "\n".join([*lines, "", _speeds(result), *_explained(result)])
+
+
+def _iteration(result: Json) -> str:
+    """What a training iteration takes on a GPU, where no layer is looked at."""
+    ms = result["iteration_median_ms"]
+    how = "one CUDA graph" if result["graph"] else f"no CUDA graph ({result['graph_off']})"
+    text = f"as a solver runs it, {how}: {ms:.3f} ms, {result['batch'] / ms * 1e3:.1f} records/s"
+    floor = result["iteration_x_floor"]
+    return f"{text}, {floor:.1f} times the floor" if floor else text
 
 
 def _row(layer: Json) -> list[str]:
@@ -70,10 +81,12 @@ def _speeds(result: Json) -> str:
     """What the floors are worked out with."""
     sizes = result["copy_gbytes"]
     copies = (f"{sizes[size]:.0f} GB/s of {bytes_(size)}" for size in (min(sizes), max(sizes)))
-    threads = f"{result['threads']} thread{'s' if result['threads'] > 1 else ''}"
+    where = f"{result['threads']} thread{'s' if result['threads'] > 1 else ''}"
+    if "gpu" in result:
+        where = f"{result['math']} on {result['gpu']}"
     return (
         f"floors: {result['product_gflops']:.0f} GFLOP/s, the best of matrix products and layers; "
-        f"copies at {' to '.join(copies)}; {threads}"
+        f"copies at {' to '.join(copies)}; {where}"
     )
 
 
