@@ -118,6 +118,7 @@ def test_only_what_is_learning_gets_a_gradient(engine, math, learning):
     of = made.truth
     for plan in made.plans(engine, learning=learning):
         assert plan.keeps == (("bottom",) if "weight" in learning else ())
+        assert ("backward filter" in plan.passes) == ("weight" in learning)
         bound = Bound(plan, [of.x], [of.y.shape], of.params, [True])
         _, (dx,), written = bound.run([of.dy])
         assert written.keys() == set(learning)
@@ -218,6 +219,20 @@ def test_a_limit_holds_for_all_that_a_plan_takes(engine):
     for plan in made.plans(engine, limit=limit):
         assert plan.workspace <= limit
         made.check(plan)
+
+
+def test_what_turns_out_to_need_more_than_the_limit_gives_way(engine, monkeypatch):
+    """The library is asked again for the workspace of the very call that will be made."""
+    made = convolved("Convolution", **CASES["plain"])
+    settled = engine.algorithms.settled
+
+    def more(problem, way, algorithm):
+        found = settled(problem, way, algorithm)
+        return replace(found, workspace=10**6) if "winograd" in found.name else found
+
+    monkeypatch.setattr(engine.algorithms, "settled", more)
+    for plan in made.plans(engine, limit=10**5):
+        assert not any("winograd" in name for name in plan.passes.values())
 
 
 def test_conversions_count_as_workspace_too(engine):

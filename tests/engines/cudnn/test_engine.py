@@ -11,6 +11,7 @@ from minidl.engines import Declined, Request, cudnn
 from minidl.engines.cudnn import library
 from minidl.engines.dense import Dense
 from minidl.engines.tuning import describe
+from minidl.errors import DeviceError
 from tests.engines.cudnn.test_convolution import CASES, convolved
 from tests.engines.harness import memory, plain
 
@@ -78,6 +79,15 @@ def test_what_was_tried_once_is_not_tried_again(engine, monkeypatch):
 
     op = ops.LRN(3, 0.123, 0.75, 2.0)
     assert [tried(op), tried(op), tried(replace(op, size=5))] == [1, 0, 1]
+
+
+def test_too_little_memory_to_try_something_is_a_reason(engine, monkeypatch):
+    def full(self, size):
+        raise DeviceError(f"cuda:0 has not {size} bytes left")
+
+    monkeypatch.setattr(type(engine.device), "bytes_", full)
+    answer = engine.plans(ops.LRN(3, 0.321, 0.75, 2.0), ANY)
+    assert answer == Declined("cuda:0 has not 992 bytes left")  # x and y
 
 
 def test_a_large_batch_is_tried_with_a_few_images(engine):
