@@ -4,6 +4,7 @@ CuPy passes bytes: a GPU would take those of a double for a float without a word
 """
 
 import ctypes
+import functools
 import re
 
 import numpy as np
@@ -85,16 +86,22 @@ def _same_type(array, pointee, at):
         raise TypeError(f"{at}: an array of {array.dtype}")
 
 
+@functools.cache
 def signature(text, name):
-    """[(type, name), ...] of a kernel's parameters, typedefs resolved, from preprocessed text."""
+    """((type, name), ...) of a kernel's parameters, typedefs resolved, from preprocessed text."""
     found = re.search(rf"\bvoid\s+{re.escape(name)}\s*\(([^)]*)\)\s*\{{", text)
     if found is None:
         raise CUDARuntimeError("CUDA_ERROR_NOT_FOUND", f"there is no kernel {name!r}")
-    aliases = ALIASES | {
+    aliases = _aliases(text)
+    return tuple(_parameter(part, aliases) for part in found[1].split(",") if part.strip())
+
+
+@functools.cache
+def _aliases(text):
+    return ALIASES | {
         new: " ".join(old.split())
         for old, new in re.findall(r"\btypedef\s+([\w\s]+?)\s+(\w+)\s*;", text)
     }
-    return [_parameter(part, aliases) for part in found[1].split(",") if part.strip()]
 
 
 def _parameter(text, aliases):
