@@ -42,7 +42,8 @@ class LevelDbStore:
     manifest. Where a key is in several files, its latest write counts.
 
     LevelDB keeps no number of records and finds them by key only. So opening reads the whole store
-    once, and keeps 8 bytes a record and some hundred a block. Going forward then reads each block once.
+    once, and keeps 8 bytes a record and some hundred a block. Going forward then reads each block
+    once.
 
     Why not LevelDB itself: it cannot open a store without changing it (it turns the log into a
     table and writes a new manifest), nor two programs at a time. Here nothing is written or locked.
