@@ -85,7 +85,7 @@ class Trials:
     their own and, where a batch is large, with a few images of it. What is answered is remembered.
     """
 
-    ROOM = 16 << 20  # bytes of the arrays together; at least one image
+    ROOM = 4 << 20  # bytes of the arrays together; at least one image
 
     def __init__(self, device: Device) -> None:
         self._device = device

@@ -91,6 +91,6 @@ def test_too_little_memory_to_try_something_is_a_reason(engine, monkeypatch):
 
 
 def test_a_large_batch_is_tried_with_a_few_images(engine):
-    assert engine.trials.images((4096, 64, 56, 56), arrays=4) == 5
-    assert engine.trials.images((2, 64, 56, 56), arrays=4) == 2
+    assert engine.trials.images((4096, 64, 28, 28), arrays=4) == 5
+    assert engine.trials.images((2, 64, 28, 28), arrays=4) == 2
     assert engine.trials.images((7, 4096, 512, 512), arrays=4) == 1
