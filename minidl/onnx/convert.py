@@ -63,51 +63,75 @@ def convert(net: Net) -> Conversion:
 
 def _emit(nodes: Any, flow: Flow, weights: _Weights, name: str) -> Graph:
     """All operators for these nodes, which say the shapes."""
-    graph, names, errors = Graph(name or "net"), flow.names(), []
-    found: dict[int, str] = {}  # version -> value
-    own: set[int] = set()  # versions whose value has a name made for it
-    ends = {version: graph.fresh(names[version]) for version in [*flow.inputs, *flow.outputs]}
-    for version in flow.inputs:
-        found[version] = ends[version]
-        graph.inputs[found[version]] = flow.shape(nodes, version)
-    for i, node in enumerate(nodes):
-        if i not in flow.live:
-            continue
-        missing = [flow.blob(v) for v in flow.reads[i] if v not in found]
-        try:
-            if missing:
-                cannot(f"it reads '{missing[0]}', which is left out")
-            step = Step(
-                graph,
-                node.layer,
-                [found[version] for version in flow.reads[i]],
-                node.bottom_shapes,
-                node.top_shapes,
-                *weights.of(node),
-            )
-            first = len(graph.ops)
-            values = exporter(node.type)(step)
-        except CannotExport as error:
-            errors.append(ExportError(str(error), where=node.layer.where))
-            found.update((v, names[v]) for v in flow.makes[i])  # go on: there may be more
-            continue
-        made = {value for op in graph.ops[first:] for value in op.outputs}
-        for version, value in zip(flow.makes[i], values, strict=True):
-            if value is None:
-                continue
+    return _Walk(nodes, flow, weights, Graph(name or "net")).run()
+
+
+class _Walk:
+    """One walk over the layers, from the first to the last.
+
+    found   the value of each version made so far
+    own     versions whose value has a name that was made for it; others are another blob's values
+    ends    the names of inputs and outputs, which come first so that nothing else takes them
+    """
+
+    def __init__(self, nodes: Any, flow: Flow, weights: _Weights, graph: Graph) -> None:
+        self.nodes, self.flow, self.weights, self.graph = nodes, flow, weights, graph
+        self.names = flow.names()
+        self.ends = {v: graph.fresh(self.names[v]) for v in [*flow.inputs, *flow.outputs]}
+        self.found = {version: self.ends[version] for version in flow.inputs}
+        self.own: set[int] = set()
+
+    def run(self) -> Graph:
+        errors: list[MinidlError] = []
+        for version in self.flow.inputs:
+            self.graph.inputs[self.ends[version]] = self.flow.shape(self.nodes, version)
+        for i in sorted(self.flow.live):
+            try:
+                self._layer(i, self.nodes[i])
+            except CannotExport as error:
+                errors.append(ExportError(str(error), where=self.nodes[i].layer.where))
+                self.found.update(
+                    (v, self.names[v]) for v in self.flow.makes[i]
+                )  # there may be more
+        raise_all(errors)
+        for version in self.flow.outputs:
+            self._output(version)
+        return self.graph
+
+    def _layer(self, i: int, node: Any) -> None:
+        """Let the exporter of its type write it, and give the values that it made their names."""
+        reads = self.flow.reads[i]
+        if missing := [self.flow.blob(v) for v in reads if v not in self.found]:
+            cannot(f"it reads '{missing[0]}', which is left out")
+        step = Step(
+            self.graph,
+            node.layer,
+            [self.found[version] for version in reads],
+            node.bottom_shapes,
+            node.top_shapes,
+            *self.weights.of(node),
+        )
+        first = len(self.graph.ops)
+        values = exporter(node.type)(step)
+        made = {value for op in self.graph.ops[first:] for value in op.outputs}
+        for version, value in zip(self.flow.makes[i], values, strict=True):
             if value in made:
-                found[version] = ends.get(version) or graph.fresh(names[version])
-                graph.rename(value, found[version], first)
-                own.add(version)
-            else:
-                found[version] = value
-    raise_all(errors)
-    for version in flow.outputs:
-        if version not in own:  # another blob's value: an Identity gives it the name of this one
-            step = Step(graph, nodes[flow.maker(version)].layer, (), (), (), {}, {})
-            graph.rename(step.emit("Identity", found[version]), ends[version], -1)
-        graph.outputs[ends[version]] = flow.shape(nodes, version)
-    return graph
+                self.own.add(version)
+                self.found[version] = self.ends.get(version) or self._name(version)
+                self.graph.rename(value, self.found[version], first)
+            elif value is not None:
+                self.found[version] = value
+
+    def _name(self, version: int) -> str:
+        return self.graph.fresh(self.names[version])
+
+    def _output(self, version: int) -> None:
+        """Make a version an output; an Identity names it where it is another blob's value."""
+        graph, flow = self.graph, self.flow
+        if version not in self.own:
+            step = Step(graph, self.nodes[flow.maker(version)].layer, (), (), (), {}, {})
+            graph.rename(step.emit("Identity", self.found[version]), self.ends[version], -1)
+        graph.outputs[self.ends[version]] = flow.shape(self.nodes, version)
 
 
 def _free_the_batch(result: Conversion, plan: Any, flow: Flow, weights: _Weights) -> None:

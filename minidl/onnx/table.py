@@ -18,19 +18,32 @@ WORDS: dict[str, str] = {}  # type -> what it becomes, for docs/onnx.md
 SOURCES = {
     "Data": "reads a data set",
     "DummyData": "makes numbers up",
+    "HDF5Data": "reads HDF5 files",
+    "ImageData": "reads images",
     "Input": "is filled by whoever runs the net",
+    "MemoryData": "is filled by whoever runs the net",
+    "WindowData": "reads windows of images",
 }
 
 # Only for training or measuring: the model ends with what they read.
 LEFT_OUT = {
     "Accuracy": "it compares with labels, which a model that is used does not have",
+    "ContrastiveLoss": "a loss is for training; what it compared is an output",
     "EuclideanLoss": "a loss is for training; what it compared is an output",
+    "HDF5Output": "it writes a file; what it wrote is an output",
+    "HingeLoss": "a loss is for training; the scores that it read are an output",
+    "InfogainLoss": "a loss is for training; the scores that it read are an output",
+    "MultinomialLogisticLoss": "a loss is for training; what it read is an output",
+    "SigmoidCrossEntropyLoss": "a loss is for training; the scores that it read are an output",
     "Silence": "it only keeps blobs from being outputs",
     "SoftmaxWithLoss": "a loss is for training; the scores that it read are an output",
 }
 
 # Types that have no form in ONNX, whatever their parameters are, and why.
-REFUSED: dict[str, str] = {}
+REFUSED = {
+    "Filter": "how many items its tops have depends on what they are",
+    "Python": "it runs code of its own",
+}
 
 
 class CannotExport(Exception):

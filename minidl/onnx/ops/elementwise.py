@@ -1,29 +1,9 @@
-"""Layers that treat every element alike: activations, Power, Eltwise, Scale, Bias, Dropout."""
+"""Blobs combined element by element: Eltwise, Scale, Bias; and Dropout, which is nothing."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from minidl.onnx.graph import Step
 from minidl.onnx.table import cannot, exports
-
-
-@exports("ReLU", "Relu, or LeakyRelu with its negative_slope")
-def relu(step: Step) -> list[str]:
-    slope = step.layer.negative_slope
-    if slope == 0:
-        return [step.emit("Relu", step.x)]
-    return [step.emit("LeakyRelu", step.x, alpha=slope)]
-
-
-@exports("Sigmoid", "Sigmoid")
-def sigmoid(step: Step) -> list[str]:
-    return [step.emit("Sigmoid", step.x)]
-
-
-@exports("TanH", "Tanh")
-def tanh(step: Step) -> list[str]:
-    return [step.emit("Tanh", step.x)]
 
 
 @exports("Dropout", "nothing: in TEST it passes its bottom on")
@@ -31,22 +11,6 @@ def dropout(step: Step) -> list[str]:
     if step.layer.ctx.training:
         cannot("it draws random numbers in phase TRAIN")
     return [step.x]
-
-
-@exports("Power", "Mul, Add and Pow, as far as scale, shift and power need them")
-def power(step: Step) -> list[str]:
-    layer, y = step.layer, step.x
-    if layer.is_constant:  # whatever the bottom holds, NaN included
-        shape = step.emit("Shape", step.x)
-        value = np.float32(1 if layer.power == 0 else layer.constant)
-        return [step.emit("ConstantOfShape", shape, value=np.array([value]))]
-    if layer.scale != 1:
-        y = step.emit("Mul", y, step.number(layer.scale))
-    if layer.shift != 0:
-        y = step.emit("Add", y, step.number(layer.shift))
-    if layer.power != 1:
-        y = step.emit("Pow", y, step.number(layer.power))
-    return [y]
 
 
 @exports("Eltwise", "Sum, Mul or Max; for SUM, Mul by each coeff that is not 1")

@@ -1,44 +1,10 @@
-"""Activations, Power, Eltwise, Scale, Bias and Dropout in ONNX."""
+"""Eltwise, Scale and Bias in ONNX."""
 
-import numpy as np
 import pytest
 
-from tests.onnx.support import check, check_layer, layer_net, operators, outputs_there
+from tests.onnx.support import check, check_layer, layer_net
 
 IMAGES = (2, 3, 4, 5)
-
-
-@pytest.mark.parametrize("slope", [0, 0.25, 1.5, -0.5])
-def test_relu(slope):
-    check_layer("ReLU", IMAGES, negative_slope=slope)
-
-
-@pytest.mark.parametrize("type", ["Sigmoid", "TanH", "Dropout"])
-def test_plain_functions(type):
-    check_layer(type, (2, 5))
-
-
-POWERS = {
-    "identity": ([], dict()),
-    "linear": (["Mul", "Add"], dict(scale=-0.5, shift=2)),
-    "scaled": (["Mul"], dict(scale=3)),
-    "square": (["Pow"], dict(power=2)),
-    "cube": (["Mul", "Add", "Pow"], dict(power=3, scale=2, shift=-1)),
-    "constant 1": (["Shape", "ConstantOfShape"], dict(power=0)),
-    "constant": (["Shape", "ConstantOfShape"], dict(scale=0, shift=3, power=2)),
-}
-
-
-@pytest.mark.parametrize("expected, keywords", POWERS.values(), ids=POWERS.keys())
-def test_power(expected, keywords):
-    net = check_layer("Power", (3, 4), **keywords)
-    assert operators(net) == (expected or ["Identity"])
-
-
-def test_a_constant_power_does_not_look_at_its_bottom():
-    net = layer_net("Power", (2, 2), power=0)
-    (y,) = outputs_there(net, {"x0": np.full((2, 2), np.nan)}).values()
-    assert (y == 1).all()
 
 
 @pytest.mark.parametrize(
