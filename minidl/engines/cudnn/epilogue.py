@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -61,18 +60,15 @@ class Epilogue:
 
 
 class Trial:
-    """Whether the library makes these calls on this device, tried on a few images: see `Trials`.
+    """Whether the library makes these calls on this device, tried on one image: see `Trials`.
 
     learning   parameters whose gradients are asked for
     """
 
     def __init__(self, engine: Any, op: ops.Conv, problem: Problem) -> None:
         self.engine, self.op = engine, op
-        larger = max(problem.x, problem.y, key=math.prod)
-        images = engine.trials.images(larger, arrays=2)
-        x, y = (images, *problem.x[1:]), (images, *problem.y[1:])
-        self.few = replace(problem, x=x, y=y)
-        self.epilogue = Epilogue(op, self.few)
+        self.one = replace(problem, x=(1, *problem.x[1:]), y=(1, *problem.y[1:]))
+        self.epilogue = Epilogue(op, self.one)
 
     def refusal(self, learning: tuple[str, ...]) -> str:
         """Why bias, its gradient and ReLU cannot be had in calls of their own; "" if they can."""
@@ -83,7 +79,7 @@ class Trial:
                 made.append(self.epilogue.bias_gradient(top, bias, api.ZERO))
             return made
 
-        key = "epilogue", self.op, self.few, learning
+        key = "epilogue", self.op, self.one, learning
         sizes = [self.epilogue.top.nbytes, self.epilogue.bias.nbytes]
         refusal: str = self.engine.trials.refusal(key, sizes, calls)
         return refusal
@@ -94,14 +90,14 @@ class Trial:
             return False
         if self.op.then is None and algorithm.name != WITHOUT_RELU:
             return False
-        settled = self.engine.algorithms.settled(self.few, FORWARD, algorithm)
+        settled = self.engine.algorithms.settled(self.one, FORWARD, algorithm)
         if settled is None:
             return False
         names = "bottom", "weight", "top", "bias", "workspace"
-        sizes = [*self.few.nbytes.values(), self.epilogue.bias.nbytes, settled.workspace]
+        sizes = [*self.one.nbytes.values(), self.epilogue.bias.nbytes, settled.workspace]
 
         def calls(*addresses: int) -> list[Call]:
             return [self.epilogue.fused(settled, dict(zip(names, addresses, strict=True)))]
 
-        key = "fused", self.op, self.few, settled
+        key = "fused", self.op, self.one, settled
         return not self.engine.trials.refusal(key, sizes, calls)
