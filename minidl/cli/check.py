@@ -17,6 +17,7 @@ from typing import Any
 from minidl.cli import as_json, engine_flags, models, plans, table
 from minidl.cli.arguments import (
     Parser,
+    add_device,
     add_phase,
     add_shape,
     add_state,
@@ -34,6 +35,7 @@ def add_arguments(parser: Parser) -> None:
     parser.set_defaults(phase=None)  # of a solver: all its nets
     add_state(parser)
     add_shape(parser)
+    add_device(parser)
     engine_flags.add(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -96,10 +98,15 @@ def describe(
     from minidl import schema
     from minidl.blueprint import Blueprint
     from minidl.context import Context
+    from minidl.rng import DevicePasses, Streams
 
     record = models.guess_record(param, path, args)
     with models.shape_hint(param, record):
-        ctx = Context(phase=state.phase, absent_data=record)
+        device, streams = models.device(args), Streams(0)
+        counter = DevicePasses(device, streams).address if device.kind == "cuda" else 0
+        ctx = Context(
+            device, phase=state.phase, streams=streams, counter=counter, absent_data=record
+        )
         blueprint = Blueprint(param, ctx, state.level, state.stage)
     models.warn_of_unused_shape(blueprint.param, args)
     policy = engine_flags.policy(args)
@@ -114,6 +121,8 @@ def describe(
         "inputs": blueprint.inputs,
         "outputs": blueprint.outputs,
         "batch": next((s[0] for s in blueprint.blob_shapes.values() if s), 1),
+        "device": policy.device,
+        "device_bytes": dict(zip(("free", "total"), device.memory() or (), strict=False)),
         "engine": policy.engine,
         "math": policy.math,
         "threads": policy.threads,
@@ -197,9 +206,20 @@ def _totals(net: dict[str, Any]) -> list[str]:
         f"{t['peak_bytes']} are needed",
         f"workspace      {t['scratch_bytes']} that all layers share",
         f"memory         {t['memory_bytes']} together, {t['memory_apart_bytes']} without sharing",
+        *_room(net),
         *(f"{'conversions' if i == 0 else '':<15}{text}" for i, text in enumerate(copies)),
         f"multiply-adds  {table.count(work)} forward, {table.count(work / net['batch'])} of them "
         f"for each of {net['batch']} records",
         f"inputs         {', '.join(net['inputs']) or 'none'}",
         f"outputs        {', '.join(net['outputs']) or 'none'}",
     ]
+
+
+def _room(net: dict[str, Any]) -> list[str]:
+    """Whether the net fits its GPU; nothing on the CPU."""
+    if not net["device_bytes"]:
+        return []
+    needed, room = net["totals"]["memory_bytes"], net["device_bytes"]
+    has = f"{bytes_(room['free'])} of {bytes_(room['total'])} free"
+    verdict = "enough" if needed <= room["free"] else "too little"
+    return [f"{net['device']:<15}{has}: {verdict}"]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from minidl import ops
 from minidl.device import Device
 from minidl.engines import Declined, Engine, Plan, Request, Wish
 from minidl.engines.tuning import WAYS, bf16_gain, fastest
@@ -32,7 +33,7 @@ class Policy:
     engine     "auto": whichever accepts; "numpy": none; or an engine's name
     math       "float32", "bf16", and on a GPU "tf32" or "fp16": the arithmetic of the plans
     algorithm  "fastest"; "no_workspace": one that needs none; "direct": one that unfolds nothing;
-               or a part of a candidate's name ("gemm", "nhwc")
+               or a part of a candidate's name ("gemm", "nhwc"). On a GPU, of convolutions alone
     limit      bytes that the workspace of one layer may take; None: any number
     threads    for engines and BLAS
     tuning     how one of several candidates is chosen: see `minidl.engines.tuning`
@@ -229,7 +230,7 @@ def choose(
     if name == "numpy":
         return Choice(None, None, f"its engine is {wish.value}" if wish.engine else "")
     reasons = []
-    for engine in sorted(engines, key=lambda engine: engine.name != name):
+    for engine in _in_turn(engines, op, policy, name):
         if name not in ("auto", engine.name) and not wish.soft:
             continue
         candidates = engine.plans(op, request)
@@ -238,7 +239,7 @@ def choose(
                 reasons.append(f"{engine.name}: {candidates.reason}")
             continue
         refused: dict[str, dict[str, None]] = {}  # reason -> names of candidates, each once
-        allowed = _allowed(candidates, policy, fits, refused)
+        allowed = _allowed(candidates, _about(op, policy), fits, refused)
         plan = next(allowed, None)
         if plan is None:
             for why, names in refused.items():
@@ -261,6 +262,25 @@ def insist(wish: Wish, why: str) -> None:
             where=wish.where,
             fix="engine: DEFAULT takes another where this one cannot",
         )
+
+
+def _in_turn(engines: Sequence[Engine], op: Any, policy: Policy, name: str) -> list[Engine]:
+    """The engine of that name first; else, on a GPU, what suits the op.
+
+    cuDNN is asked first for what is arithmetic. What only passes over memory our kernels do as
+    Caffe does, to which of equal maxima a gradient goes included. In half numbers arrays lie as
+    cuDNN's convolutions left them, and it goes on with them.
+    """
+    ours = policy.math in ("float32", "tf32") and not isinstance(op, ops.Conv)
+    first = name if name != "auto" else "cupy" if ours else ""
+    return sorted(engines, key=lambda engine: engine.name != first)
+
+
+def _about(op: Any, policy: Policy) -> Policy:
+    """The policy for this op: on a GPU, algorithms are those of convolutions, as in Caffe."""
+    if policy.device == "cpu" or isinstance(op, ops.Conv):
+        return policy
+    return replace(policy, algorithm="fastest")
 
 
 def _allowed(

@@ -276,3 +276,12 @@ def test_a_shape_that_nothing_needs_is_said_to_be_unused(command, run_folder, ca
 def test_debug_may_carry_a_value(flag, shown, capsys):
     assert main(["check", "nowhere.prototxt", flag]) == 2
     assert capsys.readouterr().err.count("Traceback") == shown
+
+
+def test_the_plan_of_a_gpu_is_worked_out_with_what_it_has(gpu, capsys):
+    assert main(["check", LENET, "-phase", "TRAIN", "-gpu", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "cupy" in out and "cuda:0" in out and ": enough" in out
+    gpu.total = 1000
+    assert main(["check", LENET, "-phase", "TRAIN", "-gpu", "0"]) == 0
+    assert ": too little" in capsys.readouterr().out

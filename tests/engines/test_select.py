@@ -1,12 +1,14 @@
 """Which engine runs a layer: what users and layers ask for, and what they get."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 import minidl
+from minidl import ops
 from minidl.cli import engine_flags
+from minidl.device import Device
 from minidl.engines import Declined, Request, Wish, onednn, select
 from minidl.engines.select import Policy, choose
 from minidl.errors import EngineError, UsageError
@@ -312,3 +314,59 @@ def test_a_named_engine_may_decline_and_says_so(real, caplog):
     values = "DEFAULT", "DEFAULT", "STOCHASTIC", "DEFAULT"
     assert computed_by(*values, engine="onednn")["pool"] == "numpy"
     assert "pool: array code (onednn: it has no STOCHASTIC pooling)" in caplog.messages
+
+
+# ------------------------------------------------------------------ on a GPU
+
+
+def test_an_engine_computes_on_its_own_kind_of_device(gpu, monkeypatch):
+    cuda = Device("cuda:0")
+    with pytest.raises(EngineError, match="onednn does not compute on cuda:0(.|\n)*cudnn, cupy"):
+        select.policy("onednn", device=cuda)
+    with pytest.raises(EngineError, match="cupy does not compute on cpu"):
+        select.policy("cupy")
+    monkeypatch.setenv("MINIDL_ENGINE", "onednn")
+    assert select.policy(device=cuda).engine == "auto"  # the variable is for nets on the CPU
+
+
+@pytest.mark.parametrize("math", ["tf32", "fp16"])
+def test_arithmetic_of_gpus_is_refused_on_the_cpu(math):
+    with pytest.raises(EngineError, match=f"{math} is arithmetic of GPUs"):
+        select.policy(math=math)
+
+
+def test_on_a_gpu_an_algorithm_is_one_of_convolutions():
+    conv, pool = ops.Conv(4, (3, 3)), ops.Pool("MAX", (2, 2))
+    policy = Policy(algorithm="winograd", device="cuda:0")
+    engine = FakeEngine(FakePlan("gemm"), FakePlan("winograd"))
+    assert choose([engine], conv, REQUEST, policy).plan.algorithm == "winograd"
+    assert choose([engine], pool, REQUEST, policy).plan.algorithm == "gemm"
+    on_cpu = replace(policy, device="cpu")
+    assert choose([engine], pool, REQUEST, on_cpu).plan.algorithm == "winograd"
+
+
+def test_a_soft_wish_is_asked_first_and_steps_back():
+    first, wished = FakeEngine(FakePlan("a")), FakeEngine(FakePlan("b"))
+    wished.name = "cudnn"
+    wish = Wish("cudnn", "CUDNN", "net.prototxt:7", soft=True)
+    assert choose([first, wished], object(), REQUEST, Policy(), wish=wish).plan.algorithm == "b"
+    wished.declines = "not here"
+    assert choose([first, wished], object(), REQUEST, Policy(), wish=wish).plan.algorithm == "a"
+    select.insist(wish, "not here")
+
+
+@pytest.mark.parametrize(
+    "op, math, first",
+    [
+        (ops.Conv(4, (3, 3)), "float32", "cudnn"),
+        (ops.Conv(4, (3, 3)), "bf16", "cudnn"),
+        (ops.Pool("MAX", (2, 2)), "tf32", "cupy"),
+        (ops.Pool("MAX", (2, 2)), "fp16", "cudnn"),
+    ],
+)
+def test_on_a_gpu_convolutions_are_cudnns_and_the_rest_is_ours_in_float32(op, math, first):
+    engines = [FakeEngine(FakePlan("x")), FakeEngine(FakePlan("x"))]
+    engines[0].name, engines[1].name = "cudnn", "cupy"
+    policy = Policy(math=math, device="cuda:0")
+    assert choose(engines, op, REQUEST, policy).engine.name == first
+    assert choose(engines, op, REQUEST, replace(policy, engine="cupy")).engine.name == "cupy"
