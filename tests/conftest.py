@@ -45,3 +45,11 @@ def device(request):
     if request.param != "cpu":
         request.getfixturevalue("gpu")
     return request.param
+
+
+@pytest.fixture
+def place(request, monkeypatch):
+    """A device and an engine, for tests that are marked with tests.places.on."""
+    from tests import places
+
+    yield from places.go_to(request.param, request, monkeypatch)

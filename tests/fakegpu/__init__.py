@@ -10,6 +10,8 @@ arguments are those of CuPy (api.json), new memory is full of NaN, writing beyon
 kernels are compiled from their CUDA source, and what a stream captures happens when the graph is
 launched. With ``gpu.lazy = True`` work waits in its stream as long as CUDA allows, which shows
 memory of the host that is overwritten too early, and streams that do not wait for one another.
+Under ``gpu.lenient_tests()`` code of tests, and of nobody else, may treat device arrays as if they
+were the host's: so the tests of nets and solvers run on both (tests/places.py).
 What it cannot show: speed, rounding of a real chip, and races between the threads of a kernel.
 """
 
@@ -50,17 +52,20 @@ def install(monkeypatch, devices=1, memory=16 << 30):
     return gpu
 
 
-def environment(devices=1, memory=16 << 30):
+def environment(devices=1, memory=16 << 30, cudnn=False):
     """Variables for a process that is to find the fake from its start on, such as `minidl train`.
 
     subprocess.run(command, env=os.environ | fakegpu.environment())
+
+    cudnn   it is to find the fake cuDNN, too
     """
     here = Path(__file__).parent
     path = [str(here / "site"), str(here.parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {
+    found = {
         "MINIDL_TEST_FAKEGPU": f"{devices},{memory}",
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
     }
+    return found | ({"MINIDL_TEST_FAKECUDNN": "1"} if cudnn else {})
 
 
 class _Forgetting:

@@ -141,7 +141,8 @@ _pinned = {}  # start -> size
 
 def is_pinned(address, size=1):
     """Whether these bytes of the host are in one piece of pinned memory."""
-    return any(start <= address and address + size <= start + n for start, n in _pinned.items())
+    pieces = _pinned.copy().items()  # other threads make some, and let go of them
+    return any(start <= address and address + size <= start + n for start, n in pieces)
 
 
 class PinnedMemoryPointer(bytearray):

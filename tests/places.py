@@ -1,0 +1,51 @@
+"""Where tests run: on which device, by which engine."""
+
+import pytest
+
+from minidl import device
+from minidl.engines import Declined, onednn
+
+
+def on(*places):
+    """Marks for a class or module: each test in every one of these places.
+
+    "cpu"             the processor, engines as they come; "cpu/numpy", "cpu/onednn": by this one
+    "cuda:0"          a fake GPU with our own kernels, whose streams work as late as CUDA allows
+    "cuda:0/numpy"    a fake GPU, by array code (or another engine's name)
+    "cuda:0/cudnn"    a fake GPU with a fake cuDNN
+
+    The device is the default one, and tests may treat its arrays as the host's: see
+    tests/fakegpu/lenient.py. A test that is marked `cpu_only(reason)` is skipped on a GPU.
+    """
+    return [
+        pytest.mark.usefixtures("place"),
+        pytest.mark.parametrize("place", places, indirect=True),
+    ]
+
+
+def go_to(place, request, monkeypatch):
+    """Make the place the default one; yields its name until the test is over."""
+    name, _, engine = place.partition("/")
+    if engine:
+        monkeypatch.setenv("MINIDL_ENGINE", engine)
+    if name == "cpu":
+        if engine == "onednn" and isinstance(found := onednn.load(), Declined):
+            pytest.skip(f"oneDNN is not here: {found.reason}")
+        yield place
+        return
+    for mark in request.node.iter_markers("cpu_only"):
+        pytest.skip(mark.args[0])
+    gpu = request.getfixturevalue("gpu")
+    cudnn = _cudnn(monkeypatch, gpu) if engine == "cudnn" else None
+    gpu.lazy = not engine
+    monkeypatch.setattr(device, "_default", name)
+    with gpu.lenient_tests():
+        yield place
+    if cudnn is not None:
+        cudnn.close()
+
+
+def _cudnn(monkeypatch, gpu):
+    from tests.fakegpu import cudnn
+
+    return cudnn.install(monkeypatch, gpu)
