@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl.device import on_host
+
 if TYPE_CHECKING:
     from minidl.net import Net
 
@@ -94,4 +96,4 @@ def _mean(array: Any) -> float:
 
 
 def _norm(array: Any, order: int) -> float:
-    return float(np.linalg.norm(array.reshape(-1), order))
+    return float(np.linalg.norm(on_host(array).reshape(-1), order))

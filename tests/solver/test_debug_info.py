@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from minidl.solver import debug_info
+from tests.places import on
 from tests.solver.support import NET, make
+
+pytestmark = on("cpu", "cuda:0")
 
 SHARED = NET.replace("param { lr_mult: 1 }", 'param { name: "w1" lr_mult: 0 }')
 
