@@ -39,7 +39,7 @@ class Loop:
         else:
             self.updater = FlatUpdater(net.learnable, rule, engines, net.arena)
         self.iter = 0
-        self.loss = SmoothedLoss()
+        self._loss = SmoothedLoss()
         self._pending = PendingLosses(net.device, net.dtype) if net.arena is not None else None
         self.hooks: list[Hook] = []
         self._stop = self._snapshot = False  # requests
@@ -51,6 +51,16 @@ class Loop:
     def lr(self) -> float:
         """The learning rate of the next update."""
         return schedules.rate(self.param, self.iter)
+
+    @property
+    def loss(self) -> SmoothedLoss:
+        """The smoothed loss of all that has run; a GPU is waited for."""
+        self._read_losses()
+        return self._loss
+
+    @loss.setter
+    def loss(self, loss: SmoothedLoss) -> None:
+        self._loss = loss
 
     def _run(self, iterations: int) -> bool:
         """Iterate; returns whether a request stopped it."""
@@ -89,7 +99,7 @@ class Loop:
         p = self.param
         if self._pending is None:
             loss = sum(self._forward_backward() for _ in range(p.iter_size)) / p.iter_size
-            self.loss.add(loss, p.average_loss)
+            self._loss.add(loss, p.average_loss)
             return
         done = self.net.streams.passes
         passes = range(done + 1, done + 1 + p.iter_size)
@@ -103,7 +113,7 @@ class Loop:
         return loss
 
     def _read_losses(self) -> None:
-        """Look at the losses that a GPU has computed by now; from here on `loss` is current."""
+        """Look at the losses that a GPU has computed by now."""
         if self._pending is not None:
             self._pending.read(self._see_loss)
 
@@ -111,8 +121,8 @@ class Loop:
         if not math.isfinite(loss):
             diagnosis.refuse_bad_label(self.net, iteration.passes)
             since = "" if iteration.number == self.iter else f" since iteration {iteration.number}"
-            raise self._diverged(f"the loss is {loss}{since}")
-        self.loss.add(loss, self.param.average_loss)
+            raise self._diverged(f"the loss is {loss}{since}", since=iteration.number)
+        self._loss.add(loss, self.param.average_loss)
 
     def _forward(self) -> float:
         loss = self.net.forward_pass()
@@ -226,12 +236,15 @@ class Loop:
             self._proven = last if self.iter > iteration else ""
         self._last_snapshot = (self.iter, state)
 
-    def _diverged(self, what: str, net: Net | None = None) -> DivergedError:
+    def _diverged(
+        self, what: str, net: Net | None = None, since: int | None = None
+    ) -> DivergedError:
         """The error for a bad number in `net`, by default the net that is trained.
 
-        It names no snapshot of this very iteration to go back to: that leads here again.
+        since   the iteration that had it, if it is noticed only now. The error names no snapshot
+                of that very iteration to go back to: it leads here again
         """
         iteration, last = self._last_snapshot
-        again = iteration == self.iter
+        again = iteration == (self.iter if since is None else since)
         good = self._proven if again else last
         return figures.diverged(net or self.net, what, self.iter, good, last if again else "")

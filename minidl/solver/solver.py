@@ -159,6 +159,7 @@ class Solver(Loop):
 
         Errors: DivergedError for a loss or an output that is NaN or infinite in any batch.
         """
+        self._read_losses()
         with self._marked_test() as places, np.errstate(all="ignore"):
             results = []
             for i, net in enumerate(self.test_nets):

@@ -85,6 +85,32 @@ def test_a_loss_that_is_not_finite_names_the_iteration(gpu):
         trained.solve()
 
 
+def test_losses_are_looked_at_when_a_snapshot_is_due_and_the_way_back_is_to_one_before(
+    gpu, tmp_path
+):
+    trained = solver("cuda:0", snapshot=2, snapshot_prefix=str(tmp_path / "s"), max_iter=9)
+    bias = trained.net.params["ip"][1]
+
+    def spoil():
+        if trained.iter == 6:
+            bias.write(np.full(bias.shape, np.nan))
+
+    trained.add_callback(spoil, lambda: None)
+    with pytest.raises(DivergedError) as caught:
+        trained.solve()
+    assert "iteration 8: the loss is nan since iteration 6" in str(caught.value)
+    good, bad = (f"{tmp_path}/s_iter_{i}.solverstate" for i in (4, 6))
+    assert caught.value.fix.startswith(f"go on from {good} with a lower base_lr, not from {bad}")
+
+
+def test_whoever_reads_the_loss_sees_that_of_now(gpu):
+    trained, seen = solver("cuda:0"), []
+    trained.add_callback(lambda: None, lambda: seen.append((trained.loss.value, trained.net.loss)))
+    trained.step(4)
+    assert seen[3][0] == pytest.approx(seen[3][1], rel=1e-6)
+    assert len({loss for loss, _ in seen}) == 4
+
+
 def test_a_label_that_is_no_class_is_found_when_the_loss_is_read(gpu):
     trained = solver("cuda:0", net=NET.replace("value: 3", "value: 7"), display=1)
     with pytest.raises(LabelError, match="is 7(.|\n)*from 0 to 4"):

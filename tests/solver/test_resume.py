@@ -13,7 +13,10 @@ from minidl import schema
 from minidl.errors import DivergedError, FormatError, MinidlError, UsageError, WeightsError
 from minidl.solver import Solver
 from minidl.storage import caffemodel, snapshot
+from tests.places import on
 from tests.solver.support import NET, Diary, make, solver_param, weights
+
+pytestmark = on("cpu", "cuda:0")
 
 STEPS = 12
 TEST = "test_iter: 2 test_iter: 1 test_interval: 4 test_compute_loss: true "
