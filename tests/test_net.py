@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import prototxt, schema
+from minidl import diagnosis, prototxt, schema
 from minidl.errors import LabelError, UsageError, WeightsError
 from minidl.layers.base import REGISTRY
 from minidl.net import Net
+from tests.places import on
+
+pytestmark = on("cpu", "cuda:0", "cuda:0/numpy")
 
 TEXT = """
 name: "toy"
@@ -217,11 +220,17 @@ def test_a_frozen_parameter_gets_no_gradient():
     assert net.params["fc"][1].diff.any()
 
 
+def run_with_a_bad_label(net):
+    """The CPU refuses it at once. A GPU makes the loss NaN, and then it is looked for."""
+    assert np.isnan(net.forward_pass())
+    diagnosis.refuse_bad_label(net, [net.streams.passes])
+
+
 def test_a_label_out_of_range_names_value_and_layer():
     net = fill(toy())
     net.blobs["label"].data[2] = 12
     with pytest.raises(LabelError, match="label 2 of 'label' is 12(.|\n)*from 0 to 4: 'fc' has"):
-        net.forward_pass()
+        run_with_a_bad_label(net)
 
 
 def test_the_record_of_a_bad_label_is_that_of_the_layer_which_gave_the_label():
@@ -239,7 +248,7 @@ def test_the_record_of_a_bad_label_is_that_of_the_layer_which_gave_the_label():
         layer.__class__ = Named
     net.blobs["label"].data[3] = -1
     with pytest.raises(LabelError, match="item 3 of labels"):
-        net.forward_pass()
+        run_with_a_bad_label(net)
 
 
 def test_the_first_bad_blob_is_named():

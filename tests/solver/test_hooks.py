@@ -9,7 +9,10 @@ import pytest
 from minidl.errors import DivergedError, RunError
 from minidl.solver import EventsFile, Hook
 from minidl.solver.caffe_log import CaffeLog
+from tests.places import on
 from tests.solver.support import make
+
+pytestmark = on("cpu", "cuda:0")
 
 RUN = 'max_iter: 4 display: 2 test_iter: 1 test_interval: 2 snapshot: 2 snapshot_prefix: "{}/s"'
 

@@ -8,7 +8,10 @@ import pytest
 from minidl import prototxt
 from minidl.errors import SolverError
 from minidl.solver import Solver, get_solver
+from tests.places import on
 from tests.solver.support import NET, SOLVER, diary, make, solver_param
+
+pytestmark = on("cpu", "cuda:0")
 
 
 def test_figures_are_means_over_batches():

@@ -9,7 +9,10 @@ import minidl.solver
 from minidl.errors import SolverError, UsageError, WeightsError
 from minidl.net import Net
 from minidl.solver import SGDSolver, Solver, get_solver
+from tests.places import on
 from tests.solver.support import NET, SOLVER, diary, make, solver_param, weights
+
+pytestmark = on("cpu", "cuda:0")
 
 
 def test_a_stop_takes_effect_after_the_iteration(tmp_path):
