@@ -100,13 +100,13 @@ class _Walk:
 
     def _layer(self, i: int, node: Any) -> None:
         """Let the exporter of its type write it, and give the values that it made their names."""
-        reads = self.flow.reads[i]
-        if missing := [self.flow.blob(v) for v in reads if v not in self.found]:
+        needs, reads = self.flow.needs[i], self.flow.reads[i]
+        if missing := [self.flow.blob(v) for v in needs if v not in self.found]:
             cannot(f"it reads '{missing[0]}', which is left out")
         step = Step(
             self.graph,
             node.layer,
-            [self.found[version] for version in reads],
+            [self.found.get(version, "") for version in reads],
             node.bottom_shapes,
             node.top_shapes,
             *self.weights.of(node),
@@ -144,7 +144,7 @@ def _free_the_batch(result: Conversion, plan: Any, flow: Flow, weights: _Weights
         result.notes.append(f"The batch is fixed: inputs begin with the sizes {sorted(sizes)}.")
         return
     (batch,) = sizes
-    sources = [n for n in plan.nodes if not n.bottoms]
+    sources = [n for n in plan.nodes if n.type in SOURCES]
     shapes = {t: s for n in sources for t, s in zip(n.tops, n.top_shapes, strict=True)}
     given = {t: (batch + 1, *s[1:]) for t, s in shapes.items() if s and s[0] == batch}
     other = copy.copy(plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minidl.onnx.table import SOURCES, is_left_out
+from minidl.onnx.table import SHAPE_ONLY, SOURCES, is_left_out
 
 
 class Flow:
@@ -15,6 +15,7 @@ class Flow:
     outputs    the names of the blobs that nobody reads in the net
 
     reads, makes   for each node, the versions of its bottoms and its tops
+    needs          those of its bottoms whose values it looks at
     transparent    nodes whose tops have the versions of their bottoms, by index: Splits that the
                    net put in, and Dropout in place
     left_out       nodes that are not carried over, by index
@@ -41,13 +42,17 @@ class Flow:
             now.update(zip(node.tops, makes, strict=True))
             self.reads.append(reads)
             self.makes.append(makes)
+        self.needs = [
+            [v for j, v in enumerate(reads) if j not in SHAPE_ONLY.get(node.type, ())]
+            for node, reads in zip(self.nodes, self.reads, strict=True)
+        ]
         self.sources = {i for i, node in enumerate(self.nodes) if node.type in SOURCES}
         self.left_out = {
             i for i, node in enumerate(self.nodes) if is_left_out(node.type, len(node.tops))
         }
         self.outputs = self._outputs({now[name] for name in outputs})
         self.live = self._live()
-        needed = {version for i in self.live for version in self.reads[i]}
+        needed = {version for i in self.live for version in self.needs[i]}
         self.inputs = [v for i in sorted(self.sources) for v in self.makes[i] if v in needed]
 
     def blob(self, version: int) -> str:
@@ -107,7 +112,7 @@ class Flow:
             carried = i not in self.sources | self.left_out | self.transparent
             if carried and needed.intersection(self.makes[i]):
                 live.add(i)
-                needed.update(self.reads[i])
+                needed.update(self.needs[i])
         return live
 
 

@@ -39,6 +39,9 @@ LEFT_OUT = {
     "SoftmaxWithLoss": "a loss is for training; the scores that it read are an output",
 }
 
+# Bottoms of which only the shape matters; what makes them need not be in the model.
+SHAPE_ONLY = {"Crop": (1,)}
+
 # Types that have no form in ONNX, whatever their parameters are, and why.
 REFUSED = {
     "Filter": "how many items its tops have depends on what they are",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from minidl import schema
+from minidl.layers.base import REGISTRY
 from minidl.net import Net
 from minidl.onnx import convert, to_model
 from minidl.testing.harness import make_spec
@@ -18,6 +19,17 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed: no model can b
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: no oracle")
 
 BOUND = 1e-5  # float32 there, float64 here; relative to the largest value
+
+
+def skip_without(type: str) -> None:
+    """Skip the test where minidl does not have this layer type."""
+    if type not in REGISTRY:
+        pytest.skip(f"minidl does not have {type}")
+
+
+def needs(type: str) -> Any:
+    """Decorator: skip the test where minidl does not have this layer type."""
+    return pytest.mark.skipif(type not in REGISTRY, reason=f"minidl does not have {type}")
 
 
 def layer_net(type: str, *shapes: tuple[int, ...], seed: int = 0, **keywords: Any) -> Net:

@@ -1,4 +1,4 @@
-"""LRN, BatchNorm and Softmax."""
+"""LRN, BatchNorm, MVN and Softmax."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from minidl.onnx.graph import Step
 from minidl.onnx.table import exports
+
+TINY = float(np.finfo(np.float32).tiny)  # keeps 0 / 0 away where eps is 0
 
 
 @exports(
@@ -60,6 +62,21 @@ def _by_batch(step: Step, eps: float, axes: int) -> str:
     variance = step.emit("ReduceMean", square, axes=others, keepdims=1)
     deviation = step.emit("Sqrt", step.emit("Add", variance, step.number(eps)))
     return step.emit("Div", centred, deviation)
+
+
+@exports("MVN", "ReduceMean, Sub, and Div by Sqrt of the mean square and eps")
+def mvn(step: Step) -> list[str]:
+    p, count = step.layer.spec.mvn_param, len(step.bottom_shapes[0])
+    axes = list(range(1 if p.across_channels else 2, count))
+    if not axes:  # every number is its own mean
+        return [step.emit("Sub", step.x, step.x)]
+    centred = step.emit("Sub", step.x, step.emit("ReduceMean", step.x, axes=axes, keepdims=1))
+    if not p.normalize_variance:
+        return [centred]
+    square = step.emit("Mul", centred, centred)
+    deviation = step.emit("Sqrt", step.emit("ReduceMean", square, axes=axes, keepdims=1))
+    divisor = step.emit("Add", deviation, step.number(max(p.eps, TINY)))
+    return [step.emit("Div", centred, divisor)]
 
 
 @exports("Softmax", "Softmax on the same axis")

@@ -1,7 +1,8 @@
-"""Pooling: Caffe's windows, which may overhang, and its divisor."""
+"""Pooling and SPP: Caffe's windows, which may overhang, and its divisor."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -21,6 +22,17 @@ def pooling(step: Step) -> list[str]:
     op = step.layer.op.over(step.bottom_shapes[0][2:])
     kinds = {"MAX": _max, "AVE": _average, "STOCHASTIC": _weighted}
     return kinds[op.kind](step, op)
+
+
+@exports("SPP", "what Pooling becomes, for each level; Flatten and Concat")
+def pyramid(step: Step) -> list[str]:
+    shape, levels = step.bottom_shapes[0], []
+    for level in step.layer._levels(shape):
+        part = dataclasses.replace(step, layer=level, top_shapes=level.top_shapes(shape))
+        levels += pooling(part)
+    if len(levels) == 1:
+        return levels
+    return [step.emit("Concat", *[step.emit("Flatten", y, axis=1) for y in levels], axis=1)]
 
 
 def _max(step: Step, op: ops.Pool) -> list[str]:

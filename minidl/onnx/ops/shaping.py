@@ -1,4 +1,4 @@
-"""Layers that move data or rename its axes: Concat, Slice, Split, Flatten, Reshape."""
+"""Layers that move data or rename its axes: Concat, Slice, Crop, Tile, Reshape and the like."""
 
 from __future__ import annotations
 
@@ -37,3 +37,26 @@ def flatten(step: Step) -> list[str]:
 @exports("Reshape", "Reshape")
 def reshape(step: Step) -> list[str]:
     return [step.reshape(step.x, step.bottom_shapes[0], step.top_shapes[0])]
+
+
+@exports("Crop", "Slice to the sizes that its second bottom has")
+def crop(step: Step) -> list[str]:
+    p, (shape, like) = step.layer.spec.crop_param, step.bottom_shapes
+    axes = range(p.axis % len(shape), len(shape))
+    starts = list(p.offset) or [0]
+    starts = starts * len(axes) if len(starts) == 1 else starts
+    ends = [start + like[axis] for start, axis in zip(starts, axes, strict=True)]
+    cut = [step.ints(n, v) for n, v in (("start", starts), ("end", ends), ("axes", axes))]
+    return [step.emit("Slice", step.x, *cut)]
+
+
+@exports("Tile", "Tile")
+def tile(step: Step) -> list[str]:
+    p, repeats = step.layer.spec.tile_param, [1] * len(step.bottom_shapes[0])
+    repeats[p.axis] = p.tiles
+    return [step.emit("Tile", step.x, step.ints("repeats", repeats))]
+
+
+@exports("Parameter", "a constant")
+def parameter(step: Step) -> list[str]:
+    return [step.param("value")]

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from minidl.layers.base import REGISTRY
-from tests.onnx.support import check, check_layer, layer_net, operators
+from tests.onnx.support import check, check_layer, layer_net, operators, skip_without
 
 IMAGES = (2, 3, 4, 5)
 
@@ -34,14 +33,12 @@ CASES = [
 @pytest.mark.parametrize("shape", [(2, 5), (2, 3, 4), IMAGES])
 @pytest.mark.parametrize("type, expected, keywords", CASES)
 def test_one_function(type, expected, keywords, shape):
-    if type not in REGISTRY:
-        pytest.skip(f"minidl does not have {type}")
+    skip_without(type)
     assert operators(check_layer(type, shape, **keywords)) == expected
 
 
 @pytest.mark.parametrize("type", ["Sigmoid", "TanH", "BNLL", "Swish", "ELU"])
 def test_large_numbers(type):
-    if type not in REGISTRY:
-        pytest.skip(f"minidl does not have {type}")
+    skip_without(type)
     x = np.array([[-1000, -100, -20, 0, 20, 50]], np.float32)
     check(layer_net(type, x.shape), {"x0": x}, vary=False)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from minidl.errors import LayerConfigError
 from minidl.onnx import convert
-from tests.onnx.support import check, check_layer, layer_net, operators
+from tests.onnx.support import check, check_layer, layer_net, needs, operators
 
 CASES = {
     "plain": ("Convolution", [(2, 3, 7, 6)], dict(num_output=4, kernel_size=3)),
@@ -50,6 +50,21 @@ CASES = {
 def test_equal_to_the_layer(type, shapes, keywords):
     net = check_layer(type, *shapes, **keywords)
     assert set(operators(net)) <= {"Conv", "ConvTranspose", "Reshape"}
+
+
+@needs("Im2col")
+@pytest.mark.parametrize(
+    "shape, keywords",
+    [
+        ((2, 3, 6, 5), dict(kernel_size=3, stride=2, pad=1)),
+        ((2, 3, 6, 5), dict(kernel_h=1, kernel_w=2, dilation=2)),
+        ((2, 3, 2, 4), dict(kernel_size=3, stride=2)),
+        ((2, 3, 7), dict(kernel_size=2)),
+        ((2, 2, 3, 6, 5), dict(kernel_size=2, axis=2)),
+    ],
+)
+def test_im2col(shape, keywords):
+    check_layer("Im2col", shape, **keywords)
 
 
 def test_bottoms_share_one_constant():

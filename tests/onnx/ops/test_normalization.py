@@ -10,6 +10,7 @@ from tests.onnx.support import (
     check,
     check_layer,
     layer_net,
+    needs,
     operators,
     outputs_there,
     random_inputs,
@@ -70,3 +71,19 @@ def test_the_probabilities_of_a_loss_are_carried_over_without_the_loss():
     theirs = outputs_there(net, inputs)
     assert theirs.keys() == {"prob"}
     np.testing.assert_allclose(theirs["prob"], net.forward(["prob"], **inputs)["prob"], rtol=1e-5)
+
+
+@needs("MVN")
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), IMAGES])
+@pytest.mark.parametrize(
+    "keywords",
+    [dict(), dict(eps=0.5), dict(across_channels=True), dict(normalize_variance=False)],
+)
+def test_mvn(shape, keywords):
+    check_layer("MVN", shape, **keywords)
+
+
+@needs("MVN")
+def test_mvn_of_equal_numbers_is_zero_even_without_eps():
+    net = layer_net("MVN", (2, 3, 4), eps=0)
+    check(net, {"x0": np.full((2, 3, 4), 0.25, np.float32)}, vary=False)

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from minidl.errors import LayerConfigError
-from tests.onnx.support import check, check_layer, layer_net, operators, random_inputs
+from tests.onnx.support import check, check_layer, layer_net, needs, operators, random_inputs
 
 IMAGES = (2, 3, 7, 6)
 CASES = {
@@ -76,3 +76,10 @@ def test_any_geometry(data):
     except LayerConfigError:
         assume(False)
     check(net)
+
+
+@needs("SPP")
+@pytest.mark.parametrize("height", [1, 2, 3])
+@pytest.mark.parametrize("pool", ["MAX", "AVE"])
+def test_pyramid(height, pool):
+    check_layer("SPP", (2, 3, 9, 7), pyramid_height=height, pool=pool)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from minidl.layers.base import REGISTRY
 from tests.onnx.support import (
     check,
     check_layer,
     layer_net,
+    needs,
     operators,
     outputs_there,
     random_inputs,
@@ -39,7 +39,7 @@ def test_a_constant_power_does_not_look_at_its_bottom():
 BASES = [dict(), dict(base=2), dict(base=0.5, scale=-2, shift=1), dict(scale=0.5), dict(shift=0.25)]
 
 
-@pytest.mark.skipif("Exp" not in REGISTRY, reason="minidl does not have Exp and Log")
+@needs("Exp")
 @pytest.mark.parametrize("keywords", BASES)
 def test_exp_and_log(keywords):
     check_layer("Exp", (3, 4), **keywords)

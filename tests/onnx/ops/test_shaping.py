@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minidl import Net
 from minidl.onnx import convert
-from tests.onnx.support import check_layer, operators
+from tests.onnx.support import check, check_layer, fill, layer_net, needs, operators
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
@@ -58,3 +59,38 @@ def test_any_flattening(shape, data):
     start = data.draw(st.integers(0, len(shape) - 1))
     end = data.draw(st.integers(start, len(shape) - 1))
     check_layer("Flatten", tuple(shape), axis=start, end_axis=end)
+
+
+@needs("Crop")
+@pytest.mark.parametrize(
+    "like, keywords",
+    [
+        ((2, 3, 4, 2), dict(offset=[1])),
+        ((2, 2, 5, 3), dict(axis=1, offset=[1, 0, 2])),
+        ((9, 9, 9, 2), dict(axis=-1)),
+        ((1, 3, 6, 5), dict(axis=0, offset=[1, 0, 0, 0])),
+    ],
+)
+def test_crop_needs_nothing_but_the_shape_of_its_second_bottom(like, keywords):
+    net = layer_net("Crop", (2, 3, 6, 5), like, **keywords)
+    assert list(convert(net).graph.inputs) == ["x0"]
+    check(net, vary=False)
+
+
+@needs("Tile")
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_tile(axis):
+    check_layer("Tile", (2, 3, 4), axis=axis, tiles=3)
+
+
+@needs("Parameter")
+def test_a_parameter_is_a_constant_and_no_input():
+    net = Net("""
+        layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { dim: 3 } } }
+        layer { name: "sum" type: "Bias" bottom: "x" bottom: "p" top: "y" }""")
+    fill(net)
+    graph = convert(net).graph
+    assert list(graph.inputs) == ["x"]
+    assert list(graph.constants) == ["p/value"]
+    check(net)

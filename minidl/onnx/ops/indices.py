@@ -1,0 +1,44 @@
+"""Layers whose numbers are places: ArgMax, Embed, BatchReindex."""
+
+from __future__ import annotations
+
+import math
+
+from minidl.onnx.graph import Step
+from minidl.onnx.table import exports
+
+END = -(2**63) + 1  # before the first element, for a Slice that goes backward
+
+
+@exports(
+    "ArgMax",
+    "TopK of the reversed axis, so that of equal numbers the later comes first, as in Caffe",
+)
+def argmax(step: Step) -> list[str]:
+    p, shape = step.layer.spec.argmax_param, step.bottom_shapes[0]
+    whole = not p.HasField("axis")
+    axis, count = (1, math.prod(shape[1:])) if whole else (p.axis % len(shape), 0)
+    count = count or shape[axis]
+    x = step.reshape(step.x, shape, (shape[0], count)) if whole else step.x
+    back = [step.ints(n, [v]) for n, v in (("start", -1), ("end", END), ("along", axis))]
+    turned = step.emit("Slice", x, *back, step.ints("step", [-1]))
+    values, places = step.emit_all("TopK", 2, turned, step.ints("k", [p.top_k]), axis=axis)
+    places = step.emit("Sub", step.ints("last", [count - 1]), places)
+    places = step.emit("Cast", places, to="float32")
+    if not whole:
+        return [values if p.out_max_val else places]
+    if p.out_max_val:
+        places = step.emit("Concat", places, values, axis=1)
+    return [step.reshape(places, (shape[0], (1 + p.out_max_val) * p.top_k), step.top_shapes[0])]
+
+
+@exports("Embed", "Gather of its weights, and Add of its bias")
+def embed(step: Step) -> list[str]:
+    y = step.emit("Gather", step.param("weight"), step.emit("Cast", step.x, to="int64"), axis=0)
+    return [step.emit("Add", y, step.param("bias")) if step.layer.spec.embed_param.bias_term else y]
+
+
+@exports("BatchReindex", "Gather along the batch")
+def batch_reindex(step: Step) -> list[str]:
+    index = step.emit("Cast", step.bottoms[1], to="int64")
+    return [step.emit("Gather", step.x, index, axis=0)]
