@@ -9,15 +9,13 @@ from minidl.layers.base import Layer, register, scratch
 from minidl.layers.folding import views
 
 
-class Activation(Layer):
-    """What the three have in common: any shape, one in, one out, in place if you like."""
+class Pieces(Layer):
+    """What all activations have in common: any shape, one in, one out, in place if you like.
+
+    The work is done piece by piece, so that on the CPU all the passes over one stay in cache.
+    """
 
     in_place = True
-
-    def __init__(self, spec, ctx):
-        super().__init__(spec, ctx)
-        self.p = getattr(spec, self.parameters[0])
-        self.check_engine(self.p)
 
     def top_shapes(self, bottom):
         return (bottom,)
@@ -27,12 +25,21 @@ class Activation(Layer):
         return (min(self.ctx.device.piece, math.prod(shape)),)
 
     def _pieces(self, *arrays):
-        """Arrays of one shape, cut into the same flat pieces, so that on the CPU all the passes
-        over one stay in cache; scratch arrays (of one piece) begin anew with each of them."""
+        """Arrays of one shape, cut into the same flat pieces; scratch arrays (of one piece) begin
+        anew with each of them."""
         size, piece = arrays[0].size, self.ctx.device.piece
         for start in range(0, size, piece):
             part = slice(start, min(start + piece, size))
             yield views(lambda array, part=part: array.reshape(-1)[part], *arrays)
+
+
+class Activation(Pieces):
+    """An activation that engines have, too."""
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        self.p = getattr(spec, self.parameters[0])
+        self.check_engine(self.p)
 
 
 @register("ReLU")
