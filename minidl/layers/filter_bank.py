@@ -1,4 +1,4 @@
-"""What Convolution and Deconvolution share: parameters, shapes, buffers, layouts."""
+"""What Convolution and Deconvolution share: filters, shapes, buffers, layouts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from minidl import ops
 from minidl.columns import Unfolding
-from minidl.layers.base import Layer, saved, scratch
+from minidl.layers.base import saved, scratch
+from minidl.layers.sliding import Sliding
 
 MANY = 32  # positions; from here on a product for each image beats gathering the images
 
@@ -47,14 +48,13 @@ class Plan(NamedTuple):
         return array.reshape(self.images, self.map_channels, self.unfolding.positions)
 
 
-class FilterBank(Layer):
+class FilterBank(Sliding):
     """Filters that slide over images: reads them, states the shapes, moves between layouts.
 
     Within a chunk of n images everything is a matrix for each group: the weights (M, K), the
     columns (K, n * positions) that `Unfolding` makes of the image, the map (M, n * positions).
     """
 
-    parameters = ("convolution_param",)
     bottoms = (1, None)
     tops = (1, None)
     same_counts = True
@@ -75,10 +75,7 @@ class FilterBank(Layer):
         self.check_engine(p)
         self.op = ops.Conv(
             num_output=p.num_output,
-            kernel=self._per_axis("kernel_size", "kernel", ()),
-            stride=self._per_axis("stride", "stride", (1,)),
-            pad=self._per_axis("pad", "pad", (0,), least=0),
-            dilation=self._per_axis("dilation", "", (1,)),
+            **self.read_geometry(),
             group=p.group,
             bias=p.bias_term,
             transposed=self.transposed,
@@ -88,24 +85,6 @@ class FilterBank(Layer):
             self.fillers["bias"] = p.bias_filler
         self._limit = ctx.workspace_limit // np.dtype(self.dtype).itemsize
         self._plan = functools.lru_cache(maxsize=4)(self._make_plan)
-
-    def _per_axis(self, field, pair, default, least=1):
-        """A field given once, once for each axis, or (in 2-D) as the pair `pair`_h and `pair`_w."""
-        p = self.spec.convolution_param
-        values, names = tuple(getattr(p, field)), (f"{pair}_h", f"{pair}_w")
-        given = [name for name in names if pair and p.HasField(name)]
-        if given and values:
-            self.reject(
-                f"both {field} and {given[0]} are given",
-                fix=f"delete {field}, or {' and '.join(given)}",
-                field=f"convolution_param.{given[0]}",
-            )
-        if given:
-            values = tuple(getattr(p, name) for name in names)
-        if any(value < least for value in values):
-            what = f"{' x '.join(names)} is" if given else f"{field} is"
-            self.reject(f"{what} {_by(values)}", expected=f"at least {least}")
-        return values or default
 
     # ------------------------------------------------------------------ declare
 
@@ -117,39 +96,14 @@ class FilterBank(Layer):
                     f"'{self.spec.bottom[i]}' is {other}, but '{self.spec.bottom[0]}' is {first}",
                     expected="bottoms of one shape, since they share the filters",
                 )
-        axis = self.axis(self.spec.convolution_param.axis, first, "convolution_param.axis")
-        channels, size = first[axis], first[axis + 1 :]
-        self._check_axes(first, axis)
-        if channels % self.op.group:
+        axis, out = self.slide(self.op, first)
+        if first[axis] % self.op.group:
             self.reject(
-                f"group is {self.op.group}, but the bottom {first} has {channels} channels",
+                f"group is {self.op.group}, but the bottom {first} has {first[axis]} channels",
                 expected="channels a multiple of group",
                 field="convolution_param.group",
             )
-        out, op = self.op.out(size), self.op.over(len(size))
-        if any(extent < 1 for extent in out):
-            self.reject(
-                f"kernel {_by(op.kernel)} (stride {_by(op.stride)}, pad {_by(op.pad)}, dilation "
-                f"{_by(op.dilation)}) leaves {_by(out)} of the bottom's {_by(size)}, shape {first}",
-                expected="a top of at least 1 along every axis",
-                fix="lower pad" if self.transposed else "lower the kernel or dilation, or add pad",
-            )
         return ((*first[:axis], self.op.num_output, *out),) * len(bottom)
-
-    def _check_axes(self, shape, axis):
-        spatial = len(shape) - axis - 1
-        if 0 in shape:
-            self.reject(f"the bottom is empty: {shape}")
-        if spatial and not self.op.kernel:
-            self.reject("kernel_size is missing", fix="add kernel_size, or kernel_h and kernel_w")
-        for name in ("kernel", "stride", "pad", "dilation"):
-            values = getattr(self.op, name)
-            if len(values) > 1 and len(values) != spatial:
-                self.reject(
-                    f"{name} {_by(values)} is for {len(values)} axes, but the bottom {shape} has "
-                    f"{spatial} after its channels (axis {axis})",
-                    expected=f"{name} once, or {spatial} times",
-                )
 
     def param_shapes(self, *bottom):
         plan = self._plan(bottom[0])
@@ -273,8 +227,3 @@ class FilterBank(Layer):
             share = self.gradient[:, : part.shape[1]]
             self._matmul(maps[:, start : start + step], columns.swapaxes(1, 2), out=share)
             part += share
-
-
-def _by(values: ops.Ints) -> str:
-    """'3 x 5', as sizes are read."""
-    return " x ".join(map(str, values)) or "nothing"

@@ -1,0 +1,77 @@
+"""How filters slide over images: what Convolution, Deconvolution and Im2col read and check."""
+
+from __future__ import annotations
+
+from minidl import ops
+from minidl.blob import Shape
+from minidl.layers.base import Layer
+
+
+class Sliding(Layer):
+    """Reads the geometry in `convolution_param`, and lines it up with a bottom's axes."""
+
+    parameters = ("convolution_param",)
+
+    def read_geometry(self) -> dict[str, ops.Ints]:
+        """kernel, stride, pad and dilation, as `ops.Conv` takes them."""
+        return {
+            "kernel": self._per_axis("kernel_size", "kernel", ()),
+            "stride": self._per_axis("stride", "stride", (1,)),
+            "pad": self._per_axis("pad", "pad", (0,), least=0),
+            "dilation": self._per_axis("dilation", "", (1,)),
+        }
+
+    def _per_axis(self, field, pair, default, least=1):
+        """A field given once, once for each axis, or (in 2-D) as the pair `pair`_h and `pair`_w."""
+        p = self.spec.convolution_param
+        values, names = tuple(getattr(p, field)), (f"{pair}_h", f"{pair}_w")
+        given = [name for name in names if pair and p.HasField(name)]
+        if given and values:
+            self.reject(
+                f"both {field} and {given[0]} are given",
+                fix=f"delete {field}, or {' and '.join(given)}",
+                field=f"convolution_param.{given[0]}",
+            )
+        if given:
+            values = tuple(getattr(p, name) for name in names)
+        if any(value < least for value in values):
+            what = f"{' x '.join(names)} is" if given else f"{field} is"
+            self.reject(f"{what} {_by(values)}", expected=f"at least {least}")
+        return values or default
+
+    def slide(self, op: ops.Conv, shape: Shape) -> tuple[int, ops.Ints]:
+        """The axis of the bottom's channels, and how many positions there are along each axis
+        behind it; refuses a bottom that the filters do not fit."""
+        axis = self.axis(self.spec.convolution_param.axis, shape, "convolution_param.axis")
+        size = shape[axis + 1 :]
+        self._check_axes(op, shape, axis)
+        out, over = op.out(size), op.over(len(size))
+        if any(extent < 1 for extent in out):
+            self.reject(
+                f"kernel {_by(over.kernel)} (stride {_by(over.stride)}, pad {_by(over.pad)}, "
+                f"dilation {_by(over.dilation)}) leaves {_by(out)} of the bottom's {_by(size)}, "
+                f"shape {shape}",
+                expected="a top of at least 1 along every axis",
+                fix="lower pad" if op.transposed else "lower the kernel or dilation, or add pad",
+            )
+        return axis, out
+
+    def _check_axes(self, op, shape, axis):
+        spatial = len(shape) - axis - 1
+        if 0 in shape:
+            self.reject(f"the bottom is empty: {shape}")
+        if spatial and not op.kernel:
+            self.reject("kernel_size is missing", fix="add kernel_size, or kernel_h and kernel_w")
+        for name in ("kernel", "stride", "pad", "dilation"):
+            values = getattr(op, name)
+            if len(values) > 1 and len(values) != spatial:
+                self.reject(
+                    f"{name} {_by(values)} is for {len(values)} axes, but the bottom {shape} has "
+                    f"{spatial} after its channels (axis {axis})",
+                    expected=f"{name} once, or {spatial} times",
+                )
+
+
+def _by(values: ops.Ints) -> str:
+    """'3 x 5', as sizes are read."""
+    return " x ".join(map(str, values)) or "nothing"
