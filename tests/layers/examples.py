@@ -20,21 +20,34 @@ GAUSSIAN = dict(type="gaussian", std=1)
 TEST = dict(phase=schema.TEST)
 
 EXAMPLES = {
+    "AbsVal": {"": example(IMAGES)},
     "Accuracy": {
         "per class": example((4, 5), (4,), tops=2, top_k=2),
         "pixels": example((2, 4, 3), (2, 3)),
     },
+    "ArgMax": {
+        "axis": example((3, 5, 2), axis=1, top_k=2),
+        "values": example((3, 5, 2), axis=-1, out_max_val=True),
+        "items": example((3, 5, 2), top_k=3, out_max_val=True),
+    },
+    "BNLL": {"": example(IMAGES)},
     "BatchNorm": {
         "training": example(IMAGES),
         "statistics": example(IMAGES, use_global_stats=True),
     },
+    "BatchReindex": {"": example((4, 3, 2), (6,))},
     "Bias": {
         "learned": example(IMAGES, filler=GAUSSIAN),
         "given": example(IMAGES, (3, 6), axis=1),
     },
+    "Clip": {"": example(IMAGES, min=-0.5, max=1)},
     "Concat": {
         "three": example((2, 3, 4), (2, 1, 4), (2, 2, 4)),
         "one, a view": example((2, 3, 4)),
+    },
+    "ContrastiveLoss": {
+        "": example((6, 4), (6, 2, 2), (6,), margin=1000),  # which is large beside the 1e-4
+        "legacy": example((6, 4), (6, 4), (6, 1), margin=2, legacy_version=True),
     },
     "Convolution": {
         "groups": example((2, 4, 6, 5), num_output=6, kernel_size=3, pad=1, stride=2, group=2),
@@ -42,6 +55,7 @@ EXAMPLES = {
         "two images": example(IMAGES, IMAGES, num_output=2, kernel_size=2, dilation=2),
         "1 x 1": example(IMAGES, num_output=4, kernel_size=1),
     },
+    "Crop": {"": example((2, 5, 7, 6), (2, 5, 4, 3), offset=[2, 1])},
     "Deconvolution": {
         "groups": example((2, 4, 3, 4), num_output=6, kernel_size=3, pad=1, stride=2, group=2),
         "no bias": example(IMAGES, num_output=4, kernel_size=2, bias_term=False),
@@ -57,6 +71,7 @@ EXAMPLES = {
             data_filler=[dict(type="constant", value=2), GAUSSIAN],
         ),
     },
+    "ELU": {"": example(IMAGES, alpha=0.7), "folding": example(IMAGES, alpha=-0.5)},
     "Eltwise": {
         "product": example((2, 5), (2, 5), (2, 5), operation="PROD"),
         "quotient": example((2, 5), (2, 5), operation="PROD", stable_prod_grad=False),
@@ -64,8 +79,22 @@ EXAMPLES = {
         "weighted sum": example((2, 5), (2, 5), (2, 5), coeff=[2, -1, 0.5]),
         "maximum": example((2, 5), (2, 5), (2, 5), operation="MAX"),
     },
+    "Embed": {
+        "": example((3, 4), num_output=5, input_dim=6),
+        "no bias": example((7,), num_output=2, input_dim=3, bias_term=False),
+    },
     "EuclideanLoss": {"": example((4, 3, 2), (4, 6))},
+    "Exp": {"": example((2, 5)), "to base 2": example((2, 5), base=2, scale=0.5, shift=0.3)},
     "Flatten": {"": example(IMAGES, end_axis=2)},
+    "HingeLoss": {"": example((4, 5), (4,)), "squares": example((4, 5, 2), (4, 1), norm="L2")},
+    "Im2col": {
+        "": example(IMAGES, kernel_size=3, pad=1, stride=2),
+        "dilated": example(IMAGES, kernel_h=2, kernel_w=1, dilation=[2, 1]),
+    },
+    "InfogainLoss": {
+        "": example((4, 3), (4,), (3, 3)),
+        "pixels": example((2, 4, 3), (2, 3), (16,), tops=2, ignore_label=1),
+    },
     "InnerProduct": {
         "images": example(IMAGES, num_output=4),
         "last axis": example((2, 3, 4), num_output=5, axis=-1, transpose=True, bias_term=False),
@@ -74,6 +103,17 @@ EXAMPLES = {
         "across": example((2, 7, 3, 2), local_size=3, alpha=1.5, k=0.5),
         "within": example(IMAGES, local_size=3, alpha=1.5, norm_region="WITHIN_CHANNEL"),
     },
+    "Log": {
+        "": example((2, 5)),
+        "to base 10": example((2, 5), base=10, scale=-0.5, shift=0.3),
+    },
+    "MVN": {
+        "channels": example(IMAGES),
+        "images": example(IMAGES, across_channels=True, eps=0.5),
+        "mean only": example(IMAGES, normalize_variance=False),
+    },
+    "MultinomialLogisticLoss": {"": example((4, 5), (4,))},
+    "Parameter": {"": example(shape=dict(dim=[2, 3]))},
     "Pooling": {
         "maximum": example(IMAGES, kernel_size=3, stride=2, pad=1),
         "maximum and its place": example(IMAGES, tops=2, kernel_size=3, stride=2),
@@ -88,6 +128,10 @@ EXAMPLES = {
         "root": example((2, 5), power=0.5),
         "constant": example((2, 5), power=0),
     },
+    "PReLU": {
+        "by channel": example(IMAGES, filler=GAUSSIAN),
+        "shared": example(IMAGES, channel_shared=True),
+    },
     "ReLU": {
         "": example(IMAGES),
         "leaky": example(IMAGES, negative_slope=0.25),
@@ -100,11 +144,20 @@ EXAMPLES = {
         "squares": example((2, 3, 4), operation="SUMSQ", axis=1),
     },
     "Reshape": {"": example(IMAGES, shape=dict(dim=[0, -1, 3]))},
+    "SPP": {
+        "maxima": example((2, 3, 7, 6), pyramid_height=3),
+        "means": example((2, 3, 7, 6), pyramid_height=2, pool="AVE"),
+        "one level": example(IMAGES, pyramid_height=1),
+    },
     "Scale": {
         "learned": example(IMAGES, filler=GAUSSIAN, bias_term=True, bias_filler=GAUSSIAN),
         "given": example(IMAGES, (3, 6)),
     },
     "Sigmoid": {"": example(IMAGES)},
+    "SigmoidCrossEntropyLoss": {
+        "": example((4, 5), (4, 5)),
+        "some ignored": example((4, 3), (4, 3, 1), ignore_label=2, normalization="VALID"),
+    },
     "Silence": {"": example(IMAGES, (2,))},
     "Slice": {
         "equal": example((2, 6, 4), tops=3),
@@ -116,9 +169,13 @@ EXAMPLES = {
         "": example((4, 5), (4,)),
         "pixels": example((2, 4, 3), (2, 3), ignore_label=1),
         "with probabilities": example((4, 5), (4,), tops=2, normalize=False),
+        "weighted classes": example((2, 3, 4), (2, 4), ignore_label=1, class_weight=[2, 1, 0.5]),
     },
     "Split": {"": example((2, 3), tops=3)},
+    "Swish": {"": example(IMAGES, beta=1.5)},
     "TanH": {"": example(IMAGES)},
+    "Threshold": {"": example(IMAGES, threshold=0.3)},
+    "Tile": {"": example((2, 3, 4), tiles=3)},
 }
 
 # Types whose forward is not a function of their bottoms: the tests that run a layer cannot speak
