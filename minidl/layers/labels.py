@@ -68,8 +68,12 @@ class Labelled(Layer):
 
     def read_labels(self, labels: Any, classes: int) -> None:
         """Fill `place`, `ignored` and `any_wrong`; on the CPU, refuse a label that is no class."""
+        self.read_classes(labels, classes)
+        self.find_places(classes)
+
+    def read_classes(self, labels: Any, classes: int) -> None:
+        """The same, but for `place`, which then holds the number of each item's class."""
         xp, place, nearest = self.xp, self.place, self.labels
-        outer, inner = place.shape
         values = labels.reshape(place.shape)
         xp.fmax(values, 0, out=nearest)  # 0 for a NaN too
         xp.fmin(nearest, classes - 1, out=nearest)
@@ -82,9 +86,13 @@ class Labelled(Layer):
         xp.any(self.no_class, out=self.any_wrong)
         if self.ctx.device.kind == "cpu" and self.any_wrong:
             self._refuse_labels(labels, classes)
+
+    def find_places(self, classes: int) -> None:
+        """Turn the class numbers in `place` into places."""
+        outer, inner = self.place.shape
         if inner > 1:
-            place *= inner
-        place += self.table(_first_class, outer, classes, inner)
+            self.place *= inner
+        self.place += self.table(_first_class, outer, classes, inner)
 
     def spoil(self, result: Any) -> None:
         """Make `result` NaN if a label named no class. (The CPU has refused it by then.)"""
@@ -138,6 +146,24 @@ class Labelled(Layer):
             item=first[0] if first else 0,
             value=value,
         )
+
+
+class ItemLabelled(Labelled):
+    """A layer with one label for each item of bottom[0]: all its other axes are classes."""
+
+    ignore_label = None
+
+    def fold_scores(self, scores: Shape, labels: Shape) -> tuple[int, int, int]:
+        outer, classes = scores[0], math.prod(scores[1:])
+        if classes == 0:
+            self.reject(f"items of the bottom {scores} have no class", expected="at least one")
+        if math.prod(labels) != outer:
+            self.reject(
+                f"scores {scores} need {outer} labels, "
+                f"but '{self.spec.bottom[1]}' {labels} holds {math.prod(labels)}",
+                expected="a label for each item",
+            )
+        return outer, classes, 1
 
 
 def _first_class(outer: int, classes: int, inner: int) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minidl.blob import Shape
-from minidl.layers.base import Layer
+from minidl.layers.base import Count, Layer
 
 
 class LossLayer(Layer):
@@ -24,17 +25,29 @@ class LossLayer(Layer):
     and by 1 where that is less.
     """
 
-    bottoms = 2
+    bottoms: Count = 2
     loss = True
     no_gradient: tuple[int, ...] = (1,)
     default_normalization = "VALID"
+    weighs_classes = False  # whether it knows loss_param.class_weight
 
     def read_loss_param(self) -> None:
-        """Set `ignore_label` (None where unset) and `normalization` from `loss_param`.
+        """Set `ignore_label` (None where unset), `normalization` and `class_weight`, a tuple, from
+        `loss_param`.
 
         The old field `normalize` counts only where `normalization` is not set.
         """
         p = self.spec.loss_param
+        self.class_weight = tuple(p.class_weight)
+        if self.class_weight and not self.weighs_classes:
+            self.reject("knows no class_weight", field="loss_param.class_weight")
+        for c, weight in enumerate(self.class_weight):
+            if not 0 <= weight < math.inf:
+                self.reject(
+                    f"class_weight of class {c} is {weight:g}",
+                    expected="a number that is not negative",
+                    field="loss_param.class_weight",
+                )
         self.ignore_label = p.ignore_label if p.HasField("ignore_label") else None
         if p.HasField("normalization"):
             modes = p.DESCRIPTOR.enum_types_by_name["NormalizationMode"].values_by_number

@@ -22,11 +22,12 @@ class SoftmaxWithLoss(LossLayer, Labelled):
     With p the softmax of the scores along the class axis, t the label of each item, and n from
     `normalization`, summing over the items that are not ignored,
 
-        loss = -sum(log(max(p[t], FLT_MIN))) / n
-        dx   = w * (p - (1 where c is t)) / n         (0 for ignored items)
+        loss = -sum(v[t] * log(max(p[t], FLT_MIN))) / n
+        dx   = w * v[t] * (p - (1 where c is t)) / n         (0 for ignored items)
 
-    where w is the gradient of the loss: its loss weight. FLT_MIN = 1.18e-38 keeps the loss of
-    one item at or below 87.3365; a loss that stays there has scores that diverged.
+    where w is the gradient of the loss, its loss weight, and v are the weights of the classes, 1
+    unless given. FLT_MIN = 1.18e-38 keeps the loss of one item at or below 87.3365; a loss that
+    stays there has scores that diverged.
 
     bottom[0]       scores: (N, C), or with a label for each pixel (N, C, H, W)
     bottom[1]       labels: whole numbers, (N) or (N, 1, H, W) or any shape of as many elements
@@ -37,8 +38,11 @@ class SoftmaxWithLoss(LossLayer, Labelled):
     loss_param      ignore_label: items with this label do not count (unset: all do);
                     normalization: n is VALID (default), the number of items that count; FULL,
                     all items; BATCH_SIZE, those before the class axis; NONE, 1; never below 1;
-                    normalize: its old form, true for VALID and false for BATCH_SIZE
+                    normalize: its old form, true for VALID and false for BATCH_SIZE;
+                    class_weight: v, a number for each class; n stays a number of items, so the
+                    loss is that of InfogainLoss with v on the diagonal of its matrix
 
+    class_weight is not Caffe's, which has InfogainLoss for it; array code computes it, no engine.
     Where something above top[1] sends a gradient down, it is added through softmax; Caffe drops
     it in silence.
 
@@ -47,27 +51,38 @@ class SoftmaxWithLoss(LossLayer, Labelled):
 
     parameters = ("softmax_param", "loss_param")
     tops = (1, 2)
+    weighs_classes = True
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self.class_axis = read_softmax_param(self)
         self.read_loss_param()
-        self.op = ops.SoftmaxLoss(self.class_axis, self.ignore_label, self.normalization)
+        if not self.class_weight:
+            self.op = ops.SoftmaxLoss(self.class_axis, self.ignore_label, self.normalization)
 
     def top_shapes(self, scores, labels):
         self.check_same_batch(scores, labels)
-        self.fold_scores(scores, labels)
+        _, classes, _ = self.fold_scores(scores, labels)
+        if len(self.class_weight) not in (0, classes):
+            self.reject(
+                f"class_weight has {len(self.class_weight)} numbers, "
+                f"the bottom {scores} {classes} classes",
+                expected="a weight for each class",
+                field="loss_param.class_weight",
+            )
         return ((), scores)[: max(1, len(self.spec.top))]
 
     def buffers(self, scores, labels):
         outer, _, inner = three = self.fold_scores(scores, labels)
         prob_top = {"through": scratch(three)} if len(self.spec.top) > 1 else {}
+        weights = {"item_weight": saved((outer, 1, inner))} if self.class_weight else {}
         return {
             "prob": saved(three),
             "row": scratch((outer, 1, inner)),
             "divisor": saved(()),
             "share": scratch(()),
             **prob_top,
+            **weights,
             **self.label_buffers(scores, labels),
         }
 
@@ -80,7 +95,11 @@ class SoftmaxWithLoss(LossLayer, Labelled):
     def forward(self, bottom, top):
         xp, prob = self.xp, self.prob
         outer, classes, inner = prob.shape
-        self.read_labels(bottom[1].data, classes)
+        self.read_classes(bottom[1].data, classes)
+        if self.class_weight:
+            weights = self.table(np.array, self.class_weight, self.dtype)
+            xp.take(weights, self.place, out=self.item_weight[:, 0])
+        self.find_places(classes)
         softmax(xp, bottom[0].data.reshape(prob.shape), prob, self.row)
         if len(top) > 1:
             top[1].data[...] = prob.reshape(top[1].shape)
@@ -88,6 +107,8 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         xp.take(prob, self.place, out=true)
         xp.maximum(true, FLT_MIN, out=true)
         xp.log(true, out=true)
+        if self.class_weight:
+            true *= self.item_weight[:, 0]
         if self.ignore_label is not None:
             xp.copyto(true, 0, where=self.ignored)
         self.fill_divisor(self.divisor, outer, inner, self.valid_items())
@@ -102,6 +123,8 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         dx = bottom[0].diff.reshape(prob.shape)
         dx[...] = prob
         xp.add.at(dx.reshape(-1), self.place.reshape(-1), self.table(_minus_one, self.dtype))
+        if self.class_weight:
+            dx *= self.item_weight
         if self.ignore_label is not None:
             xp.copyto(dx, 0, where=self.ignored[:, None])
         xp.divide(top[0].diff, self.divisor, out=self.share)

@@ -160,3 +160,43 @@ def test_bottoms_of_different_batches_are_refused():
         LayerConfigError, match=r"layer 'loss'.*'x0' \(4, 3\) and 'x1' \(2, 2\) differ"
     ):
         build("SoftmaxWithLoss", name="loss").top_shapes((4, 3), (2, 2))
+
+
+# --------------------------------------------------------------------------------- class weights
+
+WEIGHTS = [2.0, 0.25, 0.0, 3.0]
+
+
+@pytest.mark.parametrize("normalization, n", [("VALID", 5), ("BATCH_SIZE", 2), ("NONE", 1)])
+def test_class_weights_multiply_the_loss_of_their_items(normalization, n):
+    x, t = np.random.default_rng(7).standard_normal((2, 4, 3)), np.array([[0, 1, 2], [3, 1, 9]])
+    options = dict(ignore_label=9, normalization=normalization)
+    labels = [label for label in t.reshape(-1) if label != 9]
+    pairs = zip(labels, surprises(x, t, **options), strict=True)
+    layer = build("SoftmaxWithLoss", class_weight=WEIGHTS, **options)
+    _, (loss,) = run(layer, x, t)
+    expected = sum(WEIGHTS[label] * surprise for label, surprise in pairs) / n
+    assert float(loss.data) == pytest.approx(expected, rel=1e-12)
+    check_backward(layer, x, t)
+
+
+def test_class_weights_are_the_diagonal_of_an_infogain_matrix():
+    x, t = np.random.default_rng(7).standard_normal((5, 4)), np.array([0, 1, 2, 3, 1])
+    _, (loss,) = run(build("SoftmaxWithLoss", class_weight=WEIGHTS), x, t)
+    _, (expected,) = run(build("InfogainLoss", bottoms=3), x, t, np.diag(WEIGHTS))
+    assert float(loss.data) == pytest.approx(float(expected.data), rel=1e-12)
+
+
+def test_engines_are_not_asked_where_classes_have_weights():
+    assert build("SoftmaxWithLoss").op is not None
+    assert getattr(build("SoftmaxWithLoss", class_weight=[1, 2]), "op", None) is None
+
+
+def test_class_weights_that_do_not_fit_are_refused():
+    with pytest.raises(
+        LayerConfigError, match=r"class_weight has 2 numbers, the bottom \(4, 3\) 3 "
+    ):
+        build("SoftmaxWithLoss", class_weight=[1, 2]).top_shapes((4, 3), (4,))
+    for bad in (-1, math.nan, math.inf):
+        with pytest.raises(LayerConfigError, match=f"class_weight of class 1 is {bad:g}"):
+            build("SoftmaxWithLoss", class_weight=[1, bad])
