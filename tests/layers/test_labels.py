@@ -62,6 +62,18 @@ def test_on_a_gpu_it_makes_the_result_not_a_number(type, options, dtype, value, 
     assert np.isfinite(host(top[0].data)), "and the next one is as ever"
 
 
+@pytest.mark.parametrize("type", ["HingeLoss", "InfogainLoss", "MultinomialLogisticLoss"])
+def test_so_it_does_in_losses_that_ignore_nothing(type, gpu):
+    layer = build(type, bottoms=3 if type == "InfogainLoss" else 2, device="cuda:0")
+    matrix = [np.eye(5)] if type == "InfogainLoss" else []
+    bottom, (loss,) = run(layer, scores(4, 5), [0, 4, 5, 3], *matrix)
+    host = layer.ctx.device.to_host
+    layer.ctx.device.write(loss.diff, 1)
+    with layer.ctx.device.current():
+        layer.backward([loss], [True] + [False] * (len(bottom) - 1), bottom)
+    assert np.isnan(host(loss.data)) and np.isnan(host(bottom[0].diff)).any(axis=1).all()
+
+
 @types
 def test_the_error_names_the_item_of_a_label_image(type):
     labels = np.zeros((3, 1, 2, 4))
