@@ -76,7 +76,6 @@ FROM_FORKS = {
     "mtcnn_det1": {("SoftmaxParameter", 3)},
     "mtcnn_det2": {("LossParameter", 4)},
     "mtcnn_det3": {("LossParameter", 4)},
-    "ultraface_slim320": {("LayerParameter", 202)},
 }
 
 
@@ -127,7 +126,6 @@ FROM_FORKS = {
     "mtcnn_det1": {("SoftmaxParameter", 3)},
     "mtcnn_det2": {("LossParameter", 4)},
     "mtcnn_det3": {("LossParameter", 4)},
-    "ultraface_slim320": {("LayerParameter", 202)},
 }
 
 
