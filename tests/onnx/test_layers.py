@@ -46,7 +46,7 @@ def test_other_sizes(type, shapes, keywords, data):
     try:
         prepared = prepare(type, others, keywords, seed=data.draw(st.integers(0, 99)))
     except LayerConfigError:
-        assume(False)
+        return  # for some layers most sizes make no sense: two classes and three scores, say
     check(*prepared, vary=False)
 
 

@@ -84,7 +84,11 @@ def softmax(step: Step) -> list[str]:
     return [step.emit("Softmax", step.x, axis=step.layer.class_axis)]
 
 
-@exports("SoftmaxWithLoss", "Softmax for its second top, if it has one; the loss is left out")
+@exports("SoftmaxWithLoss", "Softmax for its second top, if it has one")
 def softmax_with_loss(step: Step) -> list[str | None]:
-    axis = step.layer.spec.softmax_param.axis
-    return [None, step.emit("Softmax", step.x, axis=axis)]
+    return [None, step.emit("Softmax", step.x, axis=step.layer.spec.softmax_param.axis)]
+
+
+@exports("InfogainLoss", "Softmax for its second top, if it has one")
+def infogain_loss(step: Step) -> list[str | None]:
+    return [None, step.emit("Softmax", step.x, axis=step.layer.spec.infogain_loss_param.axis)]

@@ -94,3 +94,14 @@ def test_a_parameter_is_a_constant_and_no_input():
     assert list(graph.inputs) == ["x"]
     assert list(graph.constants) == ["p/value"]
     check(net)
+
+
+@needs("Parameter")
+def test_a_parameter_as_large_as_the_batch_fixes_it():
+    net = Net("""
+        layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "p" type: "Parameter" top: "p"
+                parameter_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "sum" type: "Eltwise" bottom: "x" bottom: "p" top: "y" }""")
+    assert convert(net).batch == 0
+    check(net)
