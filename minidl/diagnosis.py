@@ -44,9 +44,10 @@ def _is_gone(blob: Blob) -> bool:
 
 
 def refuse_bad_label(net: Net, passes: Iterable[int]) -> None:
-    """Raise the LabelError for a label in these passes of the net that names no class, if any does.
+    """Raise the LabelError for a label in these passes of the net that names no class, if any does;
+    or for a number that names no row, where rows are picked by number.
 
-    On a GPU nobody looks at labels while the net runs: such a label makes the loss NaN. Batches
+    On a GPU nobody looks at them while the net runs: such a label makes the loss NaN. Batches
     of passes that are over are made again.
     """
     for node in net.blueprint.nodes:
@@ -54,7 +55,8 @@ def refuse_bad_label(net: Net, passes: Iterable[int]) -> None:
         if check is None:
             continue
         for number in passes:
-            labels = _labels(net, node.bottoms[1], net.streams.passes - number)
+            blob = node.bottoms[getattr(node.layer, "labels_bottom", 1)]
+            labels = _labels(net, blob, net.streams.passes - number)
             if labels is None:
                 continue
             try:
@@ -86,7 +88,7 @@ def with_record(net: Net, error: LabelError, bottom: list[Blob], ago: int = 0) -
         plain = _before_split(net, name)
         error.found = error.found.replace(f"'{name}'", f"'{plain}'")
         error.expected = error.expected.replace(f"'{name}'", f"'{plain}'")
-    names = {blob.name for blob in bottom[1:]}  # labels come after scores
+    names = {blob.name for blob in bottom[1:] or bottom}  # labels come after scores, if any
     for node in net.blueprint.nodes[::-1]:
         if not names.intersection(node.tops):
             continue
