@@ -238,7 +238,8 @@ class Program:
     def _blob(self, name: str, shape: tuple[int, ...], data: int, diff: int | None) -> Blob:
         """A blob for a layer: on the memory that the schedule says."""
         blob = Blob(name, shape, self.device, self.dtype)
-        blob.use(self._memories[data].array.reshape(shape))
+        if self._memories[data].layout is None:  # otherwise a layer hands it on, and reads nothing
+            blob.use(self._memories[data].array.reshape(shape))
         if diff is not None:
             blob.diff = self._memories[diff].array.reshape(shape)
         return blob
