@@ -125,6 +125,8 @@ class Net:
             device=device,
             deterministic=deterministic,
         )
+        if np.dtype(dtype) == np.float64:
+            select.say_of_float64(self.policy)
         self.share, self.keep = share, frozenset(keep)
         self._runner = Runner(self)
         ctx = Context(

@@ -155,6 +155,18 @@ def _without_bf16(policy: Policy) -> str:
     )
 
 
+def say_of_float64(policy: Policy) -> None:
+    """Say that a net of float64 runs in array code, if something else was asked for by name."""
+    asked = [f"engine {policy.engine}"] if policy.engine not in ("auto", "numpy") else []
+    asked += [f"math {policy.math}"] if policy.math != "float32" else []
+    if asked:
+        _say(
+            logging.WARNING,
+            f"{' and '.join(asked)} is for nets of float32: one of float64 runs in array code; "
+            "leave out dtype to have it",
+        )
+
+
 def engines(policy: Policy, wishes: Iterable[Wish] = ()) -> tuple[Engine, ...]:
     """The engines that may have to compute, in the order in which they are asked.
 
