@@ -6,8 +6,8 @@ from minidl import device
 from minidl.engines import Declined, onednn
 
 
-def on(*places):
-    """Marks for a class or module: each test in every one of these places.
+class on(list):  # noqa: N801  (read as a word: @on("cpu", "cuda:0"))
+    """Each test in every one of these places: for `pytestmark`, or over a test or a class.
 
     "cpu"             the processor, engines as they come; "cpu/numpy", "cpu/onednn": by this one
     "cuda:0"          a fake GPU with our own kernels, whose streams work as late as CUDA allows
@@ -17,10 +17,19 @@ def on(*places):
     The device is the default one, and tests may treat its arrays as the host's: see
     tests/fakegpu/lenient.py. A test that is marked `cpu_only(reason)` is skipped on a GPU.
     """
-    return [
-        pytest.mark.usefixtures("place"),
-        pytest.mark.parametrize("place", places, indirect=True),
-    ]
+
+    def __init__(self, *places):
+        super().__init__(
+            [
+                pytest.mark.usefixtures("place"),
+                pytest.mark.parametrize("place", places, indirect=True),
+            ]
+        )
+
+    def __call__(self, test):
+        for mark in self:
+            test = mark(test)
+        return test
 
 
 def go_to(place, request, monkeypatch):

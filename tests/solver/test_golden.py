@@ -10,10 +10,13 @@ import pytest
 
 from minidl import prototxt
 from minidl.solver import Solver
+from tests.places import on
 from tests.support import golden, golden_cases, relative_error, shared
 
 SGD = [name for name in golden_cases("solver/*.npz") if "/sgd_" in name]
 LAYERS = ("conv", "ip")
+everywhere = on("cpu/numpy", "cpu/onednn", "cuda:0", "cuda:0/numpy", "cuda:0/cudnn")
+on_both = on("cpu", "cuda:0")
 TOLERANCE = 1e-5  # of the largest value: float32, sums in another order
 
 
@@ -29,8 +32,9 @@ def check_weights(solver, case, steps):
             assert relative_error(param.data, expected) < TOLERANCE, (layer, i, steps)
 
 
+@everywhere
 @pytest.mark.parametrize("name", SGD)
-def test_sgd_follows_caffe(name, engine):
+def test_sgd_follows_caffe(name, place):
     case = golden(name)
     param = prototxt.read_solver(str(case["solver"]))
     param.net_param.CopyFrom(prototxt.read_net(str(case["net"])))
@@ -65,8 +69,9 @@ def resumed(monkeypatch, stem="sgd_binaryproto", **fields):
     return Solver(param)
 
 
+@everywhere
 @pytest.mark.parametrize("stem, end", FORMATS.values(), ids=FORMATS.keys())
-def test_caffes_snapshot_is_resumed(monkeypatch, caplog, engine, stem, end):
+def test_caffes_snapshot_is_resumed(monkeypatch, caplog, place, stem, end):
     case = golden(f"resume/{stem}.npz")
     solver = resumed(monkeypatch, stem)
     solver.restore(f"{stem}_iter_6.solverstate{end}")
@@ -81,6 +86,7 @@ def test_caffes_snapshot_is_resumed(monkeypatch, caplog, engine, stem, end):
     check_weights(solver, case, 12)
 
 
+@on_both
 def test_caffe_could_resume_our_snapshot(monkeypatch, tmp_path):
     """Ours of the same moment has the same fields with the same values."""
     from minidl import schema
@@ -121,6 +127,7 @@ def datasets(path):
     return found
 
 
+@on_both
 def test_caffe_could_resume_our_snapshot_in_hdf5(monkeypatch, tmp_path):
     """Ours of the same moment has Caffe's groups and datasets, of the same types and values."""
     solver = resumed(monkeypatch, "sgd_hdf5", snapshot_prefix=str(tmp_path / "ours"))
@@ -141,6 +148,7 @@ def test_caffe_could_resume_our_snapshot_in_hdf5(monkeypatch, tmp_path):
     assert ours == caffes
 
 
+@on_both
 def test_a_run_goes_on_from_our_snapshot_in_hdf5_as_from_the_binary_one(monkeypatch, tmp_path):
     case, losses = golden("resume/sgd_hdf5.npz"), {}
     for format_, end in ((0, ".h5"), (1, "")):
@@ -183,6 +191,7 @@ def caffes_lines(name):
     return lines[:-1] if lines[-2:] == ["Optimization Done."] * 2 else lines
 
 
+@on_both
 @pytest.mark.parametrize(
     "log, solver_file",
     [
@@ -202,6 +211,7 @@ def test_the_log_is_caffes_line_by_line(monkeypatch, tmp_path, caplog, log, solv
     assert shape_of(ours) == shape_of(caffes_lines(log))
 
 
+@on_both
 def test_the_log_of_a_resumed_run_is_caffes(monkeypatch, tmp_path, caplog):
     monkeypatch.chdir(shared("golden/cli"))
     caplog.set_level(logging.INFO, "minidl")
