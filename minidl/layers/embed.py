@@ -24,8 +24,8 @@ class Embed(Indexed):
         num_output, input_dim   length of a row, and how many of them there are
         bias_term (true), weight_filler, bias_filler
 
-    The numbers get no gradient. One that names no row is refused; Caffe reads and writes memory that
-    is not the layer's. On a GPU it makes the top NaN.
+    The numbers get no gradient. One that names no row is refused, where Caffe reads and writes
+    memory that is not the layer's. On a GPU it makes the top NaN.
 
     Source: Bengio, Ducharme, Vincent & Jauvin 2003, section 2: the matrix C.
     """
