@@ -8,6 +8,7 @@ import pytest
 from minidl import prototxt
 from minidl.net import Net
 from minidl.solver import get_solver
+from tests.places import on
 from tests.support import golden, relative_error, shared
 
 
@@ -40,7 +41,7 @@ def losses(solver, batches, steps):
     return np.array(out)
 
 
-@pytest.mark.usefixtures("engine")
+@on("cpu/numpy", "cpu/onednn", "cuda:0", "cuda:0/numpy", "cuda:0/cudnn")
 class TestAlexNetInSmall:
     """An eighth of the channels at 67 x 67: every kind of layer of AlexNet, groups and LRN."""
 
@@ -119,6 +120,14 @@ def lenet(mnist, engine):
         for i, param in enumerate(params)
     }
     return case, solver, first_200, weights
+
+
+@on("cuda:0", "cuda:0/numpy")
+def test_lenets_first_losses_on_mnist_on_a_gpu(mnist):
+    case = golden("lenet_mnist.npz")
+    solver = solver_for(case)
+    first = losses(solver, batches_of(*mnist["train"]), 10)
+    np.testing.assert_allclose(first, case["loss"][:10], rtol=1e-5)
 
 
 @pytest.mark.slow

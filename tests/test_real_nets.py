@@ -12,12 +12,14 @@ from minidl.context import Context
 from minidl.errors import MinidlError, PrototxtError
 from minidl.layers.base import REGISTRY
 from minidl.net import Net
+from tests.places import on
 from tests.support import SHARED, relative_error, shared
 
 NEEDS = "reference material not found: prototxt/index.json"
 FOLDED = {"(V0 padding)"}  # no layer: the upgrade folds it into the one that follows
+RUN_ON_THE_FAKE_AT_MOST = 2e8
 RUN_AT_MOST = 2.5e9  # multiply-adds for one record: what a test runs; VGG has 15e9
-IMAGE_SHAPES = [(3, 256, 256), (1, 28, 28), (3, 32, 32), (3, 100, 100), (1, 100, 100)]
+IMAGE_SHAPES = [(3, 256, 256), (1, 28, 28), (3, 32, 32), (3, 100, 100), (1, 100, 100), (2, 28, 28)]
 
 
 def index():
@@ -139,17 +141,47 @@ def test_a_real_net_builds_and_runs(file):
     plan = Blueprint(small, Context(phase=phase, absent_data=shape), stages=stages)
     if sum(node.multiply_adds for node in plan.nodes) > RUN_AT_MOST:
         return
-    running = Net(small, phase, seed=1, absent_data=shape, stages=stages)
+    outputs = run(small, phase, shape, stages)
+    for name, values in outputs.items():
+        assert np.isfinite(values).all(), name
+
+
+def run(net, phase, shape, stages, **options):
+    """The outputs of one forward pass on random numbers."""
+    running = Net(net, phase, seed=1, absent_data=shape, stages=stages, **options)
     rng = np.random.default_rng(0)
     for node, tops in zip(running.blueprint.nodes, running.tops, strict=True):
         if node.type == "Input":
             for blob in tops:
                 is_label = len(blob.shape) == 1
-                blob.data[...] = 0 if is_label else rng.standard_normal(blob.shape)
-    running.forward()
-    for name in running.outputs:
-        assert np.isfinite(running.blobs[name].data).all(), name
+                blob.data = np.zeros(blob.shape) if is_label else rng.standard_normal(blob.shape)
+    outputs = running.forward()
     running.close()
+    return {name: running.device.to_host(values) for name, values in outputs.items()}
+
+
+def one_of_each_kind():
+    """For each combination of layer types one file."""
+    files = [n for n in NETS if n not in {**UNREADABLE, **UNUSABLE}]
+    types = {entry["file"]: frozenset(entry["layer_types"] or ()) for entry in index()}
+    return sorted({types[file]: file for file in reversed(files)}.values())
+
+
+@pytest.mark.skipif(not NETS, reason=NEEDS)
+@pytest.mark.parametrize("file", one_of_each_kind())
+def test_a_real_net_gives_on_a_gpu_what_it_gives_on_the_cpu(file, gpu):
+    net = of_one_record(prototxt.read_net(shared("prototxt") / file))
+    try:
+        plan, shape, stages = build(net, schema.TEST)
+    except AssertionError:  # it is meant for training
+        plan, shape, stages = build(net, schema.TRAIN)
+    if sum(node.multiply_adds for node in plan.nodes) > RUN_ON_THE_FAKE_AT_MOST:
+        return
+    on_cpu, on_gpu = (
+        run(net, plan.ctx.phase, shape, stages, device=name) for name in ("cpu", "cuda:0")
+    )
+    for name, expected in on_cpu.items():
+        assert relative_error(on_gpu[name], expected) < 1e-4, name
 
 
 @pytest.mark.skipif(not NETS, reason=NEEDS)
@@ -212,9 +244,10 @@ FORK_FIELDS = set(
 MODELS = ["lenet_v1_everpeace", "lenet_v2", "cifar10_quick_v1_everpeace", "squeezenet_v1.0"]
 
 
+@on("cpu/numpy", "cpu/onednn", "cuda:0", "cuda:0/numpy", "cuda:0/cudnn")
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-def test_real_weights_give_the_outputs_of_two_other_engines(model, dtype, engine):
+def test_real_weights_give_the_outputs_of_two_other_engines(model, dtype):
     folder = shared("models") / model
     reference = np.load(folder / "reference.npz")
     text = (folder / "deploy.prototxt").read_text()
