@@ -8,6 +8,7 @@ import numpy as np
 from minidl import schema
 from minidl.testing.gradcheck import share_memory
 from minidl.testing.harness import bind, build
+from tests.layers.examples_forks import FORKS
 
 
 def example(*shapes, **keywords):
@@ -176,6 +177,7 @@ EXAMPLES = {
     "TanH": {"": example(IMAGES)},
     "Threshold": {"": example(IMAGES, threshold=0.3)},
     "Tile": {"": example((2, 3, 4), tiles=3)},
+    **FORKS,
 }
 
 # Types whose forward is not a function of their bottoms: the tests that run a layer cannot speak

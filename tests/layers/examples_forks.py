@@ -1,0 +1,43 @@
+"""Examples of the layer types that forks of Caffe added; examples.py takes them in."""
+
+IMAGES = (2, 3, 6, 5)
+GAUSSIAN = dict(type="gaussian", std=1)
+
+
+def example(*shapes, **keywords):
+    return shapes, {"bottoms": len(shapes), **keywords}
+
+
+FORKS = {
+    "Axpy": {
+        "": example((2, 3), IMAGES, IMAGES),
+        "1 x 1": example((2, 3, 1, 1), (2, 3, 4), (2, 3, 4)),
+    },
+    "CropCenter": {"": example((2, 4, 7, 6), crop_size=[0, 1, 2, 2])},
+    "Flip": {
+        "left and right": example(IMAGES),
+        "both": example(IMAGES, flip_height=True),
+    },
+    "HardSwish": {"": example((4, 3, 6, 5))},
+    "Normalize": {
+        "images": example(IMAGES, scale_filler=GAUSSIAN, eps=0.5),
+        "pixels": example(IMAGES, across_spatial=False, channel_shared=False),
+    },
+    "Permute": {
+        "last channels": example(IMAGES, order=[0, 2, 3, 1]),
+        "the first only": example((2, 3, 4), order=[2]),
+    },
+    "PriorBox": {
+        "": example(IMAGES, (2, 3, 60, 51), min_size=[7, 12], max_size=[9, 20], aspect_ratio=[2]),
+    },
+    "ReLU6": {"": example(IMAGES)},
+    "ShuffleChannel": {"": example((2, 6, 3, 2), group=3), "one group": example((2, 4), group=1)},
+    "SmoothL1Loss": {
+        "": example((4, 3, 2), (4, 6)),
+        "weighted": example((4, 6), (4, 6), (4, 6), (4, 6), sigma=3),
+    },
+}
+
+# Types of which a part runs on the host: a GPU is waited for in every pass, which therefore cannot
+# be recorded as a CUDA graph.
+ON_HOST: dict[str, str] = {}
