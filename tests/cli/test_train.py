@@ -15,6 +15,14 @@ FILES = ["tiny.log", "events.jsonl", "tiny_iter_10.caffemodel", "tiny_iter_10.so
 FILES += ["tiny_iter_20.caffemodel", "tiny_iter_20.solverstate"]
 
 
+@pytest.fixture(params=[(), ("-gpu", "0")], ids=["cpu", "gpu"])
+def train(request):
+    """`minidl train` on the CPU, and on a fake GPU."""
+    if request.param:
+        request.getfixturevalue("gpu")
+    return lambda *words: main(["train", *words, *request.param])
+
+
 def events(path="run/events.jsonl"):
     with open(path) as file:
         return [json.loads(line) for line in file]
@@ -50,8 +58,8 @@ def parse_log(lines):
     return rows
 
 
-def test_a_run_leaves_snapshots_log_and_events_and_says_where(run_folder, capsys):
-    assert main(["train", "solver.prototxt"]) == 0
+def test_a_run_leaves_snapshots_log_and_events_and_says_where(run_folder, capsys, train):
+    assert train("solver.prototxt") == 0
     assert sorted(p.name for p in (run_folder / "run").iterdir()) == sorted(FILES)
     out = capsys.readouterr().out.splitlines()
     last = events()[-2]
@@ -66,8 +74,8 @@ def test_a_run_leaves_snapshots_log_and_events_and_says_where(run_folder, capsys
     ]
 
 
-def test_the_log_is_what_caffes_parsers_read(run_folder, capsys):
-    assert main(["train", "-solver", "solver.prototxt"]) == 0
+def test_the_log_is_what_caffes_parsers_read(run_folder, capsys, train):
+    assert train("-solver", "solver.prototxt") == 0
     lines = capsys.readouterr().err.splitlines()
     assert (run_folder / "run" / "tiny.log").read_text().splitlines() == lines
     first = next(i for i, line in enumerate(lines) if "Solving tiny" in line)
@@ -95,11 +103,11 @@ def bare(lines):
     return [re.sub(number, "N", re.sub(r"\S+(caffemodel|state)$", "F", t)) for t in texts]
 
 
-def test_line_by_line_the_log_is_caffes(tmp_path, monkeypatch, capsys):
+def test_line_by_line_the_log_is_caffes(tmp_path, monkeypatch, capsys, train):
     monkeypatch.chdir(tmp_path)
     for name in ("cli_net.prototxt", "cli_solver.prototxt"):
         (tmp_path / name).write_bytes((shared("golden/cli") / name).read_bytes())
-    assert main(["train", "-solver", "cli_solver.prototxt"]) == 0
+    assert train("-solver", "cli_solver.prototxt") == 0
     recorded = (shared("golden/cli") / "cli_train.log").read_text().splitlines()
     assert bare(capsys.readouterr().err.splitlines()) == bare(recorded)
 
@@ -118,16 +126,15 @@ def weights(path):
     return {la.name: [b.tolist() for b in la.blobs] for la in caffemodel.read(path).layers}
 
 
-def test_going_on_from_a_snapshot_gives_the_same_end(run_folder, capsys):
-    assert main(["train", "solver.prototxt"]) == 0
+def test_going_on_from_a_snapshot_gives_the_same_end(run_folder, capsys, train):
+    assert train("solver.prototxt") == 0
     end = run_folder / "run" / "tiny_iter_20.solverstate"
     model = end.with_suffix(".caffemodel")
     before = end.read_bytes(), model.read_bytes()
     end.unlink()
     model.unlink()
     for snapshot in ("run/tiny_iter_10.solverstate", "latest"):
-        words = ["train", "solver.prototxt", "-snapshot", snapshot]
-        assert main(words) == 0
+        assert train("solver.prototxt", "-snapshot", snapshot) == 0
         assert (end.read_bytes(), model.read_bytes()) == before
         if snapshot != "latest":
             end.unlink()
@@ -136,11 +143,11 @@ def test_going_on_from_a_snapshot_gives_the_same_end(run_folder, capsys):
     assert "Resuming from run/tiny_iter_10.solverstate" in capsys.readouterr().err
 
 
-def test_fine_tuning_starts_from_weights(run_folder, capsys):
-    assert main(["train", "solver.prototxt"]) == 0
+def test_fine_tuning_starts_from_weights(run_folder, capsys, train):
+    assert train("solver.prototxt") == 0
     start = "run/tiny_iter_20.caffemodel"
     words = ["--set", "max_iter=0", "--set", "snapshot_prefix=tuned/t", "-weights", start]
-    assert main(["train", "solver.prototxt", *words]) == 0
+    assert train("solver.prototxt", *words) == 0
     assert weights("tuned/t_iter_0.caffemodel") == weights(start)
 
 
