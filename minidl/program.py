@@ -53,6 +53,8 @@ class Program:
             self._arena = device.bytes_(schedule.memory.total)
             self._pool = device.bytes_(schedule.scratch)
             self._arrange(params)
+            if old is not None and not schedule.demands.share:
+                self._take_over(old)
             self._memories = self._make_memories()
             self._homes = self._show()
             self._carried = {}
@@ -105,6 +107,21 @@ class Program:
             else:
                 memories.append(place(array.shape, array.layout, self.dtype, self.device))
         return memories
+
+    def _take_over(self, old: Program) -> None:
+        """Copy what layers keep from their forward to their backward, where the shapes are the same:
+        a pass may go on where it had to stop for a layer whose values decide shapes."""
+        for i, (step, before) in enumerate(
+            zip(self.schedule.steps, old.schedule.steps, strict=True)
+        ):
+            if step.node.bottom_shapes != before.node.bottom_shapes:
+                continue
+            had = old.schedule.saved(before)
+            for name, size in self.schedule.saved(step).items():
+                if had.get(name) == size:
+                    there = old.schedule.memory.offsets[saved_name(i, before, name)]
+                    here = self.schedule.memory.offsets[saved_name(i, step, name)]
+                    self._arena[here : here + size] = old._arena[there : there + size]
 
     def _planned(self, array: Array) -> Memory:
         """The array's place in the arena."""
@@ -246,8 +263,11 @@ class Program:
 
     def _bind_buffers(self, i: int, step: Step) -> None:
         start = 0
-        for attr, (shape, kept, given) in step.node.buffers.items():
+        for attr, (shape, kept, given, lasting) in step.node.buffers.items():
             dtype = np.dtype(given or self.dtype)
+            if lasting:
+                self._bind_lasting(step.node.layer, attr, shape, dtype)
+                continue
             if kept:
                 area = self._arena
                 offset = self.schedule.memory.offsets[saved_name(i, step, attr)]
@@ -257,6 +277,12 @@ class Program:
             setattr(step.node.layer, attr, array)
             if not kept:
                 start += padded(array.nbytes)
+
+    def _bind_lasting(self, layer: Any, attr: str, shape: tuple[int, ...], dtype: Any) -> None:
+        """An array that outlives this program; the one of the program before it, if it fits."""
+        there = getattr(layer, attr, None)
+        if there is None or there.shape != shape or there.dtype != dtype:
+            setattr(layer, attr, self.device.zeros(shape, dtype))
 
     def _copies(self, step: Step, copies: Sequence[Copy]) -> Runs:
         return tuple(self._copy(step, copy) for copy in copies)

@@ -275,7 +275,16 @@ class Schedule:
         own = (a for a in self.walk.arrays if a.base is None)
         apart = (a for a in own if name_of(a) not in self.memory.offsets)
         sizes = (nbytes(a.shape, a.layout, self.demands.dtype) for a in apart)
-        return self.memory.total + self.scratch + sum(map(padded, sizes))
+        return self.memory.total + self.scratch + sum(map(padded, [*sizes, *self._lasting()]))
+
+    def _lasting(self) -> list[int]:
+        """Bytes of what layers carry from pass to pass."""
+        return [
+            math.prod(b.shape) * np.dtype(b.dtype or self.demands.dtype).itemsize
+            for step in self.steps
+            for b in step.node.buffers.values()
+            if b.lasting
+        ]
 
     @property
     def batch(self) -> int:
@@ -313,7 +322,7 @@ class Schedule:
         return {
             attr: math.prod(b.shape) * np.dtype(b.dtype or self.demands.dtype).itemsize
             for attr, b in step.node.buffers.items()
-            if b.kept
+            if b.kept and not b.lasting
         }
 
     def scratch_bytes(self, step: Step) -> int:

@@ -39,6 +39,7 @@ class Buffer(NamedTuple):
     shape: Shape
     kept: bool  # until this layer's backward; otherwise for the length of one call
     dtype: Any = None  # None: the net's number type
+    lasting: bool = False  # from pass to pass, in memory of its own
 
 
 def saved(shape: Shape, dtype: Any = None) -> Buffer:
@@ -49,6 +50,11 @@ def saved(shape: Shape, dtype: Any = None) -> Buffer:
 def scratch(shape: Shape, dtype: Any = None) -> Buffer:
     """A buffer for one call: its memory is shared with other layers, its contents are garbage."""
     return Buffer(tuple(shape), False, dtype)
+
+
+def carried(shape: Shape, dtype: Any = None) -> Buffer:
+    """A buffer that a pass leaves to the next one: zero at first, and after a change of shape."""
+    return Buffer(tuple(shape), True, dtype, lasting=True)
 
 
 class Layer:
@@ -156,6 +162,20 @@ class Layer:
         """For layers whose next batch decides the tops' shapes; None: as declared."""
         return None
 
+    def late_shapes(self, bottom: list[Blob]) -> tuple[Shape, ...] | None:
+        """For layers whose bottoms' values decide the tops' shapes; None: as declared.
+
+        Called just before forward. Where the shapes are not those of the last pass, the net works
+        out anew all that comes after. So it cannot share memory between blobs, and a GPU is waited
+        for in every pass.
+        """
+        return None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has `late_shapes`."""
+        return type(self).late_shapes is not Layer.late_shapes
+
     def close(self) -> None:
         """Let go of files and threads."""
 
@@ -255,14 +275,14 @@ class Layer:
                 f"has {len(spec.bottom)} bottoms and {len(spec.top)} tops",
                 expected="a top for each bottom",
             )
-        shared = [t for t, b in zip(spec.top[1:], spec.bottom[1:], strict=False) if t == b]
-        if shared:
-            self.reject(f"cannot work in place on '{shared[0]}': only top[0] may be bottom[0]")
         if self.is_in_place and not self.in_place:
             self.reject(
                 f"cannot work in place: top and bottom are both '{spec.top[0]}'",
                 fix="give the top a name of its own",
             )
+        shared = [t for t, b in zip(spec.top[1:], spec.bottom[1:], strict=False) if t == b]
+        if shared:
+            self.reject(f"cannot work in place on '{shared[0]}': only top[0] may be bottom[0]")
 
 
 REGISTRY: dict[str, type[Layer]] = {}

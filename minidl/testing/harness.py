@@ -93,7 +93,7 @@ def bind(
         layer.params.append(param)
     for name, buffer in layer.buffers(*shapes).items():
         array = device.zeros(buffer.shape, buffer.dtype or dtype)
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and not buffer.lasting:
             device.write(array, np.nan)
         setattr(layer, name, array)
     top = []
