@@ -19,6 +19,7 @@ def example(*shapes, **keywords):
 IMAGES = (2, 3, 6, 5)
 GAUSSIAN = dict(type="gaussian", std=1)
 TEST = dict(phase=schema.TEST)
+EXPOSED = dict(expose_hidden=True)
 
 EXAMPLES = {
     "AbsVal": {"": example(IMAGES)},
@@ -104,6 +105,14 @@ EXAMPLES = {
         "across": example((2, 7, 3, 2), local_size=3, alpha=1.5, k=0.5),
         "within": example(IMAGES, local_size=3, alpha=1.5, norm_region="WITHIN_CHANNEL"),
     },
+    "LSTM": {
+        "": example((4, 2, 3), (4, 2), num_output=3),
+        "static": example((3, 2, 2, 2), (3, 2), (2, 3), num_output=2),
+        "exposed": example(
+            (3, 2, 2), (3, 2), (1, 2, 3), (1, 2, 3), **EXPOSED, tops=3, num_output=3
+        ),
+    },
+    "LSTMUnit": {"": example((1, 3, 4), (1, 3, 16), (1, 3))},
     "Log": {
         "": example((2, 5)),
         "to base 10": example((2, 5), base=10, scale=-0.5, shift=0.3),
@@ -132,6 +141,11 @@ EXAMPLES = {
     "PReLU": {
         "by channel": example(IMAGES, filler=GAUSSIAN),
         "shared": example(IMAGES, channel_shared=True),
+    },
+    "RNN": {
+        "": example((4, 2, 3), (4, 2), num_output=3),
+        "static": example((3, 2, 2, 2), (3, 2), (2, 3), num_output=2),
+        "exposed": example((3, 2, 2), (3, 2), (2, 3), (1, 2, 4), **EXPOSED, tops=2, num_output=4),
     },
     "ReLU": {
         "": example(IMAGES),
