@@ -10,7 +10,10 @@ from minidl.errors import WeightsError
 from minidl.net import Net
 from minidl.storage import caffemodel, weight_files
 from minidl.storage.content import LayerWeights, Weights
+from tests.places import on
 from tests.support import golden, shared
+
+pytestmark = on("cpu", "cuda:0/numpy")
 
 SHARED_WEIGHT = 'param { name: "w" }'
 TEXT = """
