@@ -10,13 +10,17 @@ import pytest
 
 from minidl import schema
 from minidl.context import Context
+from minidl.device import default_device
 from minidl.errors import DataError, LayerConfigError, MinidlError
 from minidl.layers.base import layer_class
 from minidl.net import Net
 from minidl.rng import Streams
 from minidl.testing.harness import bind, build, make_spec, run
 from tests.data.support import datum, image_lmdb, random_images, write_leveldb, write_lmdb
+from tests.places import on
 from tests.support import golden, golden_cases, shared
+
+pytestmark = on("cpu", "cuda:0")
 
 # ---------------------------------------------------------------------- Input
 
@@ -178,7 +182,7 @@ def make():
             **({"backend": backend} if backend else {}),
             **{"name": "data", **keywords},
         )
-        ctx = Context(dtype=np.float64, phase=phase, streams=Streams(seed), absent_data=absent_data)
+        ctx = Context(default_device(), np.float64, phase, Streams(seed), absent_data=absent_data)
         layers.append(layer_class(spec)(spec, ctx))
         return layers[-1]
 
@@ -187,12 +191,17 @@ def make():
         layer.close()
 
 
+def forward(layer, top):
+    with layer.ctx.device.current():
+        layer.forward([], top)
+
+
 def batches(layer, count, top=None):
     """The data and labels of the next `count` batches."""
     top = bind(layer)[1] if top is None else top
     got = []
     for _ in range(count):
-        layer.forward([], top)
+        forward(layer, top)
         got.append([blob.data.copy() for blob in top])
     return got
 
@@ -278,15 +287,15 @@ def test_batches_of_other_shapes_are_announced(tmp_path, make):
     layer = make(image_lmdb(tmp_path / "db", images), batch_size=4)
     _, top = bind(layer)
     assert layer.upcoming_shapes() == ((4, 1, 2, 3), (4,))
-    layer.forward([], top)
+    forward(layer, top)
     assert layer.upcoming_shapes() == layer.upcoming_shapes() == ((4, 1, 3, 3), (4,))
     with pytest.raises(
         DataError, match=r"batch 1 has the shape \(4, 1, 3, 3\), its top 'y0' \(4, 1, 2"
     ):
-        layer.forward([], top)
+        forward(layer, top)
     assert layer.position == 1
     top[0].reshape(4, 1, 3, 3)
-    layer.forward([], top)
+    forward(layer, top)
     np.testing.assert_array_equal(top[0].data, images[4:])
 
 
