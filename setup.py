@@ -13,7 +13,7 @@ VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
 # Installed under their own names they would be top-level packages ("proto" is proto-plus's),
 # so they go below minidl.
 FOLDERS = {"minidl.proto": "proto", "minidl.zoo": "zoo"}
-MODELS = [f"minidl.zoo.{path.name}" for path in sorted((HERE / "zoo").iterdir()) if path.is_dir()]
+MODELS = [f"minidl.zoo.{path.parent.name}" for path in sorted((HERE / "zoo").glob("*/README.md"))]
 
 # The last build of the library with an interface in C and OpenMP threads: docs/decisions/0006.
 ONEDNN = 'onednn-cpu-gomp==2023.2.0; sys_platform == "linux" and platform_machine in "x86_64 AMD64"'
