@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from minidl import schema  # noqa: E402
 from minidl.data import lmdb_writer  # noqa: E402
 from minidl.data.batches import Batch, Batches  # noqa: E402
+from minidl.data.sampler import Sequential  # noqa: E402
 from minidl.data.sources.btree import BTree  # noqa: E402
 from minidl.data.sources.lmdb import Lmdb  # noqa: E402
 from minidl.data.transform import Transform  # noqa: E402
@@ -59,7 +60,8 @@ def make_batches(folder: Path, count: int, **fields: object) -> None:
 
     source = Lmdb(folder)
     transform = Transform(param, True, np.float32, refuse)  # type: ignore[arg-type]
-    batches = Batches(source, transform, BATCH, np.float32, Streams(1), "data")
+    order = Sequential(len(source), BATCH)
+    batches = Batches(source, transform, order, np.float32, Streams(1), "data")
     batch: Batch | None = None
     for number in range(count // BATCH):
         batch = batches.make(number, batch)

@@ -37,10 +37,15 @@ LEVELS = """
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}
 
+DATA_LAYERS = [
+    f"minidl.layers.{name}"
+    for name in "data image_data image_reader hdf5_data reader window_data".split()
+]
+
 # What the order alone does not say: unit -> the only modules that may import it.
 RESERVED = {
     "testing": ("minidl.testing", "minidl.cli.gradcheck"),
-    "data": ("minidl.data", "minidl.layers.data", "minidl.io", "minidl.cli"),
+    "data": ("minidl.data", *DATA_LAYERS, "minidl.io", "minidl.cli"),
     "cupy": ("minidl.device", "minidl.engines"),
     "mpi4py": ("minidl.parallel.mpi",),
 }

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from minidl.data.sampler import Sequential
-from minidl.data.sources import Source
+from minidl.data.sources import Sample, Source
 from minidl.data.transform import Transform
 from minidl.errors import DataError
 from minidl.rng import Streams
 
+Shape = tuple[int, ...]
+
 
 class Batch(NamedTuple):
-    """Transformed records: data (N, C, H, W), labels (N), and what each of them was."""
+    """An array for each top there can be, items along the first axis, and what each item was.
 
-    data: np.ndarray
-    labels: np.ndarray
+    Of images: data (N, C, H, W), transformed, and labels, (N) or (N, L).
+    """
+
+    arrays: tuple[np.ndarray, ...]
     records: list[tuple[int, str]]  # number and key
+
+    @property
+    def data(self) -> np.ndarray:
+        return self.arrays[0]
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.arrays[1]
 
 
 class Maker(Protocol):
@@ -34,13 +47,31 @@ class Maker(Protocol):
     def describe(self, record: tuple[int, str]) -> str:
         """The record in words."""
 
+    def close(self) -> None:
+        """Let go of files and threads."""
+
+
+def room(
+    shapes: tuple[Shape, ...],
+    dtype: Any,
+    spare: Batch | None,
+    empty: Callable[[Shape, Any], np.ndarray],
+) -> tuple[np.ndarray, ...]:
+    """Arrays of these shapes: those of `spare` if they are, else new ones with any contents."""
+    if spare is not None and tuple(array.shape for array in spare.arrays) == shapes:
+        return spare.arrays
+    return tuple(empty(shape, dtype) for shape in shapes)
+
 
 class Batches:
     """Read records in the sampler's order, transform each into its place in the batch.
 
-    The random numbers of batch n are those of (seed, name, n): the same in whatever thread,
-    however often, and whether or not the batches before it were made.
+    The random numbers of batch n are those of (seed, name, n), dealt to its items before any of
+    them is made: the same in whatever thread, however many there are, however often, and whether or
+    not the batches before it were made.
 
+    order    which records make up which batch
+    workers  threads that make the items of a batch
     empty    makes a batch's arrays: shape and dtype -> an array with any contents
 
     The first record decides the shape of its batch. Another shape within the batch is a DataError
@@ -51,53 +82,70 @@ class Batches:
         self,
         source: Source,
         transform: Transform,
-        batch_size: int,
+        order: Sequential,
         dtype: Any,
         streams: Streams,
         name: str,
-        empty: Callable[[tuple[int, ...], Any], np.ndarray] = np.empty,
+        workers: int = 1,
+        empty: Callable[[Shape, Any], np.ndarray] = np.empty,
     ) -> None:
+        self._source, self._transform, self._order = source, transform, order
+        self._dtype, self._streams, self._name = dtype, streams, name
         self._empty_array = empty
-        self._source, self._transform, self._dtype = source, transform, dtype
-        self._streams, self._name = streams, name
-        self._order = Sequential(len(source), batch_size)
+        self._pool = (
+            ThreadPoolExecutor(workers, f"minidl worker of {name}") if workers > 1 else None
+        )
         self.restarts = self._order.restarts
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         numbers = self._order.batch(number)
-        records: list[tuple[int, str]] = []
-        batch: Batch | None = None
-        rng = self._streams.generator(self._name, number) if self._transform.random else None
-        for i, n in enumerate(numbers):
-            key, image, label = self._source[n]
-            shape = self._transform.top_shape(image.shape, self._source.describe(n, key))
-            records.append((n, key))
-            if batch is None:
-                batch = self._empty((len(numbers), *shape), records, spare)
-            elif batch.data.shape[1:] != shape:
-                self._refuse(records, batch.data.shape[1:], shape)
-            self._transform(image, rng, batch.data[i])
-            batch.labels[i] = label
-        assert batch is not None  # batch_size >= 1
+        first = self._source[numbers[0]]
+        shape, key = self._shape(numbers[0], first), (numbers[0], first.key)
+        shapes = (len(numbers), *shape), (len(numbers), *first.label_shape)
+        batch = Batch(room(shapes, self._dtype, spare, self._empty_array), [key] * len(numbers))
+        u = self._draw(number, len(numbers))
+
+        def put(i: int, sample: Sample | None = None) -> None:
+            sample = sample or self._source[numbers[i]]
+            batch.records[i] = numbers[i], sample.key
+            found = self._shape(numbers[i], sample)
+            if found != shape:
+                self._refuse(batch.records[i], found, key, shape)
+            self._transform(sample.image, None if u is None else u[i], batch.data[i])
+            batch.labels[i] = sample.label
+
+        put(0, first)
+        run = map if self._pool is None else self._pool.map
+        for _ in run(put, range(1, len(numbers))):  # raises what the first of them raised
+            pass
         return batch
 
     def describe(self, record: tuple[int, str]) -> str:
         return self._source.describe(*record)
 
-    def _empty(
-        self, shape: tuple[int, ...], records: list[tuple[int, str]], spare: Batch | None
-    ) -> Batch:
-        if spare is not None and spare.data.shape == shape:
-            return Batch(spare.data, spare.labels, records)
-        data, labels = (self._empty_array(s, self._dtype) for s in (shape, shape[:1]))
-        return Batch(data, labels, records)
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._source.close()
+
+    def _draw(self, number: int, count: int) -> np.ndarray | None:
+        """A row of numbers from [0, 1) for each item of batch `number`."""
+        if not self._transform.random:
+            return None
+        rng = self._streams.generator(self._name, number)
+        return rng.random((count, self._transform.draws))
+
+    def _shape(self, number: int, sample: Sample) -> Shape:
+        """Of the record, transformed."""
+        name = self._source.describe(number, sample.key)
+        return self._transform.top_shape(sample.image.shape, name)
 
     def _refuse(
-        self, records: list[tuple[int, str]], shape: tuple[int, ...], other: tuple[int, ...]
+        self, record: tuple[int, str], found: Shape, first: tuple[int, str], shape: Shape
     ) -> None:
         raise DataError(
-            f"{self.describe(records[-1])} gives {other}, but the first of its batch, "
-            f"{self.describe(records[0])}, gives {shape}",
+            f"{self.describe(record)} gives {found}, but the first of its batch, "
+            f"{self.describe(first)}, gives {shape}",
             expected="records of one shape within a batch",
             fix="set transform_param.crop_size, or batch_size: 1",
         )
@@ -106,22 +154,23 @@ class Batches:
 class StandIn:
     """One batch of noise, over and over, in place of a data set that is not there.
 
-    data    standard normal values (what records are after a good transform)
-    labels  0 or 1 at random, which every loss accepts
+    shapes  of the batch's arrays: the first gets standard normal values (what records are after a
+            good transform), the others 0 or 1 at random, which every loss accepts as labels
 
     For timing and checking nets: what it gives costs no time and means nothing.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, streams: Streams, name: str) -> None:
-        self._shape, self._dtype, self._streams, self._name = shape, dtype, streams, name
+    def __init__(self, shapes: tuple[Shape, ...], dtype: Any, streams: Streams, name: str) -> None:
+        self._shapes, self._dtype, self._streams, self._name = shapes, dtype, streams, name
         self._batch: Batch | None = None
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         if self._batch is None:  # not before: shapes alone need no memory
             rng = self._streams.generator(self._name, 0)
-            data = rng.standard_normal(self._shape, np.float32).astype(self._dtype, copy=False)
-            labels = rng.integers(0, 2, self._shape[0]).astype(self._dtype)
-            self._batch = Batch(data, labels, [(i, "") for i in range(self._shape[0])])
+            data, *others = self._shapes
+            first = rng.standard_normal(data, np.float32).astype(self._dtype, copy=False)
+            labels = [rng.integers(0, 2, shape).astype(self._dtype) for shape in others]
+            self._batch = Batch((first, *labels), [(i, "") for i in range(data[0])])
         return self._batch
 
     def restarts(self, number: int) -> int:
@@ -129,3 +178,6 @@ class StandIn:
 
     def describe(self, record: tuple[int, str]) -> str:
         return f"random record {record[0]}"
+
+    def close(self) -> None:
+        pass

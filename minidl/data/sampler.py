@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from minidl.rng import Streams
+
+Permutation = Callable[[int], np.ndarray]
+
 
 class Sequential:
     """Records in the order of the source, over and over: Caffe's Data layer knows no other.
 
     Batch n of rank r among `size` ranks is a pure function of n, so a run can go on anywhere: its
-    k-th record is number ((n * batch_size + k) * size + r) mod length. Every rank reads each
+    k-th record is number (skip + (n * batch_size + k) * size + r) mod length. Every rank reads each
     size-th record, and a batch reaches over the end of the data set into its beginning.
+
+    skip    records that are left out at the beginning, once
 
     >>> order = Sequential(length=5, batch_size=3)
     >>> order.batch(0), order.batch(1)
@@ -17,17 +28,76 @@ class Sequential:
     [0, 2]
     """
 
-    def __init__(self, length: int, batch_size: int, rank: int = 0, size: int = 1) -> None:
+    def __init__(
+        self, length: int, batch_size: int, rank: int = 0, size: int = 1, skip: int = 0
+    ) -> None:
         self.length, self.batch_size, self.rank, self.size = length, batch_size, rank, size
+        self.skip = skip
 
     def batch(self, number: int) -> list[int]:
         """The numbers of the records of batch `number`, counted from 0."""
         first = number * self.batch_size
-        return [
-            (k * self.size + self.rank) % self.length for k in range(first, first + self.batch_size)
-        ]
+        places = (
+            divmod(self.skip + k * self.size + self.rank, self.length)
+            for k in range(first, first + self.batch_size)
+        )
+        return [self.record(*place) for place in places]
+
+    def record(self, epoch: int, place: int) -> int:
+        """The record at this place of a pass over the data set."""
+        return place
 
     def restarts(self, number: int) -> int:
         """How often the end of the data set is reached within batch `number`."""
         step = self.batch_size * self.size
-        return (number + 1) * step // self.length - number * step // self.length
+        before = self.skip + number * step
+        return (before + step) // self.length - before // self.length
+
+
+class Shuffled(Sequential):
+    """All records in every pass over the data set, in another order each time.
+
+    permutation   of the numbers of the records, a pure function of the pass, counted from 0
+
+    >>> order = Shuffled(3, 2, lambda epoch: [[2, 0, 1], [1, 2, 0]][epoch])
+    >>> [order.batch(n) for n in range(3)]
+    [[2, 0], [1, 1], [2, 0]]
+    """
+
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        permutation: Permutation,
+        rank: int = 0,
+        size: int = 1,
+        skip: int = 0,
+    ) -> None:
+        super().__init__(length, batch_size, rank, size, skip)
+        self._permutation = permutation
+
+    def record(self, epoch: int, place: int) -> int:
+        return int(self._permutation(epoch)[place])
+
+
+def shuffling(streams: Streams, lengths: tuple[int, ...]) -> Permutation:
+    """Random orders of records that lie in files of these lengths, one for each pass.
+
+    A pure function of the seed, the lengths and the pass, so nothing has to be kept of it, and two
+    stores of as many records, images and their labels, are shuffled alike. The files come in a
+    random order, and so do the records of each, but records of different files do not mix.
+
+    The order is that in which random 64-bit numbers sort. NumPy promises those for good, its own
+    `permutation` only from release to release.
+    """
+    starts = np.cumsum([0, *lengths])
+
+    @functools.lru_cache(maxsize=2)  # a batch may reach into the next pass
+    def permutation(epoch: int) -> np.ndarray:
+        bits = streams.generator("order of records", epoch).bit_generator
+        draw = bits.random_raw
+        files = np.argsort(draw(len(lengths)), kind="stable")
+        parts = [starts[i] + np.argsort(draw(lengths[i]), kind="stable") for i in files]
+        return np.concatenate(parts)
+
+    return permutation

@@ -1,4 +1,4 @@
-"""What a data layer does to a record: crop, mirror, subtract the mean, scale."""
+"""What a data layer does to a record: resize, augment, crop, mirror, subtract the mean, scale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from minidl.data.augment import Augment
+from minidl.data.resize import Resize
 from minidl.errors import DataError, MinidlError, did_you_mean
 from minidl.storage import mean
 
@@ -19,14 +21,17 @@ Reject = Callable[..., NoReturn]
 class Transform:
     """y = (crop(x) - crop(mean)) * scale, and left and right exchanged in half of the cases.
 
-    A pure function of a record and a stream of random numbers: ``transform(image, rng, out)``.
+    A pure function of a record and some random numbers: ``transform(image, u, out)``.
 
-    image   x, (C, H, W), uint8 or float
+    image   x, (C, H, W), uint8 or float; where it is resized, x is what comes out of that
     out     y, (C, h, w): h = w = crop_size where there is one, else H and W
-    rng     gives three numbers for each image if `random`, so that what one image draws does not
-            shift the next one's
+    u       `draws` numbers from [0, 1) if `random`: for the mirror, the row and the column of the
+            window, and Augment's; None otherwise
 
     transform_param, all optional:
+      resize       not Caffe's: bring the record to a size first; see minidl.data.resize.Resize
+      augment      not Caffe's, and in training alone: zoom, stretch and turn x, and change the
+                   colours of its window; see minidl.data.augment.Augment
       crop_size    side of a square window: at a random place in training, else in the middle,
                    rounded towards the upper left; the image must be as large
       mirror       exchange left and right with probability 1/2; in TEST too, as Caffe does
@@ -47,6 +52,7 @@ class Transform:
         reject: Reject,
         where: str = "",
         where_mean: str = "",
+        resize: Resize | None = None,
     ) -> None:
         """Check what can be checked without a record.
 
@@ -55,11 +61,18 @@ class Transform:
                  thread that holds this object
         where    the layer, for the head of later refusals, which are DataErrors
         where_mean   the same with the line of mean_file
+        resize   in place of the one that `param` may say
         """
         self._where, self._where_mean = where, where_mean or where
         self.dtype, self.training = dtype, training
         self.crop, self.mirror, self.scale = param.crop_size, param.mirror, param.scale
         self.mean_file, self.mean_value = param.mean_file, tuple(param.mean_value)
+        self.resize, self.augment = resize, None
+        if param.HasField("resize"):
+            self.resize = Resize(param.resize, reject, self.mean_value)
+        if param.HasField("augment"):
+            changes = Augment(param.augment, reject, self.mean_value)
+            self.augment = changes if training else None
         self._mean: np.ndarray | None = None
         self._accepted: dict[Shape, Shape] = {}
         if self.mean_file and self.mean_value:
@@ -85,8 +98,18 @@ class Transform:
 
     @property
     def random(self) -> bool:
-        """Whether the result depends on `rng`."""
-        return self.mirror or (self.training and self.crop > 0)
+        """Whether the result depends on `u`."""
+        return self.mirror or (self.training and self.crop > 0) or self.augment is not None
+
+    @property
+    def draws(self) -> int:
+        """How many random numbers an image takes, whatever becomes of them."""
+        return 3 if self.augment is None else 3 + Augment.draws
+
+    @property
+    def costly(self) -> bool:
+        """Whether there is more to do than to copy a window."""
+        return self.resize is not None or self.augment is not None
 
     def top_shape(self, shape: Shape, record: str) -> Shape:
         """What becomes of an image of this shape; refuses one that does not fit.
@@ -98,7 +121,11 @@ class Transform:
         return self._accepted[shape]
 
     def _check(self, shape: Shape, record: str) -> Shape:
-        channels, height, width = shape
+        channels = shape[0]
+        self._check_colors(channels, record)
+        if self.resize is not None:
+            shape, record = self.resize.shape(shape), f"{record}, resized,"
+        _, height, width = shape
         if self.crop > min(height, width):
             raise DataError(
                 f"crop_size is {self.crop}, but {record} has the shape {shape}",
@@ -116,15 +143,24 @@ class Transform:
                     expected="a mean image as large as the records, before cropping",
                 )
         if self.mean_value:
-            if len(self.mean_value) not in (1, channels):
+            self._mean = np.array(self.mean_value, self.dtype).reshape(-1, 1, 1)
+        return (channels, self.crop, self.crop) if self.crop else shape
+
+    def _check_colors(self, channels: int, record: str) -> None:
+        """Refuse numbers of which there are more or fewer than one for each channel."""
+        if self.augment is not None:
+            self.augment.check(channels, record, self._where)
+        for what, numbers in (
+            ("mean_value", self.mean_value),
+            ("resize.fill", self.resize.fill if self.resize is not None else ()),
+            ("augment.fill", self.augment.fill if self.augment is not None else ()),
+        ):
+            if numbers and len(numbers) not in (1, channels):
                 raise DataError(
-                    f"has {len(self.mean_value)} mean_value entries, but {record} has "
-                    f"{channels} channels",
+                    f"has {len(numbers)} {what} entries, but {record} has {channels} channels",
                     where=self._where,
                     expected=f"1 or {channels}" if channels > 1 else "1",
                 )
-            self._mean = np.array(self.mean_value, self.dtype).reshape(-1, 1, 1)
-        return (channels, self.crop, self.crop) if self.crop else shape
 
     def _read_mean(self) -> np.ndarray:
         try:
@@ -138,22 +174,31 @@ class Transform:
                 error.fix = did_you_mean(path.name, alike)
             raise
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator | None, out: np.ndarray) -> None:
+    def __call__(self, image: np.ndarray, u: np.ndarray | None, out: np.ndarray) -> None:
         """Write the transformed `image`, whose shape `top_shape` has accepted, to `out`."""
-        height, width = image.shape[1:]
-        h, w = out.shape[1:]
+        as_bytes = image.dtype == np.uint8
+        if self.resize is not None:
+            image = self.resize(image)
+        if self.augment is not None and u is not None:
+            image = self.augment.warp(image, u[3:])
+        window = self._window(image.shape, out.shape, u)
+        out[...] = image[window]
+        if self.augment is not None and u is not None:
+            self.augment.recolor(out, u[3:], as_bytes)
+        if self._mean is not None:
+            out -= self._mean[window] if self.mean_file else self._mean
+        if self.scale != 1:
+            out *= self.scale
+
+    def _window(self, shape: Shape, cut: Shape, u: np.ndarray | None) -> tuple[slice, ...]:
+        """What of an image of `shape` is seen, from left to right or from right to left."""
+        (height, width), (h, w) = shape[1:], cut[1:]
         top, left, flip = (height - h) // 2, (width - w) // 2, False
-        if rng is not None:
-            u = rng.random(3)
+        if u is not None:
             flip = self.mirror and u[0] < 0.5
             if self.training:
                 top, left = int(u[1] * (height - h + 1)), int(u[2] * (width - w + 1))
         columns = slice(left, left + w)
         if flip:
             columns = slice(left + w - 1, left - 1 if left else None, -1)
-        window = (slice(None), slice(top, top + h), columns)
-        out[...] = image[window]
-        if self._mean is not None:
-            out -= self._mean[window] if self.mean_file else self._mean
-        if self.scale != 1:
-            out *= self.scale
+        return (slice(None), slice(top, top + h), columns)

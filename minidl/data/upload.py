@@ -63,7 +63,7 @@ class Upload:
         self.number, self._batch = number, batch
 
     def deliver(self, targets: Sequence[Any]) -> None:
-        """Bring the batch into the arrays `targets` of the device: data, and labels if wanted."""
+        """Bring the batch into arrays of the device: the first of its own, or all of them."""
         with self._device.current():
             self._stream.wait_event(self._travelling[-1].copied)
             for target, place in zip(targets, self._places[self._turn], strict=False):
@@ -85,4 +85,4 @@ class Upload:
 
 
 def _arrays(batch: Batch) -> tuple[np.ndarray, ...]:
-    return batch.data, batch.labels
+    return batch.arrays

@@ -5,6 +5,7 @@ import pytest
 
 from minidl import schema
 from minidl.data.batches import Batches, StandIn
+from minidl.data.sampler import Sequential
 from minidl.data.sources import Sample
 from minidl.data.transform import Transform
 from minidl.errors import DataError
@@ -13,6 +14,8 @@ from minidl.rng import Streams
 
 class Listed:
     """A source in memory."""
+
+    decoded = False
 
     def __init__(self, images):
         self.images = images
@@ -33,10 +36,11 @@ class Listed:
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 2, 6, 7), dtype=np.uint8)
 
 
-def batches(images=IMAGES, size=3, seed=1, name="data", **fields):
+def batches(images=IMAGES, size=3, seed=1, name="data", workers=1, **fields):
     param = schema.TransformationParameter(**fields)
     transform = Transform(param, True, np.float32, None)
-    return Batches(Listed(images), transform, size, np.float32, Streams(seed), name)
+    order = Sequential(len(images), size)
+    return Batches(Listed(images), transform, order, np.float32, Streams(seed), name, workers)
 
 
 def test_records_come_in_order_and_wrap():
@@ -114,7 +118,7 @@ def test_a_crop_makes_records_of_different_sizes_equal():
 
 
 def test_the_stand_in_is_one_batch_of_noise_with_labels_zero_and_one():
-    stand_in = StandIn((64, 3, 5, 4), np.float64, Streams(0), "data")
+    stand_in = StandIn(((64, 3, 5, 4), (64,)), np.float64, Streams(0), "data")
     batch = stand_in.make(0)
     assert batch.data.shape == (64, 3, 5, 4) and batch.data.dtype == np.float64
     assert abs(batch.data.mean()) < 0.1 and abs(batch.data.std() - 1) < 0.1

@@ -9,7 +9,7 @@ from minidl.device import Device
 
 
 def batch(number, n=4):
-    return Batch(np.full((n, 2, 3, 3), number, "f4"), np.full(n, number, "f4"), [])
+    return Batch((np.full((n, 2, 3, 3), number, "f4"), np.full(n, number, "f4")), [])
 
 
 @pytest.fixture(params=[False, True], ids=["", "late"])

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 
 class Sample(NamedTuple):
-    """One record: `key` for messages, `image` of shape (C, H, W), uint8 or float32, and `label`."""
+    """One record: `key` for messages, `image` of shape (C, H, W), uint8 or float32, and `label`.
+
+    The label is a number or, where records have several, an array (L,) of them.
+    """
 
     key: str
     image: np.ndarray
-    label: int
+    label: Any
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """() or (L,)"""
+        return np.shape(self.label)
 
 
 class Source(Protocol):
@@ -21,6 +29,8 @@ class Source(Protocol):
     Going forward by one is the fast case. A record that cannot be used is a DataError that names
     the source, the record's number and its key.
     """
+
+    decoded: bool  # whether records are image files, which take time
 
     def __len__(self) -> int: ...
 

@@ -34,6 +34,7 @@ class Datums:
 
     def __init__(self, folder: Path, store: Store, color: bool | None = None) -> None:
         self.folder, self.color, self._warned = folder, color, False
+        self.decoded = False  # until an encoded one was seen
         self._store = store
         if not len(store):
             store.close()
@@ -57,6 +58,7 @@ class Datums:
                     "%s: force_color and force_gray do nothing: the records are not encoded images",
                     self.folder,
                 )
+            self.decoded |= message.encoded
             return Sample(key, datum.to_array(message, self.color), message.label)
         except DataError as error:
             error.where = f"{self.folder}: record {number}, key '{key}'"

@@ -9,6 +9,8 @@ import numpy as np
 
 from minidl.errors import DataError
 
+_BANDS = {"RGB": "BGR", "RGBA": "BGRA"}
+
 
 def decode(data: bytes, color: bool | None = None) -> np.ndarray:
     """An image file as uint8 of shape (C, H, W), channels in the order blue, green, red.
@@ -30,7 +32,12 @@ def decode(data: bytes, color: bool | None = None) -> np.ndarray:
         ) from None
     try:
         with Image.open(io.BytesIO(data)) as image:
-            pixels = np.asarray(image.convert(_mode(image, color)))
+            mode = _mode(image, color)
+            image.load()
+            picture = image if image.mode == mode else image.convert(mode)
+            # Channel by channel: half the copying that turning an (H, W, C) array takes.
+            bands = [picture] if mode == "L" else [picture.getchannel(c) for c in _BANDS[mode]]
+            return np.stack([np.asarray(band) for band in bands])
     except DataError:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything
@@ -38,9 +45,6 @@ def decode(data: bytes, color: bool | None = None) -> np.ndarray:
             f"holds {len(data)} bytes that are not a whole image: {error or type(error).__name__}",
             expected="a JPEG, PNG or other image file",
         ) from None
-    if pixels.ndim == 2:
-        return pixels[np.newaxis]
-    return np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]].transpose(2, 0, 1))
 
 
 def _mode(image: Any, color: bool | None) -> str:

@@ -1,0 +1,153 @@
+"""What layers share that read batches ahead, in a thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import numpy as np
+
+from minidl.blob import Blob, Shape
+from minidl.context import Context
+from minidl.data.batches import Batch, Maker, StandIn
+from minidl.data.prefetch import Prefetcher
+from minidl.data.upload import Upload
+from minidl.errors import DataError
+from minidl.layers.source import Source
+
+log = logging.getLogger("minidl")
+
+
+class Reader(Source):
+    """Batches by number, made ahead, and on a GPU sent ahead.
+
+    A subclass says in `open` where batches come from. Batch n depends on the data set, the net's
+    seed, the layer's name and n alone, so `position`, the number of batches given so far, is all
+    that has to be kept to go on with the same data; it may be set at any time.
+
+    batch_size   items in a batch
+    prefetch     batches that lie ready
+    data_source  what the data set is called, for messages
+    """
+
+    prefetch = 4
+    batch_size: int
+    data_source = ""
+
+    def __init__(self, spec: Any, ctx: Context) -> None:
+        super().__init__(spec, ctx)
+        self.position = 0
+        self._maker: Maker | None = None
+        self._shapes: tuple[Shape, ...] = ()
+        self._prefetcher: Prefetcher[Batch] | None = None
+        self._upload: Upload | None = None
+        self._records: list[tuple[int, str]] = []
+
+    def open(self) -> tuple[Maker, tuple[Shape, ...]]:
+        """What makes the batches, and the shapes of its first batch's arrays, at most one a top."""
+        raise NotImplementedError
+
+    def read_sizes(self, field: str, *names: str) -> None:
+        """Take these fields of the layer's message `field`, which are to be at least 1."""
+        for name in names:
+            value = getattr(getattr(self.spec, field), name)
+            if value < 1:
+                self.reject(f"{name} is {value}", expected="at least 1", field=f"{field}.{name}")
+            setattr(self, name, value)
+
+    def read_source(self, field: str, example: str) -> None:
+        """Take the field `source`, which may be missing where random records may stand in."""
+        self.data_source = getattr(self.spec, field).source
+        if not self.data_source and self.ctx.absent_data is None:
+            self.reject("says no source", fix=f'{field} {{ source: "{example}" }}')
+
+    def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
+        self._opened()
+        return self._shapes[: len(self.spec.top)]
+
+    def upcoming_shapes(self) -> tuple[Shape, ...] | None:
+        shapes = tuple(array.shape for array in self._next().arrays)
+        return shapes[: len(self.spec.top)]
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        batch = self._next()
+        for blob, array in zip(top, batch.arrays, strict=False):
+            if blob.shape != array.shape:
+                raise DataError(
+                    f"batch {self.position} has the shape {array.shape}, "
+                    f"its top '{blob.name}' {blob.shape}",
+                    where=self.where,
+                    expected="a top of the shape that upcoming_shapes() says",
+                )
+        self._deliver(top)
+        self._records = batch.records
+        for _ in range(self._opened().restarts(self.position)):
+            log.info("Restarting data prefetching from start.")
+        self.position += 1
+        if self._upload is not None and self._batches().ready(self.position):
+            self._upload.start(self.position, self._batches().take(self.position))
+
+    def record(self, item: int, ago: int = 0) -> str:
+        """What item `item` of the batch in the tops, or of one before it, is, for messages."""
+        maker = self._opened()
+        records = maker.make(self.position - 1 - ago).records if ago else self._records
+        return maker.describe(records[item])
+
+    def labels_of(self, number: int) -> np.ndarray:
+        """The labels of batch `number`, read anew."""
+        return self._opened().make(number).labels
+
+    def close(self) -> None:
+        if self._prefetcher is not None:
+            self._prefetcher.close()
+        if self._maker is not None:
+            self._maker.close()
+        self._maker = self._prefetcher = self._upload = None
+
+    def absent(self) -> bool:
+        """Whether the data set is not there, and random records are to stand in for it."""
+        given = self.data_source
+        return self.ctx.absent_data is not None and not (given and os.path.exists(given))
+
+    def stand_in(self, *shapes: Shape) -> tuple[Maker, tuple[Shape, ...]]:
+        """One batch of noise for these tops, as `open` returns it; the log says so."""
+        log.warning(
+            "%s: %s is not there: random records of shape %s take its place",
+            self.where,
+            self.data_source or "the data set",
+            shapes[0][1:],
+        )
+        return StandIn(shapes, self.dtype, self.ctx.streams, self.name), shapes
+
+    # ------------------------------------------------------------------
+
+    def _next(self) -> Batch:
+        """The batch of the next forward, without giving it out."""
+        if self._upload is not None and self._upload.number == self.position:
+            return self._upload.batch
+        return self._batches().peek(self.position)
+
+    def _deliver(self, top: list[Blob]) -> None:
+        """Bring the next batch into the tops; to a GPU it may be on its way already."""
+        number = self.position
+        if self.ctx.device.kind == "cpu":
+            for blob, array in zip(top, self._batches().get(number).arrays, strict=False):
+                blob.data[...] = array
+            return
+        if self._upload is None:
+            self._upload = Upload(self.ctx.device, self._batches().give_back)
+        if self._upload.number != number:
+            self._upload.start(number, self._batches().take(number))
+        self._upload.deliver([blob.data for blob in top])
+
+    def _batches(self) -> Prefetcher[Batch]:
+        if self._prefetcher is None:
+            name = f"minidl data layer {self.name}"
+            self._prefetcher = Prefetcher(self._opened().make, self.prefetch, name)
+        return self._prefetcher
+
+    def _opened(self) -> Maker:
+        if self._maker is None:
+            self._maker, self._shapes = self.open()
+        return self._maker

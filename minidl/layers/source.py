@@ -1,0 +1,35 @@
+"""What layers without bottoms share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minidl.blob import Blob, Shape
+from minidl.layers.base import Count, Layer
+
+
+class Source(Layer):
+    """A layer without bottoms: its tops' shapes are said, not inferred."""
+
+    bottoms = 0
+    tops: Count = (1, None)
+    differentiable = False
+
+    def shapes_for_tops(self, message: Any, field: str) -> list[Shape]:
+        """The BlobShapes of `message`, one for each top; one shape alone serves all tops."""
+        given = [tuple(int(d) for d in shape.dim) for shape in message.shape]
+        tops = len(self.spec.top)
+        if len(given) not in (1, tops):
+            self.reject(
+                f"has {len(given)} shape entries for {tops} tops",
+                expected="one for all tops, or one for each",
+                field=f"{field}.shape",
+            )
+        for shape in given:
+            if any(d < 0 for d in shape):
+                self.reject(f"shape {shape} has a negative size", field=f"{field}.shape")
+        return given if len(given) == tops else given * tops
+
+    def backward(self, top: list[Blob], wanted: Sequence[bool], bottom: list[Blob]) -> None:
+        pass
