@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl.solver import early_stop, figures
 from minidl.solver.hooks import Hook, Info
 
 if TYPE_CHECKING:
@@ -19,16 +20,25 @@ log = logging.getLogger("minidl")
 class CaffeLog(Hook):
     """Writes the lines of Caffe's solver to the log `minidl`; every solver has one.
 
-    Numbers have six significant digits, as C++ prints them.
+    What Caffe does not do or does not say has lines of its own: gradients summed over several
+    batches, early stopping; for a plateau, that of the forks which know the policy. Numbers have
+    six significant digits, as C++ prints them.
     """
 
     def on_solve(self, solver: Solver) -> None:
         log.info("Solving %s", solver.net.name)
-        log.info("Learning Rate Policy: %s", solver.param.lr_policy)
+        p = solver.param
+        log.info("Learning Rate Policy: %s", p.lr_policy)
+        if p.iter_size > 1:
+            batch = figures.batch_size(solver.net)
+            log.info(
+                "Gradient accumulation: iter_size %d, so %d batches of %d make one update of %d",
+                *(p.iter_size, p.iter_size, batch, p.iter_size * batch),
+            )
 
     def on_resume(self, solver: Solver, info: Info) -> None:
         log.info("Resuming from %s", info["state"])
-        log.info("%sSolver: restoring history", solver.param.type)
+        log.info("SGDSolver: restoring history")  # whatever the type: Caffe's others inherit it
 
     def on_display(self, solver: Solver, info: Info) -> None:
         if info["final"]:
@@ -48,6 +58,9 @@ class CaffeLog(Hook):
 
     def on_step_passed(self, solver: Solver, step: int) -> None:
         log.info("MultiStep Status: Iteration %d, step = %d", solver.iter, step)
+
+    def on_plateau(self, solver: Solver, count: int) -> None:
+        log.info("Plateau Status: Iteration %d, step = %d", solver.iter, count)
 
     def on_rate(self, solver: Solver, rate: float) -> None:
         log.info("Iteration %d, lr = %g", solver.iter, rate)
@@ -71,6 +84,9 @@ class CaffeLog(Hook):
 
     def on_test_stopped(self, solver: Solver) -> None:
         log.info("Test interrupted.")
+
+    def on_early_stop(self, solver: Solver, info: Info) -> None:
+        log.info("Early stopping: Iteration %d, %s", info["iter"], early_stop.reason(info))
 
     def on_snapshot(self, solver: Solver, info: Info) -> None:
         kind = "HDF5" if info["state"].endswith(".h5") else "binary proto"

@@ -11,7 +11,8 @@ import numpy as np
 from minidl.arena import Arena
 from minidl.blob import Param
 from minidl.engines import Engine
-from minidl.solver.rules import Rule, Updater, sgd
+from minidl.solver.rules import Rule, sgd
+from minidl.solver.updater import Updater
 
 
 class FlatUpdater(Updater):
@@ -60,12 +61,12 @@ class FlatUpdater(Updater):
         with self.device.current():
             return super().gradient_norm()
 
-    def apply(self, rate: float, scale: float, p: Any) -> None:
+    def apply(self, rate: float, scale: float, p: Any, iteration: int = 0) -> None:
         with self.device.current():
             if self._fits():
                 self._launch(rate, scale, p)
             else:
-                super().apply(rate, scale, p)
+                super().apply(rate, scale, p, iteration)
 
     def _fits(self) -> bool:
         """Whether the kernels know where everything is."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minidl.errors import RunError
+from minidl.solver import figures
 
 if TYPE_CHECKING:
     from minidl.solver.solver import Solver
@@ -30,12 +31,15 @@ class Hook:
                                     final (after the last update)
     on_gradients(solver)            gradients are complete; a hook may change `param.diff`
     on_step_passed(solver, step)    the multistep policy passed its `step`th value
+    on_plateau(solver, count)       a plateau ended, the so many-th, and with it the rate drops
     on_rate(solver, rate)           the rate of an iteration that is shown
     on_clip(solver, norm, factor)   gradients are scaled down by `factor`
     on_step(solver)                 weights are updated, `solver.iter` is counted up
     on_test_start(solver, index)    a test net is about to run
     on_test(solver, info)           its means: iter, net, outputs, loss_weights, loss if asked for
     on_test_stopped(solver)         a test was broken off by a request to stop
+    on_early_stop(solver, info)     tests do not get better, so the run ends: iter, net, output,
+                                    value, best, best_iter, tests since then
     on_snapshot(solver, info)       both files are on disk: iter, weights, state
     on_end(solver, reason)          `solve` ends: "done" or "stopped"
     on_error(solver, error)         or with an error
@@ -47,12 +51,14 @@ class Hook:
     def on_display(self, solver: Solver, info: Info) -> None: ...
     def on_gradients(self, solver: Solver) -> None: ...
     def on_step_passed(self, solver: Solver, step: int) -> None: ...
+    def on_plateau(self, solver: Solver, count: int) -> None: ...
     def on_rate(self, solver: Solver, rate: float) -> None: ...
     def on_clip(self, solver: Solver, norm: float, factor: float) -> None: ...
     def on_step(self, solver: Solver) -> None: ...
     def on_test_start(self, solver: Solver, index: int) -> None: ...
     def on_test(self, solver: Solver, info: Info) -> None: ...
     def on_test_stopped(self, solver: Solver) -> None: ...
+    def on_early_stop(self, solver: Solver, info: Info) -> None: ...
     def on_snapshot(self, solver: Solver, info: Info) -> None: ...
     def on_end(self, solver: Solver, reason: str) -> None: ...
     def on_error(self, solver: Solver, error: Exception) -> None: ...
@@ -76,9 +82,9 @@ class EventsFile(Hook):
 
     path    "events.jsonl" in the folder of the run; a resumed run goes on in the same file
 
-    Every event has `event` (start, resume, display, test, snapshot, stop, end, error), `time`
-    (seconds since 1970) and `iter`; the rest is what `Hook` says of it. NaN and infinity become
-    null. Errors: RunError where the file cannot be written.
+    Every event has `event` (start, resume, display, plateau, test, early_stop, snapshot, stop, end,
+    error), `time` (seconds since 1970) and `iter`; the rest is what `Hook` says of it. NaN and
+    infinity become null. Errors: RunError where the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -105,6 +111,9 @@ class EventsFile(Hook):
             display=p.display,
             test_interval=p.test_interval,
             seed=solver.seed,
+            type=p.type,
+            batch_size=figures.batch_size(solver.net),
+            iter_size=p.iter_size,
         )
 
     def on_resume(self, solver: Solver, info: Info) -> None:
@@ -117,6 +126,14 @@ class EventsFile(Hook):
     def on_test(self, solver: Solver, info: Info) -> None:
         names = ("net", "outputs", "loss")
         self.write("test", info["iter"], **{n: info[n] for n in names if n in info})
+
+    def on_plateau(self, solver: Solver, count: int) -> None:
+        best = solver.plateau.best.value
+        self.write("plateau", solver.iter, count=count, best=best, lr=solver.lr)
+
+    def on_early_stop(self, solver: Solver, info: Info) -> None:
+        names = ("net", "output", "value", "best", "best_iter", "tests")
+        self.write("early_stop", info["iter"], **{n: info[n] for n in names})
 
     def on_snapshot(self, solver: Solver, info: Info) -> None:
         self.write("snapshot", info["iter"], weights=info["weights"], state=info["state"])

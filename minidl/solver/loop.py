@@ -13,10 +13,13 @@ from minidl.engines import select
 from minidl.errors import DivergedError
 from minidl.net import Net
 from minidl.solver import debug_info, figures, rules, schedules
+from minidl.solver.early_stop import EarlyStop
 from minidl.solver.flat import FlatUpdater
 from minidl.solver.hooks import Hook
 from minidl.solver.losses import Iteration, PendingLosses
+from minidl.solver.plateau import Plateau
 from minidl.solver.smoothing import SmoothedLoss
+from minidl.solver.updater import Updater
 
 
 class Loop:
@@ -33,13 +36,14 @@ class Loop:
     def __init__(self, param: Any, net: Net) -> None:
         self.param, self.net = param, net
         engines, rule = select.engines(net.policy), rules.RULES[param.type]
-        self.updater: rules.Updater
+        self.updater: Updater
         if net.arena is None:
-            self.updater = rules.Updater(net.learnable, rule, engines)
+            self.updater = Updater(net.learnable, rule, engines)
         else:
             self.updater = FlatUpdater(net.learnable, rule, engines, net.arena)
         self.iter = 0
         self._loss = SmoothedLoss()
+        self.plateau, self.early_stop = Plateau(), EarlyStop()
         self._pending = PendingLosses(net.device, net.dtype) if net.arena is not None else None
         self.hooks: list[Hook] = []
         self._stop = self._snapshot = False  # requests
@@ -49,8 +53,8 @@ class Loop:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next update."""
-        return schedules.rate(self.param, self.iter)
+        """The learning rate of the next update, unless its loss ends a plateau."""
+        return schedules.rate(self.param, self.iter, self.plateau.best.count)
 
     @property
     def loss(self) -> SmoothedLoss:
@@ -80,12 +84,14 @@ class Loop:
         self.net.clear_param_diffs()
         interval = p.test_interval
         if interval and self.iter % interval == 0 and (self.iter or p.test_initialization):
-            if self.test_all() is None:
+            if not self._tested():
                 return
         self._tell("on_start")
         shown = p.display > 0 and self.iter % p.display == 0
         with debug_info.shown(self.net, shown and p.debug_info):
             self._passes()
+        if p.lr_policy == "plateau":
+            self._look_for_plateau()
         if shown:
             self._display()
         self._tell("on_gradients")
@@ -106,6 +112,14 @@ class Loop:
         self._pending.begin(Iteration(self.iter, passes), self._see_loss)
         for _ in range(p.iter_size):
             self._pending.add(self.net.training_pass())
+
+    def _look_for_plateau(self) -> None:
+        """Let the rate drop if the time has come. On a GPU, to see the loss is to wait for it."""
+        p = self.param
+        if not p.HasField("plateau_monitor"):
+            self.plateau.see_loss(p, self.iter, self.loss.value)
+        if self.plateau.met(p, self.iter):
+            self._tell("on_plateau", self.plateau.best.count)
 
     def _forward_backward(self) -> float:
         loss = self._forward()
@@ -133,7 +147,7 @@ class Loop:
     def apply_update(self) -> None:
         """Turn the gradients into new weights and count the iteration, as `step` does."""
         p = self.param
-        rate = schedules.rate(p, self.iter)
+        rate = self.lr
         if p.lr_policy == "multistep":
             step = schedules.passed(p.stepvalue, self.iter)
             if step != schedules.passed(p.stepvalue, self.iter - 1):
@@ -143,7 +157,7 @@ class Loop:
         scale = 1 / p.iter_size
         if p.clip_gradients >= 0:
             scale *= self._clip(p.clip_gradients)
-        self.updater.apply(rate, scale, p)
+        self.updater.apply(rate, scale, p, self.iter)
         if p.display and self.iter % p.display == 0:
             self._tell_of_clipping()
         self.iter += 1
@@ -175,6 +189,10 @@ class Loop:
             self._tell("on_clip", norm, factor)
 
     # ------------------------------------------------------------------ what a Solver adds
+
+    def _tested(self) -> bool:
+        """Run the tests that are due; False where no iteration is to follow them."""
+        raise NotImplementedError
 
     def test_all(self) -> list[dict[str, Any]] | None:
         raise NotImplementedError
@@ -221,7 +239,7 @@ class Loop:
         info = {
             "iter": self.iter,
             "loss": self.loss.value,
-            "lr": schedules.shown(self.param, self.iter),
+            "lr": schedules.shown(self.param, self.iter, self.plateau.best.count),
             **figures.now(self.net),
             "seconds": now - then,
             "iterations": count,

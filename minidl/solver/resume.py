@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from minidl import schema, weights
 from minidl.errors import MinidlError, WeightsError, raise_all
-from minidl.solver import parameters, schedules
+from minidl.solver import monitor, parameters, schedules
+from minidl.solver.monitor import Best
 from minidl.solver.smoothing import SmoothedLoss
 from minidl.storage import files, snapshot, weight_files, weights_hdf5
 from minidl.storage.content import LayerWeights
@@ -85,9 +86,12 @@ def save(solver: Solver, prefix: str, places: Sequence[Mark]) -> tuple[str, str]
     stem = f"{prefix}_iter_{solver.iter}"
     model, path = f"{stem}.caffemodel{end}", f"{stem}.solverstate{end}"
     solver.net.save(model, diffs=solver.param.snapshot_diff)
-    step = schedules.current_step(solver.param, solver.iter - 1) if solver.iter else 0
+    plateaus = solver.plateau.best.count
+    step = schedules.current_step(solver.param, solver.iter - 1, plateaus) if solver.iter else 0
     history = [solver.net.device.to_host(h) for h in solver.updater.history]
     resume = message(solver.seed, solver.loss, places)
+    resume.plateau.CopyFrom(solver.plateau.best.message())
+    resume.early_stop.CopyFrom(solver.early_stop.best.message())
     resume.weights_sha256 = files.sha256(model)
     snapshot.write(path, snapshot.State(solver.iter, model, history, step, resume))
     return model, path
@@ -115,6 +119,9 @@ def load(solver: Solver, path: str) -> str:
             path,
         )
         solver.loss = SmoothedLoss()
+        counted = solver.param.lr_policy == "plateau"  # by the forks that have it
+        solver.plateau.best = Best(None, found.iter, found.current_step if counted else 0)
+        solver.early_stop.best = Best()
         for net in solver.nets:
             go_to(net, Mark(0, dict.fromkeys(mark(net).batches, 0)))
         return file
@@ -132,6 +139,8 @@ def _put_back(solver: Solver, resume: Any, path: str) -> None:
         )
     solver.set_seed(resume.seed)
     solver.loss = SmoothedLoss(resume.smoothed_loss, resume.recent_losses)
+    solver.plateau.best = monitor.from_message(resume.plateau)
+    solver.early_stop.best = monitor.from_message(resume.early_stop)
     positions = {(p.net, p.layer): p.batches for p in resume.position}
     passes = dict(enumerate([resume.train_passes, *resume.test_passes]))
     for i, net in enumerate(solver.nets):

@@ -1,211 +1,168 @@
-"""From gradients to new weights: clip, average, decay, then the solver type's own rule."""
+"""What each solver type does with a finished gradient."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from operator import is_not
-from types import ModuleType
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
+Arrays = Sequence[Any]
 
-from minidl.blob import Param
-from minidl.engines import Declined, Engine, Update
-from minidl.memory import Home, Memory
-from minidl.solver import workers
-from minidl.threads import threads
 
-# Elements in a piece of work. The five arrays of a piece, 640 KiB in float32, stay in a core's
-# second-level cache (1 MiB) through all passes of the rule. LeNet's update took 0.46 ms with pieces
-# of 2**12, 0.22 with 2**15; 54 million weights took 72 ms in one piece and 44 with 2**15.
-PIECE = 1 << 15
-
-# Several threads take pieces twice as long, so as to meet half as often at the interpreter, which
-# only one of them can hold: 61 million weights took 105 ms in one thread, 115 in two with short
-# pieces, 84 with long ones.
-THREADED_PIECE = 1 << 16
-SHARE = 1 << 20  # elements worth a thread; a million in two threads took as long as in one
-
-# Elements from which on an engine updates a parameter, where it can. The array code took 0.05 ms
-# for as many and oneDNN 0.02; for 61 million 80 ms and 41.
-LARGE = 1 << 16
+def _none(p: Any, iteration: int) -> float:
+    return 1.0
 
 
 class Rule(NamedTuple):
     """A solver type.
 
-    histories   arrays it keeps for each parameter; a snapshot holds all firsts, then all seconds
-    update      f(xp, w, g, state, rate, scratch, solver parameters): changes `w` and the arrays of
-                `state`, not the finished gradient `g`; `scratch` has the shape of `g`
+    histories    arrays it keeps for each parameter; a snapshot holds all firsts, then all seconds
+    update       f(xp, w, g, state, rate, scratch, p): changes `w` and the arrays of `state`, not
+                 the gradient `g`, which is averaged, clipped and decayed; `rate` is the parameter's
+                 own, times `correction`; `p` is the SolverParameter
+    scratch      arrays of the shape of `g` that it needs to work in
+    reads        fields of `p` that it takes notice of, beside weight_decay
+    correction   f(p, iteration): factor on the rate, the same for all parameters
+    decoupled    weight decay shrinks the weight and is not part of the gradient
     """
 
     histories: int
     update: Callable[..., None]
+    scratch: int = 1
+    reads: tuple[str, ...] = ("momentum",)
+    correction: Callable[[Any, int], float] = _none
+    decoupled: bool = False
 
 
-def sgd(
-    xp: ModuleType, w: Any, g: Any, state: Sequence[Any], rate: float, scratch: Any, p: Any
-) -> None:
+def sgd(xp: Any, w: Any, g: Any, state: Arrays, rate: float, scratch: Arrays, p: Any) -> None:
     """h = momentum * h + rate * g;  w = w - h.
 
     Source: Polyak 1964; with the rate inside the history, as Caffe has it, so that a change of the
     rate does not touch the steps already under way.
     """
-    (h,) = state
-    xp.multiply(g, rate, out=scratch)
+    (h,), (step,) = state, scratch
+    xp.multiply(g, rate, out=step)
     h *= p.momentum
-    h += scratch
+    h += step
     w -= h
 
 
-RULES = {"SGD": Rule(1, sgd)}
+def nesterov(xp: Any, w: Any, g: Any, state: Arrays, rate: float, scratch: Arrays, p: Any) -> None:
+    """h = momentum * h + rate * g;  w = w - (momentum * h + rate * g).
 
-# Caffe's other types, which have no rule yet.
-LATER = ("Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
+    Caffe writes the step as (1 + momentum) * h - momentum * h_before, which is the same.
 
-
-class _Piece(NamedTuple):
-    """A stretch of the `place`-th parameter that moves, and room for two arrays of its length."""
-
-    place: int
-    w: Any
-    g: Any
-    state: tuple[Any, ...]
-    finished: Any
-    scratch: Any
-
-
-class Updater:
-    """Applies a rule to parameters: in pieces that fit the cache, large nets in several threads.
-
-    params    the net's learnable parameters; those with lr_mult 0 stand still
-    rule      of the solver's type
-    engines   that may update large parameters by SGD, in fewer passes over memory than array code
-
-    Each element is updated by itself from its weight, gradient and history, wherever an engine
-    keeps it, so the result does not depend on layouts, nor on the number of threads. An engine's
-    update rounds at other places, so it differs from array code in the last bits.
+    Source: Nesterov 1983, in the form of Sutskever et al. 2013, section 2: `w` is the point that
+    they look ahead to.
     """
+    (h,), (fresh, step) = state, scratch
+    xp.multiply(g, rate, out=fresh)
+    h *= p.momentum
+    h += fresh
+    xp.multiply(h, p.momentum, out=step)
+    step += fresh
+    w -= step
 
-    def __init__(self, params: Sequence[Param], rule: Rule, engines: Sequence[Engine] = ()) -> None:
-        self.params, self.rule, self.engines = list(params), rule, list(engines)
-        self.moving = [p for p in self.params if p.lr_mult != 0 and p.wanted]
-        self._history = [
-            Home(p.shape, p.dtype, device=p.device)
-            for _ in range(rule.histories)
-            for p in self.params
-        ]
-        places = [i for i, p in enumerate(self.params) if p in self.moving]
-        self._states = [self._history[i :: len(self.params)] for i in places]  # of `moving`
-        self._memory: list[Memory] = []
-        self._terms: tuple[Any, ...] = ()  # what else the next two were made for
-        self._by_engine: dict[int, Update] = {}  # by place in `moving`
-        self._shares: list[list[_Piece]] = []  # of the rest, for each thread its own
 
-    @property
-    def history(self) -> list[Any]:
-        """The rule's arrays, each the shape of its parameter: `params` in order, and that
-        `rule.histories` times. What is written to them counts in the next update."""
-        return [home.lend() for home in self._history]
+def adagrad(xp: Any, w: Any, g: Any, state: Arrays, rate: float, scratch: Arrays, p: Any) -> None:
+    """h = h + g**2;  w = w - rate * g / (sqrt(h) + delta).
 
-    def gradient_norm(self) -> float:
-        """The L2 norm of all gradients together, as accumulated: not averaged, not decayed."""
-        total = 0.0
-        for param in self.moving:
-            param.settle()
-            _, flat = param.flat()
-            total += float(param.device.to_host(param.device.xp.dot(flat, flat)))
-        return math.sqrt(total)
+    Source: Duchi, Hazan & Singer 2011, with a diagonal matrix.
+    """
+    (h,), (step,) = state, scratch
+    xp.square(g, out=step)
+    h += step
+    _step_over_root(xp, w, g, h, rate, step, p.delta)
 
-    def apply(self, rate: float, scale: float, p: Any) -> None:
-        """Update every parameter that moves; gradients are left as they were.
 
-        rate    the learning rate, times each parameter's lr_mult
-        scale   factor on the gradient before weight decay: 1 / iter_size, and clipping
-        p       the SolverParameter: momentum, weight_decay, regularization_type
-        """
-        self._prepare(p)
-        factors = [(rate * m.lr_mult, p.weight_decay * m.decay_mult) for m in self.moving]
-        for place, update in self._by_engine.items():
-            own_rate, decay = factors[place]
-            update(own_rate * scale, own_rate * decay)
+def rmsprop(xp: Any, w: Any, g: Any, state: Arrays, rate: float, scratch: Arrays, p: Any) -> None:
+    """h = rms_decay * h + (1 - rms_decay) * g**2;  w = w - rate * g / (sqrt(h) + delta).
 
-        def work(share: int) -> None:
-            for place, w, g, state, finished, scratch in self._shares[share]:
-                xp, (own_rate, decay) = self.moving[place].device.xp, factors[place]
-                if scale != 1:
-                    g = xp.multiply(g, scale, out=finished)
-                if decay:
-                    penalty = xp.sign(w, out=scratch) if p.regularization_type == "L1" else w
-                    xp.multiply(penalty, decay, out=scratch)
-                    g = xp.add(g, scratch, out=finished)
-                self.rule.update(xp, w, g, state, own_rate, scratch, p)
+    Source: Tieleman & Hinton 2012, lecture 6.5 of "Neural Networks for Machine Learning".
+    """
+    (h,), (step,) = state, scratch
+    xp.square(g, out=step)
+    _average(h, step, p.rms_decay)
+    _step_over_root(xp, w, g, h, rate, step, p.delta)
 
-        workers.share(work, len(self._shares))
-        for param in self.moving:
-            param.touch()
 
-    # ------------------------------------------------------------------ whose memory, who does it
+def adadelta(xp: Any, w: Any, g: Any, state: Arrays, rate: float, scratch: Arrays, p: Any) -> None:
+    """h = momentum * h + (1 - momentum) * g**2;  v = g * sqrt((d + delta) / (h + delta));
+    d = momentum * d + (1 - momentum) * v**2;  w = w - rate * v.
 
-    def _prepare(self, p: Any) -> None:
-        """Divide the work anew if any memory moved, or if engines have to start anew."""
-        memory = self._follow_memory()
-        terms = (p.momentum, p.regularization_type, *(e.generation for e in self.engines))
-        moved = len(memory) != len(self._memory) or any(map(is_not, memory, self._memory))
-        if moved or terms != self._terms:
-            self._memory, self._terms = memory, terms
-            self._divide(p)
+    `momentum` is the decay of both means, which the paper calls rho. The paper's rate is 1.
 
-    def _follow_memory(self) -> list[Memory]:
-        """All memory that an update works on, histories laid out as their parameters."""
-        memory: list[Memory] = []
-        for param, homes in zip(self.moving, self._states, strict=True):
-            param.settle()
-            if param.fresh:
-                param.flat()  # writes the zeros
-            for home in homes:
-                home.arrange(param.memory.layout)
-            memory += [param.memory, param.gradient, *(home.memory for home in homes)]
-        return memory
+    Source: Zeiler 2012, algorithm 1.
+    """
+    (h, d), (step, other) = state, scratch
+    xp.square(g, out=step)
+    _average(h, step, p.momentum)
+    xp.add(d, p.delta, out=step)
+    xp.add(h, p.delta, out=other)
+    step /= other
+    xp.sqrt(step, out=step)
+    step *= g
+    xp.square(step, out=other)
+    _average(d, other, p.momentum)
+    step *= rate
+    w -= step
 
-    def _divide(self, p: Any) -> None:
-        """Give what an engine takes to it, all the rest to array code."""
-        rest, self._by_engine = {}, {}
-        for place, (param, homes) in enumerate(zip(self.moving, self._states, strict=True)):
-            histories = [home.memory.array.reshape(-1).view(param.dtype) for home in homes]
-            arrays = [*param.flat(), *histories]
-            update = self._engines_update(p, *arrays)
-            if update is None:
-                rest[place] = arrays
-            else:
-                self._by_engine[place] = update
-        self._shares = self._cut(rest)
 
-    def _engines_update(self, p: Any, w: Any, g: Any, *state: Any) -> Update | None:
-        """By the first engine that takes this parameter; None where array code is to do it."""
-        fused = self.rule.update is sgd and p.regularization_type == "L2"
-        if not fused or w.dtype != np.float32 or w.size < LARGE:
-            return None
-        answers = (e.updater(p.momentum, w, g, state[0], threads()) for e in self.engines)
-        return next((answer for answer in answers if not isinstance(answer, Declined)), None)
+def adam(xp: Any, w: Any, g: Any, state: Arrays, rate: float, scratch: Arrays, p: Any) -> None:
+    """m = momentum * m + (1 - momentum) * g;  v = momentum2 * v + (1 - momentum2) * g**2;
+    w = w - rate * m / (sqrt(v) + delta).
 
-    def _cut(self, flat: Mapping[int, Sequence[Any]]) -> list[list[_Piece]]:
-        """The pieces of parameters by place, about as many elements for each thread."""
-        if not flat:
-            return [[]]
-        total, done = sum(w.size for w, *_ in flat.values()), 0
-        device, helpers = self.moving[0].device, min(threads(), total // SHARE)
-        if device.kind == "cuda":  # whole parameters, by one thread
-            helpers, length = 1, max(w.size for w, *_ in flat.values())
-        else:
-            length = PIECE if helpers <= 1 else THREADED_PIECE
-        shares: list[list[_Piece]] = [[] for _ in range(max(1, helpers))]
-        rooms = [device.zeros((2, length), self.moving[0].dtype) for _ in shares]
-        for place, arrays in flat.items():
-            for start in range(0, arrays[0].size, length):
-                w, g, *state = (a[start : start + length] for a in arrays)
-                turn = done * len(shares) // total
-                shares[turn].append(_Piece(place, w, g, tuple(state), *rooms[turn][:, : w.size]))
-                done += w.size
-        return shares
+    `rate` has the correction of the means' bias in it, see `unbiased`. So `delta` is not corrected,
+    in Caffe and here: that is the form at the end of the paper's section 2.
+
+    Source: Kingma & Ba 2015.
+    """
+    (m, v), (step,) = state, scratch
+    xp.multiply(g, 1 - p.momentum, out=step)
+    m *= p.momentum
+    m += step
+    xp.square(g, out=step)
+    _average(v, step, p.momentum2)
+    _step_over_root(xp, w, m, v, rate, step, p.delta)
+
+
+def unbiased(p: Any, iteration: int) -> float:
+    """sqrt(1 - momentum2**t) / (1 - momentum**t) for the t-th update, which is `iteration` + 1.
+
+    Means that begin with zeros are too small at first.
+    """
+    t = iteration + 1
+    return math.sqrt(1 - float(p.momentum2) ** t) / (1 - float(p.momentum) ** t)
+
+
+def _average(mean: Any, values: Any, decay: float) -> None:
+    """mean = decay * mean + (1 - decay) * values; `values` are lost."""
+    mean *= decay
+    values *= 1 - decay
+    mean += values
+
+
+def _step_over_root(
+    xp: Any, w: Any, g: Any, square: Any, rate: float, step: Any, delta: float
+) -> None:
+    """w = w - rate * g / (sqrt(square) + delta)."""
+    xp.sqrt(square, out=step)
+    step += delta
+    xp.divide(g, step, out=step)
+    step *= rate
+    w -= step
+
+
+_ADAM = ("momentum", "momentum2", "delta")
+
+RULES = {
+    "SGD": Rule(1, sgd),
+    "Nesterov": Rule(1, nesterov, scratch=2),
+    "AdaGrad": Rule(1, adagrad, reads=("delta",)),
+    "RMSProp": Rule(1, rmsprop, reads=("rms_decay", "delta")),
+    "AdaDelta": Rule(2, adadelta, scratch=2, reads=("momentum", "delta")),
+    "Adam": Rule(2, adam, reads=_ADAM, correction=unbiased),
+    # Not Caffe's. Source: Loshchilov & Hutter 2019, algorithm 2; the decay is multiplied by the
+    # rate as well as by the schedule, as other frameworks have it.
+    "AdamW": Rule(2, adam, reads=_ADAM, correction=unbiased, decoupled=True),
+}

@@ -12,10 +12,17 @@ from minidl.errors import SolverError, nearest
 
 
 class Policy(NamedTuple):
-    """Fields of the solver file that a policy needs, and its rate as a multiple of base_lr."""
+    """How the rate falls.
+
+    needs     fields of the solver file that it cannot do without
+    factor    what of base_lr is left in an iteration; where the policy ends, what of
+              base_lr - min_lr
+    ends      whether it falls to min_lr, in iteration max_iter
+    """
 
     needs: tuple[str, ...]
     factor: Callable[[Any, int], float]
+    ends: bool = False
 
 
 def passed(stepvalues: list[int], iteration: int) -> int:
@@ -34,13 +41,20 @@ def passed(stepvalues: list[int], iteration: int) -> int:
     return done
 
 
-def _poly(p: Any, iteration: int) -> float:
+def _done(p: Any, iteration: int) -> float:
+    """What part of the training is done."""
     if iteration > p.max_iter:
         raise SolverError(
-            f'lr_policy "poly" has no rate for iteration {iteration}: it ends at {p.max_iter}',
+            f'lr_policy "{p.lr_policy}" has no rate for iteration {iteration}: it ends at '
+            f"{p.max_iter}",
             fix="raise max_iter before going on",
         )
-    return _power(1 - iteration / p.max_iter, p.power)
+    return iteration / p.max_iter if p.max_iter else 1.0
+
+
+def _cosine(p: Any, iteration: int) -> float:
+    """Half a wave, from 1 to 0. Source: Loshchilov & Hutter 2017, equation 5, without restarts."""
+    return (1 + math.cos(math.pi * _done(p, iteration))) / 2
 
 
 def _power(base: float, exponent: float) -> float:
@@ -61,8 +75,11 @@ POLICIES = {
     "multistep": Policy(
         ("gamma", "stepvalue"), lambda p, i: _power(p.gamma, passed(p.stepvalue, i))
     ),
-    "poly": Policy(("power", "max_iter"), _poly),
+    "poly": Policy(("power", "max_iter"), lambda p, i: _power(1 - _done(p, i), p.power), ends=True),
     "sigmoid": Policy(("gamma", "stepsize"), _sigmoid),
+    # Not Caffe's:
+    "cosine": Policy(("max_iter",), _cosine, ends=True),
+    "plateau": Policy(("gamma", "plateau_winsize"), lambda p, i: 1.0),
 }
 
 
@@ -78,14 +95,23 @@ def policy(param: Any) -> Policy:
     )
 
 
-def rate(param: Any, iteration: int) -> float:
+def rate(param: Any, iteration: int, plateaus: int = 0) -> float:
     """The learning rate of the update that follows `iteration` updates.
 
-    param   SolverParameter; read anew each time, so a change of base_lr takes effect at once
+    param       SolverParameter; read anew each time, so a change of base_lr takes effect at once
+    plateaus    how many the run has met, which the policy of that name cannot know by itself
 
     Errors: SolverError for a rate that is not a finite number.
     """
-    value = param.base_lr * policy(param).factor(param, iteration)
+    used = policy(param)
+    if iteration < param.warmup_iter:
+        done = iteration / param.warmup_iter
+        value = param.warmup_start_lr + (param.base_lr - param.warmup_start_lr) * done
+    else:
+        low = param.min_lr if used.ends else 0.0
+        value = low + (param.base_lr - low) * used.factor(param, iteration)
+    if param.lr_policy == "plateau":
+        value *= _power(param.gamma, plateaus)
     if not math.isfinite(value):
         raise SolverError(
             f"the learning rate of iteration {iteration} is {value}",
@@ -95,15 +121,20 @@ def rate(param: Any, iteration: int) -> float:
     return value
 
 
-def shown(param: Any, iteration: int) -> float:
-    """The rate to show after `iteration` updates: 0 where poly has ended, and no update follows."""
-    if param.lr_policy == "poly" and iteration >= param.max_iter:
-        return 0.0
-    return rate(param, iteration)
+def shown(param: Any, iteration: int, plateaus: int = 0) -> float:
+    """The rate to show after `iteration` updates: a policy's last one where it has ended."""
+    if policy(param).ends and iteration >= param.max_iter:
+        return float(param.min_lr)
+    return rate(param, iteration, plateaus)
 
 
-def current_step(param: Any, iteration: int) -> int:
-    """What Caffe keeps as current_step when it works out the rate of `iteration`."""
+def current_step(param: Any, iteration: int, plateaus: int = 0) -> int:
+    """What Caffe keeps as current_step when it works out the rate of `iteration`.
+
+    Of plateaus the forks that know them keep the number.
+    """
+    if param.lr_policy == "plateau":
+        return plateaus
     if param.lr_policy == "step":
         return iteration // param.stepsize
     return passed(param.stepvalue, iteration) if param.lr_policy == "multistep" else 0

@@ -15,7 +15,7 @@ import numpy as np
 from minidl import prototxt, schema
 from minidl.errors import DivergedError, MinidlError, SolverError, UsageError
 from minidl.net import Net
-from minidl.solver import debug_info, figures, nets, parameters
+from minidl.solver import debug_info, figures, monitor, nets, parameters
 from minidl.solver import resume as resuming
 from minidl.solver.caffe_log import CaffeLog
 from minidl.solver.hooks import Callbacks, Hook
@@ -64,6 +64,8 @@ class Solver(Loop):
         net, self.test_nets = nets.make(p, self.seed, device=device, dtype=dtype, **options)
         super().__init__(p, net)
         resuming.check_names(net, p)
+        for field in ("plateau_monitor", "early_stop_monitor"):
+            monitor.check(p, field, self.test_nets)
         self.hooks += [CaffeLog(), *hooks]
         self._before_test: list[resuming.Mark] | None = None  # where the test nets stood
         for net in self.nets:
@@ -183,6 +185,21 @@ class Solver(Loop):
     def _test_diverged(self, index: int) -> Callable[[str], DivergedError]:
         """What turns words into the error for a bad number in this test net."""
         return lambda what: self._diverged(f"test net #{index}: {what}", self.test_nets[index])
+
+    def _tested(self) -> bool:
+        p, places = self.param, [resuming.mark(net) for net in self.test_nets]
+        results = self.test_all()
+        if results is None:
+            return False
+        found = self.early_stop.ends(p, self.iter, results)
+        if found is not None:
+            for net, place in zip(self.test_nets, places, strict=True):
+                resuming.go_to(net, place)
+            self._tell("on_early_stop", found)
+            self.request_stop()
+            return False
+        self.plateau.see_tests(p, self.iter, results)
+        return True
 
     @contextlib.contextmanager
     def _marked_test(self) -> Iterator[list[resuming.Mark]]:

@@ -8,6 +8,7 @@ import pytest
 
 from minidl import schema
 from minidl.solver.caffe_log import CaffeLog, share
+from tests.solver.support import make
 
 
 @pytest.fixture
@@ -46,6 +47,24 @@ LINES = {
         ],
     ),
     "on_rate": ((0.00992565123,), ["Iteration 500, lr = 0.00992565"]),
+    "on_plateau": ((2,), ["Plateau Status: Iteration 500, step = 2"]),
+    "on_early_stop": (
+        (
+            {
+                "iter": 500,
+                "net": 0,
+                "output": "accuracy",
+                "value": 0.9712345678,
+                "best": 0.98,
+                "best_iter": 300,
+                "tests": 2,
+            },
+        ),
+        [
+            "Early stopping: Iteration 500, accuracy of test net #0 is 0.971235; in 2 tests since "
+            "iteration 300 it got no better than the 0.98 of then"
+        ],
+    ),
     "on_step_passed": ((2,), ["MultiStep Status: Iteration 500, step = 2"]),
     "on_clip": (
         (2.5, 0.2),
@@ -90,6 +109,22 @@ def test_the_last_display_has_no_speed_and_no_outputs(said):
 def test_no_time_at_all_is_no_speed(said):
     CaffeLog().on_display(SOLVER, {**INFO, "seconds": 0.0})
     assert said()[0] == "Iteration 100 (0 iter/s, 0s/100 iters), loss = 0.260437"
+
+
+def test_gradients_of_several_batches_are_said_to_be_one_update(caplog):
+    caplog.set_level(logging.INFO, "minidl")
+    make("iter_size: 3 max_iter: 1").solve()
+    lines = [r.getMessage() for r in caplog.records]
+    at = lines.index("Learning Rate Policy: inv")
+    assert lines[at + 1] == (
+        "Gradient accumulation: iter_size 3, so 3 batches of 6 make one update of 18"
+    )
+
+
+def test_a_resumed_run_of_any_type_says_what_caffe_says(said):
+    other = SimpleNamespace(param=schema.SolverParameter(type="Adam"))
+    CaffeLog().on_resume(other, {"state": "a"})
+    assert said()[1] == "SGDSolver: restoring history"
 
 
 def test_a_stop_is_said(said):

@@ -13,7 +13,7 @@ from minidl.solver import Solver
 from tests.places import on
 from tests.support import golden, golden_cases, relative_error, shared
 
-SGD = [name for name in golden_cases("solver/*.npz") if "/sgd_" in name]
+RUNS = golden_cases("solver/*.npz")
 LAYERS = ("conv", "ip")
 everywhere = on("cpu/numpy", "cpu/onednn", "cuda:0", "cuda:0/numpy", "cuda:0/cudnn")
 on_both = on("cpu", "cuda:0")
@@ -33,8 +33,8 @@ def check_weights(solver, case, steps):
 
 
 @everywhere
-@pytest.mark.parametrize("name", SGD)
-def test_sgd_follows_caffe(name, place):
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_follows_caffe(name, place):
     case = golden(name)
     param = prototxt.read_solver(str(case["solver"]))
     param.net_param.CopyFrom(prototxt.read_net(str(case["net"])))
@@ -52,9 +52,11 @@ def test_sgd_follows_caffe(name, place):
     assert relative_error(losses, case["loss"]) < TOLERANCE
 
 
-def test_there_are_runs_of_sgd_to_follow():
+def test_there_are_runs_to_follow():
     shared("golden/solver")
-    assert len(SGD) == 8
+    types = {prototxt.read_solver(str(golden(name)["solver"])).type for name in RUNS}
+    assert types == {"SGD", "Nesterov", "AdaGrad", "AdaDelta", "Adam"}
+    assert len(RUNS) == 12
 
 
 FORMATS = {"binary": ("sgd_binaryproto", ""), "HDF5": ("sgd_hdf5", ".h5")}

@@ -41,6 +41,7 @@ def test_a_run_leaves_its_events(tmp_path):
     assert all(e["time"] > 1.6e9 for e in found)
     start, test, _, snapshot, _, display = found[:6]
     assert (start["net"], start["max_iter"], start["seed"]) == ("tiny", 4, 7)
+    assert (start["type"], start["batch_size"], start["iter_size"]) == ("SGD", 6, 1)
     assert (test["net"], set(test["outputs"])) == (0, {"loss"})
     assert snapshot["state"] == f"{tmp_path}/s_iter_2.solverstate"
     assert snapshot["weights"] == f"{tmp_path}/s_iter_2.caffemodel"
@@ -116,7 +117,7 @@ def test_a_file_that_cannot_be_written_is_an_error_of_the_run(tmp_path):
 
 def test_every_point_of_a_hook_does_nothing_by_default_and_is_in_its_docstring():
     points = [name for name in dir(Hook) if name.startswith("on_")]
-    assert len(points) == 15
+    assert len(points) == 17
     for name in points:
         count = len(inspect.signature(getattr(Hook, name)).parameters)
         assert getattr(Hook(), name)(*[None] * (count - 1)) is None

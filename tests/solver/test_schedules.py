@@ -26,6 +26,8 @@ FORMULAS = {
     ),
     "poly": (dict(power=2, max_iter=16), lambda i: 0.25 * (1 - i / 16) ** 2),
     "sigmoid": (dict(gamma=-0.5, stepsize=5), lambda i: 0.25 / (1 + math.exp(0.5 * (i - 5)))),
+    "cosine": (dict(max_iter=16), lambda i: 0.25 * math.cos(math.pi * i / 32) ** 2),
+    "plateau": (dict(gamma=0.5, plateau_winsize=[4]), lambda i: 0.25),  # before the first
 }
 
 
@@ -34,10 +36,10 @@ FORMULAS = {
 def test_the_rate_follows_the_formula(policy, iteration):
     fields, formula = FORMULAS[policy]
     rate = schedules.rate(param(policy, **fields), iteration)
-    assert rate == pytest.approx(formula(iteration), rel=1e-14)
+    assert rate == pytest.approx(formula(iteration), rel=1e-14, abs=1e-17)
 
 
-def test_every_policy_of_caffe_is_there():
+def test_every_policy_has_its_formula():
     assert set(schedules.POLICIES) == set(FORMULAS)
 
 
@@ -107,3 +109,36 @@ def test_poly_ends_at_max_iter():
     assert schedules.rate(p, 10) == 0
     with pytest.raises(SolverError, match=r"no rate for iteration 11: it ends at 10"):
         schedules.rate(p, 11)
+
+
+def test_poly_and_cosine_end_at_min_lr():
+    for policy, fields in (("poly", dict(power=2)), ("cosine", {})):
+        p = param(policy, max_iter=8, min_lr=0.125, **fields)
+        assert schedules.rate(p, 0) == 0.25
+        assert schedules.rate(p, 8) == schedules.shown(p, 8) == schedules.shown(p, 9) == 0.125
+        part = {"poly": 0.25, "cosine": 0.5}[policy]  # of the way, half the iterations on
+        assert schedules.rate(p, 4) == pytest.approx(0.125 + 0.125 * part, rel=1e-14)
+        with pytest.raises(
+            SolverError, match=f'"{policy}" has no rate for iteration 9: it ends at 8'
+        ):
+            schedules.rate(p, 9)
+    inv = param("inv", gamma=1, power=1, min_lr=0.125)
+    assert schedules.rate(inv, 99) == 0.0025
+
+
+def test_a_rate_warms_up_evenly_and_its_policy_takes_over_where_it_would_have_been():
+    fields = dict(gamma=0.5, stepsize=2)
+    p = param("step", warmup_iter=4, warmup_start_lr=0.05, **fields)
+    rates = [schedules.rate(p, i) for i in range(8)]
+    assert rates[:4] == pytest.approx([0.05, 0.1, 0.15, 0.2], rel=1e-7)
+    assert rates[4:] == [schedules.rate(param("step", **fields), i) for i in range(4, 8)]
+    from_nothing = param("fixed", warmup_iter=2)
+    assert [schedules.rate(from_nothing, i) for i in range(4)] == [0, 0.125, 0.25, 0.25]
+
+
+def test_each_plateau_multiplies_by_gamma():
+    p = param("plateau", gamma=0.5, plateau_winsize=[4, 4])
+    assert [schedules.rate(p, 9, count) for count in range(3)] == [0.25, 0.125, 0.0625]
+    assert schedules.shown(p, 9, 2) == 0.0625
+    assert schedules.current_step(p, 9, 2) == 2
+    assert schedules.rate(param("fixed"), 9, 2) == 0.25

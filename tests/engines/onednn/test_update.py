@@ -17,6 +17,7 @@ from minidl.engines.onednn import library, update
 from minidl.errors import RunError
 from minidl.memory import zeros
 from minidl.solver import rules
+from minidl.solver import updater as updaters
 
 HALF_ULP = 2.0**-24  # the relative error of one rounding to float32
 TINY = 2.0**-126  # the smallest number whose rounding is relative
@@ -150,12 +151,12 @@ def test_a_step_is_that_of_array_code_to_ten_roundings(engine, rate, scale, deca
     """
     p = schema.SolverParameter(momentum=momentum, weight_decay=decay)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "LARGE", 1)
+        patch.setattr(updaters, "LARGE", 1)
         results = []
         for engines in ([engine], []):
             param = Param("w", (11, 30), Device(), np.float32)
             param.data[...], param.diff[...], h0 = (a.reshape(11, 30) for a in numbers(330))
-            updater = rules.Updater([param], rules.RULES["SGD"], engines)
+            updater = updaters.Updater([param], rules.RULES["SGD"], engines)
             updater.history[0][...] = h0
             before = param.data.astype(np.float64)
             updater.apply(rate, scale, p)

@@ -1,0 +1,359 @@
+"""The update against Caffe's order of operations written out, element by element."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from minidl import schema
+from minidl.blob import Param
+from minidl.device import Device
+from minidl.engines import Declined
+from minidl.solver import updater as updaters
+from minidl.solver.rules import RULES, Rule
+from tests.solver.support import make as solver
+
+SHAPES = [(5, 3), (7,), (2, 2, 3), ()]
+
+
+def make(shapes=SHAPES, dtype=np.float64, lr=(1, 2, 0.5, 1), decay=(1, 0, 2, 1)):
+    rng = np.random.default_rng(2)
+    params = []
+    for i, shape in enumerate(shapes):
+        param = Param(f"p{i}", shape, Device(), dtype, lr[i], decay[i])
+        param.data[...] = rng.standard_normal(shape)
+        param.diff[...] = rng.standard_normal(shape)
+        params.append(param)
+    return params
+
+
+def by_definition(params, steps, rate, scale, p):
+    """W, h and the gradient of every parameter after so many updates with one gradient."""
+    found = []
+    for param in params:
+        w, h = np.array(param.data, np.float64), np.zeros(param.shape)
+        for _ in range(steps):
+            g = param.diff * scale
+            penalty = np.sign(w) if p.regularization_type == "L1" else w
+            g = g + p.weight_decay * param.decay_mult * penalty
+            h = p.momentum * h + rate * param.lr_mult * g
+            w = w - h
+        found.append((w, h, np.array(param.diff)))
+    return found
+
+
+CASES = {
+    "plain": (1.0, dict()),
+    "momentum": (1.0, dict(momentum=0.75)),
+    "L2": (1.0, dict(momentum=0.75, weight_decay=0.25)),
+    "L1": (1.0, dict(momentum=0.75, weight_decay=0.25, regularization_type="L1")),
+    "scaled": (0.3, dict(momentum=0.5)),
+    "scaled, L2": (0.3, dict(momentum=0.5, weight_decay=0.25)),
+    "scaled, L1": (0.3, dict(weight_decay=0.25, regularization_type="L1")),
+    "clipped to nothing": (0.0, dict(momentum=0.5, weight_decay=0.25)),
+}
+
+
+def in_pieces(monkeypatch, piece, threads=1):
+    """Have parameters cut into pieces of so many elements, for so many threads."""
+    monkeypatch.setattr(updaters, "PIECE", piece)
+    monkeypatch.setattr(updaters, "THREADED_PIECE", piece)
+    monkeypatch.setattr(updaters, "SHARE", 1)
+    monkeypatch.setattr(updaters, "threads", lambda: threads)
+
+
+@pytest.mark.parametrize("scale, fields", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("piece, threads", [(4, 1), (1 << 15, 1), (4, 3)])
+def test_the_update_is_caffes(monkeypatch, scale, fields, piece, threads):
+    in_pieces(monkeypatch, piece, threads)
+    params, p = make(), schema.SolverParameter(**fields)
+    expected = by_definition(params, 3, 0.5, scale, p)
+    updater = updaters.Updater(params, RULES["SGD"])
+    for _ in range(3):
+        updater.apply(0.5, scale, p)
+    for param, h, (w, history, g) in zip(params, updater.history, expected, strict=True):
+        np.testing.assert_allclose(param.data, w, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(h, history, rtol=1e-13, atol=1e-15)
+        np.testing.assert_array_equal(param.diff, g)  # gradients stay as they are
+
+
+@pytest.mark.parametrize("scale, fields", CASES.values(), ids=CASES.keys())
+def test_threads_and_pieces_do_not_change_a_bit(monkeypatch, scale, fields):
+    results = []
+    for piece, threads in ((1 << 15, 1), (4, 1), (4, 2), (3, 5)):
+        in_pieces(monkeypatch, piece, threads)
+        params = make([(40, 3), (70,), ()], np.float32)
+        updater = updaters.Updater(params, RULES["SGD"])
+        for _ in range(3):
+            updater.apply(0.3, scale, schema.SolverParameter(**fields))
+        results.append([p.data for p in params] + updater.history)
+    for result in results[1:]:
+        for a, b in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
+
+
+def test_every_thread_gets_about_as_much(monkeypatch):
+    in_pieces(monkeypatch, 4, threads=3)
+    updater = updaters.Updater(make([(50,), (7,), (41,), ()]), RULES["SGD"])
+    updater.apply(1.0, 1.0, schema.SolverParameter())
+    sizes = [sum(piece.w.size for piece in share) for share in updater._shares]
+    assert sum(sizes) == 99 and max(sizes) - min(sizes) < 2 * 4  # less than two pieces
+    rooms = [(share[0].finished, *share[0].scratch) for share in updater._shares]
+    for a, b in itertools.combinations(itertools.chain(*rooms), 2):
+        assert not np.shares_memory(a, b)
+
+
+def test_a_small_net_wakes_up_no_thread(monkeypatch):
+    monkeypatch.setattr(updaters, "threads", lambda: 8)
+    monkeypatch.setattr(updaters.workers, "_pool", lambda: pytest.fail("asked for a thread"))
+    params = make([(500, 800), (500,)], np.float32)  # LeNet's largest layer
+    updaters.Updater(params, RULES["SGD"]).apply(0.1, 1.0, schema.SolverParameter())
+
+
+def test_overflow_in_another_thread_is_as_quiet_as_in_this_one(monkeypatch):
+    in_pieces(monkeypatch, 4, threads=2)
+    (param,) = make([(40,)], np.float32)
+    param.diff[...] = 1e38
+    with np.errstate(all="ignore"):
+        updaters.Updater([param], RULES["SGD"]).apply(10.0, 10.0, schema.SolverParameter())
+    assert np.isinf(param.data).all()
+
+
+class Backwards:
+    """A layout that stores the elements in reverse, behind two of padding."""
+
+    def __init__(self, shape):
+        self.shape, self.nbytes = shape, 8 * int(np.prod(shape)) + 16
+
+    def pack(self, plain, packed):
+        packed[16:].view(np.float64)[...] = plain.reshape(-1)[::-1]
+
+    def unpack(self, packed, plain):
+        plain.reshape(-1)[...] = packed[16:].view(np.float64)[::-1]
+
+
+def test_parameters_are_updated_where_an_engine_keeps_them():
+    """The update before the first move, between moves and back gives what it gives in C order."""
+    params, p = make(), schema.SolverParameter(momentum=0.75, weight_decay=0.25)
+    expected = by_definition(params, 3, 0.5, 0.3, p)
+    updater = updaters.Updater(params, RULES["SGD"])
+    for layout in (None, Backwards(SHAPES[0]), None):
+        params[0].arrange(layout)
+        updater.apply(0.5, 0.3, p)
+        assert params[0].memory.layout is layout
+    for param, h, (w, history, _) in zip(params, updater.history, expected, strict=True):
+        np.testing.assert_allclose(param.data, w, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(h, history, rtol=1e-13, atol=1e-15)
+
+
+def test_history_is_read_and_written_in_c_order_wherever_it_lives():
+    params, p = make(), schema.SolverParameter(momentum=0.5)
+    updater = updaters.Updater(params, RULES["SGD"])
+    params[0].arrange(Backwards(SHAPES[0]))
+    updater.apply(0.5, 1.0, p)
+    np.testing.assert_allclose(updater.history[0], 0.5 * params[0].read("diff"), rtol=1e-14)
+    before = params[0].read().copy()
+    updater.history[0][...] = steps = np.arange(15.0).reshape(5, 3)
+    updater.apply(0.0, 1.0, p)
+    np.testing.assert_allclose(before - params[0].read(), 0.5 * steps, atol=1e-14)
+
+
+def test_a_gradient_that_was_changed_in_a_plain_array_is_the_one_that_counts():
+    params, p = make(), schema.SolverParameter()
+    params[0].arrange(Backwards(SHAPES[0]))
+    before = params[0].read().copy()
+    updater = updaters.Updater(params, RULES["SGD"])
+    updater.apply(0.0, 1.0, p)
+    norm = updater.gradient_norm()
+    params[0].diff[...] *= 2  # as a hook may do between backward and update
+    assert updater.gradient_norm() > 1.2 * norm
+    params[0].diff[...] = 2
+    updater.apply(0.5, 1.0, p)
+    np.testing.assert_allclose(params[0].read(), before - 1, rtol=1e-14)
+
+
+def test_a_gradient_that_counts_as_zero_is_zero():
+    params, p = make(), schema.SolverParameter(weight_decay=0.25)
+    before = params[0].read().copy()
+    updater = updaters.Updater(params, RULES["SGD"])
+    updater.apply(0.0, 1.0, p)
+    params[0].fresh = True  # its memory still holds numbers
+    updater.apply(1.0, 1.0, p)
+    np.testing.assert_allclose(params[0].read(), 0.75 * before, rtol=1e-14)
+
+
+def test_a_rule_may_keep_several_histories():
+    def count(xp, w, g, state, rate, scratch, p):
+        for i, history in enumerate(state):
+            history += (i + 1) * g
+
+    params = make()
+    updater = updaters.Updater(params, Rule(2, count))
+    updater.apply(1.0, 1.0, schema.SolverParameter())
+    for i, history in enumerate(updater.history):  # all firsts, then all seconds
+        np.testing.assert_array_equal(history, (1 + i // 4) * params[i % 4].diff)
+
+
+def test_who_keeps_a_copy_of_the_weights_can_see_that_they_changed():
+    params = make()
+    before = [param.version for param in params]
+    updaters.Updater(params, RULES["SGD"]).apply(0.1, 1.0, schema.SolverParameter())
+    assert all(param.version != old for param, old in zip(params, before, strict=True))
+
+
+def test_the_sign_of_zero_is_zero_under_l1():
+    (param,) = make([(3,)])
+    param.data[...] = [0, -2, 3]
+    param.diff[...] = 0
+    p = schema.SolverParameter(weight_decay=1, regularization_type="L1")
+    updaters.Updater([param], RULES["SGD"]).apply(1.0, 1.0, p)
+    assert param.data.tolist() == [0, -1, 2]
+
+
+def test_a_frozen_parameter_stands_still_without_a_look_at_its_gradient():
+    params = make(lr=(1, 0, 1, 1))
+    params[1].wanted = False
+    params[1] = Param("p1", params[1].shape, Device(), np.float64, 0)
+    params[1].wanted = False
+    before = params[1].data.copy()
+    updater = updaters.Updater(params, RULES["SGD"])
+    updater.apply(0.5, 1.0, schema.SolverParameter(momentum=0.9, weight_decay=0.5))
+    np.testing.assert_array_equal(params[1].data, before)
+    assert params[1].array("diff") is None  # nobody made it
+    assert len(updater.history) == 4  # Caffe's files have an array for it all the same
+    assert not updater.history[1].any()
+
+
+def test_the_norm_is_over_all_gradients_together():
+    params = make()
+    norm = updaters.Updater(params, RULES["SGD"]).gradient_norm()
+    together = np.concatenate([p.diff.reshape(-1) for p in params])
+    assert norm == pytest.approx(np.linalg.norm(together), rel=1e-14)
+
+
+def test_new_arrays_are_followed():
+    params, p = make(), schema.SolverParameter(momentum=0.5)
+    updater = updaters.Updater(params, RULES["SGD"])
+    updater.apply(0.5, 1.0, p)
+    history = updater.history[0].copy()
+    params[0].data, params[0].diff = np.zeros((5, 3)), np.ones((5, 3))
+    updater.apply(0.5, 1.0, p)
+    np.testing.assert_allclose(params[0].data, -(0.5 * history + 0.5), rtol=1e-14)
+
+
+def test_a_transposed_array_is_taken_in_c_order():
+    params, p = make(), schema.SolverParameter(momentum=0.5, weight_decay=0.5)
+    values = np.ascontiguousarray(params[0].data.T).T
+    expected = by_definition(params, 2, 0.5, 0.7, p)[0][0]
+    params[0].use(values)
+    updater = updaters.Updater(params, RULES["SGD"])
+    for _ in range(2):
+        updater.apply(0.5, 0.7, p)
+    assert params[0].data.flags.c_contiguous
+    np.testing.assert_allclose(params[0].data, expected, rtol=1e-13)
+
+
+def test_float32_parameters_are_updated_in_float32():
+    params = make(dtype=np.float32)
+    updater = updaters.Updater(params, RULES["SGD"])
+    updater.apply(0.1, 0.3, schema.SolverParameter(momentum=0.9, weight_decay=0.1))
+    assert all(p.data.dtype == np.float32 for p in params)
+    assert all(h.dtype == np.float32 for h in updater.history)
+
+
+# ------------------------------------------------------------------ what an engine updates
+
+
+class Fused:
+    """An engine that does the step as it is defined, and notes what it was asked for."""
+
+    def __init__(self, declines=False):
+        self.declines, self.generation = declines, 0
+        self.asked, self.steps = [], 0  # (momentum, elements, threads) of each updater; steps done
+
+    def updater(self, momentum, w, g, h, threads):
+        self.asked.append((momentum, w.size, threads))
+
+        def update(on_g, on_w):
+            self.steps += 1
+            h[...] = momentum * h + on_g * g + on_w * w
+            w[...] -= h
+
+        return Declined("it has no time") if self.declines else update
+
+
+def large(monkeypatch, elements=10, threads=2):
+    """Have parameters of so many elements count as large."""
+    monkeypatch.setattr(updaters, "LARGE", elements)
+    monkeypatch.setattr(updaters, "threads", lambda: threads)
+
+
+@pytest.mark.parametrize("declines", [False, True])
+@pytest.mark.parametrize("name", [name for name in CASES if "L1" not in name])
+def test_the_update_is_caffes_where_an_engine_does_it(monkeypatch, name, declines):
+    large(monkeypatch)
+    (scale, fields), engine = CASES[name], Fused(declines)
+    params, p = make(dtype=np.float32), schema.SolverParameter(**fields)
+    expected = by_definition(params, 3, 0.5, scale, p)
+    updater = updaters.Updater(params, RULES["SGD"], [engine])
+    for _ in range(3):
+        updater.apply(0.5, scale, p)
+    for param, h, (w, history, g) in zip(params, updater.history, expected, strict=True):
+        np.testing.assert_allclose(param.data, w, atol=2e-6)
+        np.testing.assert_allclose(h, history, atol=2e-6)
+        np.testing.assert_array_equal(param.diff, g)
+    assert engine.asked == [(p.momentum, 15, 2), (p.momentum, 12, 2)]  # (5, 3) and (2, 2, 3)
+    assert engine.steps == (0 if declines else 6)
+
+
+def test_an_engine_is_asked_for_large_float32_parameters_under_sgd_and_l2_only(monkeypatch):
+    large(monkeypatch)
+
+    def asked(rule="SGD", dtype=np.float32, **fields):
+        engine = Fused()
+        rule = RULES.get(rule, Rule(1, lambda *args: None))
+        updater = updaters.Updater(make(dtype=dtype), rule, [engine])
+        updater.apply(0.5, 1.0, schema.SolverParameter(**fields))
+        return [elements for _, elements, _ in engine.asked]
+
+    assert asked() == [15, 12]
+    assert asked(dtype=np.float64) == []
+    assert asked(rule="another") == []
+    assert asked(regularization_type="L1", weight_decay=0.1) == []
+
+
+def test_the_first_engine_that_does_not_decline_does_it(monkeypatch):
+    large(monkeypatch)
+    engines = [Fused(declines=True), Fused(), Fused()]
+    updater = updaters.Updater(make(dtype=np.float32), RULES["SGD"], engines)
+    updater.apply(0.5, 1.0, schema.SolverParameter())
+    assert [engine.steps for engine in engines] == [0, 2, 0]
+
+
+def test_an_engine_starts_anew_only_where_what_it_was_made_for_has_changed(monkeypatch):
+    large(monkeypatch, elements=15)
+    engine, params = Fused(), make(dtype=np.float32)
+    p = schema.SolverParameter(momentum=0.5, weight_decay=0.1)
+    updater = updaters.Updater(params, RULES["SGD"], [engine])
+
+    def made_anew():
+        before = len(engine.asked)
+        updater.apply(0.5, 0.5, p)
+        return len(engine.asked) - before
+
+    assert made_anew() == 1
+    assert made_anew() == 0
+    updater.apply(0.25, 1.0, schema.SolverParameter(momentum=0.5, weight_decay=0.2))
+    assert len(engine.asked) == 1  # whatever the rate, the scale and the decay
+    p.momentum = 0.75
+    assert made_anew() == 1
+    engine.generation += 1  # as after a fork
+    assert made_anew() == 1
+    params[0].use(np.zeros((5, 3), np.float32))
+    assert made_anew() == 1
+
+
+def test_a_solvers_update_is_by_the_engines_that_its_nets_may_use(engine):
+    names = [e.name for e in solver().updater.engines]
+    assert names == [name for name in ("onednn",) if name == engine]
+    assert solver(engine="numpy").updater.engines == []
