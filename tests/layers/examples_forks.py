@@ -13,12 +13,28 @@ FORKS = {
         "": example((2, 3), IMAGES, IMAGES),
         "1 x 1": example((2, 3, 1, 1), (2, 3, 4), (2, 3, 4)),
     },
+    "BN": {
+        "SegNet": example(IMAGES, scale_filler=GAUSSIAN),
+        "SegNet, folded": example(IMAGES, bn_mode="INFERENCE"),
+        "PSPNet": example(IMAGES, slope_filler=GAUSSIAN, momentum=0.75),
+        "PSPNet, frozen": example(IMAGES, frozen=True, eps=0.5),
+    },
+    "ConvolutionDepthwise": {"": example(IMAGES, num_output=3, kernel_size=3, pad=1, stride=2)},
     "CropCenter": {"": example((2, 4, 7, 6), crop_size=[0, 1, 2, 2])},
+    "DepthwiseConvolution": {
+        "": example(IMAGES, num_output=3, kernel_size=3, group=3, bias_term=False),
+        "two filters each": example(IMAGES, num_output=6, kernel_size=2, group=3),
+    },
     "Flip": {
         "left and right": example(IMAGES),
         "both": example(IMAGES, flip_height=True),
     },
     "HardSwish": {"": example((4, 3, 6, 5))},
+    "Interp": {
+        "size": example(IMAGES, height=9, width=4),
+        "zoom": example(IMAGES, zoom_factor=3, pad_beg=-1),
+        "shrink": example(IMAGES, shrink_factor=2),
+    },
     "Normalize": {
         "images": example(IMAGES, scale_filler=GAUSSIAN, eps=0.5),
         "pixels": example(IMAGES, across_spatial=False, channel_shared=False),
@@ -35,6 +51,10 @@ FORKS = {
     "SmoothL1Loss": {
         "": example((4, 3, 2), (4, 6)),
         "weighted": example((4, 6), (4, 6), (4, 6), (4, 6), sigma=3),
+    },
+    "Upsample": {
+        "": example((2, 3, 2, 3), (2, 3, 2, 3), pad_out_h=True),
+        "size": example((2, 3, 2, 3), (2, 3, 2, 3), upsample_h=5, upsample_w=7),
     },
 }
 
