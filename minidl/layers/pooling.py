@@ -39,6 +39,7 @@ class Pooling(Windows):
         pad (0), or pad_h and pad_w     less than the kernel; none for STOCHASTIC
         global_pooling      the window is the whole bottom: no kernel, pad or stride then
         round_mode          CEIL (default), or FLOOR: no window overhangs
+        ceil_mode           the same as forks write it: true, or false for FLOOR
         engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN is warned about
 
     Differences from Caffe. Without padding, a stride wider than the kernel can put the last window

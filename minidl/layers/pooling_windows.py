@@ -29,7 +29,7 @@ class Windows(Layer):
             kernel=self._pair("kernel_size", "kernel"),
             stride=self._pair("stride", "stride"),
             pad=self._pair("pad", "pad"),
-            ceil=p.round_mode == p.CEIL,
+            ceil=p.ceil_mode if p.HasField("ceil_mode") else p.round_mode == p.CEIL,
         )
         self._check_fields()
         self.check_engine(p)
@@ -53,6 +53,8 @@ class Windows(Layer):
         return tuple(getattr(p, name) for name in names) if given else (getattr(p, single),) * 2
 
     def _check_fields(self):
+        if self.spec.pooling_param.HasField("ceil_mode"):
+            self._check_single_rounding()
         op, whole = self.op, self.spec.pooling_param.global_pooling
         if whole and op.kernel:
             self.reject(
@@ -82,6 +84,14 @@ class Windows(Layer):
             )
         if len(self.spec.top) == 2 and op.kind != "MAX":
             self.reject(f"{op.kind} pooling has 2 tops", expected="1 top: only MAX has an index")
+
+    def _check_single_rounding(self):
+        if self.spec.pooling_param.HasField("round_mode"):
+            self.reject(
+                "both ceil_mode and round_mode are given",
+                fix="delete ceil_mode, the form of a fork",
+                field="pooling_param.ceil_mode",
+            )
 
     # ------------------------------------------------------------------ declare
 

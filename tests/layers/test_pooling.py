@@ -383,3 +383,13 @@ def test_with_floor_a_stride_over_the_kernel_is_taken():
     bottom, (y,) = run(layer, x)
     np.testing.assert_array_equal(y.data[0, 0], [[0, 3], [15, 18], [30, 33]])
     bind(layer, x)
+
+
+def test_ceil_mode_is_a_forks_form_of_round_mode():
+    def top(**keywords):
+        return build("Pooling", kernel_size=3, stride=2, **keywords).top_shapes((1, 2, 8, 7))
+
+    assert top(ceil_mode=True) == top() == top(round_mode="CEIL") == ((1, 2, 4, 3),)
+    assert top(ceil_mode=False) == top(round_mode="FLOOR") == ((1, 2, 3, 3),)
+    with pytest.raises(LayerConfigError, match=r"'p'.*both ceil_mode and round_mode"):
+        build("Pooling", name="p", kernel_size=3, ceil_mode=True, round_mode="CEIL")
