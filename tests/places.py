@@ -11,8 +11,8 @@ class on(list):  # noqa: N801  (read as a word: @on("cpu", "cuda:0"))
 
     "cpu"             the processor, engines as they come; "cpu/numpy", "cpu/onednn": by this one
     "cuda:0"          a fake GPU with our own kernels, whose streams work as late as CUDA allows
-    "cuda:0/numpy"    a fake GPU, by array code (or another engine's name)
-    "cuda:0/cudnn"    a fake GPU with a fake cuDNN
+    "cuda:0/cudnn"    the same with a fake cuDNN instead of them
+    "cuda:0/numpy"    a fake GPU with array code alone, which works at once
 
     The device is the default one, and tests may treat its arrays as the host's: see
     tests/fakegpu/lenient.py. A test that is marked `cpu_only(reason)` is skipped on a GPU.
@@ -46,7 +46,7 @@ def go_to(place, request, monkeypatch):
         pytest.skip(mark.args[0])
     gpu = request.getfixturevalue("gpu")
     cudnn = _cudnn(monkeypatch, gpu) if engine == "cudnn" else None
-    gpu.lazy = not engine
+    gpu.lazy = engine != "numpy"
     monkeypatch.setattr(device, "_default", name)
     with gpu.lenient_tests():
         yield place

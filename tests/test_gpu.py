@@ -14,10 +14,11 @@ from minidl import TEST, TRAIN, Net, set_device
 from minidl.device import Device
 from minidl.errors import DeviceError, WeightsError
 from tests import fakegpu
+from tests.data.support import image_lmdb, random_images
 from tests.fakegpu import cudnn as fake_cudnn
 from tests.places import on
 from tests.solver.test_flat import solver, weights
-from tests.test_program import PLAIN, close, feed, make, text, train
+from tests.test_program import END, PLAIN, close, conv, feed, make, text, train
 
 GPU = "cuda:0"
 
@@ -182,6 +183,30 @@ def test_later_passes_only_launch(gpu, name, engine, monkeypatch):
         net.backward_pass()
     if cudnn is not None:
         cudnn.close()
+
+
+def test_a_step_on_a_data_set_copies_its_batch_and_waits_for_nothing(gpu, tmp_path):
+    folder = image_lmdb(tmp_path / "db", random_images(5))
+    source = f"""layer {{ name: "data" type: "Data" top: "data" top: "label"
+      transform_param {{ mirror: true crop_size: 3 }}
+      data_param {{ source: "{folder}" batch_size: 4 backend: LMDB }} }}"""
+    gpu.lazy = True
+    net, plain = (
+        Net(source + conv("c1", "data", "last") + END, TRAIN, seed=3, **place)
+        for place in ({"device": GPU}, PLAIN)
+    )
+    for _ in range(3):
+        net.training_pass()
+        plain.forward_pass()
+    gpu.reset()
+    with gpu.strict(transfers=False):
+        for _ in range(4):
+            net.training_pass()
+            plain.forward_pass()
+    assert (gpu.h2d, gpu.d2h) == (4 * 2, 0)  # images, labels
+    assert net.loss == pytest.approx(plain.loss, rel=1e-5)
+    for n in (net, plain):
+        n.close()
 
 
 def test_graphs_are_made_and_can_be_switched_off(gpu, monkeypatch):
