@@ -16,4 +16,9 @@ if "MINIDL_TEST_FAKEGPU" in os.environ:
             setattr(target, name, value)
 
     _devices, _memory = map(int, os.environ["MINIDL_TEST_FAKEGPU"].split(","))
-    fakegpu.install(_ForGood, _devices, _memory)
+    _gpu = fakegpu.install(_ForGood, _devices, _memory)
+    if "MINIDL_TEST_FAKECUDNN" in os.environ:
+        from tests.fakegpu import cudnn
+
+        _ForGood.setenv = staticmethod(os.environ.__setitem__)
+        _fake = cudnn.install(_ForGood, _gpu)
