@@ -1,9 +1,12 @@
 # make lenet   from nothing to a trained net          make test   the whole suite
 # make bench RACES="--only lenet"   a part of the benchmarks
-# Everything happens in $(VENV), which is made on first use and kept; `make clean` forgets it.
+# make gpu-check    everything that only a GPU can show, in 10 minutes
+# All but the last happens in $(VENV), which is made on first use and kept; `make clean` forgets it.
+# gpu-check and gpu-bench take $(PYTHON) as it is: a machine with a GPU may have no network.
 
 PYTHON ?= python3
 VENV ?= .venv
+OUT ?= runs/gpu
 
 BIN := $(VENV)/bin
 # Without --no-compile half of the installation time goes into compiling what is never imported.
@@ -11,10 +14,10 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help lenet test check bench clean
+.PHONY: help lenet test check bench gpu-check gpu-bench clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  make PYTHON=python3.12 ... chooses the interpreter, VENV=folder another environment"
 
 # One thread: a second one takes a step from 11 to 8 ms, but where other programs keep the cores busy,
@@ -35,6 +38,12 @@ check: $(VENV)/.installed-test ## lint, formatting, types, and the tests that ar
 
 bench: $(VENV)-bench/.installed ## ours beside PyTorch's and OpenCV's times, all in turns (20 minutes)
 	@$(VENV)-bench/bin/python benchmarks/run.py $(RACES)
+
+gpu-check: ## on a GPU: layers, plans and nets against the CPU, memory, then gpu-bench; report in $(OUT)
+	@PYTHONPATH=. $(PYTHON) benchmarks/gpu/check.py --out $(OUT) $(PARTS)
+
+gpu-bench: ## on a GPU: training beside PyTorch's, layers beside their floors, GPU beside CPU
+	@PYTHONPATH=. $(PYTHON) benchmarks/gpu/bench.py --out $(OUT) $(PARTS)
 
 clean: ## remove environments, caches and builds (data/ and runs/ stay)
 	rm -rf $(VENV) $(VENV)-bench build dist minidl.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
