@@ -5,6 +5,7 @@ import pytest
 
 from minidl import get_solver, prototxt, schema
 from minidl.errors import DivergedError, LabelError
+from minidl.solver.rules import RULES
 
 NET = """name: "digits"
 layer { name: "data" type: "DummyData" top: "data"
@@ -44,6 +45,13 @@ TYPES = {
     "clipped": {"clip_gradients": 0.05},
     "decayed by sign": {"regularization_type": "L1"},
     "averaged": {"average_loss": 3, "display": 2},
+    "Nesterov": {"type": "Nesterov"},
+    "AdaGrad, clipped": {"type": "AdaGrad", "momentum": 0, "clip_gradients": 0.05},
+    "RMSProp in two halves": {"type": "RMSProp", "momentum": 0, "iter_size": 2, "base_lr": 0.01},
+    "AdaDelta": {"type": "AdaDelta", "delta": 1e-4},
+    "Adam, decayed by sign": {"type": "Adam", "base_lr": 0.01, "regularization_type": "L1"},
+    "AdamW": {"type": "AdamW", "base_lr": 0.01},
+    "on plateaus": {"lr_policy": "plateau", "plateau_winsize": [2, 1], "average_loss": 2},
 }
 
 
@@ -69,6 +77,16 @@ def test_a_step_waits_for_nothing_copies_nothing_and_allocates_nothing(gpu):
         for _ in range(3):
             trained._iterate()
     trained._read_losses()
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name != "SGD"])
+def test_nor_does_a_step_of_another_type(gpu, name):
+    momentum = 0.9 if "momentum" in RULES[name].reads else 0
+    trained = solver("cuda:0", type=name, momentum=momentum, base_lr=0.01, iter_size=2)
+    trained.step(3)
+    with gpu.strict():
+        for _ in range(3):
+            trained._iterate()
 
 
 def test_a_step_is_a_handful_of_launches(gpu):
