@@ -10,6 +10,7 @@ from typing import Any
 from minidl.cli.log import say
 from minidl.cli.progress import bar
 from minidl.solver import Hook
+from minidl.solver.early_stop import reason
 
 Info = Mapping[str, Any]
 BAR = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -63,6 +64,12 @@ class ProgressBar(Hook):
 
     def on_test_stopped(self, solver: Any) -> None:
         self.bar.set_description_str("", refresh=False)
+
+    def on_plateau(self, solver: Any, count: int) -> None:
+        self._say(f"iteration {solver.iter}: plateau {count}, lr {solver.lr:.3g}")
+
+    def on_early_stop(self, solver: Any, info: Info) -> None:
+        self._say(f"iteration {info['iter']}: stopped early: {reason(info)}")
 
     def on_snapshot(self, solver: Any, info: Info) -> None:
         self._say(f"iteration {info['iter']}: snapshot {info['state']}")

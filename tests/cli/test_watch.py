@@ -61,6 +61,21 @@ def test_above_the_bar_stand_tests_and_snapshots_and_no_log(run_folder, capsys, 
     assert "Iteration 0, lr" in (run_folder / "run" / "tiny.log").read_text()
 
 
+def test_plateaus_and_an_early_stop_are_said(run_folder, capsys, sit_down):
+    terminal = sit_down()
+    with open("solver.prototxt", "a", encoding="utf-8") as solver:
+        solver.write('early_stop_monitor { output: "loss" mode: MIN min_delta: 100 }\n')
+        solver.write('plateau_monitor { output: "loss" mode: MIN min_delta: 100 }\n')
+    settings = ["early_stop_patience=1", "lr_policy=plateau", "plateau_winsize=4"]
+    assert main(["train", "solver.prototxt", *(s for x in settings for s in ("--set", x))]) == 0
+    lines = [line for line in terminal.lines() if line]
+    assert "iteration 4: plateau 1, lr 0.0005" in lines
+    early = r"iteration 10: stopped early: loss of test net #0 is [\d.]+; in the test since .*"
+    assert any(re.fullmatch(early, line) for line in lines), lines
+    out = capsys.readouterr().out
+    assert "state    run/tiny_iter_10.solverstate" in out and "stopped by" not in out
+
+
 def test_the_bar_has_iterations_loss_rate_and_images(run_folder, capsys, sit_down):
     terminal = sit_down()
     assert main(["train", "solver.prototxt"]) == 0
