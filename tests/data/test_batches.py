@@ -1,5 +1,7 @@
 """Batches: number n is a pure function of n."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -125,3 +127,52 @@ def test_the_stand_in_is_one_batch_of_noise_with_labels_zero_and_one():
     assert set(batch.labels.tolist()) == {0.0, 1.0}
     assert stand_in.make(9) is batch and stand_in.restarts(9) == 0
     assert stand_in.describe(batch.records[3]) == "random record 3"
+
+
+# ---------------------------------------------------------------------- threads, labels
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_any_number_of_threads_makes_the_same_batch(workers):
+    expected = random_batches(size=11)
+    got = random_batches(size=11, workers=workers)
+    for n in (0, 4, 1):
+        one, other = expected.make(n), got.make(n)
+        np.testing.assert_array_equal(one.data, other.data)
+        np.testing.assert_array_equal(one.labels, other.labels)
+        assert one.records == other.records
+    got.close()
+
+
+class Failing(Listed):
+    def __getitem__(self, number):
+        if number >= 2:
+            raise DataError(f"record {number} is bad")
+        return super().__getitem__(number)
+
+
+def test_the_first_record_that_fails_is_the_one_that_is_named(monkeypatch):
+    monkeypatch.setitem(globals(), "Listed", Failing)
+    made = batches(size=5, workers=3)
+    for _ in range(20):
+        with pytest.raises(DataError, match="record 2 is bad"):
+            made.make(0)
+    made.close()
+
+
+def test_closing_ends_the_threads():
+    made = batches(size=5, workers=3, name="pool")
+    made.make(0)
+    named = lambda: [t for t in threading.enumerate() if "worker of pool" in t.name]  # noqa: E731
+    assert named()
+    made.close()
+    assert not named()
+
+
+def test_several_labels_a_record_are_rows(monkeypatch):
+    class Pairs(Listed):
+        def __getitem__(self, number):
+            return super().__getitem__(number)._replace(label=np.array([number, 0.5]))
+
+    monkeypatch.setitem(globals(), "Listed", Pairs)
+    assert batches(size=3).make(0).labels.tolist() == [[0, 0.5], [1, 0.5], [2, 0.5]]

@@ -1,9 +1,13 @@
 """Transform against a definition in loops; its refusals; its random numbers."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
 from minidl import schema
+from minidl.data.augment import Augment
+from minidl.data.resize import Resize
 from minidl.data.transform import Transform
 from minidl.errors import DataError, FormatError, LayerConfigError, MinidlError
 
@@ -184,3 +188,58 @@ def test_an_absent_or_damaged_mean_file_is_refused(tmp_path):
     (tmp_path / "bad").write_bytes(b"\xff\xff\xff")
     with pytest.raises(FormatError, match="bad"):
         apply(transform(mean_file=str(tmp_path / "bad")))
+
+
+# ---------------------------------------------------------------------- resized and augmented
+
+needs_pillow = pytest.mark.skipif(find_spec("PIL") is None, reason="Pillow is not installed")
+
+
+@needs_pillow
+def test_records_are_resized_before_all_else(mean_file):
+    mean = RNG.uniform(0, 255, (3, 5, 8)).astype(np.float32)
+    size = schema.ImageResize(height=5, width=8)
+    made = transform(training=False, resize=size, crop_size=4, mean_file=mean_file(mean))
+    small = Resize(size, reject)(IMAGE)
+    expected = small[:, 0:4, 2:6] - mean[:, 0:4, 2:6].astype(float)
+    np.testing.assert_allclose(apply(made), expected)
+
+
+@needs_pillow
+def test_a_resized_record_too_small_for_the_crop_says_so():
+    with pytest.raises(DataError, match=r"is 4, but record 0, resized, has .*\(3, 3, 3\)"):
+        apply(transform(resize=schema.ImageResize(height=3), crop_size=4))
+
+
+COLORFUL = dict(max_scale=2, max_rotation=20, brightness=0.3, hue=40)
+
+
+@needs_pillow
+def test_a_record_is_warped_cut_recoloured_and_only_then_normalised():
+    changes = schema.ImageAugmentation(**COLORFUL)
+    made = transform(augment=changes, crop_size=4, mirror=True, mean_value=[50], scale=0.1)
+    u = np.random.default_rng(8).random(12)
+    u[:3] = 0.3, 0.99, 0.0
+    alone = Augment(changes, reject, (50,))
+    expected = alone.warp(IMAGE, u[3:])[:, 5:9, 3::-1].astype(float)
+    alone.recolor(expected, u[3:], True)
+    out = np.empty(made.top_shape(IMAGE.shape, "record 0"))
+    made(IMAGE, u, out)
+    np.testing.assert_allclose(out, (expected - 50) * 0.1, rtol=1e-6)
+
+
+def test_nothing_is_augmented_in_the_test_phase():
+    made = transform(training=False, augment=schema.ImageAugmentation(**COLORFUL))
+    assert not made.random and made.draws == 3
+    np.testing.assert_array_equal(apply(made), IMAGE)
+
+
+def test_wrong_augmentation_is_refused_in_the_test_phase_too():
+    with pytest.raises(LayerConfigError, match="max_aspect is 0"):
+        transform(training=False, augment=schema.ImageAugmentation(max_aspect=0))
+
+
+def test_a_fill_has_one_number_or_one_for_each_channel():
+    changes = schema.ImageAugmentation(max_scale=2, fill=[1, 2])
+    with pytest.raises(DataError, match="2 augment.fill entries, but record 0 has 3 channels"):
+        apply(transform(augment=changes))

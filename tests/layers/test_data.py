@@ -297,6 +297,18 @@ def test_rand_skip_is_said_to_do_nothing(folder, make, caplog):
     np.testing.assert_array_equal(batches(layer, 1)[0][0], IMAGES[:4])
 
 
+def test_shuffled_stores_of_as_many_records_stay_in_step(tmp_path, folder, make):
+    """Images and their labels in two stores are read in one order."""
+    numbers = [np.full((1, 1, 1), i, np.float32) for i in range(10)]
+    beside = image_lmdb(tmp_path / "labels", numbers)
+    one, other = make(folder, shuffle=True), make(beside, tops=1, shuffle=True, name="other")
+    for (_, labels), (rows,) in zip(batches(one, 6), batches(other, 6), strict=True):
+        np.testing.assert_array_equal(labels, rows.ravel())
+    order = np.concatenate([labels for _, labels in batches(make(folder, shuffle=True), 5)])
+    assert sorted(order[:10]) == sorted(order[10:]) == list(range(10))
+    assert order[:10].tolist() != order[10:].tolist()
+
+
 # ---------------------------------------------------------------------- Data that is not there
 
 

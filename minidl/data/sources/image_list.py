@@ -1,0 +1,131 @@
+"""Text files that list images and their labels, a line each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from minidl.data.sources import Sample, image
+from minidl.errors import DataError, raise_all
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+class ImageList:
+    """The images that a text file names, as ``cats/tom.jpg 3``: a path, then one or more numbers.
+
+    file    the text file
+    root    put before every path, as it is: a folder has to end in a slash
+    color   True for 3 channels (blue, green, red), False for 1, None for what the file has
+    count   numbers at the end of each line; 0: as many as the first line has. Every line has to
+            have as many, and what stands before them, blanks included, is the path
+
+    Empty lines are passed over. One number a line is a label of shape (), L of them are (L,).
+    Errors: DataError for a list that is absent, not text or without lines, and for lines that do
+    not fit, all of them at once; later for images that are absent or damaged.
+    """
+
+    decoded = True
+
+    def __init__(self, file: Path, root: str = "", color: bool | None = True, count: int = 0):
+        self.file, self.root, self.color = file, root, color
+        lines = list(read_lines(file))
+        if not lines:
+            raise DataError("lists no image", where=str(file), expected="lines such as 'cat.jpg 3'")
+        self.count = count or max(1, _numbers_at_end(lines[0][1]))
+        self.lines = np.array([number for number, _ in lines])
+        self.paths, labels, errors = [], [], []
+        for number, line in lines:
+            path, *words = line.rsplit(None, self.count)
+            found = _numbers_at_end(line)
+            if len(words) < self.count or not all(map(NUMBER.fullmatch, words)):
+                errors.append(self._misfit(number, line, found))
+            elif not count and found != self.count and found > 1:
+                errors.append(self._misfit(number, line, found))
+            else:
+                self.paths.append(path)
+                labels.append(list(map(float, words)))
+        raise_all(errors)
+        self.labels = np.array(labels)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> Sample:
+        path = self.paths[number]
+        label = self.labels[number] if self.count > 1 else self.labels[number, 0]
+        try:
+            return Sample(path, image.decode(self.read(number), self.color), label)
+        except DataError as error:
+            error.where = error.where or self._place(number)
+            raise
+
+    def read(self, number: int) -> bytes:
+        """The bytes of an image file. Errors: DataError."""
+        try:
+            return Path(self.root + self.paths[number]).read_bytes()
+        except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+            reason = getattr(error, "strerror", None) or str(error)
+            absent = isinstance(error, FileNotFoundError)
+            raise DataError(
+                f"{self.root + self.paths[number]} cannot be read: {reason}",
+                where=self._place(number),
+                fix="set root_folder to what goes before the paths" if absent else "",
+            ) from None
+
+    def describe(self, number: int, key: str) -> str:
+        return f"'{key}', line {self.lines[number]} of {self.file}"
+
+    def close(self) -> None:
+        pass
+
+    def _place(self, number: int) -> str:
+        return f"{self.file}:{self.lines[number]}"
+
+    def _misfit(self, number: int, line: str, found: int) -> DataError:
+        many = f"{self.count} numbers, as the first line has" if self.count > 1 else "a number"
+        has = f"{found} number{'s' * (found > 1)} at its end" if found else "no label"
+        return DataError(
+            f"'{line if len(line) < 80 else line[:77] + '...'}' has {has}",
+            where=f"{self.file}:{number}",
+            expected=f"a path, a blank, {many}",
+            fix="image_data_param { labels: N } says how many numbers belong to the labels"
+            if found > self.count
+            else "",
+        )
+
+
+def read_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """(number, counted from 1; text without blanks around it) of the lines that are not empty.
+
+    Errors: DataError for a file that is not there, or not text.
+    """
+    try:
+        data = file.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"cannot be read: {reason}",
+            where=str(file),
+            expected="a text file",
+            fix="a relative path starts from the current folder",
+        ) from None
+    if b"\0" in data:
+        raise DataError("is not a text file: it has zero bytes", where=str(file))
+    text = data.decode("utf-8-sig", "surrogateescape")  # file names may be of any bytes
+    for number, line in enumerate(text.split("\n"), 1):
+        if stripped := line.strip():
+            yield number, stripped
+
+
+def _numbers_at_end(line: str) -> int:
+    """How many words at the end of a line are numbers; its first word is a path in any case."""
+    count = 0
+    for word in reversed(line.split()[1:]):
+        if not NUMBER.fullmatch(word):
+            break
+        count += 1
+    return count
