@@ -36,6 +36,7 @@ LEFT_OUT = {
     "MultinomialLogisticLoss": "a loss is for training; what it read is an output",
     "SigmoidCrossEntropyLoss": "a loss is for training; the scores that it read are an output",
     "Silence": "it only keeps blobs from being outputs",
+    "SmoothL1Loss": "a loss is for training; what it compared is an output",
     "SoftmaxWithLoss": "a loss is for training; the scores that it read are an output",
 }
 

@@ -64,3 +64,13 @@ def clip(step: Step) -> list[str]:
 def threshold(step: Step) -> list[str]:
     limit = step.number(step.layer.spec.threshold_param.threshold)
     return [step.emit("Cast", step.emit("Greater", step.x, limit), to="float32")]
+
+
+@exports("ReLU6", "Clip from 0 to 6")
+def relu6(step: Step) -> list[str]:
+    return [step.emit("Clip", step.x, step.array("min", 0), step.array("max", 6))]
+
+
+@exports("HardSwish", "HardSwish")
+def hard_swish(step: Step) -> list[str]:
+    return [step.emit("HardSwish", step.x)]

@@ -30,6 +30,14 @@ def eltwise(step: Step) -> list[str]:
     return [step.emit("Sum", *terms)]
 
 
+@exports("Axpy", "Mul by the weights of the channels, and Add")
+def axpy(step: Step) -> list[str]:
+    weights, x, other = step.bottoms
+    shape, whole = step.bottom_shapes[:2]
+    weights = step.reshape(weights, shape, (*whole[:2], *[1] * (len(whole) - 2)))
+    return [step.emit("Add", step.emit("Mul", x, weights), other)]
+
+
 @exports("Scale", "Mul, and Add if it has a bias, broadcast from its axis")
 def scale(step: Step) -> list[str]:
     y = step.emit("Mul", step.x, _operand(step, "scale"))

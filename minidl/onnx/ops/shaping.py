@@ -5,6 +5,8 @@ from __future__ import annotations
 from minidl.onnx.graph import Step
 from minidl.onnx.table import exports
 
+BEFORE_FIRST = -(2**63) + 1  # where a Slice that goes backward ends
+
 
 @exports("Concat", "Concat, or nothing for a single bottom")
 def concat(step: Step) -> list[str]:
@@ -60,3 +62,36 @@ def tile(step: Step) -> list[str]:
 @exports("Parameter", "a constant")
 def parameter(step: Step) -> list[str]:
     return [step.param("value")]
+
+
+@exports("CropCenter", "Slice")
+def crop_center(step: Step) -> list[str]:
+    shape = step.bottom_shapes[0]
+    # An axis that is left whole is not named: so the batch does not become a constant.
+    cut = {i: c for i, c in enumerate(step.layer.spec.crop_center_param.crop_size) if c}
+    if not cut:
+        return [step.x]
+    ends = [shape[axis] - c for axis, c in cut.items()]
+    where = (("start", list(cut.values())), ("end", ends), ("axes", list(cut)))
+    return [step.emit("Slice", step.x, *[step.ints(name, values) for name, values in where])]
+
+
+@exports("Flip", "Slice that goes backward")
+def flip(step: Step) -> list[str]:
+    p = step.layer.spec.flip_param
+    axes = [axis for axis, turned in ((2, p.flip_height), (3, p.flip_width)) if turned]
+    if not axes:
+        return [step.x]
+    values = {"start": -1, "end": BEFORE_FIRST, "axes": 0, "step": -1}
+    where = {name: [value] * len(axes) for name, value in values.items()} | {"axes": axes}
+    return [step.emit("Slice", step.x, *[step.ints(name, v) for name, v in where.items()])]
+
+
+@exports("ShuffleChannel", "Reshape, Transpose, Reshape")
+def shuffle_channel(step: Step) -> list[str]:
+    group, shape = step.layer.spec.shuffle_channel_param.group, step.bottom_shapes[0]
+    blocks = (shape[0], group, shape[1] // group, *shape[2:])
+    mixed = (shape[0], shape[1] // group, group, *shape[2:])
+    x = step.reshape(step.x, shape, blocks)
+    y = step.emit("Transpose", x, perm=[0, 2, 1, *range(3, len(blocks))])
+    return [step.reshape(y, mixed, shape)]

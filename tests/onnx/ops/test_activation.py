@@ -26,6 +26,8 @@ CASES = [
     ("Swish", ["Mul", "Sigmoid", "Mul"], dict(beta=-1.5)),
     ("AbsVal", ["Abs"], {}),
     ("Clip", ["Clip"], dict(min=-0.5, max=0.25)),
+    ("ReLU6", ["Clip"], {}),
+    ("HardSwish", ["HardSwish"], {}),
     ("Threshold", ["Greater", "Cast"], dict(threshold=0.25)),
 ]
 
