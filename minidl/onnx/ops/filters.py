@@ -14,6 +14,8 @@ from minidl.ops import Conv
 Shape = tuple[int, ...]
 
 
+@exports("ConvolutionDepthwise", "Conv, as Convolution")
+@exports("DepthwiseConvolution", "Conv, as Convolution")
 @exports("Convolution", "Conv, with Caffe's one output where the kernel is wider than the bottom")
 def convolution(step: Step) -> list[str]:
     return _slide(step, "Conv", step.layer.op, _filters(step), _ends(step, step.layer.op))
