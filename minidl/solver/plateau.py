@@ -37,9 +37,12 @@ class Plateau:
                 self.best = Best(value, iteration, self.best.count)
 
     def met(self, p: Any, iteration: int) -> bool:
-        """Whether a plateau ends with this iteration; if so, it is counted."""
+        """Whether a plateau ends with this iteration; if so, it is counted.
+
+        None does before there is something to be better than, such as a first test.
+        """
         count = self.best.count
-        if count >= len(p.plateau_winsize):
+        if self.best.value is None or count >= len(p.plateau_winsize):
             return False
         if iteration < self.best.iter + p.plateau_winsize[count]:
             return False

@@ -57,9 +57,18 @@ def test_a_test_counts_instead_of_the_loss_where_it_is_watched():
     assert plateau.best == Best(0.5, 4, 1)
 
 
+def test_there_is_no_plateau_before_the_first_test():
+    p = schema.SolverParameter(plateau_winsize=[2])
+    p.plateau_monitor.output, p.plateau_monitor.mode = "accuracy", schema.Monitor.MAX
+    plateau = Plateau()
+    assert not any(plateau.met(p, i) for i in range(9))
+    plateau.see_tests(p, 9, [{"outputs": {"accuracy": 0.5}}])
+    assert [plateau.met(p, i) for i in range(9, 12)] == [False, False, True]
+
+
 @on("cpu", "cuda:0")
 def test_a_run_uses_says_and_shows_the_lower_rate(tmp_path, caplog):
-    """Rates 0.1 times 0.5 for each plateau: one after 3 and, as 1e-30 trains nothing, 2 more."""
+    """0.1, and half of it from each plateau on: one of 3 iterations, another of 2."""
     caplog.set_level("INFO", "minidl")
     path, notes = tmp_path / "e.jsonl", Diary()
     fields = PLATEAU.format("[3, 2]") + "test_initialization: false max_iter: 8 " + TESTED
