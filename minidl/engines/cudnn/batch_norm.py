@@ -81,6 +81,7 @@ def _plan(
         bottom_diff=lies if backward else (),
         top_diff=lies if backward else (),
         params=dict.fromkeys(STATISTICS),
+        saved=len(made.KEPT) * 4 * _row(made) if backward else 0,
     )
 
 
@@ -88,9 +89,11 @@ class _Kind:
     """The calls of one kind of batch normalisation.
 
     ROOMS   names of the rows of C float32 numbers that it works with: see the kinds
+    KEPT    those of them that backward has from forward
     """
 
     ROOMS: tuple[str, ...] = ()
+    KEPT: tuple[str, ...] = ()
 
     def __init__(self, op: ops.BatchNorm, shape: Shape, layout: Dense | None) -> None:
         self.op, self.channels = op, shape[1]
@@ -115,6 +118,7 @@ class _Batch(_Kind):
     """
 
     ROOMS = ("one", "zero", "mean", "variance", "kept", "inverse", "dscale", "dshift")
+    KEPT = ("kept", "inverse")
 
     def forward(self, x: int, y: int, rooms: tuple[int, ...]) -> list[Call]:
         one, zero, mean, variance, kept, inverse, *_ = rooms
@@ -159,7 +163,8 @@ class _Global(_Kind):
 class BatchNormPlan(CudnnPlan):
     """y = (x - mean) / sqrt(variance + eps), by global statistics or by the batch's.
 
-    The rows of numbers that it works with are its own: `one` and `zero` have to stay.
+    The rows of numbers that it works with are its own: `one` and `zero` have to stay. Those that
+    backward has from forward are in `saved`.
     """
 
     made: _Kind
@@ -167,6 +172,8 @@ class BatchNormPlan(CudnnPlan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         made, device = self.made, self.device
         rooms = _rooms(device, made)
+        if memory.saved is not None:
+            rooms |= _kept(made, memory.saved.array)
         at = tuple(device.address(room) for room in rooms.values())
         x, y = memory.bottom[0].address, memory.top[0].address
         normalise = sequence(device, made.forward(x, y, at), keep=rooms)
@@ -183,11 +190,21 @@ class BatchNormPlan(CudnnPlan):
 
 def _rooms(device: Device, made: _Kind) -> dict[str, Any]:
     """The rows by name, each at a multiple of ALIGNMENT; `one` holds ones, the others zeros."""
-    row = -(-4 * made.channels // ALIGNMENT) * ALIGNMENT // 4
     with device.current():
-        every = device.zeros((len(made.ROOMS), row), "float32")
+        every = device.zeros((len(made.ROOMS), _row(made)), "float32")
         every[0].fill(1)
     return {name: every[i, : made.channels] for i, name in enumerate(made.ROOMS)}
+
+
+def _kept(made: _Kind, saved: Any) -> dict[str, Any]:
+    """The rows that backward has from forward, by name, in these bytes."""
+    rows = saved.view("float32").reshape(len(made.KEPT), -1)
+    return {name: rows[i, : made.channels] for i, name in enumerate(made.KEPT)}
+
+
+def _row(made: _Kind) -> int:
+    """Elements from one row to the next, so that each is at a multiple of ALIGNMENT."""
+    return -(-4 * made.channels // ALIGNMENT) * ALIGNMENT // 4
 
 
 def _sums(device: Device, made: _Kind, memory: Bindings, rooms: Mapping[str, Any]) -> Run:

@@ -17,7 +17,7 @@ from minidl.engines.onednn.follow import wants_backward
 from minidl.engines.onednn.layout import DnnlLayout, arriving, plain_or, reorder
 from minidl.engines.onednn.plan import DnnlPlan
 from minidl.engines.onednn.primitive import Description, favourite, sequence
-from minidl.memory import Memory, Shape
+from minidl.memory import Memory, Shape, padded
 
 STATISTICS = ("mean", "variance", "scale_factor")
 
@@ -25,7 +25,8 @@ STATISTICS = ("mean", "variance", "scale_factor")
 def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
     """In blocks of channels: in other arrangements the library takes several times as long.
 
-    In place, the gradient needs x when y has overwritten it: a copy of x is in `saved`.
+    For the gradient the batch's statistics are in `saved`; and in place, where y overwrites x, a
+    copy of x before them.
     """
     shape = request.bottom[0]
     if any(home not in (None, UNDECIDED) for home in request.homes):
@@ -48,6 +49,7 @@ class BatchNormPlan(DnnlPlan):
     forward    with the batch's statistics it gives them, otherwise it takes them
     backward   of the batch's; with global ones dx is to dy as y is to x, but for the mean
     copy       of x, before y overwrites it
+    statistics_at   where in `saved` mean and variance are
     """
 
     op: ops.BatchNorm
@@ -55,6 +57,7 @@ class BatchNormPlan(DnnlPlan):
     forward: Description
     backward: Description | None = None
     copy: Description | None = None
+    statistics_at: int = 0
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         bound = (_Global if self.op.global_stats else _Batch)(self, memory)
@@ -96,7 +99,7 @@ class _Batch:
 
     def __init__(self, plan: BatchNormPlan, memory: Bindings) -> None:
         self.params = [memory.params[name] for name in STATISTICS]
-        self.mean, self.variance = np.zeros((2, plan.shape[1]), np.float32)
+        self.mean, self.variance = self._statistics(plan, memory)
         self.fraction, self.count = plan.op.fraction, math.prod(plan.shape) // plan.shape[1]
         used = {api.MEAN: self.mean.ctypes.data, api.VARIANCE: self.variance.ctypes.data}
         scratchpad = memory.workspace.address if memory.workspace is not None else 0
@@ -114,6 +117,13 @@ class _Batch:
             gradients = {api.DIFF_SRC: dx.address, api.DIFF_DST: dy.address}
             step = plan.backward.step({api.SRC: x, **gradients, **used}, scratchpad)
             self.derive = sequence([step])
+
+    @staticmethod
+    def _statistics(plan: BatchNormPlan, memory: Bindings) -> Any:
+        if memory.saved is None:
+            return np.zeros((2, plan.shape[1]), np.float32)
+        kept = memory.saved.array[plan.statistics_at :]
+        return kept[: 8 * plan.shape[1]].view(np.float32).reshape(2, -1)
 
     def forward(self) -> None:
         self.normalise()
@@ -150,10 +160,11 @@ def _batch(op: ops.BatchNorm, request: Request, data: DnnlLayout) -> Plan | None
     plan.passes = {**plan.passes, "backward": backward.name}
     plan.workspace = max(plan.workspace, backward.scratchpad)
     if request.in_place:
-        plan.copy, plan.saved = reorder(data, data), data.nbytes
+        plan.copy, plan.statistics_at = reorder(data, data), padded(data.nbytes)
         plan.workspace = max(plan.workspace, plan.copy.scratchpad)
     else:
         plan.keeps = ("bottom",)
+    plan.saved = plan.statistics_at + 2 * request.bottom[0][1] * np.dtype(np.float32).itemsize
     return plan
 
 
