@@ -136,7 +136,8 @@ class Blueprint:
     # -------------------------------------------------------------- shapes
 
     def reshape(self, given: Mapping[str, Shape]) -> None:
-        """Work out all shapes again, with these shapes for tops of layers that have no bottom."""
+        """Work out all shapes again, with these shapes for tops of layers that have no bottom, or
+        whose bottoms' values decide them."""
         flows = [(n.needs_backward, n.wanted) for n in self.nodes]
         before = {p.key: p.shape for n in self.nodes for p in n.params}
         nodes = self._infer([n.layer for n in self.nodes], given)
@@ -170,7 +171,7 @@ class Blueprint:
             try:
                 bottom_shapes = tuple(shapes[name] for name in bottoms)
                 top_shapes = tuple(tuple(s) for s in layer.top_shapes(*bottom_shapes))
-                if not bottoms:
+                if not bottoms or layer.is_late:
                     top_shapes = tuple(
                         given.get(t, s) for t, s in zip(tops, top_shapes, strict=True)
                     )

@@ -56,7 +56,7 @@ class Net:
                  one is chosen: see minidl.engines.select.Policy
     share        blobs that no layer needs any more give their memory to others, and a net in
                  phase TEST computes no gradients. Reading such a blob is refused, unless `keep`
-                 names it
+                 names it. Of no effect where values decide shapes (Filter)
     keep         blobs to keep in spite of `share`
 
     Data and gradients of blobs are computed in the layouts that suit the engines; whoever reads
@@ -127,7 +127,7 @@ class Net:
         )
         if np.dtype(dtype) == np.float64:
             select.say_of_float64(self.policy)
-        self.share, self.keep = share, frozenset(keep)
+        self.keep = frozenset(keep)
         self._runner = Runner(self)
         ctx = Context(
             device,
@@ -141,6 +141,7 @@ class Net:
         self.param, self.name = self.blueprint.param, self.blueprint.name
         self.inputs, self.outputs = list(self.blueprint.inputs), list(self.blueprint.outputs)
         self.layers: list[Layer] = [n.layer for n in self.blueprint.nodes]
+        self.share = share and not any(layer.is_late for layer in self.layers)
         self.layer_names = [layer.name for layer in self.layers]
         self.layer_dict = dict(zip(self.layer_names, self.layers, strict=True))
         self.before_forward: list[Callback] = []
@@ -230,6 +231,21 @@ class Net:
                 blob.reshape(*shape)
             raise
         self._bind()
+
+    def follow_values(self, index: int) -> bool:
+        """Give the tops of this layer the shapes that its bottoms' values ask for, and reshape what
+        comes after it; whether there was anything to do. For layers that are `is_late`."""
+        nodes = self.blueprint.nodes
+        shapes = nodes[index].layer.late_shapes(self.bottoms[index])
+        if shapes is None or shapes == nodes[index].top_shapes:
+            return False
+        # Those of late layers further on were for other values.
+        known = [n for n in nodes[:index] if n.layer.is_late] + [n for n in nodes if not n.bottoms]
+        given = {t: s for n in known for t, s in zip(n.tops, n.top_shapes, strict=True)}
+        given |= zip(nodes[index].tops, shapes, strict=True)
+        self.blueprint.reshape(given)
+        self._bind()
+        return True
 
     def _follow_inputs(self) -> None:
         changed = any(blob.shape != shape for blob, shape in self._free_inputs)

@@ -13,7 +13,7 @@ from minidl.device import Device
 from minidl.engines import Bindings, Run
 from minidl.errors import DeviceError, UsageError
 from minidl.graph.layout import Array, Copy, Key
-from minidl.memory import Home, Layout, Memory, padded, place
+from minidl.memory import Home, Layout, Memory, nbytes, padded, place
 from minidl.schedule import Schedule, Step, name_of, saved_name
 from minidl.units import bytes_
 
@@ -109,19 +109,27 @@ class Program:
         return memories
 
     def _take_over(self, old: Program) -> None:
-        """Copy what layers keep from their forward to their backward, where the shapes are the same:
-        a pass may go on where it had to stop for a layer whose values decide shapes."""
-        for i, (step, before) in enumerate(
-            zip(self.schedule.steps, old.schedule.steps, strict=True)
-        ):
-            if step.node.bottom_shapes != before.node.bottom_shapes:
-                continue
-            had = old.schedule.saved(before)
+        """Copy what the old program's memory holds, where it is of the same size here: a pass may
+        go on where it had to stop for a layer whose bottoms' values decide shapes."""
+        there = old._in_arena()
+        for key, (start, size) in self._in_arena().items():
+            before, had = there.get(key, (0, 0))
+            if had == size:
+                self._arena[start : start + size] = old._arena[before : before + size]
+
+    def _in_arena(self) -> dict[tuple[Any, ...], tuple[int, int]]:
+        """Offset and size of everything in the arena, by what it is."""
+        places: dict[tuple[Any, ...], tuple[int, int]] = {}
+        offsets = self.schedule.memory.offsets
+        for array in self.schedule.walk.arrays:
+            if name_of(array) in offsets:
+                size = nbytes(array.shape, array.layout, self.dtype)
+                key = (array.blob, array.kind, array.layout, array.first)
+                places[key] = (offsets[name_of(array)], size)
+        for i, step in enumerate(self.schedule.steps):
             for name, size in self.schedule.saved(step).items():
-                if had.get(name) == size:
-                    there = old.schedule.memory.offsets[saved_name(i, before, name)]
-                    here = self.schedule.memory.offsets[saved_name(i, step, name)]
-                    self._arena[here : here + size] = old._arena[there : there + size]
+                places[i, name] = (offsets[saved_name(i, step, name)], size)
+        return places
 
     def _planned(self, array: Array) -> Memory:
         """The array's place in the arena."""

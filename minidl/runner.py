@@ -49,7 +49,8 @@ class Runner:
     @property
     def training(self) -> TrainingPass | None:
         """What runs forward and backward at one go; None where nothing is gained by that."""
-        return None if any(self._callbacks()) else self._training
+        late = any(layer.is_late for layer in self._net.layers)
+        return None if late or any(self._callbacks()) else self._training
 
     # ------------------------------------------------------------------ the program
 
@@ -123,6 +124,11 @@ class Runner:
             for run in program.late_copies(first) if first else ():
                 run()
             for i in range(first, last + 1):
+                if net.layers[i].is_late and net.follow_values(i):
+                    program = self._prepared_for(i, last)
+                    steps = program.forward
+                    for run in program.late_copies(i):
+                        run()
                 program.step = i
                 for callback in before:
                     callback(i)

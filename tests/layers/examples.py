@@ -198,6 +198,7 @@ EXAMPLES = {
 # of them. Counts, refusals and docstrings are checked all the same.
 NOT_RUN = {
     "Data": "reads a database",
+    "Filter": "its bottoms' values decide its tops' shapes: see test_filter.py",
     "ImageData": "reads image files",
     "Input": "its tops are filled by whoever uses the net",
     "Python": "what it computes is a class of its user's: see test_python_layer.py",

@@ -1,0 +1,80 @@
+"""Items of a batch that a selector lets pass: the `Filter` layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.layers.base import Layer, register, saved
+
+
+@register("Filter")
+class Filter(Layer):
+    """Keep the items of a batch whose selector is not 0, in their order.
+
+        y_i = the items n of x_i for which s[n] != 0
+        dx_i = dy_i for those items, 0 for the others
+
+    bottom[0], bottom[1], ... bottom[i]   one or more (N, ...), and last the selector s: (N), or (N)
+                with more axes of size 1; it gets no gradient
+    top[0], top[1], ... top[i]   one for each bottom but the selector: (M, ...), with M items kept
+
+    It has no parameters. M is known only when the selector is: in a net, the layers above follow it
+    in every pass, and before the first pass all N items count as kept, as in Caffe.
+
+    Source: Caffe.
+    """
+
+    bottoms = (2, None)
+    tops = (1, None)
+    chosen: np.ndarray | None = None
+    row: Any
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        if len(spec.top) != len(spec.bottom) - 1:
+            self.reject(
+                f"has {len(spec.bottom)} bottoms and {len(spec.top)} tops",
+                expected="a top for each bottom but the last, which selects",
+            )
+        self.no_gradient = (len(spec.bottom) - 1,)
+
+    def top_shapes(self, *bottom):
+        *items, selector = bottom
+        if not selector or any(size != 1 for size in selector[1:]):
+            self.reject(
+                f"the selector '{self.spec.bottom[-1]}' has the shape {selector}",
+                expected="one number for each item: (N), or (N, 1, ...)",
+            )
+        for name, shape in zip(self.spec.bottom, items, strict=False):
+            if shape[:1] != selector[:1]:
+                self.reject(
+                    f"'{name}' has the shape {shape}, "
+                    f"but the selector '{self.spec.bottom[-1]}' {selector}",
+                    expected=f"{selector[0]} items in both",
+                )
+        return tuple(items)
+
+    def late_shapes(self, bottom):
+        *items, selector = bottom
+        self.chosen = np.flatnonzero(self.ctx.device.to_host(selector.read()))
+        return tuple((len(self.chosen), *blob.shape[1:]) for blob in items)
+
+    def buffers(self, *bottom):
+        return {"row": saved(bottom[-1][:1], np.intp)}
+
+    def forward(self, bottom, top):
+        self.ctx.device.write(self._rows(), self.chosen)
+        for x, y in zip(bottom, top, strict=False):
+            self.xp.take(x.data, self._rows(), axis=0, out=y.data)
+
+    def backward(self, top, wanted, bottom):
+        for y, want, x in zip(top, wanted, bottom, strict=False):
+            if want:
+                x.diff.fill(0)
+                x.diff[self._rows()] = y.diff
+
+    def _rows(self):
+        """The numbers of the items kept, on the device."""
+        return self.row[: len(self.chosen)]
