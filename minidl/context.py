@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,12 @@ from minidl.device import Device, default_device
 from minidl.rng import Streams
 
 MIB = 1 << 20
+ALLOW_PYTHON = "MINIDL_ALLOW_PYTHON"  # in the environment: 1 lets Python layers run
+
+
+def python_allowed() -> bool:
+    """Whether the environment lets Python layers run."""
+    return os.environ.get(ALLOW_PYTHON, "").lower() in ("1", "true", "yes", "t", "y")
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class Context:
     counter          address of the number of the pass, 64 bits, in a GPU's memory; else 0
     absent_data      shape (C, H, W) of random records that stand in for a data set which is not
                      there (`minidl time`, `check`); None: an absent data set is an error
+    allow_python     whether Python layers may run the code that a net names; by default what the
+                     environment says
     """
 
     device: Device = field(default_factory=default_device)
@@ -36,6 +45,7 @@ class Context:
     workspace_limit: int = 8 * MIB
     counter: int = 0
     absent_data: tuple[int, ...] | None = None
+    allow_python: bool = field(default_factory=python_allowed)
 
     @property
     def xp(self) -> ModuleType:

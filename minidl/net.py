@@ -13,7 +13,7 @@ from minidl import diagnosis, prototxt, schema, weights
 from minidl.arena import Arena
 from minidl.blob import Blob, Shape
 from minidl.blueprint import Blueprint, Node
-from minidl.context import Context
+from minidl.context import Context, python_allowed
 from minidl.device import Device, default_device, on_host
 from minidl.engines import select
 from minidl.errors import UsageError, did_you_mean
@@ -58,6 +58,8 @@ class Net:
                  phase TEST computes no gradients. Reading such a blob is refused, unless `keep`
                  names it. Of no effect where values decide shapes (Filter)
     keep         blobs to keep in spite of `share`
+    allow_python   whether Python layers may run the code that the net names; by default only if the
+                 environment variable MINIDL_ALLOW_PYTHON is 1
 
     Data and gradients of blobs are computed in the layouts that suit the engines; whoever reads
     one sees a plain array, which stays live for as long as it is held.
@@ -99,6 +101,7 @@ class Net:
         deterministic: bool = False,
         share: bool = False,
         keep: Sequence[str] = (),
+        allow_python: bool | None = None,
     ) -> None:
         if not isinstance(model, schema.NetParameter):
             if not isinstance(model, str | os.PathLike):
@@ -136,6 +139,7 @@ class Net:
             self.streams,
             counter=self._runner.counter,
             absent_data=absent_data,
+            allow_python=python_allowed() if allow_python is None else allow_python,
         )
         self.blueprint = Blueprint(model, ctx, level, stages)
         self.param, self.name = self.blueprint.param, self.blueprint.name

@@ -30,8 +30,12 @@ class Params:
         self.arena = self._gather()
         for node in blueprint.nodes:
             for plan, param in zip(node.params, node.layer.params, strict=True):
-                if plan.owner == plan.key and plan.filler is not None:
+                if plan.owner != plan.key:
+                    continue
+                if plan.filler is not None:
                     self._fill(param, plan, node.layer)
+                elif (values := node.layer.first_values(plan.attr)) is not None:
+                    param.write(values)
 
     def _make(self) -> None:
         made: dict[str, Param] = {}

@@ -104,7 +104,24 @@ def _dispatch(words: list[str]) -> int:
     except SystemExit as end:  # argparse has printed the help
         return int(end.code or 0)
     _use_threads(args)
+    if args.allow_python:
+        return _run_with_python(args)
     return int(args.run(args) or OK)
+
+
+def _run_with_python(args: Any) -> int:
+    """Run the command with Python layers allowed, which all nets of this process then see."""
+    from minidl.context import ALLOW_PYTHON
+
+    before = os.environ.get(ALLOW_PYTHON)
+    os.environ[ALLOW_PYTHON] = "1"
+    try:
+        return int(args.run(args) or OK)
+    finally:
+        if before is None:
+            del os.environ[ALLOW_PYTHON]
+        else:
+            os.environ[ALLOW_PYTHON] = before
 
 
 def _command(words: list[str]) -> tuple[str, list[str]]:

@@ -127,6 +127,12 @@ def add_common(parser: Parser) -> None:
         " OPENBLAS_NUM_THREADS, else all cores)",
     )
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--allow-python",
+        action="store_true",
+        help="run Python layers: code that the net names, with all your rights"
+        " (default: MINIDL_ALLOW_PYTHON)",
+    )
 
 
 def add_device(parser: Parser) -> None:

@@ -186,4 +186,6 @@ def resume_command(args: Namespace, state: str) -> str:
         words += ["-stage", ",".join(args.stage)]
     if args.gpu:
         words += ["-gpu", args.gpu]
+    if args.allow_python:
+        words += ["--allow-python"]
     return shlex.join(words + engine_flags.words(args))

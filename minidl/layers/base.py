@@ -142,6 +142,10 @@ class Layer:
         """The arrays to be bound beside tops and parameters, by attribute name."""
         return {}
 
+    def first_values(self, name: str) -> np.ndarray | None:
+        """What a parameter without a filler starts with; None: zeros."""
+        return None
+
     def multiply_adds(self, *bottom: Shape) -> int:
         """Multiply-and-add pairs of one forward pass (0 for what only moves or compares data)."""
         return 0

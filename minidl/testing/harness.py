@@ -44,12 +44,14 @@ def build(
     dtype: Any = np.float64,
     seed: int = 1,
     device: str | None = None,
+    allow_python: bool = False,
     **keywords: Any,
 ) -> Layer:
     """A layer from keywords: ``build("LRN", local_size=3)``, ``build("Concat", bottoms=3)``.
 
     phase, dtype, seed      of the context it lives in
     device                  its name; None: the one that `set_device` chose
+    allow_python            whether a Python layer may run its code
     bottoms, tops           how many blobs (by default the fewest the type takes)
     in_place                make the tops the bottoms themselves
     name                    "layer" by default
@@ -58,7 +60,8 @@ def build(
     """
     spec = make_spec(type, **keywords)
     place = default_device() if device is None else Device(device)
-    ctx = Context(device=place, dtype=dtype, phase=phase, streams=Streams(seed))
+    streams = Streams(seed)
+    ctx = Context(place, dtype, phase, streams, allow_python=allow_python)
     return layer_class(spec)(spec, ctx)
 
 

@@ -1,0 +1,276 @@
+"""The Python layer: pycaffe's protocol, late shapes, parameters, a GPU, permission, and errors."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from minidl import TEST, TRAIN, Net, get_solver
+from minidl.cli import main
+from minidl.errors import LayerConfigError, RunError
+from minidl.testing.gradcheck import check_backward
+from minidl.testing.harness import bind, build, run
+
+MODULE = "tests.layers.user_layers"
+X = np.random.default_rng(7).standard_normal((4, 3)).astype(np.float32)
+
+
+def python(layer, bottoms=1, tops=1, **options):
+    param = dict(module=MODULE, layer=layer, param_str=options.pop("param_str", ""))
+    return build(
+        "Python",
+        bottoms=bottoms,
+        tops=tops,
+        allow_python=True,
+        python_param=param,
+        **options,
+    )
+
+
+def text(layer, *, module=MODULE, param_str="", bottom='bottom: "x"'):
+    param_str = param_str.replace('"', '\\"')
+    return f"""
+layer {{ name: "in" type: "Input" top: "x" input_param {{ shape {{ dim: 4 dim: 3 }} }} }}
+layer {{ name: "mine" type: "Python" {bottom} top: "y"
+  python_param {{ module: "{module}" layer: "{layer}" param_str: "{param_str}" }} }}
+layer {{ name: "above" type: "Power" bottom: "y" top: "z" power_param {{ scale: 2 }} }}
+"""
+
+
+def net_of(layer, phase=TEST, **options):
+    device = options.pop("device", None)
+    return Net(text(layer, **options), phase, seed=1, allow_python=True, device=device)
+
+
+# --------------------------------------------------------------------------------- the protocol
+
+
+def test_forward_and_backward_are_those_of_the_class(device):
+    layer = python("Affine", param_str="3", device=device)
+    check_backward(layer, X, tolerance=1e-6)
+    bottom, (y,) = run(layer, X, params=[np.array([1.0, 2, 3])])
+    host = layer.ctx.device.to_host
+    np.testing.assert_allclose(host(y.data), 3 * X.astype(np.float64) ** 2 + [1, 2, 3], rtol=1e-12)
+
+
+def test_a_loss_written_for_caffe_is_the_layers_of_that_name():
+    a, b = X, X[::-1] + 1
+    ours = build("EuclideanLoss", bottoms=2)
+    _, (expected,) = run(ours, a, b)
+    layer = python("EuclideanLoss", bottoms=2)
+    _, (loss,) = run(layer, a, b)
+    assert float(loss.data[0]) == pytest.approx(float(expected.data), rel=1e-12)
+    check_backward(layer, a, b)
+
+
+def test_parameters_start_with_what_setup_wrote_and_are_learned(tmp_path, device):
+    net = net_of("Affine", param_str="3", device=device)
+    host = net.device.to_host
+    assert [p.shape for p in net.params["mine"]] == [(3,)]
+    np.testing.assert_array_equal(host(net.params["mine"][0].data), 2)
+    np.testing.assert_allclose(host(net.forward(x=X)["z"]), 2 * (3 * X**2 + 2), rtol=1e-6)
+    net.device.write(net.params["mine"][0].data, np.full(3, 5))
+    np.testing.assert_allclose(host(net.forward(x=X)["z"]), 2 * (3 * X**2 + 5), rtol=1e-6)
+    net.save(tmp_path / "net.caffemodel")
+    again = Net(text("Affine"), weights=tmp_path / "net.caffemodel", allow_python=True)
+    np.testing.assert_array_equal(again.params["mine"][0].data, 5)
+
+
+def test_a_solver_learns_its_parameters(tmp_path, device):
+    (tmp_path / "net.prototxt").write_text(
+        text("Affine")
+        + 'layer { name: "loss" type: "Reduction" bottom: "z" top: "loss" loss_weight: 1 }'
+    )
+    solver = f"net: '{tmp_path}/net.prototxt' base_lr: 0.5 lr_policy: 'fixed' max_iter: 2"
+    solver = get_solver(solver, device=device, allow_python=True, share=True)
+    solver.step(2)
+    # z = 2 y, so every step takes 0.5 * 2 * 4 items from the offset
+    np.testing.assert_allclose(solver.net.device.to_host(solver.net.params["mine"][0].data), 2 - 8)
+
+
+def test_a_frozen_parameter_keeps_its_gradient_to_itself():
+    layer = python("Affine")
+    bottom, top = run(layer, X)
+    layer.params[0].wanted = False
+    top[0].diff.fill(1)
+    layer.backward(top, [True], bottom)
+    np.testing.assert_array_equal(layer.params[0].diff, 0)
+
+
+def test_a_diff_that_backward_does_not_write_is_zero():
+    layer = python("Told", param_str="{}")
+    bottom, top = run(layer, X)
+    bottom[0].diff.fill(np.nan)
+    layer.backward(top, [True], bottom)
+    np.testing.assert_array_equal(bottom[0].diff, 0)
+
+
+@pytest.mark.parametrize("phase", [TRAIN, TEST])
+def test_the_phase_is_known(phase):
+    assert net_of("Told", phase, param_str="{}").forward(x=X)["z"] == 2 * phase
+
+
+def test_ten_of_them_in_a_row():
+    """Caffe's own test of its Python layer: a tenfold, three times."""
+    chain = "".join(
+        f'layer {{ name: "l{i}" type: "Python" bottom: "x{i}" top: "x{i + 1}" python_param '
+        f"{{ module: '{MODULE}' layer: 'Affine' param_str: '10' }} }}"
+        for i in range(3)
+    )
+    head = 'layer { name: "in" type: "Input" top: "x0" input_param { shape { dim: 1 dim: 1 } } }'
+    net = Net(head + chain, allow_python=True)
+    for params in net.params.values():
+        params[0].data[...] = 0
+    assert net.forward(x0=np.ones((1, 1)))["x3"] == 10**7
+
+
+# ------------------------------------------------------------------------------------ late shapes
+
+
+def test_tops_follow_reshape_in_every_pass_and_so_does_what_is_above(device):
+    net = net_of("Growing", bottom="", device=device)
+    for count in (1, 2, 3):
+        z = net.device.to_host(net.forward(x=X)["z"])
+        np.testing.assert_array_equal(z, np.full((count, 3), 2 * count))
+
+
+def test_reshape_sees_the_values_of_the_bottoms(device):
+    net = net_of("Positive", device=device)
+    assert net.blobs["y"].shape == (0, 1), "all bottoms are zero while the net is built"
+    for x in (X, X + 1, X - 1):
+        z = net.device.to_host(net.forward(x=x)["z"])
+        np.testing.assert_allclose(z[:, 0], 2 * x[x > 0], rtol=1e-6)
+
+
+def test_the_net_may_be_reshaped():
+    net = net_of("Affine")
+    assert net.forward(x=np.ones((7, 3)))["z"].shape == (7, 3)
+
+
+REFUSED_LATE = {
+    "top": ("forward", "top[0].reshape(2)", r"gives 'y' \(1,\) the shape \(2,\): .*in reshape\(\)"),
+    "bottom": ("reshape", "bottom[0].reshape(2)", r"gives 'x' \(4, 3\) the shape \(2,\): a bottom"),
+    "parameter": ("forward", "self.blobs.add_blob(2)", "adds a parameter after setup"),
+}
+
+
+@pytest.mark.parametrize("when, what, found", REFUSED_LATE.values(), ids=REFUSED_LATE.keys())
+def test_shapes_change_only_where_they_may(when, what, found):
+    with pytest.raises(LayerConfigError, match=rf"'mine': {when}\(\) of class 'Told'.*: {found}"):
+        net_of("Told", param_str=str({when: what})).forward(x=X)
+
+
+# ------------------------------------------------------------------------------------- permission
+
+
+def test_without_permission_nothing_is_imported(monkeypatch):
+    monkeypatch.delenv("MINIDL_ALLOW_PYTHON", raising=False)
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    found = r"Python layer 'mine': would run code: the class 'Affine'(.|\n)*--allow-python"
+    for options in ({}, {"allow_python": False}):
+        with pytest.raises(LayerConfigError, match=found):
+            Net(text("Affine"), **options)
+    assert MODULE not in sys.modules
+
+
+def test_the_environment_may_allow_it(monkeypatch):
+    monkeypatch.setenv("MINIDL_ALLOW_PYTHON", "1")
+    Net(text("Affine"))
+    with pytest.raises(LayerConfigError):
+        Net(text("Affine"), allow_python=False)
+    monkeypatch.setenv("MINIDL_ALLOW_PYTHON", "0")
+    with pytest.raises(LayerConfigError):
+        Net(text("Affine"))
+
+
+def test_the_command_line_may_allow_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("MINIDL_ALLOW_PYTHON", raising=False)
+    path = tmp_path / "net.prototxt"
+    path.write_text(text("Affine"))
+    assert main(["check", str(path)]) == 2
+    assert "if you trust the code: --allow-python" in capsys.readouterr().err
+    assert main(["check", str(path), "--allow-python"]) == 0
+    assert main(["check", str(path)]) == 2, "the permission was for that command"
+
+
+def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "found_here.py").write_text("from tests.layers.user_layers import Affine\n")
+    monkeypatch.chdir(tmp_path)
+    Net(text("Affine", module="found_here"), allow_python=True)
+    assert str(tmp_path) not in sys.path
+
+
+def test_caffe_is_a_name_of_ours_only_while_the_class_runs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "caffe", sys)
+    told = {"forward": "__import__('caffe').Net.missing"}
+    net = net_of("Told", param_str=str(told))
+    with pytest.raises(RunError, match="AttributeError: type object 'Net'"):
+        net.forward(x=X)
+    assert sys.modules["caffe"] is sys
+
+
+# ----------------------------------------------------------------------------------------- errors
+
+FAILURES = {
+    "no module": (dict(layer="A", module="not_there"), "there is no module 'not_there'"),
+    "no module in it": (
+        dict(layer="A", module="tests.not_there.x"),
+        "cannot be imported: ModuleNotFoundError: No module named 'tests.not_there'",
+    ),
+    "no class": (dict(layer="Afine"), f"'{MODULE}' has no class 'Afine'(.|\n)*mean 'Affine'"),
+    "no instance": (
+        dict(layer="Unmakeable"),
+        r"cannot be made: ValueError: not in user_layers.py \(user_layers.py, line \d+\)",
+    ),
+    "no name": (dict(layer=""), "python_param names no class"),
+    "setup": (
+        dict(layer="EuclideanLoss"),
+        r"setup\(\) of class 'EuclideanLoss' .* failed: Exception: Need two inputs",
+    ),
+    "reshape": (
+        dict(layer="Told", param_str="{'reshape': '1 / 0'}"),
+        r"reshape\(\) of class .* failed: ZeroDivisionError: division by zero \(<string>, line 1\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("options, found", FAILURES.values(), ids=FAILURES.keys())
+def test_what_fails_while_the_net_is_built_names_the_layer(options, found):
+    with pytest.raises(LayerConfigError, match=f"Python layer 'mine': (.|\n)*{found}"):
+        net_of(**options)
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_what_fails_in_a_pass_names_layer_class_and_line(method):
+    layer = python("Told", name="mine", param_str=str({method: "self.missing"}))
+    bottom, top = bind(layer, X)
+    found = rf"'mine': {method}\(\) of class 'Told' .* failed: AttributeError: .*\(<string>, line 1"
+    with pytest.raises(RunError, match=found) as caught:
+        layer.forward(bottom, top)
+        layer.backward(top, [True], bottom)
+    assert isinstance(caught.value.__cause__, AttributeError)
+
+
+def test_a_class_that_lacks_a_method_is_refused():
+    with pytest.raises(LayerConfigError, match="class 'Forgetful' .* has no reshape, no forward"):
+        python("Forgetful")
+
+
+def test_the_users_traceback_is_shown_with_debug_alone(tmp_path, capsys):
+    path = tmp_path / "net.prototxt"
+    path.write_text(text("EuclideanLoss"))
+    assert main(["check", str(path), "--allow-python"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert main(["check", str(path), "--allow-python", "--debug"]) == 2
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown and 'raise Exception("Need two inputs' in shown
+
+
+def test_a_class_without_backward_passes_no_gradient_on():
+    assert not python("Growing", bottoms=0).differentiable
+    assert python("Affine").differentiable
+
+
+def test_tops_cannot_be_the_bottoms():
+    with pytest.raises(LayerConfigError, match="cannot work in place"):
+        python("Affine", in_place=True)
