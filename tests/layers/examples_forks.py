@@ -46,6 +46,14 @@ FORKS = {
     "PriorBox": {
         "": example(IMAGES, (2, 3, 60, 51), min_size=[7, 12], max_size=[9, 20], aspect_ratio=[2]),
     },
+    "PSROIPooling": {
+        "": example((2, 18, 6, 5), (4, 5), spatial_scale=0.5, output_dim=2, group_size=3),
+    },
+    "ROIAlign": {
+        "": example(IMAGES, (4, 5), pooled_h=2, pooled_w=3, spatial_scale=0.5),
+        "two samples": example(IMAGES, (4, 5, 1, 1), pooled_h=3, pooled_w=2, sampling_ratio=2),
+    },
+    "ROIPooling": {"": example(IMAGES, (4, 5), pooled_h=2, pooled_w=3, spatial_scale=0.5)},
     "ReLU6": {"": example(IMAGES)},
     "ShuffleChannel": {"": example((2, 6, 3, 2), group=3), "one group": example((2, 4), group=1)},
     "SmoothL1Loss": {
@@ -60,4 +68,8 @@ FORKS = {
 
 # Types of which a part runs on the host: a GPU is waited for in every pass, which therefore cannot
 # be recorded as a CUDA graph.
-ON_HOST: dict[str, str] = {}
+ON_HOST = {
+    "PSROIPooling": "the regions are read there",
+    "ROIAlign": "the regions are read there",
+    "ROIPooling": "the regions are read there",
+}

@@ -1,0 +1,95 @@
+"""What layers share that bring regions of a map to one size: where each region and its bins lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidl.errors import LabelError
+from minidl.layers.base import Layer
+
+
+class Regions(Layer):
+    """A layer with regions in bottom[1]: rows of image number, x1, y1, x2, y2 in pixels.
+
+    The image number is -1 in a row that holds no region, as Proposal leaves some; all that comes of
+    it is 0. Regions are read on the host, since they decide which parts of the map are looked at: a
+    GPU is waited for in every pass.
+    """
+
+    bottoms = 2
+    no_gradient = (1,)
+
+    def top_shapes(self, bottom, regions):
+        if len(bottom) != 4 or 0 in bottom:
+            self.reject(f"the map is {bottom}", expected="4 axes (N, C, H, W), none of them 0")
+        if not regions or np.prod(regions[1:]) != 5:
+            self.reject(
+                f"the regions '{self.spec.bottom[1]}' are {regions}",
+                expected="(R, 5): image number, x1, y1, x2, y2",
+            )
+        return ((regions[0], *self.pooled(bottom)),)
+
+    def pooled(self, bottom):
+        """The shape of what a region becomes: (channels, rows, columns)."""
+        raise NotImplementedError
+
+    def sample_bottoms(self, shapes, rng):
+        (n, _, h, w), (count, *_) = shapes
+        regions = np.empty((count, 5))
+        regions[:, 0] = rng.integers(n, size=count)
+        for first, extent in ((1, w), (2, h)):
+            ends = np.sort(rng.uniform(-1, extent, (count, 2)) / self.scale, axis=1)
+            regions[:, [first, first + 2]] = ends
+        return [rng.standard_normal(shapes[0]), regions.reshape(shapes[1])]
+
+    def read_regions(self, bottom):
+        """(image numbers, boxes (R, 4)) on the host; refuses a number that is no image's."""
+        rows = self.ctx.device.to_host(bottom[1].data).reshape(-1, 5)
+        images, count = rows[:, 0], bottom[0].shape[0]
+        wrong = ~((images >= -1) & (images < count) & (images == np.floor(images)))
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            raise LabelError(
+                f"region {first} of '{self.spec.bottom[1]}' is of image {images[first]:g}",
+                where=self.where,
+                expected=f"a whole number from 0 to {count - 1}, or -1 for no region",
+                item=first,
+                value=float(images[first]),
+            )
+        return images.astype(int), np.array(rows[:, 1:])
+
+
+def check_pooled(layer, p, name):
+    """Refuse a pooled_h or pooled_w of 0, and a spatial_scale that is not above 0."""
+    for field in ("pooled_h", "pooled_w"):
+        if getattr(p, field) == 0:
+            layer.reject(f"{field} is 0 or missing", expected="at least 1", field=f"{name}.{field}")
+    check_scale(layer, p, name)
+
+
+def check_scale(layer, p, name):
+    if not p.spatial_scale > 0:
+        layer.reject(
+            f"spatial_scale is {p.spatial_scale:g}",
+            expected="places of the map for each pixel of the image, such as 0.0625",
+            field=f"{name}.spatial_scale",
+        )
+
+
+def round_half_up(values):
+    """To whole numbers as C's `round` does: halves away from 0."""
+    return np.copysign(np.floor(np.abs(values) + 0.5), values)
+
+
+def bins(start, length, count, size):
+    """Where each region's bins begin and end along one axis of `size` places.
+
+    start, length   (R), in places of the map; bins overlap where they share a place
+
+    Returns two integer arrays (R, count); a bin that is empty ends where it begins, or before.
+    """
+    number = np.arange(count, dtype=start.dtype)
+    each = (length / start.dtype.type(count))[:, None]
+    begin = np.floor(number * each + start[:, None])
+    end = np.ceil((number + 1) * each + start[:, None])
+    return [np.clip(edge, 0, size).astype(int) for edge in (begin, end)]
