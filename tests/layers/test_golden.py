@@ -98,7 +98,7 @@ def test_the_recorded_cases_cover_the_layers_with_numbers():
     if not CASES:
         pytest.skip("reference material not found: golden/layers")
     covered = {case_name(c).split("__")[0] for c in CASES}
-    # Caffe has no layers of forks, and of these no case was recorded: their own tests speak for them
+    # Caffe has no layers of forks, and of these no case was recorded: their tests speak for them
     data = {"Data", "DummyData", "HDF5Data", "ImageData", "Input", "MemoryData", "WindowData"}
     others = {"AbsVal", "Clip", "HDF5Output", "Parameter", "Python", "Silence", "Split", "Swish"}
     assert set(REGISTRY) - covered <= data | others | set(FORKS)
