@@ -27,11 +27,23 @@ def reading(path: str | os.PathLike[str], what: str) -> Iterator[Any]:
     Errors: FormatError for a file that is cut short, damaged or not HDF5; UsageError for a path
     that cannot be read, and where h5py is not installed.
     """
+    with explaining(path, what), open_file(path, what) as file:
+        yield file
+
+
+def open_file(path: str | os.PathLike[str], what: str) -> Any:
+    """The h5py.File at `path`, to be closed by the caller; errors as in `reading`."""
     files.head(path, what)  # refuses a path that is absent, a folder or a pipe, in words
     h5py = _h5py(path, what)
+    with explaining(path, what):
+        return h5py.File(path, "r", locking=False)  # locks fail on some network drives
+
+
+@contextlib.contextmanager
+def explaining(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Whatever goes wrong while the file at `path` is read is the file's fault."""
     try:
-        with h5py.File(path, "r", locking=False) as file:  # locks fail on some network drives
-            yield file
+        yield
     except MinidlError:
         raise
     except MemoryError:
@@ -115,12 +127,12 @@ def floats(dataset: Any, name: str, path: str) -> np.ndarray:
         raise FormatError(
             f"{name} has the type {dataset.dtype}", where=path, expected="32-bit floats"
         )
-    _check_size(dataset, name, path)
+    check_size(dataset, name, path)
     values = np.asarray(dataset[()])
     return np.ascontiguousarray(values, np.float64 if wide else np.float32).reshape(values.shape)
 
 
-def _check_size(dataset: Any, name: str, path: str) -> None:
+def check_size(dataset: Any, name: str, path: str) -> None:
     """Refuse what was never written: libhdf5 would make it up, of any size, in memory."""
     stored = dataset.id.get_storage_size()
     most = stored * (_BEST_RATIO if dataset.chunks else 1)
@@ -143,7 +155,7 @@ def whole_number(file: Any, name: str, path: str) -> int:
             where=path,
             expected="one whole number",
         )
-    _check_size(dataset, name, path)
+    check_size(dataset, name, path)
     return int(np.asarray(dataset[()]).reshape(-1)[0])
 
 
@@ -164,7 +176,7 @@ def octets(file: Any, name: str, path: str) -> bytes:
     dataset = _member(file, name, path)
     if dataset.dtype != np.uint8:
         raise FormatError(f"its '{name}' has the type {dataset.dtype}", where=path)
-    _check_size(dataset, name, path)
+    check_size(dataset, name, path)
     return np.asarray(dataset[()]).tobytes()
 
 

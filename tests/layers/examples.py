@@ -199,6 +199,8 @@ EXAMPLES = {
 NOT_RUN = {
     "Data": "reads a database",
     "Filter": "its bottoms' values decide its tops' shapes: see test_filter.py",
+    "HDF5Data": "reads files",
+    "HDF5Output": "writes a file",
     "ImageData": "reads image files",
     "Input": "its tops are filled by whoever uses the net",
     "Python": "what it computes is a class of its user's: see test_python_layer.py",

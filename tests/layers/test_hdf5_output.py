@@ -1,0 +1,56 @@
+"""HDF5Output: what stands in the file after each pass."""
+
+import numpy as np
+import pytest
+
+from minidl.errors import LayerConfigError, UsageError
+from minidl.testing.harness import bind, build
+
+h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+DATA = np.random.default_rng(0).standard_normal((3, 2, 4, 5)).astype("f4")
+LABEL = np.arange(3, dtype="f4")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "out.h5"
+
+
+def read(path):
+    with h5py.File(path) as file:
+        return {name: file[name][()] for name in file}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_passes_stand_one_behind_the_other(path, device, gpu):
+    layer = build("HDF5Output", file_name=str(path), device=device, dtype=np.float32)
+    bottom, _ = bind(layer, DATA, LABEL)
+    for passes in range(1, 4):
+        layer.ctx.device.write(bottom[1].data, LABEL + passes)
+        layer.forward(bottom, [])
+        found = read(path)
+        assert found["data"].dtype == np.float32
+        np.testing.assert_array_equal(found["data"], np.concatenate([DATA] * passes))
+        labels = [LABEL + n for n in range(1, passes + 1)]
+        np.testing.assert_array_equal(found["label"].shape, (3 * passes, 1, 1, 1))
+        np.testing.assert_array_equal(found["label"].ravel(), np.concatenate(labels))
+
+
+def test_a_file_that_was_there_is_begun_anew(path):
+    path.write_bytes(b"old")
+    layer = build("HDF5Output", file_name=str(path))
+    bottom, _ = bind(layer, DATA, LABEL)
+    assert path.read_bytes() == b"old", "declaring alone writes nothing"
+    layer.forward(bottom, [])
+    assert len(read(path)["data"]) == 3
+
+
+def test_wrong_bottoms_and_paths_are_refused(tmp_path):
+    with pytest.raises(LayerConfigError, match="says no file_name"):
+        build("HDF5Output")
+    layer = build("HDF5Output", file_name=str(tmp_path / "no" / "out.h5"))
+    with pytest.raises(LayerConfigError, match="N rows each"):
+        layer.top_shapes((3, 2), (4,))
+    bottom, _ = bind(layer, DATA, LABEL)
+    with pytest.raises(UsageError, match="HDF5Output layer 'layer': .*out.h5: cannot be written"):
+        layer.forward(bottom, [])
