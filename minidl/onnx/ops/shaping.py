@@ -95,3 +95,11 @@ def shuffle_channel(step: Step) -> list[str]:
     x = step.reshape(step.x, shape, blocks)
     y = step.emit("Transpose", x, perm=[0, 2, 1, *range(3, len(blocks))])
     return [step.reshape(y, mixed, shape)]
+
+
+@exports("Permute", "Transpose; axes that its order does not name come last")
+def permute(step: Step) -> list[str]:
+    axes = range(len(step.bottom_shapes[0]))
+    order = [axis % len(axes) for axis in step.layer.spec.permute_param.order]
+    perm = order + [axis for axis in axes if axis not in order]
+    return [step.emit("Transpose", step.x, perm=perm)]
