@@ -272,6 +272,17 @@ class Net:
         self._runner.forward(0, len(self.layers) - 1)
         return self.loss
 
+    def set_input_arrays(self, data: Any, labels: Any) -> None:
+        """Let the first MemoryData layer give these from now on, batch by batch.
+
+        data     (M, C, H, W), labels (M); M a multiple of the layer's batch_size
+        """
+        for layer in self.layers:
+            if layer.type == "MemoryData":
+                layer.reset(data, labels)  # type: ignore[attr-defined]
+                return
+        raise UsageError(f"net '{self.name}' has no MemoryData layer", fix="net.forward(data=...)")
+
     def reseed(self, seed: int) -> None:
         """Let everything random from now on derive from `seed`."""
         if self.streams.seed != seed:
