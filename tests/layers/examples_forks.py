@@ -25,6 +25,14 @@ FORKS = {
         "": example(IMAGES, num_output=3, kernel_size=3, group=3, bias_term=False),
         "two filters each": example(IMAGES, num_output=6, kernel_size=2, group=3),
     },
+    "DetectionOutput": {
+        "": example(
+            (2, 20, 1, 1), (2, 15), (1, 2, 20), num_classes=3, keep_top_k=4, code_type="CENTER_SIZE"
+        ),
+        "offsets by class": example(
+            (2, 60), (2, 15), (1, 2, 20), num_classes=3, share_location=False
+        ),
+    },
     "Flip": {
         "left and right": example(IMAGES),
         "both": example(IMAGES, flip_height=True),
@@ -45,6 +53,12 @@ FORKS = {
     },
     "PriorBox": {
         "": example(IMAGES, (2, 3, 60, 51), min_size=[7, 12], max_size=[9, 20], aspect_ratio=[2]),
+    },
+    "Proposal": {
+        "": example(
+            *((1, 6, 4, 5), (1, 12, 4, 5), (1, 3)),
+            **dict(tops=2, scale=2, post_nms_topn=9, nms_thresh=0.4),
+        ),
     },
     "PSROIPooling": {
         "": example((2, 18, 6, 5), (4, 5), spatial_scale=0.5, output_dim=2, group_size=3),
@@ -69,6 +83,8 @@ FORKS = {
 # Types of which a part runs on the host: a GPU is waited for in every pass, which therefore cannot
 # be recorded as a CUDA graph.
 ON_HOST = {
+    "DetectionOutput": "boxes are compared there",
+    "Proposal": "boxes are compared there",
     "PSROIPooling": "the regions are read there",
     "ROIAlign": "the regions are read there",
     "ROIPooling": "the regions are read there",
