@@ -187,13 +187,15 @@ class Solver(Loop):
         return lambda what: self._diverged(f"test net #{index}: {what}", self.test_nets[index])
 
     def _tested(self) -> bool:
-        p, places = self.param, [resuming.mark(net) for net in self.test_nets]
+        p = self.param
+        watched = self.test_nets if p.HasField("early_stop_monitor") else []
+        places = [resuming.mark(net) for net in watched]
         results = self.test_all()
         if results is None:
             return False
         found = self.early_stop.ends(p, self.iter, results)
         if found is not None:
-            for net, place in zip(self.test_nets, places, strict=True):
+            for net, place in zip(watched, places, strict=True):
                 resuming.go_to(net, place)
             self._tell("on_early_stop", found)
             self.request_stop()
