@@ -13,7 +13,7 @@ from minidl.device import Device
 from minidl.engines import Bindings, Run
 from minidl.errors import DeviceError, UsageError
 from minidl.graph.layout import Array, Copy, Key
-from minidl.memory import Home, Layout, Memory, nbytes, padded, place
+from minidl.memory import Home, Layout, Memory, padded, place
 from minidl.schedule import Schedule, Step, name_of, saved_name
 from minidl.units import bytes_
 
@@ -26,6 +26,7 @@ class Program:
     blobs     by name, as users see them; made by the net, with views already set up
     params    by owner's key
     old       the program that this one replaces: contents of blobs are carried over
+    within    it is replaced within a pass: what its forward left for later steps is, too
 
     forward[i], backward[i]   what to call for layer i, in order; nothing for one that is idle
     feeding[i]   the part of forward[i] that brings data in from outside: a layer without bottoms
@@ -40,6 +41,7 @@ class Program:
         device: Device,
         dtype: Any,
         old: Program | None = None,
+        within: bool = False,
     ) -> None:
         self.schedule, self.blobs, self.device, self.dtype = schedule, blobs, device, dtype
         self.step = -1
@@ -53,9 +55,9 @@ class Program:
             self._arena = device.bytes_(schedule.memory.total)
             self._pool = device.bytes_(schedule.scratch)
             self._arrange(params)
-            if old is not None and not schedule.demands.share:
-                self._take_over(old)
             self._memories = self._make_memories()
+            if old is not None and within:
+                self._take_over(old)
             self._homes = self._show()
             self._carried = {}
             for i, step in enumerate(schedule.steps):
@@ -109,27 +111,23 @@ class Program:
         return memories
 
     def _take_over(self, old: Program) -> None:
-        """Copy what the old program's memory holds, where it is of the same size here: a pass may
-        go on where it had to stop for a layer whose bottoms' values decide shapes."""
-        there = old._in_arena()
-        for key, (start, size) in self._in_arena().items():
-            before, had = there.get(key, (0, 0))
-            if had == size:
-                self._arena[start : start + size] = old._arena[before : before + size]
+        """Copy what the old program's arrays hold into those that are the same here."""
+        there = old._by_origin()
+        for origin, here in self._by_origin().items():
+            before = there.get(origin)
+            if before is not None and before is not here and before.shape == here.shape:
+                here[...] = before
 
-    def _in_arena(self) -> dict[tuple[Any, ...], tuple[int, int]]:
-        """Offset and size of everything in the arena, by what it is."""
-        places: dict[tuple[Any, ...], tuple[int, int]] = {}
-        offsets = self.schedule.memory.offsets
-        for array in self.schedule.walk.arrays:
-            if name_of(array) in offsets:
-                size = nbytes(array.shape, array.layout, self.dtype)
-                key = (array.blob, array.kind, array.layout, array.first)
-                places[key] = (offsets[name_of(array)], size)
+    def _by_origin(self) -> dict[tuple[Any, ...], Any]:
+        """All data that a forward leaves behind, by what it is: raw arrays."""
+        found: dict[tuple[Any, ...], Any] = {}
+        for array, memory in zip(self.schedule.walk.arrays, self._memories, strict=True):
+            if array.base is None and array.kind == "data":
+                found[array.blob, array.layout, array.first] = memory.array
         for i, step in enumerate(self.schedule.steps):
             for name, size in self.schedule.saved(step).items():
-                places[i, name] = (offsets[saved_name(i, step, name)], size)
-        return places
+                found[i, name] = self._saved(i, step, name, size).array
+        return found
 
     def _planned(self, array: Array) -> Memory:
         """The array's place in the arena."""

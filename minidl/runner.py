@@ -54,13 +54,16 @@ class Runner:
 
     # ------------------------------------------------------------------ the program
 
-    def ready(self) -> Program:
-        """The program of the next pass; a new one if shapes, parameters or held arrays changed."""
+    def ready(self, within: bool = False) -> Program:
+        """The program of the next pass; a new one if shapes, parameters or held arrays changed.
+
+        within   it is to go on with a pass whose shapes changed in the middle
+        """
         net, program = self._net, self._program
         if program is None or self.stale or not program.settle():
             schedule = self._schedule()
             owned = net.parameters.owned()
-            program = Program(schedule, net.blobs, owned, net.device, net.dtype, program)
+            program = Program(schedule, net.blobs, owned, net.device, net.dtype, program, within)
             self._program, self.stale = program, False
             if self._training is not None:
                 self._training.forget()
@@ -125,10 +128,8 @@ class Runner:
                 run()
             for i in range(first, last + 1):
                 if net.layers[i].is_late and net.follow_values(i):
-                    program = self._prepared_for(i, last)
+                    program = self.ready(within=True)
                     steps = program.forward
-                    for run in program.late_copies(i):
-                        run()
                 program.step = i
                 for callback in before:
                     callback(i)

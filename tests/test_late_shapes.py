@@ -15,10 +15,11 @@ layer {{ name: "in" type: "Input" top: "x" top: "s" top: "t" input_param {{
   shape {{ dim: 6 dim: 3 dim: 9 dim: 9 }} shape {{ dim: 6 dim: 1 }} shape {{ dim: 6 dim: 2 }} }} }}
 layer {{ name: "c" type: "Convolution" bottom: "x" top: "c"
   convolution_param {{ num_output: 4 kernel_size: 3 weight_filler {{ type: "msra" }} }} }}
-layer {{ name: "b" type: "BatchNorm" bottom: "c" top: "c" }}
-layer {{ name: "r" type: "ReLU" bottom: "c" top: "c" }}
-layer {{ name: "p" type: "Pooling" bottom: "c" top: "p"
+layer {{ name: "b" type: "BatchNorm" bottom: "c" top: "b" }}
+layer {{ name: "r" type: "ReLU" bottom: "b" top: "b" }}
+layer {{ name: "p" type: "Pooling" bottom: "b" top: "p"
   pooling_param {{ kernel_size: 3 stride: 2 }} }}
+layer {{ name: "again" type: "BatchNorm" bottom: "p" top: "p" }}
 layer {{ name: "n" type: "LRN" bottom: "p" top: "n" }}
 layer {{ name: "d" type: "Dropout" bottom: "n" top: "n" }}
 {pick}

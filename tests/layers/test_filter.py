@@ -63,6 +63,18 @@ def test_filters_may_follow_one_another():
         np.testing.assert_array_equal(net.forward(x=x, s=np.array(s))["z"], expected)
 
 
+SAME = """
+layer { name: "both" type: "Eltwise" bottom: "y" bottom: "z" top: "sum" }
+"""
+
+
+def test_until_it_is_asked_a_later_filter_counts_as_one_that_lets_all_pass():
+    net, x = Net(TWICE + SAME), random(4, 3, seed=1)
+    for s in ([2, 2, 2, 2], [2, 0, 0, 0], [0, 3, 2, 0]):
+        expected = 2 * x[np.flatnonzero(s)]
+        np.testing.assert_array_equal(net.forward(x=x, s=np.array(s))["sum"], expected)
+
+
 FIXED = """
 layer { name: "more" type: "Reshape" bottom: "y" top: "z"
   reshape_param { shape { dim: 2 dim: -1 } } }
