@@ -252,7 +252,7 @@ class RNN(Recurrent):
         weight_filler, bias_filler   of all weights, of both biases
         expose_hidden (false)   the first state is a bottom, the last one a top; otherwise a pass
                                 begins with the state that the one before it left, for the first
-                                one 0. Snapshots do not hold it, as Caffe's do not.
+                                one 0. Snapshots keep it, unlike Caffe's.
         debug_info              does nothing: Caffe builds a net of T copies inside, here is none
 
     Where Caffe leaves a gradient out, at the exposed states, this layer gives it. T may change from

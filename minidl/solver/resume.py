@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from minidl import schema, weights
 from minidl.errors import MinidlError, WeightsError, raise_all
 from minidl.solver import monitor, parameters, schedules
 from minidl.solver.monitor import Best
 from minidl.solver.smoothing import SmoothedLoss
-from minidl.storage import files, snapshot, weight_files, weights_hdf5
+from minidl.storage import arrays, files, snapshot, weight_files, weights_hdf5
 from minidl.storage.content import LayerWeights
 
 if TYPE_CHECKING:
@@ -24,15 +26,31 @@ log = logging.getLogger("minidl")
 
 @dataclass(frozen=True)
 class Mark:
-    """Where one net stands: forward passes begun, batches that each data layer gave out."""
+    """Where one net stands: forward passes begun, batches that each data layer gave out, and what
+    layers carry from pass to pass, by layer and name of the array."""
 
     passes: int
     batches: dict[str, int]
+    carried: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
 
 def mark(net: Net) -> Mark:
     """Where `net` stands now."""
-    return Mark(net.streams.passes, {layer.name: layer.position for layer in net.data_layers})
+    batches = {layer.name: layer.position for layer in net.data_layers}
+    carried = {
+        (layer.name, name): np.array(net.device.to_host(getattr(layer, name)))
+        for layer, name, _ in _carried(net)
+        if hasattr(layer, name)  # otherwise the net has not run
+    }
+    return Mark(net.streams.passes, batches, carried)
+
+
+def _carried(net: Net) -> Iterator[tuple[Any, str, tuple[int, ...]]]:
+    """Layer, name and shape of every array that is carried from pass to pass."""
+    for node in net.blueprint.nodes:
+        for name, buffer in node.buffers.items():
+            if buffer.lasting:
+                yield node.layer, name, buffer.shape
 
 
 def go_to(net: Net, place: Mark) -> None:
@@ -41,6 +59,13 @@ def go_to(net: Net, place: Mark) -> None:
     for layer in net.data_layers:
         if layer.position != place.batches[layer.name]:
             layer.position = place.batches[layer.name]
+    for layer, name, shape in _carried(net):
+        values = place.carried.get((layer.name, name))
+        if values is None or values.shape != shape:
+            values = np.zeros(shape)
+        if getattr(getattr(layer, name, None), "shape", None) != shape:
+            setattr(layer, name, net.device.zeros(shape, net.dtype))
+        net.device.write(getattr(layer, name), values)
 
 
 def message(seed: int, loss: SmoothedLoss, places: Sequence[Mark]) -> Any:
@@ -57,6 +82,9 @@ def message(seed: int, loss: SmoothedLoss, places: Sequence[Mark]) -> Any:
     for i, place in enumerate(places):
         for layer, batches in place.batches.items():
             state.position.add(net=name(i), layer=layer, batches=batches)
+        for (layer, array), values in place.carried.items():
+            values = arrays.to_blob(values)
+            state.carried.add(net=name(i), layer=layer, name=array, values=values)
     return state
 
 
@@ -145,7 +173,13 @@ def _put_back(solver: Solver, resume: Any, path: str) -> None:
     passes = dict(enumerate([resume.train_passes, *resume.test_passes]))
     for i, net in enumerate(solver.nets):
         batches = {layer: positions.get((name(i), layer), 0) for layer in mark(net).batches}
-        go_to(net, Mark(passes.get(i, 0), batches))
+        carried = {
+            (c.layer, c.name): arrays.from_blob(c.values)
+            for c in resume.carried
+            if c.net == name(i)
+        }
+        go_to(net, Mark(passes.get(i, 0), batches, carried))
+        _say_what_is_lost(net, carried, f"{path}, the {name(i)} net")
         for layer in batches:
             if (name(i), layer) not in positions:
                 log.warning(
@@ -154,6 +188,20 @@ def _put_back(solver: Solver, resume: Any, path: str) -> None:
                     layer,
                     name(i),
                 )
+
+
+def _say_what_is_lost(net: Net, found: dict[tuple[str, str], np.ndarray], where: str) -> None:
+    for layer, array, shape in _carried(net):
+        had = found.get((layer.name, array))
+        if had is not None and had.shape != shape:
+            log.warning(
+                "%s: %s of layer '%s' has the shape %s, needed is %s: it starts with zeros",
+                where,
+                array,
+                layer.name,
+                had.shape,
+                shape,
+            )
 
 
 def _check_history(solver: Solver, found: snapshot.State, path: str) -> None:

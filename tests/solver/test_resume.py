@@ -158,6 +158,46 @@ def test_statistics_go_on_too_and_the_last_pass_does_not_touch_them(tmp_path):
     check_same(unbroken, [diary], solver)
 
 
+RECURRENT = """
+name: "memory"
+layer { name: "data" type: "DummyData" top: "data" top: "label"
+  dummy_data_param { shape { dim: 3 dim: 2 dim: 5 } shape { dim: 3 dim: 2 dim: 4 }
+    data_filler { type: "gaussian" } data_filler { type: "uniform" min: -1 } } }
+layer { name: "cont" type: "DummyData" top: "cont"
+  dummy_data_param { shape { dim: 3 dim: 2 } data_filler { value: 1 } } }
+layer { name: "lstm" type: "LSTM" bottom: "data" bottom: "cont" top: "h"
+  recurrent_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "label" top: "loss" }
+"""
+
+
+def test_the_states_of_recurrent_layers_go_on_too(tmp_path):
+    fields = FIELDS.replace("display: 3", "display: 2")
+    unbroken = run(tmp_path, fields, RECURRENT)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    _, first = run(folder, fields, RECURRENT, stop=Stop(at=5))
+    last, second = run(folder, fields, RECURRENT, resume=newest(folder))
+    check_same(unbroken, [first, second], last)
+    solver, diary = make(fields + f'snapshot_prefix: "{tmp_path}/b"', RECURRENT), Diary()
+    solver.hooks.append(diary)
+    for end in (8, STEPS):
+        solver.param.max_iter = end
+        solver.solve()  # its last forward pass and tests leave no trace
+    check_same(unbroken, [diary], solver)
+
+
+def test_a_state_that_no_longer_fits_is_said(tmp_path, caplog):
+    first = make(f'snapshot_prefix: "{tmp_path}/snap"', RECURRENT)
+    first.step(2)
+    _, state = first.snapshot()
+    second = make(net=RECURRENT.replace("dim: 2", "dim: 6"))
+    second.restore(state)
+    second.step(1)
+    found = "the train net: cell_state of layer 'lstm' has the shape (2, 4), needed is (6, 4)"
+    assert found in caplog.text
+
+
 def test_a_used_solver_can_be_put_back(tmp_path):
     solver = make(f'snapshot_prefix: "{tmp_path}/snap"')
     solver.step(3)
