@@ -44,7 +44,8 @@ class Python(Layer):
     forward and backward shapes cannot change. Unlike Caffe's, a diff of a bottom that backward
     does not write is zero, and tops cannot be the bottoms themselves.
 
-    On a GPU the class works on copies on the host, so that the device is waited for.
+    On a GPU the class works on copies on the host, so that the device is waited for. What the
+    object itself remembers is not in a snapshot.
 
     Source: Caffe.
     """
@@ -69,6 +70,7 @@ class Python(Layer):
             )
         self.code = self._make()
         self.code.param_str, self.code.phase = p.param_str, int(ctx.phase)
+        self.code.param_str_ = p.param_str  # its name in pycaffe until 2015
         self.code.blobs = Blobs(ctx.dtype)
         self.differentiable = callable(getattr(self.code, "backward", None))
         self.first_shapes: list[Any] | None = None  # of the tops, after setup

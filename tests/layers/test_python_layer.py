@@ -209,6 +209,19 @@ def test_caffe_is_a_name_of_ours_only_while_the_class_runs(monkeypatch):
     assert sys.modules["caffe"] is sys
 
 
+def test_where_there_was_no_caffe_there_is_none_afterwards(monkeypatch):
+    monkeypatch.delitem(sys.modules, "caffe", raising=False)
+    told = {"forward": "setattr(self, 'seen', __import__('caffe').TRAIN + 1 / self.phase)"}
+    net = net_of("Told", param_str=str(told))
+    net.forward(x=X)
+    assert net.layer_dict["mine"].code.seen == TRAIN + 1 / TEST
+    assert "caffe" not in sys.modules and "caffe.io" not in sys.modules
+
+
+def test_the_old_name_of_param_str_is_understood():
+    assert python("Affine", param_str="3").code.param_str_ == "3"
+
+
 # ----------------------------------------------------------------------------------------- errors
 
 FAILURES = {
