@@ -26,6 +26,8 @@ COMMANDS = {
     "convert": "write weights as caffemodel, HDF5, npz or safetensors",
     "upgrade": "write a net or solver of 2013 or 2014 in today's form",
     "dataset": "get a data set and write it as LMDB",
+    "convert_imageset": "write listed images as an LMDB of Datums",
+    "compute_image_mean": "compute the mean image of a data set",
     "device_query": "print what minidl computes with on this machine",
 }
 OK, FAILED, INTERRUPTED = 0, 1, 130

@@ -1,0 +1,172 @@
+"""Image files into an LMDB of Datums: what is behind `minidl convert_imageset`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl.data import planes
+from minidl.data.lmdb_writer import Writer
+from minidl.data.resize import stretch
+from minidl.data.sources import datum, image
+from minidl.data.sources.image_list import ImageList
+from minidl.errors import DataError
+
+FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "webp": "WEBP"}
+QUALITY = 95  # of JPEG, as OpenCV's
+LABELS = range(-(1 << 31), 1 << 31)  # of a Datum
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an image becomes in the store.
+
+    size         (height, width) to stretch to; None: as it is
+    color        3 channels, else 1
+    encoded      an image file, else plain bytes
+    encode_type  ending of the kind of file: jpg, png, ...; "": that of the file itself
+    """
+
+    size: tuple[int, int] | None = None
+    color: bool = True
+    encoded: bool = False
+    encode_type: str = ""
+
+
+@dataclass
+class Report:
+    """How many images were written; and the errors of those that could not be read, in order."""
+
+    written: int = 0
+    unreadable: list[DataError] = field(default_factory=list)
+
+
+def convert(
+    images: ImageList,
+    folder: Path,
+    form: Form,
+    order: Iterable[int],
+    *,
+    labels_folder: Path | None = None,
+    check_size: bool = False,
+    workers: int = 1,
+    tick: Callable[[], object] = lambda: None,
+) -> Report:
+    """Write an LMDB of Datums, whole or not at all, under the keys '%08d_PATH' as Caffe does.
+
+    order          numbers of the images, in the order in which they are written
+    labels_folder  where the labels go in a store of their own, as float Datums L x 1 x 1 under the
+                   same keys; None: into the images' Datums, as one whole number
+    check_size     refuse an image that has not as many bytes as the first one
+    tick           called after each image
+
+    An image that cannot be read is left out, and stands in the report. Errors: DataError for labels
+    that a Datum cannot hold, sizes that differ, and where no image can be read.
+    """
+    if labels_folder is None:
+        check_labels(images)
+    report, first = Report(), None
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(Writer(folder))
+        beside = stack.enter_context(Writer(labels_folder)) if labels_folder else None
+        made = ((n, lambda n=n: _datum(images, n, form)) for n in order)
+        for number, message in _ahead(made, workers):
+            tick()
+            if isinstance(message, DataError):
+                report.unreadable.append(message)
+                continue
+            key = f"{report.written:08d}_{images.paths[number]}".encode("utf-8", "surrogateescape")
+            if check_size:
+                size = (images.paths[number], len(message.data))
+                first = first or size
+                if size[1] != first[1]:
+                    raise DataError(
+                        f"{size[0]} has {size[1]} bytes, {first[0]} has {first[1]}",
+                        where=str(images.file),
+                        expected="images of one size, as check_size says",
+                        fix="give resize_height and resize_width",
+                    )
+            if beside is None:
+                message.label = int(images.labels[number, 0])
+            else:
+                values = images.labels[number].reshape(-1, 1, 1)
+                beside.put(key, datum.encode(values.astype(np.float32), 0))
+            store.put(key, message.SerializeToString())
+            report.written += 1
+        if not report.written:
+            raise report.unreadable[0]
+    return report
+
+
+def check_labels(images: ImageList) -> None:
+    """Refuse labels that a Datum cannot hold: it has one, a whole number of 32 bits."""
+    if images.count > 1:
+        raise DataError(
+            f"has {images.count} labels a line, and a Datum holds one",
+            where=str(images.file),
+            fix="write them into a store of their own with --labels, or read the list by ImageData",
+        )
+    for label, line in zip(images.labels[:, 0], images.lines, strict=True):
+        if label != int(label) or int(label) not in LABELS:
+            raise DataError(
+                f"the label is {label:g}",
+                where=f"{images.file}:{line}",
+                expected="a whole number of 32 bits, as a Datum holds",
+                fix="write real labels into a store of their own with --labels",
+            )
+
+
+def _datum(images: ImageList, number: int, form: Form) -> Any:
+    """The Datum of an image, without its label; the error where it cannot be read."""
+    try:
+        data = images.read(number)
+        pixels = image.decode(data, form.color)
+        kind = form.encode_type.lower() or Path(images.paths[number]).suffix[1:].lower()
+        own = Path(images.paths[number]).suffix[1:].lower()
+        if (
+            form.encoded
+            and form.size is None
+            and form.color
+            and FORMATS.get(kind) == FORMATS.get(own)
+        ):
+            return datum.Datum(encoded=True, data=data)  # as it is; decoding has shown it is whole
+        if form.size is not None:
+            pixels = stretch(pixels, *form.size)
+        if form.encoded:
+            return datum.Datum(encoded=True, data=_encode(pixels, kind))
+        channels, height, width = pixels.shape
+        return datum.Datum(channels=channels, height=height, width=width, data=pixels.tobytes())
+    except DataError as error:
+        error.where = error.where or images.describe(number, images.paths[number])
+        return error
+
+
+def _encode(pixels: np.ndarray, kind: str) -> bytes:
+    """The file of an image (C, H, W), blue, green and red or grey."""
+    plain = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
+    buffer = io.BytesIO()
+    options = {"quality": QUALITY} if FORMATS[kind] == "JPEG" else {}
+    planes.pillow().fromarray(plain).save(buffer, FORMATS[kind], **options)
+    return buffer.getvalue()
+
+
+def _ahead(
+    calls: Iterable[tuple[int, Callable[[], Any]]], workers: int
+) -> Iterator[tuple[int, Any]]:
+    """(number, result) of calls that threads make, in order, a few ahead of who takes them."""
+    calls = iter(calls)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque((n, pool.submit(c)) for n, c in itertools.islice(calls, 4 * workers))
+        while waiting:
+            number, future = waiting.popleft()
+            waiting.extend((n, pool.submit(c)) for n, c in itertools.islice(calls, 1))
+            yield number, future.result()
