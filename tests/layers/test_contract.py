@@ -350,8 +350,9 @@ def test_whoever_claims_to_keep_signs_does(type, shapes, keywords):
 def test_types_that_cannot_work_in_place_say_so(type):
     cls = REGISTRY[type]
     if not cls.in_place and most(cls.bottoms) != 0 != most(cls.tops):
+        counts = dict(bottoms=max(1, least(cls.bottoms)), tops=None if least(cls.tops) else 1)
         with pytest.raises(LayerConfigError, match=rf"{type} layer 'odd'(.|\n)*name of its own"):
-            build(type, name="odd", bottoms=max(1, least(cls.bottoms)), in_place=True)
+            build(type, name="odd", in_place=True, **counts)
 
 
 # ----------------------------------------------------------------------- counts and docstrings
