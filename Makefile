@@ -40,10 +40,10 @@ bench: $(VENV)-bench/.installed ## ours beside PyTorch's and OpenCV's times, all
 	@$(VENV)-bench/bin/python benchmarks/run.py $(RACES)
 
 gpu-check: ## on a GPU: layers, plans and nets against the CPU, memory, then gpu-bench; report in $(OUT)
-	@PYTHONPATH=. $(PYTHON) benchmarks/gpu/check.py --out $(OUT) $(PARTS)
+	@PYTHONPATH="$(CURDIR):$$PYTHONPATH" $(PYTHON) benchmarks/gpu/check.py --out $(OUT) $(PARTS)
 
 gpu-bench: ## on a GPU: training beside PyTorch's, layers beside their floors, GPU beside CPU
-	@PYTHONPATH=. $(PYTHON) benchmarks/gpu/bench.py --out $(OUT) $(PARTS)
+	@PYTHONPATH="$(CURDIR):$$PYTHONPATH" $(PYTHON) benchmarks/gpu/bench.py --out $(OUT) $(PARTS)
 
 clean: ## remove environments, caches and builds (data/ and runs/ stay)
 	rm -rf $(VENV) $(VENV)-bench build dist minidl.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

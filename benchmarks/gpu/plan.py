@@ -32,7 +32,7 @@ CHECK = (
     Part("algorithms", "minidl explain conv-algorithms on AlexNet", 45),
 )
 BENCH = (
-    Part("races", "training against PyTorch", 160),
+    Part("races", "training against PyTorch", 200),
     Part("times", "every layer against its floor: minidl time", 60),
     Part("precision", "the error of each arithmetic", 40),
     Part("compare", "the course's table: minidl time --compare", 90),

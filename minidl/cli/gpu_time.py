@@ -21,12 +21,13 @@ class Marks:
     """Points in the device's stream, whose times are read when all is done."""
 
     def __init__(self, device: Any) -> None:
-        self._cuda, self._stream = device.xp.cuda, device.stream
+        self._device, self._cuda = device, device.xp.cuda
 
     def now(self) -> Any:
         """The point up to which the device has been given work."""
-        event = self._cuda.Event()
-        event.record(self._stream)
+        with self._device.current():
+            event = self._cuda.Event()
+            event.record()
         return event
 
     def seconds(self, start: Any, end: Any) -> float:

@@ -24,7 +24,7 @@ from tests.engines.cupy_kernels import as_layer as cupy_layer
 from tests.layers.examples import EXAMPLES, example
 
 MATHS = ("float32", "tf32", "fp16", "bf16")
-WEIGHTED = ("Convolution", "Deconvolution", "InnerProduct")
+WEIGHTED = (ops.Conv, ops.Gemm)
 PASSES = 41  # any number that is not 0
 
 # Beside the contract's examples: geometry that takes other ways, and shapes as nets have them.
@@ -56,11 +56,11 @@ OF_NETS = {
 
 def cases(settings: Settings) -> Iterator[Case]:
     engine = functools.cache(functools.partial(loaded, settings.word))
-    for kind, label, shapes, keywords in _examples(settings.tiny):
+    for kind, label, shapes, keywords, op in _examples(settings.tiny):
         if keywords.get("phase", schema.TRAIN) != schema.TRAIN:
             continue
         name = f"{kind} {label}".strip()
-        if kind in WEIGHTED and len(shapes) == 1:
+        if isinstance(op, WEIGHTED) and len(shapes) == 1:
             for math in MATHS:
                 run = functools.partial(weighted, engine, kind, shapes[0], keywords, math)
                 yield Case(f"{name}, {math}", run)
@@ -73,16 +73,17 @@ def cases(settings: Settings) -> Iterator[Case]:
             yield Case(name, functools.partial(by_kernels, engine, kind, shapes, keywords))
 
 
-def _examples(tiny: bool) -> Iterator[tuple[str, str, Any, Any]]:
-    """Of types that plans stand in for; whether one has an op is known from its own layer."""
+def _examples(tiny: bool) -> Iterator[tuple[str, str, Any, Any, Any]]:
+    """(type, label, shapes, keywords, op) of types that plans may stand in for."""
     tables = (EXAMPLES,) if tiny else (EXAMPLES, MORE, OF_NETS)
     for table in tables:
         for kind, examples in table.items():
             for label, (shapes, keywords) in list(examples.items())[: 1 if tiny else None]:
                 if kind == "Split":
                     continue  # only its backward does anything: whole nets have it
-                if shapes and getattr(build(kind, **keywords), "op", None) is not None:
-                    yield kind, label, shapes, keywords
+                op = getattr(build(kind, **keywords), "op", None)
+                if shapes and op is not None:
+                    yield kind, label, shapes, keywords, op
 
 
 def loaded(word: str) -> Any:
