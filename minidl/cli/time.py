@@ -15,7 +15,17 @@ from argparse import Namespace
 from time import perf_counter
 from typing import Any
 
-from minidl.cli import as_json, compare, engine_flags, floors, gpu_floors, gpu_time, models, plans
+from minidl.cli import (
+    as_json,
+    compare,
+    data_rate,
+    engine_flags,
+    floors,
+    gpu_floors,
+    gpu_time,
+    models,
+    plans,
+)
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -30,6 +40,7 @@ from minidl.cli.log import logging_to
 from minidl.cli.progress import steps
 from minidl.cli.time_report import WAYS, median_ms, report
 from minidl.cli.timings import Timings
+from minidl.errors import UsageError
 
 log = logging.getLogger("minidl")
 
@@ -43,7 +54,7 @@ def add_arguments(parser: Parser) -> None:
         "--iterations",
         type=whole(1),
         metavar="N",
-        help="passes to time (default: 50; with --compare, 20)",
+        help="passes to time (default: 50; with --compare or --data, 20)",
     )
     parser.add_argument(
         "--compare",
@@ -59,6 +70,11 @@ def add_arguments(parser: Parser) -> None:
         metavar="N,N",
         help="batch sizes to compare at: 64,128,256 (default: the net's)",
     )
+    parser.add_argument(
+        "--data",
+        action="store_true",
+        help="time the data path alone and the net alone instead, in images a second",
+    )
     add_phase(parser, default="TRAIN")
     add_state(parser)
     add_shape(parser)
@@ -68,11 +84,13 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
-    comparing = bool(args.compare or args.batches)
-    args.iterations = args.iterations or (20 if comparing else 50)
+    way: Any = data_rate if args.data else compare if args.compare or args.batches else None
+    args.iterations = args.iterations or (20 if way else 50)
+    if args.data and (args.compare or args.batches):
+        raise UsageError("--data stands alone", where="minidl time", fix="leave out --compare")
     with logging_to(args):
-        result = compare.measure(args) if comparing else measure(args)
-    text = compare.report if comparing else report
+        result = way.measure(args) if way else measure(args)
+    text = way.report if way else report
     print(as_json.dumps(result) if args.json else text(result))
     return 0
 

@@ -81,6 +81,8 @@ class ImageReader(Reader):
             raise
         shape = self.transform.top_shape(first.image.shape, source.describe(0, first.key))
         n, heavy = self.batch_size, source.decoded or self.transform.costly
+        asked = self.spec.transform_param.workers or (threads() if heavy else 1)
+        self.workers = min(n, asked)
         maker = Batches(
             source,
             self.transform,
@@ -88,7 +90,7 @@ class ImageReader(Reader):
             self.dtype,
             self.ctx.streams,
             self.name,
-            min(n, self.spec.transform_param.workers or (threads() if heavy else 1)),
+            self.workers,
             self.ctx.device.host_empty,
         )
         return maker, ((n, *shape), (n, *first.label_shape))

@@ -28,10 +28,12 @@ class Reader(Source):
 
     batch_size   items in a batch
     prefetch     batches that lie ready
+    workers      threads that make the items of a batch
     data_source  what the data set is called, for messages
     """
 
     prefetch = 4
+    workers = 1
     batch_size: int
     data_source = ""
 
