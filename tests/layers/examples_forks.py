@@ -43,6 +43,13 @@ FORKS = {
         "zoom": example(IMAGES, zoom_factor=3, pad_beg=-1),
         "shrink": example(IMAGES, shrink_factor=2),
     },
+    "MultiBoxLoss": {
+        "": example((2, 40), (2, 30), (1, 2, 40), (1, 1, 4, 8), num_classes=3),
+        "logistic": example(
+            *((2, 40), (2, 30), (1, 2, 40), (1, 1, 4, 8)),
+            **dict(num_classes=3, conf_loss_type="LOGISTIC", loc_loss_type="L2", loc_weight=2),
+        ),
+    },
     "Normalize": {
         "images": example(IMAGES, scale_filler=GAUSSIAN, eps=0.5),
         "pixels": example(IMAGES, across_spatial=False, channel_shared=False),
@@ -84,6 +91,7 @@ FORKS = {
 # be recorded as a CUDA graph.
 ON_HOST = {
     "DetectionOutput": "boxes are compared there",
+    "MultiBoxLoss": "boxes are compared there",
     "Proposal": "boxes are compared there",
     "PSROIPooling": "the regions are read there",
     "ROIAlign": "the regions are read there",
