@@ -1,5 +1,6 @@
 """The races of the GPU: a step is many iterations, and images count accordingly."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.gpu.cases import LeftOut, Wrong
+from benchmarks.gpu.parts import races
 from benchmarks.gpu.rows import ITERATIONS, RACES, lenet, ours, pytorch
 from benchmarks.race import comparable
 from benchmarks.verdict import Faster, Seconds
@@ -40,6 +43,31 @@ def test_the_goals_of_the_issue():
     assert goals["alexnet-float32"] == (Faster("PyTorch", at_least=1.0),)
     assert Faster("PyTorch", at_least=5.0) in goals["lenet"]
     assert ITERATIONS["alexnet"] == 20  # the Seconds are those of 20 iterations
+
+
+@pytest.mark.parametrize(
+    "found, error, said",
+    [
+        ({"failed": "they differ"}, Wrong, "they differ"),
+        ({"declined": "no torch"}, LeftOut, "no torch"),
+        ({}, None, ""),
+    ],
+)
+def test_what_became_of_a_race_is_what_becomes_of_its_case(monkeypatch, found, error, said):
+    rows = {"rows": [], "skipped": {}, "differences": {}, "contenders": {}}
+    monkeypatch.setattr(races.run, "measure", lambda *args: {"title": "a race", **rows, **found})
+    take_part = functools.partial(races.raced, lenet(), Path(), [], lambda: 60.0)
+    if error is None:
+        assert take_part()["text"] == "a race"
+    else:
+        with pytest.raises(error, match=said):
+            take_part()
+
+
+def test_a_race_that_would_be_cut_off_is_not_begun(monkeypatch):
+    monkeypatch.setattr(races.run, "measure", lambda *args: pytest.fail("it was begun"))
+    with pytest.raises(LeftOut, match="too little time"):
+        races.raced(lenet(), Path(), [40.0], lambda: 39.0)
 
 
 def test_pytorch_trains_as_minidl_does(tmp_path):
