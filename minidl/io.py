@@ -77,19 +77,18 @@ class Transformer:
     def set_mean(self, in_: str, mean: np.ndarray) -> None:
         """What to subtract: one number for each channel, or an array of the input's shape.
 
-        For an input of one channel, (H, W) will do.
+        For an input of one channel, (H, W) will do. A mean image of another size, such as the
+        256 x 256 one beside a net that takes 227 x 227, is resized to the input's.
         """
         shape, mean = self._shape(in_), np.asarray(mean, np.float32)
         if mean.ndim == 1 and mean.shape == shape[:1]:
             mean = mean.reshape(-1, *(1,) * (len(shape) - 1))
-        elif mean.ndim == 2 and (1, *mean.shape) == shape:
+        if mean.ndim == 2 and len(shape) == 3 and shape[0] == 1:
             mean = mean[np.newaxis]
-        elif mean.shape != shape:
-            fix = ""
-            if mean.ndim == 3 and mean.shape[0] == shape[0]:
-                fix = "subtract each channel's mean, mean.mean((1, 2)), or crop it to the input"
-            elif mean.ndim == 4:
-                fix = "take the image out of the batch: mean[0]"
+        if mean.ndim == len(shape) == 3 and mean.shape[0] == shape[0] and mean.shape[1:] != (1, 1):
+            mean = resize_image(mean.transpose(1, 2, 0), shape[1:]).transpose(2, 0, 1)
+        elif mean.shape != shape and mean.shape != shape[:1] + (1,) * (len(shape) - 1):
+            fix = "take the image out of the batch: mean[0]" if mean.ndim == 4 else ""
             expected = f"({shape[0]},) or {shape}"
             self._refuse(in_, f"mean has the shape {mean.shape}", expected, fix)
         self.mean[in_] = mean.copy()

@@ -80,6 +80,13 @@ def test_a_mean_is_subtracted(shape, mean):
     np.testing.assert_allclose(out, np.broadcast_to(-expected, shape[1:]), rtol=1e-6)
 
 
+def test_a_mean_image_of_another_size_is_resized():
+    mean = RNG.random((3, 10, 8), np.float32)
+    out = transformer(mean=mean).preprocess("data", np.zeros((3, 5, 4)))
+    small = io.resize_image(mean.transpose(1, 2, 0), (5, 4)).transpose(2, 0, 1)
+    np.testing.assert_allclose(out, -small, rtol=1e-6)
+
+
 REFUSED = {
     "input": (lambda: transformer().preprocess("dat", IMAGE), "no input 'dat'(.|\n)*'data'"),
     "input, set": (lambda: transformer().set_raw_scale("x", 2), "no input 'x'"),
@@ -89,7 +96,7 @@ REFUSED = {
     "scale": (lambda: transformer(raw_scale=0), "raw_scale is 0"),
     "scale nan": (lambda: transformer(input_scale=np.nan), "input_scale is nan"),
     "mean count": (lambda: transformer(mean=np.zeros(4)), r"mean has the shape \(4,\)\n.*\(3,\)"),
-    "mean size": (lambda: transformer(mean=np.zeros((3, 9, 9))), r"mean\.mean\(\(1, 2\)\)"),
+    "mean channels": (lambda: transformer(mean=np.zeros((2, 9, 9))), r"shape \(2, 9, 9\)"),
     "mean batch": (lambda: transformer(mean=np.zeros((1, 3, 5, 4))), r"mean\[0\]"),
     "mean 2-D": (lambda: transformer(mean=np.zeros((5, 4))), r"shape \(5, 4\)"),
     "axes last": (lambda: transformer().preprocess("data", IMAGE), r"set_transpose\('data'"),
