@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minidl import diagnosis, prototxt, schema, weights
+from minidl import diagnosis, in_batches, prototxt, schema, weights
 from minidl.arena import Arena
 from minidl.blob import Blob, Shape
 from minidl.blueprint import Blueprint, Node
@@ -401,6 +401,23 @@ class Net:
         self._runner.backward(first, last)
         names = [b.name for b in self.bottoms[last]] if end is not None else self.inputs
         return {name: self._blob(name).diff for name in [*names, *diffs]}
+
+    def forward_all(self, blobs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
+        """Run forward on any number of items, batch by batch: {name: array (M, ...)}, copies.
+
+        inputs    for every input an array (M, ...), or a list of M arrays
+        blobs     names of further blobs to return
+        """
+        return in_batches.forward_all(self, blobs or (), inputs)
+
+    def forward_backward_all(
+        self, blobs: Sequence[str] = (), diffs: Sequence[str] = (), **given: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The same forward and backward; `given` are inputs, and gradients of outputs.
+
+        Returns ({name: data}, {name: gradient}): of outputs and `blobs`, of inputs and `diffs`.
+        """
+        return in_batches.forward_backward_all(self, blobs or (), diffs or (), given)
 
     def _numbers(self, name: str, values: Any) -> Any:
         """`values` as an array of the host, or as they are if they are one of the device."""
