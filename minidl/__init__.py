@@ -21,8 +21,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Blob": "minidl.blob",
+    "Classifier": "minidl.classifier",
+    "Detector": "minidl.detector",
     "MinidlError": "minidl.errors",
     "Net": "minidl.net",
+    "NetSpec": "minidl.spec",
     "Param": "minidl.blob",
     "SGDSolver": "minidl.solver",
     "TEST": "minidl.schema",
@@ -33,15 +36,19 @@ _HOMES = {
     "set_mode_cpu": "minidl.device",
     "set_mode_gpu": "minidl.device",
     "set_random_seed": "minidl.rng",
+    "to_proto": "minidl.spec",
 }
 
-_MODULES = ("io", "spec")  # those whose names are used with their own: minidl.io.Transformer
+# Those whose names are used with their own: minidl.io.Transformer.
+_MODULES = ("coord_map", "io", "spec")
 
 __all__ = [*_HOMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
-    from minidl import io, spec
+    from minidl import coord_map, io, spec
     from minidl.blob import Blob, Param
+    from minidl.classifier import Classifier
+    from minidl.detector import Detector
     from minidl.device import set_device, set_mode_cpu, set_mode_gpu
     from minidl.errors import MinidlError
     from minidl.layers.base import layer_type_list
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
     from minidl.rng import set_random_seed
     from minidl.schema import TEST, TRAIN
     from minidl.solver import SGDSolver, get_solver
+    from minidl.spec import NetSpec, to_proto
 
 
 def __getattr__(name: str) -> Any:

@@ -20,9 +20,10 @@ LEVELS = """
     cli
     minidl
     testing
-    solver onnx
+    solver onnx detector
+    classifier coord_map
     net spec io
-    weights net_log runner
+    weights net_log runner in_batches
     diagnosis training_pass
     program params
     schedule
