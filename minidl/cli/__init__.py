@@ -20,6 +20,8 @@ COMMANDS = {
     "summarize": "print a net as a table, with sums by layer type",
     "draw": "draw a net as SVG, with the shapes of its blobs",
     "extract_features": "write what blobs hold for the records of a data set",
+    "classify": "write and print class scores of images",
+    "detect": "score windows of images, listed in a file",
     "parse_log": "turn a run's log into tables of its training and test figures",
     "plot": "draw loss, test figures and learning rate of runs",
     "export": "write a net with its weights as an ONNX model",

@@ -1,0 +1,163 @@
+"""minidl classify and detect: what the Python classes say, in files."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl.cli import main
+from minidl.storage import arrays
+
+NET = """
+name: "sums"
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 2 dim: 3 dim: 4 dim: 4 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" }
+"""
+RNG = np.random.default_rng(2)
+PIXELS = RNG.integers(0, 256, (3, 7, 9, 3), np.uint8)
+MODEL = ["--model-def", "net.prototxt", "--pretrained-model", "net.caffemodel"]
+FLAGS = [*MODEL, "--mean-value", "100,110,120", "--images-dim", "6,6"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A net, its weights, and pictures/ with three PNGs."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.prototxt").write_text(NET)
+    minidl.Net(NET, seed=3).save("net.caffemodel")
+    (tmp_path / "pictures").mkdir()
+    for name, pixels in zip("abc", PIXELS, strict=True):
+        image.fromarray(pixels).save(f"pictures/{name}.png")
+    (tmp_path / "pictures" / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def options(**more):
+    given = dict(mean=np.array([100, 110, 120]), raw_scale=255, channel_swap=(2, 1, 0))
+    return given | more
+
+
+def predicted(**how):
+    net = minidl.Classifier(NET, "net.caffemodel", image_dims=(6, 6), **options())
+    return net.predict(list(PIXELS.astype(np.float32) / 255), **how)
+
+
+def test_a_folder_of_images(capsys):
+    assert main(["classify", "pictures", "out.npy", "--ext", "png", *FLAGS]) == 0
+    np.testing.assert_allclose(np.load("out.npy"), predicted(), rtol=1e-4, atol=1e-6)
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 3 * 3  # three classes are all there are
+    best = predicted()[0]
+    assert shown[0] == f"pictures/a.png  {best.max():.4f}  {best.argmax()}"
+
+
+def test_the_centre_of_one_image_with_names_for_classes(capsys, folder):
+    (folder / "names.txt").write_text("cat\ndog\nowl\n")
+    words = ["--center-only", "--labels", "names.txt", "--top", "1"]
+    assert main(["classify", "pictures/b.png", "out.npy", *FLAGS, *words]) == 0
+    expected = predicted(oversample=False)[1:2]
+    np.testing.assert_allclose(np.load("out.npy"), expected, rtol=1e-4, atol=1e-6)
+    name = ["cat", "dog", "owl"][expected[0].argmax()]
+    assert capsys.readouterr().out == f"pictures/b.png  {expected.max():.4f}  {name}\n"
+
+
+def test_images_in_an_array():
+    np.save("images.npy", PIXELS / 255)
+    assert main(["classify", "images.npy", "out.npy", *FLAGS]) == 0
+    np.testing.assert_allclose(np.load("out.npy"), predicted(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["npy", "binaryproto"])
+def test_a_mean_image_of_the_images_size(ending):
+    mean = np.broadcast_to(np.array([100, 110, 120.0])[:, None, None], (3, 6, 6))
+    if ending == "npy":
+        np.save("mean.npy", mean)
+    else:
+        blob = arrays.to_blob(mean.astype(np.float32)[None], None)
+        with open("mean.binaryproto", "wb") as file:
+            file.write(blob.SerializeToString())
+    words = [*MODEL, "--images-dim", "6,6", "--ext", "png", "--mean-file", f"mean.{ending}"]
+    assert main(["classify", "pictures", "out.npy", *words]) == 0
+    np.testing.assert_allclose(np.load("out.npy"), predicted(), rtol=1e-4, atol=1e-5)
+
+
+LIST = """filename,ymin,xmin,ymax,xmax
+pictures/a.png,0,0,7,9
+pictures/a.png,2,1,6,8
+pictures/c.png,1,1,4,4
+"""
+
+
+def detected():
+    net = minidl.Detector(NET, "net.caffemodel", context_pad=1, **options())
+    windows = [[(0, 0, 7, 9), (2, 1, 6, 8)], [(1, 1, 4, 4)]]
+    pictures = [f"pictures/{name}.png" for name in "ac"]
+    return [f["prediction"] for f in net.detect_windows(zip(pictures, windows, strict=True))]
+
+
+@pytest.mark.parametrize("ending", ["csv", "npz", "h5"])
+def test_windows_are_scored(ending, folder, capsys):
+    if ending == "h5":
+        h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    (folder / "list.csv").write_text(LIST)
+    out = f"out.{ending}"
+    words = [*MODEL, "--mean-value", "100,110,120", "--context-pad", "1"]
+    assert main(["detect", "list.csv", out, *words]) == 0
+    assert capsys.readouterr().out == f"{out}  3 windows\n"
+    if ending == "csv":
+        with open(out) as file:
+            rows = list(csv.reader(file))
+        assert rows[0][5:] == ["class0", "class1", "class2"]
+        assert [",".join(row[:5]) for row in rows] == LIST.splitlines()
+        scores = np.array([row[5:] for row in rows[1:]], float)
+    elif ending == "npz":
+        with np.load(out) as found:
+            scores, names = found["prediction"], found["filename"]
+        assert list(names) == ["pictures/a.png"] * 2 + ["pictures/c.png"]
+    else:
+        with h5py.File(out) as file:
+            scores, windows = file["prediction"][:], file["window"][:]
+        assert windows.tolist()[2] == [1, 1, 4, 4]
+    np.testing.assert_allclose(scores, detected(), rtol=1e-5, atol=1e-7)
+
+
+REFUSED = {
+    "no image": (["classify", "pictures", "o.npy", *FLAGS], r"no files ending in \.jpg"),
+    "no net": (["classify", "pictures/a.png", "o.npy"], "model-def"),
+    "weights": (
+        ["classify", "pictures/a.png", "o.npy", *MODEL[:3], "x.caffemodel"],
+        "no such file",
+    ),
+    "size": (["classify", "pictures/a.png", "o.npy", *MODEL, "--images-dim", "6"], "not a size"),
+    "not an array": (["classify", "bad.npy", "o.npy", *FLAGS], "bad.npy: is no array"),
+    "axes": (["classify", "axes.npy", "o.npy", *FLAGS], r"\(N, H, W, C\)"),
+    "labels": (["classify", "pictures/a.png", "o.npy", *FLAGS, "--labels", "two"], "2 names"),
+    "ending": (["detect", "list.csv", "out.txt", *MODEL], "out.txt: cannot be written"),
+    "columns": (["detect", "columns.csv", "o.csv", *MODEL], "no column ymin, xmin"),
+    "numbers": (["detect", "numbers.csv", "o.csv", *MODEL], "numbers.csv:2: has the window"),
+    "empty": (["detect", "empty.csv", "o.csv", *MODEL], "has no windows"),
+    "search": (
+        ["detect", "list.csv", "o.csv", *MODEL, "--crop-mode", "selective_search"],
+        "Matlab",
+    ),
+}
+
+
+@pytest.mark.parametrize("words, message", REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_is_refused(words, message, folder, capsys):
+    (folder / "bad.npy").write_bytes(b"no")
+    np.save("axes.npy", np.zeros((3, 4)))
+    (folder / "two").write_text("a\nb\n")
+    (folder / "list.csv").write_text(LIST)
+    (folder / "columns.csv").write_text("filename,ymax,xmax\na,1,1\n")
+    (folder / "numbers.csv").write_text("filename,ymin,xmin,ymax,xmax\na,0,0,x,1\n")
+    (folder / "empty.csv").write_text("filename,ymin,xmin,ymax,xmax\n")
+    assert main(words) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (folder / "o.npy").exists() and not (folder / "o.csv").exists()
