@@ -122,7 +122,7 @@ class Transform:
 
     def _check(self, shape: Shape, record: str) -> Shape:
         channels = shape[0]
-        self._check_colors(channels, record)
+        self.check_channels(channels, record)
         if self.resize is not None:
             shape, record = self.resize.shape(shape), f"{record}, resized,"
         _, height, width = shape
@@ -146,7 +146,7 @@ class Transform:
             self._mean = np.array(self.mean_value, self.dtype).reshape(-1, 1, 1)
         return (channels, self.crop, self.crop) if self.crop else shape
 
-    def _check_colors(self, channels: int, record: str) -> None:
+    def check_channels(self, channels: int, record: str) -> None:
         """Refuse numbers of which there are more or fewer than one for each channel."""
         if self.augment is not None:
             self.augment.check(channels, record, self._where)

@@ -1,0 +1,148 @@
+"""The `WindowData` layer: windows of images, on objects and beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl.blob import Shape
+from minidl.context import Context
+from minidl.data.batches import Maker
+from minidl.data.sources.window_file import WindowFile
+from minidl.data.transform import Transform
+from minidl.data.windows import Look, WindowBatches
+from minidl.errors import DataError, MinidlError
+from minidl.layers.base import register
+from minidl.layers.image_reader import OLD
+from minidl.layers.reader import Reader
+from minidl.storage import mean
+from minidl.threads import threads
+
+
+@register("WindowData")
+class WindowData(Reader):
+    """Batches of windows drawn at random, a share of them on objects: R-CNN's training data.
+
+    top[0]   (N, 3, crop_size, crop_size): N - F windows of background, then F of foreground,
+             F = floor(N fg_fraction); blue, green, red; 0 beyond the border of the image
+    top[1]   (N), the classes; 0 for background
+
+    window_data_param
+      source        the window file; its form is in minidl.data.sources.window_file.WindowFile
+      root_folder   put before every path, as it is
+      batch_size    N
+      fg_threshold, bg_threshold   windows that overlap an object by at least the first (0.5) are
+                    foreground; of the others those that do by less than the second (0.5) are
+                    background
+      fg_fraction   share of foreground in a batch (0.25)
+      crop_mode     "warp" stretches a window to the square, "square" widens it to a square first
+      context_pad   pixels of surroundings, counted in the square, that are shown around it
+      cache_images  keep the image files in memory
+    transform_param   crop_size, which is needed; mirror; mean_value, or mean_file, from the middle
+                      of which a square is cut; scale; augment and workers, which are not Caffe's. A
+                      window has its size from crop_size: resize is refused
+
+    Which windows a batch has is a function of the seed, the layer's name and the batch's number.
+    `position`, the number of batches given, may be set, and is what a snapshot keeps.
+
+    Source: Caffe; Girshick et al. 2014, "Rich feature hierarchies for accurate object detection".
+    """
+
+    tops = 2
+    parameters = ("transform_param", "window_data_param")
+
+    def __init__(self, spec: Any, ctx: Context) -> None:
+        super().__init__(spec, ctx)
+        p, t = spec.window_data_param, spec.transform_param
+        self.read_sizes("window_data_param", "batch_size")
+        self.read_source("window_data_param", "window_file.txt")
+        for name in OLD:
+            if p.HasField(name):
+                self.reject(
+                    f"window_data_param has {name}, which is the form of 2013",
+                    fix=f"move {name} to transform_param",
+                    field=f"window_data_param.{name}",
+                )
+        self.transform = Transform(t, ctx.training, ctx.dtype, self.reject, self.where)
+        self.crop = t.crop_size
+        if not self.crop:
+            self.reject("says no crop_size", fix="transform_param { crop_size: 227 }")
+        if t.HasField("resize"):
+            self.reject("has resize, but windows have their size from crop_size")
+        self.foreground = int(np.float32(self.batch_size) * np.float32(p.fg_fraction))
+        if not 0 <= p.fg_fraction <= 1:
+            self._refuse(f"fg_fraction is {p.fg_fraction:g}", "0 to 1", "fg_fraction")
+        if p.crop_mode not in ("warp", "square"):
+            self._refuse(f"crop_mode is '{p.crop_mode}'", "warp or square", "crop_mode")
+        if 2 * p.context_pad >= self.crop:
+            self._refuse(
+                f"context_pad is {p.context_pad}, crop_size {self.crop}",
+                "context_pad below half of crop_size",
+                "context_pad",
+            )
+
+    def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
+        n = self.batch_size
+        self._opened()
+        return (n, 3, self.crop, self.crop), (n,)
+
+    def open(self) -> tuple[Maker, tuple[Shape, ...]]:
+        p, n = self.spec.window_data_param, self.batch_size
+        shapes: tuple[Shape, ...] = ((n, 3, self.crop, self.crop), (n,))
+        if self.absent():
+            return self.stand_in(*shapes)
+        try:
+            file = WindowFile(Path(self.data_source), p.fg_threshold, p.bg_threshold)
+            for kind, count in (
+                ("foreground", self.foreground),
+                ("background", n - self.foreground),
+            ):
+                if count and not len(getattr(file.windows, kind)):
+                    raise DataError(
+                        f"has no window that counts as {kind}, and a batch wants {count}",
+                        where=self.data_source,
+                        fix="change fg_threshold, bg_threshold or fg_fraction",
+                    )
+            self.transform.check_channels(3, "a window")
+            pixels = self._mean()
+        except MinidlError as error:
+            error.where = f"{self.where}: {error.where}"
+            raise
+        self.workers = min(n, self.spec.transform_param.workers or threads())
+        t = self.transform
+        square = p.crop_mode == "square"
+        look = Look(self.crop, p.context_pad, square, t.mirror, pixels, t.scale, t.augment)
+        maker = WindowBatches(
+            file,
+            p.root_folder,
+            n,
+            self.foreground,
+            look,
+            self.dtype,
+            self.ctx.streams,
+            self.name,
+            self.workers,
+            p.cache_images,
+            self.ctx.device.host_empty,
+        )
+        return maker, shapes
+
+    def _mean(self) -> np.ndarray:
+        """What is subtracted: the middle of the mean file, (3, crop, crop), or (3 or 1, 1, 1)."""
+        t, crop = self.transform, self.crop
+        if not t.mean_file:
+            return np.array(t.mean_value or [0], self.dtype).reshape(-1, 1, 1)
+        pixels = mean.read(t.mean_file)
+        if pixels.shape[0] != 3 or min(pixels.shape[1:]) < crop:
+            raise DataError(
+                f"has the shape {pixels.shape}",
+                where=t.mean_file,
+                expected=f"3 channels of at least {crop} x {crop}",
+            )
+        top, left = ((side - crop) // 2 for side in pixels.shape[1:])
+        return pixels[:, top : top + crop, left : left + crop].astype(self.dtype)
+
+    def _refuse(self, found: str, expected: str, field: str) -> None:
+        self.reject(found, expected=expected, field=f"window_data_param.{field}")

@@ -1,0 +1,85 @@
+"""Window files: what is foreground, what background, and what is damaged."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidl.data.sources.window_file import WindowFile
+from minidl.errors import DataError, MinidlError
+
+TEXT = """# 0
+a.png
+3
+40
+60
+3
+2 1.0 5 6 24 35
+1 0.6 0 0 9 9
+0 0.3 10 10 59 39
+# 1
+sub/b c.png
+3
+20
+30
+2
+0 0.0 0 0 29 19
+5 0.45 1 2 3 4
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def made(text=TEXT, fg=0.5, bg=0.5):
+        (tmp_path / "w.txt").write_text(text)
+        return WindowFile(tmp_path / "w.txt", fg, bg)
+
+    return made
+
+
+def test_overlap_decides_between_foreground_and_background(read):
+    file = read()
+    assert file.paths == ["a.png", "sub/b c.png"] and file.shapes == [(3, 40, 60), (3, 20, 30)]
+    np.testing.assert_array_equal(
+        file.windows.foreground, [[0, 2, 5, 6, 24, 35], [0, 1, 0, 0, 9, 9]]
+    )
+    np.testing.assert_array_equal(
+        file.windows.background,
+        [[0, 0, 10, 10, 59, 39], [1, 0, 0, 0, 29, 19], [1, 0, 1, 2, 3, 4]],
+    )
+
+
+def test_what_lies_between_the_thresholds_is_not_used(read):
+    windows = read(fg=0.9, bg=0.4).windows
+    assert len(windows.foreground) == 1 and len(windows.background) == 2
+
+
+WRONG = {
+    "nothing": ("", "lists no image"),
+    "no head": (TEXT[2:], "w.txt:1: '0' begins an image"),
+    "cut before the path": ("# 0\n", "ends after line 1(.|\n)*the path"),
+    "cut within the windows": (TEXT[:60], "is no window|ends after line"),
+    "a size that is no number": (TEXT.replace("40", "many"), "w.txt:4: 'many' is no whole number"),
+    "a size of zero": (TEXT.replace("40", "0", 1), "sizes of at least 1"),
+    "a word for a corner": (TEXT.replace("24 35", "24 x"), "w.txt:7: .* is no window"),
+    "a corner too few": (TEXT.replace("24 35", "24"), "w.txt:7: .* is no window"),
+    "outside": (TEXT.replace("24 35", "24 40"), "w.txt:7: the window 5 6 24 40 does not lie"),
+    "inside out": (TEXT.replace("24 35", "4 35"), "w.txt:7: the window 5 6 4 35 does not lie"),
+    "no class": (TEXT.replace("1 0.6", "0 0.6"), "w.txt:8: a window of class 0 overlaps by 0.6"),
+}
+
+
+@pytest.mark.parametrize("text, message", WRONG.values(), ids=WRONG.keys())
+def test_odd_files_are_refused_by_line(read, text, message):
+    with pytest.raises(DataError, match=message):
+        read(text)
+
+
+@given(st.integers(0, len(TEXT) - 1), st.characters(max_codepoint=255))
+def test_a_changed_character_gives_windows_or_an_error_in_words(tmp_path_factory, at, other):
+    path = tmp_path_factory.getbasetemp() / "changed.txt"
+    path.write_text(TEXT[:at] + other + TEXT[at + 1 :])
+    try:
+        WindowFile(path, 0.5, 0.5)
+    except MinidlError as error:
+        assert "changed.txt" in str(error)
