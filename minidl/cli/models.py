@@ -22,6 +22,12 @@ FAMILIES = {  # a word in a name: the shape of that family's records
     "digits": (1, 28, 28),
     "cifar": (3, 32, 32),
 }
+READERS = {  # layers that read a data set: the message with its `source`
+    "Data": "data_param",
+    "ImageData": "image_data_param",
+    "HDF5Data": "hdf5_data_param",
+    "WindowData": "window_data_param",
+}
 
 
 def read_net(path: str) -> Any:
@@ -123,7 +129,8 @@ def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None
     """
     if args.shape is not None:
         return tuple(args.shape)
-    hints = [layer.data_param.source for layer in net.layer] + [net.name, Path(path).stem]
+    sources = [source for layer in net.layer for source in _sources(layer)]
+    hints = [*sources, net.name, Path(path).stem]
     family = next(
         (shape for name, shape in FAMILIES.items() if any(name in hint.lower() for hint in hints)),
         None,
@@ -138,9 +145,15 @@ def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None
 
 
 def absent_sources(net: Any) -> list[str]:
-    """The sources of a net's Data layers that are not there ("" where a layer names none)."""
-    sources = [layer.data_param.source for layer in net.layer if layer.type == "Data"]
+    """The sources of a net's data layers that are not there ("" where a layer names none)."""
+    sources = [source for layer in net.layer for source in _sources(layer)]
     return [source for source in sources if not source or not os.path.exists(source)]
+
+
+def _sources(layer: Any) -> list[str]:
+    """Where a layer reads from, if it is one that reads."""
+    field = READERS.get(layer.type)
+    return [getattr(layer, field).source] if field else []
 
 
 @contextlib.contextmanager

@@ -42,7 +42,8 @@ class WindowData(Reader):
       cache_images  keep the image files in memory
     transform_param   crop_size, which is needed; mirror; mean_value, or mean_file, from the middle
                       of which a square is cut; scale; augment and workers, which are not Caffe's. A
-                      window has its size from crop_size: resize is refused
+                      window has its size from crop_size, so resize is refused; images are read
+                      in colour, so force_color says nothing new and force_gray is refused
 
     Which windows a batch has is a function of the seed, the layer's name and the batch's number.
     `position`, the number of batches given, may be set, and is what a snapshot keeps.
@@ -71,6 +72,8 @@ class WindowData(Reader):
             self.reject("says no crop_size", fix="transform_param { crop_size: 227 }")
         if t.HasField("resize"):
             self.reject("has resize, but windows have their size from crop_size")
+        if t.force_gray:
+            self.reject("has force_gray, but windows are read in colour")
         self.foreground = int(np.float32(self.batch_size) * np.float32(p.fg_fraction))
         if not 0 <= p.fg_fraction <= 1:
             self._refuse(f"fg_fraction is {p.fg_fraction:g}", "0 to 1", "fg_fraction")
