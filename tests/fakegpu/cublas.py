@@ -46,15 +46,24 @@ def get_cublas_handle():
     machine = state.current()
     if machine.device not in machine.blas:
         machine.refuse_while_capturing("cublasCreate")
-        machine.blas[machine.device] = Settings()
+        machine.blas[machine.device] = Settings(machine.device)
     return HANDLES + machine.device
+
+
+def refuse_capture():
+    """What all functions of CuPy's that use cuBLAS do; the capture goes on."""
+    if state.current().stream.is_capturing():
+        raise NotImplementedError(
+            "calling cuBLAS API during stream capture is currently unsupported"
+        )
 
 
 class Settings:
     """What is set on one handle."""
 
-    def __init__(self):
+    def __init__(self, device):
         self.math, self.pointers, self.stream = DEFAULT_MATH, POINTER_MODE_HOST, 0
+        self.device, self.workspace = device, 0
 
 
 def _settings(handle):
@@ -139,9 +148,14 @@ def sgemv(handle, trans, m, n, alpha, A, lda, x, incx, beta, y, incy):
           x, R_32F, columns, 0, beta, y, R_32F, rows, 0, 1, COMPUTE_32F)  # fmt: skip
 
 
-def _gemm(name, handle, transa, transb, m, n, k, alpha, A, Atype, lda, strideA,
-          B, Btype, ldb, strideB, beta, C, Ctype, ldc, strideC, batch, compute):  # fmt: skip
-    machine, settings = state.current(), _settings(handle)
+def _gemm(name, handle, *arguments):
+    refuse_capture()
+    gemm(name, _settings(handle), *arguments)
+
+
+def gemm(name, settings, transa, transb, m, n, k, alpha, A, Atype, lda, strideA,
+         B, Btype, ldb, strideB, beta, C, Ctype, ldc, strideC, batch, compute):  # fmt: skip
+    machine = state.current()
     for value in (transa, transb, m, n, k, alpha, A, lda, strideA, B, ldb, strideB, beta, C, ldc):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise TypeError(f"{name} takes integers and addresses, got {type(value).__name__}")

@@ -5,7 +5,7 @@ import numpy as np
 from tests.fakegpu import creation
 from tests.fakegpu import machine as state
 from tests.fakegpu.array import SCALARS, arrays_in, bare, computed, ndarray, operand
-from tests.fakegpu.cublas import get_cublas_handle
+from tests.fakegpu.cublas import get_cublas_handle, refuse_capture
 from tests.fakegpu.indexing import assign, hidden_sync
 from tests.fakegpu.table import bind
 
@@ -25,6 +25,7 @@ def compute(name, function, args, kwargs):
         hidden_sync(name)
     elif name in MULTIPLYING:
         get_cublas_handle()
+        refuse_capture()
     plain_args = bare(args)
     plain_kwargs = {key: bare(value) for key, value in kwargs.items()}
     sources = list(arrays_in((args, kwargs)))

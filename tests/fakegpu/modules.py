@@ -4,7 +4,7 @@ import types
 
 import numpy as np
 
-from tests.fakegpu import cublas, cuda, graph, memory, operators, raw, stream
+from tests.fakegpu import cublas, cuda, graph, libcublas, memory, operators, raw, stream
 from tests.fakegpu.array import ndarray
 from tests.fakegpu.compiler import CompileException
 from tests.fakegpu.errors import CUDARuntimeError, OutOfMemoryError
@@ -17,6 +17,19 @@ operators.install()
 
 class Missing(AttributeError, NotImplementedError):
     """CuPy has it, the fake has it not yet."""
+
+
+class Extension(types.ModuleType):
+    """A module whose file is a shared library, built when somebody asks for it."""
+
+    def __init__(self, name, contents, path):
+        super().__init__(name)
+        self.__dict__.update(contents, _path=path)
+
+    def __getattr__(self, name):
+        if name == "__file__":
+            return self._path()
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 
 class Module(types.ModuleType):
@@ -125,9 +138,10 @@ def modules():
         {"empty_pinned": memory.empty_pinned, "zeros_pinned": memory.zeros_pinned},
         TABLE["cupyx"],
     )
-    blas = Module(
+    blas = Extension(
         "cupy_backends.cuda.libs.cublas",
         cublas.FUNCTIONS | cublas.CONSTANTS | {"CUBLASError": cublas.CUBLASError},
+        libcublas.path,
     )
     libs = Module("cupy_backends.cuda.libs", {"cublas": blas})
     backend = Module("cupy_backends.cuda", {"libs": libs})

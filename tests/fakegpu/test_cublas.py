@@ -110,19 +110,40 @@ def test_what_would_read_the_wrong_memory_is_refused(cp, blas, case):
         blas.gemmEx(**given)
 
 
-def test_factors_in_device_memory_are_read_when_the_work_is_done(cp, blas):
+def test_factors_in_device_memory_are_read_when_the_work_is_done(cp, blas, gpu):
+    gpu.lazy = True
     handle = cp.cuda.device.get_cublas_handle()
     x, out, alpha, beta = ones(cp, 1), ones(cp, 1), ones(cp, 1), cp.zeros(1, "f4")
-    stream = cp.cuda.Stream()
+    stream, other = cp.cuda.Stream(), cp.cuda.Stream(non_blocking=True)
     blas.setPointerMode(handle, blas.CUBLAS_POINTER_MODE_DEVICE)
     with stream:
-        stream.begin_capture()
         blas.sgemm(handle, 0, 0, 1, 1, 1, alpha.data.ptr, x.data.ptr, 1, x.data.ptr, 1,
                    beta.data.ptr, out.data.ptr, 1)  # fmt: skip
-        graph = stream.end_capture()
-    alpha.fill(7)
-    graph.launch()
+    with other:
+        alpha.fill(7)
+        other.synchronize()
     assert out.item() == 7
+
+
+@pytest.mark.parametrize("way", ["matmul", "gemmEx"])
+def test_cupys_products_refuse_to_be_captured_and_the_capture_goes_on(cp, blas, way):
+    handle = cp.cuda.device.get_cublas_handle()
+    x, out, stream = ones(cp, 2, 2), ones(cp, 2, 2), cp.cuda.Stream()
+    p, one = x.data.ptr, factor(1).ctypes.data
+    calls = {
+        "matmul": lambda: cp.matmul(x, x, out=out),
+        "gemmEx": lambda: blas.gemmEx(
+            handle, 0, 0, 2, 2, 2, one, p, 0, 2, p, 0, 2, one, out.data.ptr, 0, 2, 68, -1
+        ),
+    }
+    with stream:
+        stream.begin_capture()
+        out += 1
+        with pytest.raises(NotImplementedError, match="cuBLAS API during stream capture"):
+            calls[way]()
+        graph = stream.end_capture()
+    graph.launch()
+    np.testing.assert_array_equal(out.get(), 2)
 
 
 def ones(cp, *shape):

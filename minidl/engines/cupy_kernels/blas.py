@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 
-from minidl.device import INSTALL, Device
-from minidl.engines import Declined, Run
+from minidl.device import Device
+from minidl.engines import Run
+from minidl.engines.cupy_kernels.cublas import cublas, missing
 from minidl.engines.cupy_kernels.plan import sequence
+
+__all__ = ["ARITHMETIC", "ITEMSIZE", "NUMBER", "Matrix", "missing", "product"]
 
 # cuBLAS's and CUDA's numbers for what they are told here (cublas_api.h, library_types.h).
 KEEP, TRANSPOSE = 0, 1
@@ -34,16 +35,6 @@ NUMBER = {"float32": "float", "tf32": "float", "fp16": "Half", "bf16": "Bfloat16
 # cuBLAS reads its factors from addresses of the host, during the call.
 _FACTORS = np.array([0.0, 1.0], np.float32)
 _ZERO, _ONE = (_FACTORS[i:].ctypes.data for i in range(2))
-
-
-def missing() -> Declined | None:
-    """Why there is no cuBLAS; None if there is."""
-    try:
-        from cupy_backends.cuda.libs import cublas  # noqa: F401
-    except ImportError as error:
-        reason = str(error).partition("\n")[0]
-        return Declined(f"cuBLAS cannot be loaded ({reason}): {INSTALL}")
-    return None
 
 
 @dataclass(frozen=True)
@@ -80,8 +71,8 @@ def product(
     batch        the extents of the batch's axes. cuBLAS is called once for the longest, and as
                  often as the others say
 
-    What is returned works on CuPy's current stream and reads nothing but the device's memory, so
-    it may be captured into a graph.
+    What is returned works in the device's stream and reads nothing but the device's memory, so it
+    may be captured into a graph.
     """
     extents = list(batch) or [1]
     longest = extents.index(max(extents))
@@ -120,27 +111,18 @@ def _strided(
 ) -> Run:
     """One call. cuBLAS has its matrices column by column, so it sees all of ours transposed, and
     result' = right' left' is what to ask of it."""
-    from cupy_backends.cuda.libs import cublas
-
     kind, compute = ARITHMETIC[math]
     (m, n, k), beta = shape, _ONE if add else _ZERO
     (a, a_row, a_step), (b, b_row, b_step), (c, c_row, c_step) = matrices
     turns = (TRANSPOSE if transposed[1] else KEEP, TRANSPOSE if transposed[0] else KEEP)
-    handle = _handle(device)
     if count == 1:
-        return partial(
-            cublas.gemmEx,
-            *(handle, *turns, n, m, k, _ONE, b, kind, b_row, a, kind, a_row, beta),
+        return cublas(device).bound(
+            "cublasGemmEx",
+            *(*turns, n, m, k, _ONE, b, kind, b_row, a, kind, a_row, beta),
             *(c, R_32F, c_row, compute, DEFAULT_ALGORITHM),
         )
-    return partial(
-        cublas.gemmStridedBatchedEx,
-        *(handle, *turns, n, m, k, _ONE, b, kind, b_row, b_step, a, kind, a_row, a_step, beta),
+    return cublas(device).bound(
+        "cublasGemmStridedBatchedEx",
+        *(*turns, n, m, k, _ONE, b, kind, b_row, b_step, a, kind, a_row, a_step, beta),
         *(c, R_32F, c_row, c_step, count, compute, DEFAULT_ALGORITHM),
     )
-
-
-def _handle(device: Device) -> Any:
-    """CuPy's cuBLAS handle for this device, which it keeps; each call sets its stream."""
-    with device.current():
-        return device.xp.cuda.device.get_cublas_handle()

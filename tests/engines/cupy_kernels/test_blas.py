@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minidl.engines import Declined
-from minidl.engines.cupy_kernels import blas
 from minidl.engines.cupy_kernels.blas import Matrix, product
 
 DTYPES = {"float32": np.float32, "tf32": np.float32, "fp16": np.float16, "bf16": np.uint16}
@@ -110,10 +106,3 @@ def test_the_longest_axis_of_a_batch_is_one_call(gpu, engine, batch, calls):
     for index, found in enumerate(made.result):
         expected = made.left @ made.right if index < done else made.there[index]
         np.testing.assert_array_equal(found, expected)
-
-
-def test_a_missing_library_is_a_reason(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs.cublas", None)
-    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", None)
-    answer = blas.missing()
-    assert isinstance(answer, Declined) and "cuBLAS cannot be loaded" in answer.reason
