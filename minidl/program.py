@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -165,7 +166,7 @@ class Program:
             memory = self._memories[number]
             home = homes[key] = Home(array.shape, self.dtype, memory)
             if planned:
-                home.temporary = functools.partial(self._check_live, name, base)
+                home.temporary = functools.partial(_check, weakref.ref(self), name, base)
             elif key in self._carried:
                 memory.assign(self._carried[key])
             blob.live_in(kind, home)
@@ -333,6 +334,13 @@ class Program:
                 fits = False
         self._seen = Home.changes
         return fits
+
+
+def _check(program: weakref.ref[Program], name: str, array: Array) -> None:
+    """Refuse a blob that is not there now; a program that nobody runs any more changes nothing."""
+    there = program()
+    if there is not None:
+        there._check_live(name, array)
 
 
 def _cut(area: Any, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -67,20 +67,24 @@ class Replay:
         cuda, stream = self.device.xp.cuda, self.device.stream  # type: ignore[attr-defined]
         if self._pool is None:
             self._pool = cuda.MemoryPool()  # what array code allocates on the way stays its own
-        failure: Exception | None = None
+        failure = ""  # in words: an exception kept here would keep the net, by its frames
         graph = None
         with cuda.using_allocator(self._pool.malloc):
             stream.begin_capture()
             try:
                 work()
             except Exception as error:
-                failure = error
+                failure = _in_words(error)
             try:
                 graph = stream.end_capture()
             except Exception as error:
-                failure = failure or error
-        if failure is None:
+                failure = failure or _in_words(error)
+        if not failure:
             self._graphs[key] = graph
             return
-        self.off = str(failure).partition("\n")[0] or type(failure).__name__
+        self.off = failure
         log.warning("CUDA graphs are not used, every kernel is launched by itself: %s", self.off)
+
+
+def _in_words(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

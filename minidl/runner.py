@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ class Runner:
     """
 
     def __init__(self, net: Net) -> None:
-        self._net = net
+        self._net: Net = weakref.proxy(net)  # or only the garbage collector would free a net
         self.stale, self.separate, self.watched = True, False, False
         self._program: Program | None = None
         self._training: TrainingPass | None = None

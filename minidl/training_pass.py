@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ class TrainingPass:
     """
 
     def __init__(self, net: Net, passes: DevicePasses) -> None:
-        self._net, self._passes = net, passes
+        self._net: Net = weakref.proxy(net)
+        self._passes = passes
         self._replay = Replay(net.device)
         self._fresh_after: dict[tuple[bool, ...], list[bool]] = {}
         self.loss = net.device.zeros((), net.dtype)

@@ -1,5 +1,8 @@
 """A net as people use it: pycaffe's calls, sharing, reshaping, weights in and out."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -429,3 +432,19 @@ def test_backward_in_two_parts_is_backward():
     net.backward(start="fc")
     assert whole.any()
     assert (net.params["fc"][0].diff == whole).all()
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_a_net_that_nobody_holds_is_freed_at_once(share):
+    """Its memory may be most of a GPU's: the garbage collector would be too late."""
+    gc.collect()
+    gc.disable()
+    try:
+        net = fill(toy(share=share))
+        for _ in range(3):
+            net.training_pass()
+        gone = weakref.ref(net)
+        del net
+        assert gone() is None
+    finally:
+        gc.enable()
