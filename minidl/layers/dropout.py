@@ -22,7 +22,10 @@ class Dropout(Layer):
 
     bottom[0]       any shape
     top[0]          the same shape; may be the bottom itself, and in TEST is a view of it
-    dropout_param   dropout_ratio (0.5), above 0 and below 1
+    dropout_param   dropout_ratio (0.5), above 0 and below 1; and two fields of forks:
+                    sample_weights_test (false), SegNet's: masks are drawn in TEST, too
+                    scale_train (true), Fast R-CNN's: where false, a mask that is drawn is 0 or 1,
+                    and m = 1 - r where none is
 
     Source: Srivastava et al. 2014, section 10 (the form that scales during training); Hinton et
     al. 2012.
@@ -42,26 +45,28 @@ class Dropout(Layer):
                 fix="to drop nothing, take the layer out" if self.ratio == 0 else "",
                 field="dropout_param.dropout_ratio",
             )
-
-        if ctx.training:
+        self.draws = ctx.training or spec.dropout_param.sample_weights_test
+        self.scales_up = spec.dropout_param.scale_train
+        if self.draws and self.scales_up:
             self.op = ops.Dropout(self.ratio)
-        else:
+        elif not self.draws and self.scales_up:
             self.views = {0: 0}
 
     def top_shapes(self, bottom):
         return (bottom,)
 
     def buffers(self, bottom):
-        if not self.ctx.training:
+        if not self.draws:
             return {}
         # In float32 whatever the net's number type, so that the type does not change the mask.
         piece = min(self.ctx.device.piece, math.prod(bottom))
         return {"mask": saved(bottom), "drawn": scratch((piece,), np.float32)}
 
     def forward(self, bottom, top):
-        if self.ctx.training:
+        if self.draws:
             self._draw_mask()
-            self.xp.multiply(bottom[0].data, self.mask, out=top[0].data)
+        if not self.views:
+            self.xp.multiply(bottom[0].data, self._factor(), out=top[0].data)
 
     def _draw_mask(self):
         rng, flat, piece = self.random(), self.mask.reshape(-1), self.ctx.device.piece
@@ -70,8 +75,13 @@ class Dropout(Layer):
             drawn = self.drawn[: mask.size]
             self.uniform(rng, drawn)
             self.xp.greater_equal(drawn, self.ratio, out=mask)
-            mask *= 1 / (1 - self.ratio)
+            if self.scales_up:
+                mask *= 1 / (1 - self.ratio)
 
     def backward(self, top, wanted, bottom):
-        if self.ctx.training:
-            self.xp.multiply(top[0].diff, self.mask, out=bottom[0].diff)
+        if not self.views:
+            self.xp.multiply(top[0].diff, self._factor(), out=bottom[0].diff)
+
+    def _factor(self):
+        """m: the mask, or what stands in for it where none is drawn."""
+        return self.mask if self.draws else 1 - self.ratio

@@ -119,4 +119,4 @@ class Flow:
 def _is_transparent(node: Any) -> bool:
     if node.type == "Split":  # one that is written in the prototxt gives names of its own
         return node.tops == tuple(f"{node.name}_{k}" for k in range(len(node.tops)))
-    return node.type == "Dropout" and not node.layer.ctx.training and bool(node.in_place)
+    return node.type == "Dropout" and bool(node.layer.views) and bool(node.in_place)

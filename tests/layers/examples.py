@@ -65,6 +65,7 @@ EXAMPLES = {
     "Dropout": {
         "training": example((4, 6), dropout_ratio=0.4),
         "testing": example((4, 6), **TEST),
+        "scaled in testing": example((4, 6), scale_train=False, **TEST),
     },
     "DummyData": {
         "constant and random": example(

@@ -104,3 +104,24 @@ def test_a_ratio_that_is_no_probability_is_refused(ratio):
         LayerConfigError, match=rf"Dropout layer 'drop6'.*dropout_ratio is {ratio:g}(.|\n)*below 1"
     ):
         build("Dropout", name="drop6", dropout_ratio=ratio)
+
+
+def test_segnets_field_draws_masks_in_phase_test():
+    layer = build("Dropout", phase=schema.TEST, dropout_ratio=0.25, sample_weights_test=True)
+    assert not layer.views
+    _, (y,) = run(layer, X)
+    assert 0.2 < (y.data == 0).mean() < 0.3
+    np.testing.assert_allclose(y.data[y.data != 0], X[y.data != 0] / 0.75, rtol=1e-12)
+
+
+def test_fast_rcnns_field_scales_down_in_phase_test_instead():
+    _, (y,) = run(build("Dropout", dropout_ratio=0.25, scale_train=False), X)
+    kept = y.data != 0
+    assert 0.2 < 1 - kept.mean() < 0.3
+    np.testing.assert_array_equal(y.data[kept], X[kept])
+    layer = build("Dropout", phase=schema.TEST, dropout_ratio=0.25, scale_train=False)
+    (x,), (y,) = run(layer, X)
+    np.testing.assert_allclose(y.data, 0.75 * X, rtol=1e-12)
+    y.diff[...] = X
+    layer.backward([y], [True], [x])
+    np.testing.assert_allclose(x.diff, 0.75 * X, rtol=1e-12)

@@ -6,11 +6,15 @@ from minidl.onnx.graph import Step
 from minidl.onnx.table import cannot, exports
 
 
-@exports("Dropout", "nothing: in TEST it passes its bottom on")
+@exports("Dropout", "nothing: in TEST it passes its bottom on; Mul where scale_train is false")
 def dropout(step: Step) -> list[str]:
-    if step.layer.ctx.training:
-        cannot("it draws random numbers in phase TRAIN")
-    return [step.x]
+    layer = step.layer
+    if layer.draws:
+        why = "in phase TRAIN" if layer.ctx.training else "where sample_weights_test is set"
+        cannot(f"it draws random numbers {why}")
+    if layer.scales_up:
+        return [step.x]
+    return [step.emit("Mul", step.x, step.number(1 - layer.ratio))]
 
 
 @exports("Eltwise", "Sum, Mul or Max; for SUM, Mul by each coeff that is not 1")
