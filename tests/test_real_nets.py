@@ -1,4 +1,4 @@
-"""Real prototxts and real weights, as their owners left them: they parse, build and run."""
+"""Real prototxts, as their owners left them: they parse, build and run."""
 
 import json
 import re
@@ -12,7 +12,6 @@ from minidl.context import Context
 from minidl.errors import MinidlError, PrototxtError
 from minidl.layers.base import REGISTRY
 from minidl.net import Net
-from tests.places import on
 from tests.support import SHARED, relative_error, shared
 
 NEEDS = "reference material not found: prototxt/index.json"
@@ -242,22 +241,3 @@ FORK_FIELDS = set(
     "larc larc_policy larc_eta rampup_interval rampup_lr solver_data_type eval_type ap_version "
     "min_lr local_lr_auto local_gw_ratio store_blobs_in_old_format global_grad_scale".split()
 )
-
-MODELS = ["lenet_v1_everpeace", "lenet_v2", "cifar10_quick_v1_everpeace", "squeezenet_v1.0"]
-
-
-@on("cpu/numpy", "cpu/onednn", "cuda:0", "cuda:0/numpy", "cuda:0/cudnn")
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-def test_real_weights_give_the_outputs_of_two_other_engines(model, dtype):
-    folder = shared("models") / model
-    reference = np.load(folder / "reference.npz")
-    text = (folder / "deploy.prototxt").read_text()
-    net = Net(text, weights=folder / "weights.caffemodel", dtype=dtype)
-    inputs = {k.split("/")[1]: reference[k] for k in reference.files if k.startswith("input/")}
-    for name, value in inputs.items():
-        net.forward(**{name: value})
-    for key in reference.files:
-        engine, name = key.split("/", 1)
-        if engine in ("opencv", "torch64"):
-            assert relative_error(net.blobs[name].data, reference[key]) < 1e-5, key
