@@ -47,7 +47,7 @@ class TrainingPass:
                     run()
             # Whether a gradient is overwritten or added to is decided while Python runs the pass.
             before = tuple(param.fresh for param in net.learnable)
-            if self._replay.run(before, self._launches(program)):
+            if self._replay.run(before, self._launches(program, before)):
                 self._fresh_after[before] = [param.fresh for param in net.learnable]
             for param, fresh in zip(net.learnable, self._fresh_after[before], strict=True):
                 param.fresh = fresh
@@ -57,8 +57,8 @@ class TrainingPass:
         """The program is another one: record anew."""
         self._replay.forget()
 
-    def _launches(self, program: Program) -> Callable[[], None]:
-        """All of the pass but what brings data in."""
+    def _launches(self, program: Program, before: tuple[bool, ...]) -> Callable[[], None]:
+        """All of the pass but what brings data in; `before`: which gradients are `fresh`."""
         nodes = self._net.blueprint.nodes
         both = zip(program.forward, program.feeding, strict=True)
         forward = [run for runs, feeding in both for run in runs if run not in feeding]
@@ -66,6 +66,8 @@ class TrainingPass:
         backward = [run for i in learning for run in program.backward[i]]
 
         def launch() -> None:
+            for param, fresh in zip(self._net.learnable, before, strict=True):
+                param.fresh = fresh  # a recording that failed has come as far as it could
             self._passes.count()
             for run in forward:
                 run()
