@@ -105,3 +105,17 @@ def test_fields_of_both_forks_and_numbers_out_of_range_are_refused():
         build("BN", name="b", momentum=1.5)
     with pytest.raises(LayerConfigError, match=r"'b'.*eps is -1"):
         build("BN", name="b", eps=-1)
+
+
+def test_weights_are_found_beside_a_field_that_has_another_ones_number():
+    """In SegNet's caffemodels bn_param is 137, which is embed_param in BVLC's Caffe."""
+    layer = schema.LayerParameter(name="bn1", type="BN")
+    for values in ([2.0, -1], [0.5, 3]):
+        layer.blobs.add(shape=dict(dim=[1, 2, 1, 1]), data=values)
+    filler = schema.FillerParameter(type="constant", value=1).SerializeToString()
+    payload = b"\x0a" + bytes([len(filler)]) + filler + b"\x18\x01"  # scale_filler; INFERENCE
+    written = layer.SerializeToString() + b"\xca\x08" + bytes([len(payload)]) + payload
+    assert 137 << 3 | 2 == 0x4A | 0x08 << 7
+    read = schema.LayerParameter.FromString(written)
+    assert [list(blob.data) for blob in read.blobs] == [[2, -1], [0.5, 3]]
+    assert (read.name, read.embed_param.num_output) == ("bn1", 0)
