@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from minidl import schema
 from minidl.errors import LayerConfigError, UsageError
+from minidl.net import Net
 from minidl.testing.harness import bind, build
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
@@ -54,3 +56,27 @@ def test_wrong_bottoms_and_paths_are_refused(tmp_path):
     bottom, _ = bind(layer, DATA, LABEL)
     with pytest.raises(UsageError, match="HDF5Output layer 'layer': .*out.h5: cannot be written"):
         layer.forward(bottom, [])
+
+
+NET = """
+layer { name: "memory" type: "MemoryData" top: "x" top: "label"
+  memory_data_param { batch_size: 3 channels: 2 height: 4 width: 5 } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+  inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "out" type: "HDF5Output" bottom: "ip" bottom: "label"
+  hdf5_output_param { file_name: "OUT" } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+
+
+def test_every_pass_of_a_gpu_is_written_too(path, gpu):
+    """No pass is a CUDA graph then: a recorded one would not write."""
+    with Net(NET.replace("OUT", str(path)), schema.TRAIN, device="cuda:0", seed=1) as net:
+        net.set_input_arrays(np.concatenate([DATA, -DATA]), [0, 1, 2, 3, 2, 1])
+        for _ in range(4):
+            net.clear_param_diffs()
+            net.training_pass()
+        expected = net.device.to_host(net.blobs["ip"].data)
+    found = read(path)
+    np.testing.assert_array_equal(found["label"].ravel(), [0, 1, 2, 3, 2, 1] * 2)
+    np.testing.assert_array_equal(found["data"][-3:, :, 0, 0], expected)
