@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +47,7 @@ class TrainingPass:
                     run()
             # Whether a gradient is overwritten or added to is decided while Python runs the pass.
             before = tuple(param.fresh for param in net.learnable)
-            if self._replay.run(before, self._launches(program, before)):
+            if self._replay.run(before, functools.partial(self._launch, program, before)):
                 self._fresh_after[before] = [param.fresh for param in net.learnable]
             for param, fresh in zip(net.learnable, self._fresh_after[before], strict=True):
                 param.fresh = fresh
@@ -57,26 +57,21 @@ class TrainingPass:
         """The program is another one: record anew."""
         self._replay.forget()
 
-    def _launches(self, program: Program, before: tuple[bool, ...]) -> Callable[[], None]:
+    def _launch(self, program: Program, before: tuple[bool, ...]) -> None:
         """All of the pass but what brings data in; `before`: which gradients are `fresh`."""
+        for param, fresh in zip(self._net.learnable, before, strict=True):
+            param.fresh = fresh  # a recording that failed has come as far as it could
+        self._passes.count()
+        for runs, feeding in zip(program.forward, program.feeding, strict=True):
+            for run in runs:
+                if run not in feeding:
+                    run()
+        self._add_losses()
+        self._net.seed_gradients()
         nodes = self._net.blueprint.nodes
-        both = zip(program.forward, program.feeding, strict=True)
-        forward = [run for runs, feeding in both for run in runs if run not in feeding]
-        learning = [i for i in reversed(range(len(nodes))) if nodes[i].needs_backward]
-        backward = [run for i in learning for run in program.backward[i]]
-
-        def launch() -> None:
-            for param, fresh in zip(self._net.learnable, before, strict=True):
-                param.fresh = fresh  # a recording that failed has come as far as it could
-            self._passes.count()
-            for run in forward:
+        for i in reversed(range(len(nodes))):
+            for run in program.backward[i] if nodes[i].needs_backward else ():
                 run()
-            self._add_losses()
-            self._net.seed_gradients()
-            for run in backward:
-                run()
-
-        return launch
 
     def _add_losses(self) -> None:
         xp = self._net.device.xp

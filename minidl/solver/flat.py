@@ -11,6 +11,7 @@ import numpy as np
 from minidl.arena import Arena
 from minidl.blob import Param
 from minidl.engines import Engine
+from minidl.memory import Home
 from minidl.solver.rules import Rule, sgd
 from minidl.solver.updater import Updater
 
@@ -32,6 +33,7 @@ class FlatUpdater(Updater):
         self._flat: Any = None
         self._norm: Any = None
         self._limit = math.inf
+        self._in_place, self._seen = False, -1  # as all memory lay at that number of Home.changes
         self._histories = [
             self.device.zeros(arena.values.shape, arena.dtype) for _ in range(rule.histories)
         ]
@@ -69,9 +71,13 @@ class FlatUpdater(Updater):
                 super().apply(rate, scale, p, iteration)
 
     def _fits(self) -> bool:
-        """Whether the kernels know where everything is."""
-        if not self._kernels:
-            return False
+        """Whether the kernels know where everything is; looked at again if any memory moved."""
+        if self._kernels and self._seen != Home.changes:
+            self._in_place = self._all_in_place()
+            self._seen = Home.changes
+        return self._kernels and self._in_place
+
+    def _all_in_place(self) -> bool:
         for param, homes in zip(self.moving, self._states, strict=True):
             param.settle()
             for home in homes:

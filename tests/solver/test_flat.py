@@ -97,6 +97,21 @@ def test_a_step_is_a_handful_of_launches(gpu):
     assert gpu.launches - before <= 3  # the loss is put aside, the weights are updated
 
 
+def test_where_memory_lies_is_looked_at_only_when_some_has_moved(gpu, monkeypatch):
+    """It takes longer than the launch."""
+    made, looks = solver("cuda:0"), []
+    look = made.updater._all_in_place
+    monkeypatch.setattr(made.updater, "_all_in_place", lambda: looks.append(1) or look())
+    made.step(3)
+    looks.clear()
+    made.step(3)
+    assert not looks
+    with gpu.lenient_tests():
+        made.net.learnable[0].use(made.net.learnable[0].data * 2)
+    made.step(1)
+    assert looks and not made.updater._fits(), "now array code updates it"
+
+
 def test_a_loss_that_is_not_finite_names_the_iteration(gpu):
     trained = solver("cuda:0", base_lr=1e30, max_iter=8)
     with pytest.raises(DivergedError, match="since iteration|the loss is"):
