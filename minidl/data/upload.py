@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -23,7 +24,8 @@ class Upload:
     """Two places on the device: from one the net takes its batch, to the other the next is copied.
 
     Nothing here waits. The copy runs in a stream of its own; the net's stream waits for its end,
-    and it for the net's stream to have taken what lay there before.
+    and it for the net's stream to have taken what lay there before. Only the end of an Upload waits
+    for a copy under way: its memory, of both sides, would be somebody else's while it is written.
 
     give_back   called with each batch that the device has read to the end
 
@@ -37,6 +39,8 @@ class Upload:
         with device.current():
             self._copying = cuda.Stream(non_blocking=True)
             self._taken = [cuda.Event(disable_timing=True) for _ in range(2)]
+        gone = weakref.finalize(self, self._copying.synchronize)
+        gone.atexit = False  # then there may be no driver left to wait for
         self._places: list[tuple[Any, ...]] = [(), ()]
         self._turn = 0
         self._travelling: deque[_Travelling] = deque()

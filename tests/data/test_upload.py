@@ -69,3 +69,11 @@ def test_nothing_waits_and_nothing_is_allocated_once_it_runs(there, gpu):
     with gpu.strict(transfers=False):
         upload.start(2, batch(2))
         upload.deliver(tops)
+
+
+def test_its_memory_is_let_go_when_the_copy_into_it_has_ended(gpu):
+    upload = Upload(Device("cuda:0"), lambda _: None)
+    upload.start(0, batch(0))
+    copying, waits = upload._copying, gpu.syncs
+    del upload
+    assert gpu.syncs == waits + 1 and copying.done
