@@ -71,9 +71,6 @@ class ImageData(ImageReader):
         self.shuffle = p.shuffle
         self.transform = self.transform_with(self._stretch if p.new_height else None)
         self.color = p.is_color if self.transform.color is None else self.transform.color
-        if p.rand_skip:
-            rng = ctx.streams.generator(f"{self.name} skip", 0)
-            self.skip = int(rng.integers(p.rand_skip))
 
     def open_source(self) -> ImageList:
         p = self.spec.image_data_param
@@ -84,6 +81,9 @@ class ImageData(ImageReader):
                 where=str(source.file),
                 expected=f"rand_skip <= {len(source)}",
             )
+        if p.rand_skip:  # drawn here, for the seed may be another one when a run goes on
+            rng = self.ctx.streams.generator(f"{self.name} skip", 0)
+            self.skip = int(rng.integers(p.rand_skip))
         return source
 
     def _stretch(self) -> Resize:

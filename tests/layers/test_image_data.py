@@ -82,6 +82,21 @@ def test_some_images_may_be_left_out_at_the_beginning(make):
         make(rand_skip=9).top_shapes()
 
 
+def test_a_run_that_goes_on_takes_the_seed_of_its_snapshot(make):
+    """The net gives the seed to layers that are there already, and closes them."""
+    options = dict(shuffle=True, rand_skip=5, mirror=True, crop_size=4)
+    for seed in range(2, 8):
+        expected = batches(make(seed=seed, **options), 4)
+        layer = make(seed=1, **options)
+        batches(layer, 2)
+        layer.ctx.streams.seed = seed
+        layer.close()
+        layer.position = 0
+        for one, other in zip(expected, batches(layer, 4), strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+
+
 def test_several_labels_a_line_make_a_top_of_two_axes(make, folder):
     (folder / "many.txt").write_text("0.png 1 0.5\n1.png 2 -3\n")
     layer = make(source="many.txt", batch_size=2)
