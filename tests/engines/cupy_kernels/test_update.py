@@ -140,7 +140,7 @@ def test_the_engine_updates_no_parameter_alone(engine):
 # ------------------------------------------------------------------ the norm
 
 
-@pytest.mark.parametrize("size", [1, 7, 1023, 1024, 1025, 5000])
+@pytest.mark.parametrize("size", [1, 7, 1023, 1024, 1025, 5000, 2_100_003])
 def test_the_norm_is_that_of_all_elements(engine, size):
     values = np.random.default_rng(1).standard_normal(size).astype(np.float32)
     norm = norm_of(engine, values)
