@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from minidl.device import Device, gpu_count
+from minidl.device import INSTALL, Device, gpu_count
 from minidl.engines import Declined
 from minidl.errors import DeviceError
 from minidl.units import bytes_
@@ -19,6 +19,8 @@ def gpus() -> dict[str, str]:
         facts["driver"] = _driver(cupy.cuda.runtime.driverGetVersion())
         built = _version(cupy.cuda.runtime.runtimeGetVersion())
         facts["CuPy"] = f"{cupy.__version__}, CUDA {built}"
+        facts["NVRTC"] = _compiler(cupy)
+        facts["cuBLAS"] = _cublas()
     return {**facts, "cuDNN": _cudnn()}
 
 
@@ -51,6 +53,23 @@ def _device(name: str) -> str:
 
 def _driver(number: int) -> str:
     return f"for CUDA {_version(number)} and older" if number else "none: install NVIDIA's driver"
+
+
+def _compiler(cupy: Any) -> str:
+    """The version of CUDA's compiler of kernels, which CuPy loads when it needs it."""
+    try:
+        major, minor = cupy.cuda.nvrtc.getVersion()
+    except (RuntimeError, OSError) as error:
+        why = str(error).partition("\n")[0]
+        return f"nothing computes on a GPU without it ({why}): {INSTALL}"
+    return f"{major}.{minor}"
+
+
+def _cublas() -> str:
+    from minidl.engines.cupy_kernels import blas
+
+    without = blas.missing()
+    return "loaded" if without is None else without.reason
 
 
 def _cudnn() -> str:

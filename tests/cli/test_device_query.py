@@ -91,6 +91,7 @@ def test_every_gpu_is_described(capsys, monkeypatch):
     assert (facts["cuda:0"], facts["cuda:1"]) == (expected, expected)
     assert facts["driver"].startswith("for CUDA ") and "GPU" not in facts
     assert re.fullmatch(r"14\.\d+\.\d+, CUDA 1\d\.\d", facts["CuPy"])
+    assert (facts["NVRTC"], facts["cuBLAS"]) == ("13.0", "loaded")
     assert facts["device"] == "cpu"
     machine.check()
 
@@ -150,6 +151,21 @@ def test_a_cupy_that_does_not_load(capsys, monkeypatch):
     expected = "no GPU can be used: CuPy cannot be loaded: libnvrtc.so.13: no such file"
     assert facts["GPU"] == expected
     assert facts["CuPy"] == f"for computing on a GPU: {INSTALL}"
+
+
+def test_a_cupy_without_cudas_libraries_says_how_to_get_them(capsys, monkeypatch):
+    """`pip install cupy-cuda13x` alone brings none of them."""
+    fakegpu.install(monkeypatch)
+
+    def not_found():
+        raise RuntimeError("CuPy failed to load libnvrtc.so.13: no such file\nand more")
+
+    monkeypatch.setattr(sys.modules["cupy"].cuda.nvrtc, "getVersion", not_found)
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs.cublas", None)
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", None)
+    facts = queried(capsys)
+    assert "libnvrtc.so.13: no such file)" in facts["NVRTC"] and INSTALL in facts["NVRTC"]
+    assert facts["cuBLAS"].startswith("cuBLAS cannot be loaded") and INSTALL in facts["cuBLAS"]
 
 
 def test_cudnn_is_described(capsys, monkeypatch):

@@ -105,8 +105,10 @@ def modules():
     }  # fmt: skip
     compiler = Module("cupy.cuda.compiler", {"CompileException": CompileException})
     driver = Module("cupy.cuda.driver", {"CUDADriverError": CUDARuntimeError})
+    nvrtc = Module("cupy.cuda.nvrtc", {"getVersion": lambda: (13, 0)})
     parts = {
-        "runtime": runtime, "device": device, "compiler": compiler, "driver": driver,
+        "runtime": runtime, "nvrtc": nvrtc, "device": device, "compiler": compiler,
+        "driver": driver,
         "memory": Module("cupy.cuda.memory", of_memory),
         "pinned_memory": Module("cupy.cuda.pinned_memory", of_pinned),
         "stream": Module("cupy.cuda.stream", of_streams),
