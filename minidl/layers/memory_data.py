@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl.blob import Blob, Shape
 from minidl.context import Context
+from minidl.data.batches import StandIn
 from minidl.errors import DataError, UsageError
 from minidl.layers.base import register
 from minidl.layers.source import Source
@@ -28,6 +29,9 @@ class MemoryData(Source):
     The arrays are (M, C, H, W) and (M), or any shape of M numbers, where M is a multiple of N, with
     M / N batches that are given over and over. They are not copied: what is written to them
     counts from the next forward on. transform_param does nothing, as in Caffe, and the log says so.
+
+    Where ctx.absent_data is set, one batch of random records stands in for arrays that nobody has
+    handed over, and the log says so. Its shape is the layer's own.
 
     `position` is the number of batches given since the arrays were handed over; it may be set.
 
@@ -77,6 +81,8 @@ class MemoryData(Source):
         self._arrays, self.position = (data, labels.reshape(-1)), 0
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        if self._arrays is None and self.ctx.absent_data is not None:
+            self._stand_in()
         if self._arrays is None:
             raise DataError(
                 "has no data yet",
@@ -87,6 +93,13 @@ class MemoryData(Source):
         for blob, array in zip(top, self._arrays, strict=True):
             self.ctx.device.write(blob.data, array[first : first + self.batch_size])
         self.position += 1
+
+    def _stand_in(self) -> None:
+        """Let one batch of noise be the arrays."""
+        log.warning("%s: has no data yet: random records take its place", self.where)
+        shapes = self.top_shapes()
+        batch = StandIn(shapes, self.dtype, self.ctx.streams, self.name).make(0)
+        self._arrays = batch.data, batch.labels
 
     def record(self, item: int, ago: int = 0) -> str:
         """What item `item` of the batch in the tops, or of one before it, is, for messages."""

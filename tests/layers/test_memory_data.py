@@ -83,3 +83,14 @@ def test_arrays_that_do_not_fit_are_refused(data, labels, message):
 def test_sizes_are_to_be_said():
     with pytest.raises(LayerConfigError, match="width is 0"):
         build("MemoryData", **{**SIZES, "width": 0})
+
+
+def test_random_records_stand_in_where_that_is_wanted(caplog):
+    net = Net(NET, seed=1, absent_data=(1, 9, 9))
+    first, second = (net.forward()["loss"].copy() for _ in range(2))
+    assert first == second and np.isfinite(first)
+    assert 0.8 < net.blobs["x"].data.std() < 1.2 and set(net.blobs["label"].data) <= {0, 1}
+    assert caplog.text.count("has no data yet: random records take its place") == 1
+    net.set_input_arrays(DATA, LABELS % 4)
+    net.forward()
+    np.testing.assert_array_equal(net.blobs["x"].data, DATA[:2])
