@@ -19,7 +19,7 @@ class ROIPooling(Regions):
         y[r, c, i, j] = max(x[image of r, c, places of bin i, j of region r])
         dx = the sum of dy[r, c, i, j] over the bins whose first maximum it is
 
-    A bin that lies outside the map is 0.
+    A bin that lies outside the map is 0. A NaN may be passed over, as it is in Caffe.
 
     bottom[0]           the map: (N, C, H, W)
     bottom[1]           regions: (R, 5), image number (-1: none), x1, y1, x2, y2 in pixels of the
@@ -52,11 +52,13 @@ class ROIPooling(Regions):
         images, boxes = self.read_regions(bottom)
         (top_of, bottom_of), (left_of, right_of) = self._bins(boxes, x.shape)
         self.winner.fill(-1)
+        # Channels last: then maxima over columns and rows go over all channels at once.
+        turned = {n: xp.ascontiguousarray(x[n].transpose(2, 1, 0)) for n in {*images} - {-1}}
         for r, image in enumerate(images):
             if image >= 0:
                 rows, columns = (top_of[r], bottom_of[r]), (left_of[r], right_of[r])
-                self._find(x[image], rows, columns, self.winner[r])
-                self.winner[r][self.winner[r] >= 0] += int(image) * x[0].size
+                start = int(image) * x[0].size
+                self._find(turned[image], rows, columns, start, self.winner[r])
         xp.less(self.winner, 0, out=self.empty)
         xp.maximum(self.winner, 0, out=self.place)
         xp.take(x.reshape(-1), self.place, out=y)
@@ -82,22 +84,44 @@ class ROIPooling(Regions):
             axes.append([np.clip(e + start[:, None], 0, size).astype(int) for e in edges])
         return axes
 
-    def _find(self, x, rows, columns, winner):
-        """Note where in x (C, H, W) the first maximum of each bin is; empty bins stay as they are.
+    def _find(self, x, rows, columns, start, winner):
+        """Note where in x (W, H, C) the first maximum of each bin is; empty bins stay as they are.
 
         Over the columns first, then over the rows: of equal maxima that leaves the first one, row
         by row.
+
+        start    where the image begins among all elements of the map
+        winner   (C, pooled_h, pooled_w)
         """
-        xp, (channels, height, width) = self.xp, x.shape
-        start = xp.arange(channels) * (height * width)
-        for j, (left, right) in enumerate(zip(*columns, strict=True)):
-            if right <= left:
+        xp, (width, height, channels) = self.xp, x.shape
+        first, last = int(rows[0].min()), int(rows[1].max())
+        full = [(j, *edges) for j, edges in enumerate(zip(*columns, strict=True))]
+        full = [(j, int(left), int(right)) for j, left, right in full if right > left]
+        if last <= first or not full:
+            return
+        found = [self._first_maximum(x[left:right, first:last]) for _, left, right in full]
+        value = xp.stack([best for best, _ in found], axis=1)  # (rows, bins, C)
+        column = xp.stack([k + left for (_, k), (_, left, _) in zip(found, full, strict=True)], 1)
+        bins_of, size = [j for j, _, _ in full], value[0].size
+        channel = start + xp.arange(channels) * (height * width)
+        for i, (above, below) in enumerate(zip(*rows, strict=True)):
+            if below <= above:
                 continue
-            part = x[:, :, left:right]
-            best, where = part.max(axis=2), part.argmax(axis=2)
-            for i, (above, below) in enumerate(zip(*rows, strict=True)):
-                if below <= above:
-                    continue
-                row = best[:, above:below].argmax(axis=1) + int(above)
-                column = xp.take(where.reshape(-1), xp.arange(channels) * height + row) + int(left)
-                winner[:, i, j] = start + row * width + column
+            part = slice(int(above) - first, int(below) - first)
+            _, row = self._first_maximum(value[part])
+            place = row.reshape(-1).astype(np.intp) * size + xp.arange(size)
+            place = xp.take(column[part].reshape(-1), place).reshape(row.shape).astype(np.intp)
+            place += (row + int(above)) * width
+            place += channel
+            winner[:, i, bins_of] = place.T
+
+    def _first_maximum(self, values):
+        """The maximum over the first axis, and where it is first."""
+        best = values[0].copy()
+        place = self.xp.zeros(best.shape, np.int32)
+        for k in range(1, len(values)):
+            higher = (values[k] > best).astype(np.int32)
+            higher *= k
+            self.xp.maximum(place, higher, out=place)
+            self.xp.maximum(best, values[k], out=best)
+        return best, place
