@@ -9,16 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, shared
 
 EXAMPLES = {path.name for path in (ROOT / "examples").glob("*.py")}
 ITERATIONS = 60
+WEIGHTS = f"runs/lenet_digits/lenet_iter_{ITERATIONS}.caffemodel"
 
 
 def run(*words: str, cwd: Path) -> subprocess.CompletedProcess:
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
     return subprocess.run(
         [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True
     )
@@ -41,8 +43,16 @@ def workplace(tmp_path_factory) -> Path:
     return folder
 
 
+def example(name: str, *words: str, cwd: Path) -> str:
+    """What an example prints."""
+    done = run(f"examples/{name}", *map(str, words), cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_every_example_is_run_here():
-    assert EXAMPLES == {"accuracy.py", "misread.py", "softplus.py"}
+    named = set(re.findall(r"\w+\.py", Path(__file__).read_text("utf-8")))
+    assert EXAMPLES <= named
 
 
 def test_accuracy_reports_the_last_test_and_the_weights(workplace):
@@ -61,8 +71,7 @@ def test_accuracy_fails_below_the_bound(workplace):
 
 
 def test_misread_draws_what_the_net_gets_wrong(workplace):
-    weights = f"runs/lenet_digits/lenet_iter_{ITERATIONS}.caffemodel"
-    done = run("examples/misread.py", weights, cwd=workplace)
+    done = run("examples/misread.py", WEIGHTS, cwd=workplace)
     assert done.returncode == 0, done.stderr
     shown = re.findall(r"^a (\d), read as (\d)$", done.stdout, re.MULTILINE)
     assert done.stdout.endswith(f"{len(shown)} of 360 misread\n")
@@ -75,6 +84,80 @@ def test_softplus_is_checked_and_used(workplace):
     done = run("examples/softplus.py", cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert "0.6931472" in done.stdout
+
+
+def test_lenet_learns_step_by_step(workplace):
+    text = example("learning_lenet.py", "64", cwd=workplace)
+    before = float(re.search(r"loss before learning (\S+),", text).group(1))
+    accuracies = [float(found) for found in re.findall(r"accuracy (\S+)", text)]
+    assert before == pytest.approx(np.log(10), rel=0.1)
+    assert len(accuracies) == 7 and accuracies[0] < 0.5 < 0.9 < accuracies[-1]
+    assert "iteration   64" in text
+
+
+def test_surgery_changes_shapes_and_no_answer(workplace):
+    text = example("net_surgery.py", WEIGHTS, cwd=workplace)
+    assert "ip1: (500, 800) becomes (500, 50, 4, 4)" in text
+    assert "(1, 1, 28, 224) gives answers (1, 10, 1, 50)" in text
+    assert float(re.search(r"difference .*: (\S+)", text).group(1)) < 1e-5
+    truth = re.search(r"the line +(.*)", text).group(1).split()
+    read = re.search(r"it reads +(.*)", text).group(1).split()
+    assert sum(a == b for a, b in zip(truth, read, strict=True)) >= 6
+
+
+def test_given_weights_help_where_data_is_scarce(workplace):
+    text = example("fine_tuning.py", WEIGHTS, "20", cwd=workplace)
+    tuned, scratch = (float(found) for found in re.findall(r"  (0\.\d+)", text))
+    assert tuned > scratch and tuned > 0.7
+
+
+def test_an_autoencoder_learns(workplace):
+    text = example("autoencoder.py", "20", cwd=workplace)
+    entropy = [float(found) for found in re.findall(r"cross entropy (\S+)", text)]
+    grey = 784 * np.log(2)  # what a net that always says 1/2 pays
+    assert len(entropy) == 4 and entropy[-1] < entropy[0] < grey / 2
+    assert "code 30 numbers, for 784 pixels" in text
+
+
+def test_a_siamese_net_learns_what_is_alike(workplace):
+    text = example("siamese.py", "60", cwd=workplace)
+    assert float(re.search(r"digits (\S+) lie", text).group(1)) > 0.3  # by lot: 0.1
+    assert (workplace / "digits.png").stat().st_size > 1000
+
+
+def test_a_hidden_layer_bends_the_plane(workplace):
+    pytest.importorskip("h5py", reason="h5py is not installed")
+    text = example("logistic_regression.py", "100", cwd=workplace)
+    plane, bent = (float(found) for found in re.findall(r" (0\.\d+) of 1000", text))
+    assert 0.7 < plane < 0.85 < bent
+
+
+def test_a_loss_in_python_is_the_built_in_one(workplace):
+    text = example("python_layer.py", cwd=workplace)
+    pairs = re.findall(r"loss (\S+)  the built-in layer's (\S+)", text)
+    assert len(pairs) == 4 and all(ours == theirs for ours, theirs in pairs)
+    assert text.endswith("y = 3.000 x -2.000\n")
+
+
+def test_squeezenet_takes_a_clock_for_a_clock(workplace):
+    text = example("classification.py", shared("models/squeezenet_v1.0"), cwd=workplace)
+    assert re.findall(r"class +(\d+)", text)[:2] == ["409", "892"]  # analog clock, wall clock
+
+
+def test_faces_are_found_where_they_were_drawn(workplace):
+    models = shared("models/mtcnn_det1").parent
+    text = example("faces.py", models, cwd=workplace)
+    found = re.findall(r"x (\d+) to (\d+), y (\d+) to (\d+), score (\S+)", text)
+    centres = sorted(((int(a) + int(b)) / 2, (int(c) + int(d)) / 2) for a, b, c, d, _ in found)
+    np.testing.assert_allclose(centres, [(160, 165), (370, 190)], atol=12)
+    assert (workplace / "faces.png").exists()
+
+
+def test_vdsr_sharpens(workplace):
+    text = example("super_resolution.py", shared("models/vdsr"), cwd=workplace)
+    before, after = (float(found) for found in re.findall(r"(\S+) dB", text))
+    assert after > before + 3
+    assert (workplace / "super_resolution.png").exists()
 
 
 def test_gradcheck_takes_a_layer_from_a_file(workplace):
