@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +71,7 @@ class Replay:
             self._pool = cuda.MemoryPool()  # what array code allocates on the way stays its own
         failure = ""  # in words: an exception kept here would keep the net, by its frames
         graph = None
-        with cuda.using_allocator(self._pool.malloc):
+        with cuda.using_allocator(self._pool.malloc), _no_garbage_collected():
             stream.begin_capture()
             try:
                 work()
@@ -84,6 +86,18 @@ class Replay:
             return
         self.off = failure
         log.warning("CUDA graphs are not used, every kernel is launched by itself: %s", self.off)
+
+
+@contextlib.contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    """Or the end of somebody's array, stream or graph may be what cannot be recorded."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _in_words(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """CUDA graphs: recorded in the second run of a key, launched from then on."""
 
+import gc
 import logging
 
 import numpy as np
@@ -87,3 +88,35 @@ def test_memory_that_the_work_allocates_stays_the_recordings_own(cuda):
     repeat(replay, "a", allocates, 3)
     assert cuda.to_host(work.array)[0] == 5
     assert not any(cuda.to_host(array).any() for array in other)
+
+
+def test_what_is_garbage_is_not_collected_in_the_middle_of_a_recording(cuda):
+    """Its end may be a call that waits, as that of pinned memory is."""
+
+    class Waits:
+        def __init__(self):
+            self.itself = self  # so that only the collector ends it
+
+        def __del__(self):
+            cuda.synchronize()
+
+    replay, work = Replay(cuda), Work(cuda)
+
+    def litters():
+        if cuda.stream.is_capturing():
+            Waits()
+            for _ in range(10):
+                list(map(Box, range(10)))
+        work()
+
+    class Box:
+        def __init__(self, number):
+            self.number = number
+
+    before = gc.get_threshold()
+    gc.set_threshold(5)
+    try:
+        assert repeat(replay, "a", litters, 3) == [True, True, False]
+    finally:
+        gc.set_threshold(*before)
+    assert not replay.off and gc.isenabled()
