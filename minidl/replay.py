@@ -77,10 +77,11 @@ class Replay:
                 work()
             except Exception as error:
                 failure = _in_words(error)
-            try:
-                graph = stream.end_capture()
-            except Exception as error:
-                failure = failure or _in_words(error)
+            finally:  # after Ctrl-C, too: a stream that goes on recording computes nothing
+                try:
+                    graph = stream.end_capture()
+                except Exception as error:
+                    failure = failure or _in_words(error)
         if not failure:
             self._graphs[key] = graph
             return

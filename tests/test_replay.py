@@ -90,6 +90,21 @@ def test_memory_that_the_work_allocates_stays_the_recordings_own(cuda):
     assert not any(cuda.to_host(array).any() for array in other)
 
 
+def test_a_recording_that_is_interrupted_is_over(cuda):
+    replay, work = Replay(cuda), Work(cuda)
+
+    def interrupted():
+        work()
+        if cuda.stream.is_capturing():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        repeat(replay, "a", interrupted, 2)
+    assert not cuda.stream.is_capturing()
+    repeat(replay, "b", work, 3)
+    assert cuda.to_host(work.array)[0] == 4
+
+
 def test_what_is_garbage_is_not_collected_in_the_middle_of_a_recording(cuda):
     """Its end may be a call that waits, as that of pinned memory is."""
 
