@@ -20,13 +20,18 @@ _os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AdaDeltaSolver": "minidl.solver",
+    "AdaGradSolver": "minidl.solver",
+    "AdamSolver": "minidl.solver",
     "Blob": "minidl.blob",
     "Classifier": "minidl.classifier",
     "Detector": "minidl.detector",
     "MinidlError": "minidl.errors",
+    "NesterovSolver": "minidl.solver",
     "Net": "minidl.net",
     "NetSpec": "minidl.spec",
     "Param": "minidl.blob",
+    "RMSPropSolver": "minidl.solver",
     "SGDSolver": "minidl.solver",
     "TEST": "minidl.schema",
     "TRAIN": "minidl.schema",
@@ -55,7 +60,15 @@ if TYPE_CHECKING:
     from minidl.net import Net
     from minidl.rng import set_random_seed
     from minidl.schema import TEST, TRAIN
-    from minidl.solver import SGDSolver, get_solver
+    from minidl.solver import (
+        AdaDeltaSolver,
+        AdaGradSolver,
+        AdamSolver,
+        NesterovSolver,
+        RMSPropSolver,
+        SGDSolver,
+        get_solver,
+    )
     from minidl.spec import NetSpec, to_proto
 
 

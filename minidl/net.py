@@ -29,6 +29,13 @@ log = logging.getLogger("minidl")
 Callback = Callable[[int], None]
 
 
+class Callbacks(list[Callback]):
+    """Functions of a layer's index; called with one, as pycaffe's scripts do, it is added."""
+
+    def __call__(self, callback: Callback) -> None:
+        self.append(callback)
+
+
 class Net:
     """A net that can run forward and backward; the names are pycaffe's.
 
@@ -148,10 +155,10 @@ class Net:
         self.share = share and not any(layer.is_late for layer in self.layers)
         self.layer_names = [layer.name for layer in self.layers]
         self.layer_dict = dict(zip(self.layer_names, self.layers, strict=True))
-        self.before_forward: list[Callback] = []
-        self.after_forward: list[Callback] = []
-        self.before_backward: list[Callback] = []
-        self.after_backward: list[Callback] = []
+        self.before_forward = Callbacks()
+        self.after_forward = Callbacks()
+        self.before_backward = Callbacks()
+        self.after_backward = Callbacks()
         self.blobs: dict[str, Blob] = {}
         self.parameters = Params(self.blueprint, ctx)
         self.params = self.parameters.by_layer

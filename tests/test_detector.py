@@ -49,6 +49,12 @@ def test_the_surroundings_of_a_window_are_seen():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
+def test_the_rounding_is_pycaffes():
+    """-1 to 9, of which 0 to 9 are there; at 227 pixels for 11 that is 20.6, then 206.4."""
+    context = with_context((0, 0, 7, 7), 16, 227, (20, 30))
+    assert context == ((0, 0, 9, 9), (21, 21), (206, 206))
+
+
 def test_beyond_the_image_there_is_the_mean():
     """At the upper left corner a quarter of the input lies above, and a quarter left of it."""
     found = seen(detector(context_pad=2), (0, 0, 7, 7))

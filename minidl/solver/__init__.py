@@ -10,7 +10,18 @@ from minidl.solver import parameters
 from minidl.solver.hooks import EventsFile, Hook
 from minidl.solver.solver import Solver
 
-__all__ = ["EventsFile", "Hook", "SGDSolver", "Solver", "get_solver"]
+__all__ = [
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "EventsFile",
+    "Hook",
+    "NesterovSolver",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Solver",
+    "get_solver",
+]
 
 
 def get_solver(model: Any, **options: Any) -> Solver:
@@ -18,18 +29,56 @@ def get_solver(model: Any, **options: Any) -> Solver:
     return Solver(model, **options)
 
 
-class SGDSolver(Solver):
-    """pycaffe's name for a Solver of type "SGD"; refuses files of another type."""
+class _TypedSolver(Solver):
+    """A Solver that refuses solver files of another type than its own."""
+
+    type: str
 
     def __init__(self, model: Any, **options: Any) -> None:
         if not isinstance(model, schema.SolverParameter):
             model = prototxt.read_solver(model)
         model = parameters.upgraded(model)
-        if model.type != "SGD":
+        if model.type != self.type:
             raise SolverError(
                 f'type is "{model.type}"',
                 where=parameters.where(model, "type"),
-                expected="SGD",
+                expected=self.type,
                 fix="minidl.get_solver takes the type from the file",
             )
         super().__init__(model, **options)
+
+
+class SGDSolver(_TypedSolver):
+    """pycaffe's name for a Solver of type "SGD"; refuses files of another type."""
+
+    type = "SGD"
+
+
+class NesterovSolver(_TypedSolver):
+    """The same for "Nesterov"."""
+
+    type = "Nesterov"
+
+
+class AdaGradSolver(_TypedSolver):
+    """The same for "AdaGrad"."""
+
+    type = "AdaGrad"
+
+
+class RMSPropSolver(_TypedSolver):
+    """The same for "RMSProp"."""
+
+    type = "RMSProp"
+
+
+class AdaDeltaSolver(_TypedSolver):
+    """The same for "AdaDelta"."""
+
+    type = "AdaDelta"
+
+
+class AdamSolver(_TypedSolver):
+    """The same for "Adam"."""
+
+    type = "Adam"
