@@ -169,10 +169,6 @@ def test_sgd_solver_is_for_sgd():
 
 
 def test_the_public_names_are_there():
-    assert set(minidl.solver.__all__) == {
-        "EventsFile",
-        "Hook",
-        "SGDSolver",
-        "Solver",
-        "get_solver",
-    }
+    types = "AdaDelta AdaGrad Adam Nesterov RMSProp SGD".split()
+    others = {"EventsFile", "Hook", "Solver", "get_solver"}
+    assert set(minidl.solver.__all__) == {f"{name}Solver" for name in types} | others
