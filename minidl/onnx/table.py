@@ -33,6 +33,7 @@ LEFT_OUT = {
     "HDF5Output": "it writes a file; what it wrote is an output",
     "HingeLoss": "a loss is for training; the scores that it read are an output",
     "InfogainLoss": "a loss is for training; the scores that it read are an output",
+    "MultiBoxLoss": "a loss is for training; the offsets and scores that it read are outputs",
     "MultinomialLogisticLoss": "a loss is for training; what it read is an output",
     "SigmoidCrossEntropyLoss": "a loss is for training; the scores that it read are an output",
     "Silence": "it only keeps blobs from being outputs",
@@ -41,11 +42,16 @@ LEFT_OUT = {
 }
 
 # Bottoms of which only the shape matters; what makes them need not be in the model.
-SHAPE_ONLY = {"Crop": (1,)}
+SHAPE_ONLY = {"Crop": (1,), "PriorBox": (0, 1)}
 
 # Types that have no form in ONNX, whatever their parameters are, and why.
 REFUSED = {
+    "DetectionOutput": "how it picks boxes has no translation; end the net before it, and pick them from "
+    "what it reads",
     "Filter": "how many items its tops have depends on what they are",
+    "PSROIPooling": "ONNX has no operator in which each bin of a region reads channels of its own",
+    "Proposal": "how it picks boxes has no translation; end the net before it, and pick them from "
+    "what it reads",
     "Python": "it runs code of its own",
 }
 

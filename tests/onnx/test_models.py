@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from minidl import Net, prototxt
-from minidl.errors import MinidlError
+from minidl.errors import ExportError, MinidlError
 from minidl.layers.base import REGISTRY
 from minidl.onnx import convert
-from minidl.onnx.table import LEFT_OUT, SOURCES, is_left_out
+from minidl.onnx.table import EXPORTERS, is_left_out
 from tests.onnx.support import BOUND, fill, outputs_there, random_inputs
 from tests.support import ROOT, SHARED, golden, golden_cases, relative_error, shared
 
@@ -77,26 +77,41 @@ def test_the_zoo(path):
         assert relative_error(values, ours[name]) < BOUND, name
 
 
-def recorded(path):
-    """The recorded layer's type, if minidl has it, and whether it is a function of its bottoms."""
-    type = path.rpartition("/")[2].partition("__")[0]
-    runs = type in REGISTRY and type not in SOURCES and type not in LEFT_OUT
-    return runs and not is_left_out(type, 1)
-
-
-@pytest.mark.parametrize("case", [c for c in golden_cases("layers/*.npz") if recorded(c)])
-def test_caffes_own_numbers(case):
+def recorded_layer(case):
+    """A recorded net that ends with the layer in question, its arrays, and that layer."""
     arrays = golden(case)
     net = prototxt.read_net(str(arrays["prototxt"]))
     place = next(i for i, spec in enumerate(net.layer) if spec.name == "L")
-    layer = net.layer[place]
     del net.layer[place + 1 :]  # what only makes gradients
-    inputs = {key.replace("bottom_", "x"): arrays[key] for key in arrays if "dbottom" not in key}
+    return net, arrays, net.layer[place]
+
+
+def recorded(known):
+    """The recordings of layers that minidl has, and that are in a model, by whether they can be."""
+    found = []
+    for case in golden_cases("layers/*.npz"):
+        type = case.rpartition("/")[2].partition("__")[0]
+        if type in REGISTRY and not is_left_out(type, 1) and (type in EXPORTERS) == known:
+            found.append(case)
+    return found
+
+
+@pytest.mark.parametrize("case", recorded(known=True))
+def test_caffes_own_numbers(case):
+    net, arrays, layer = recorded_layer(case)
     if str(arrays["phase"]) == "TRAIN" and layer.type in ("BatchNorm", "Dropout"):
         pytest.skip("recorded in training")
+    inputs = {key.replace("bottom_", "x"): arrays[key] for key in arrays if "dbottom" not in key}
     made = Net(net, engine="numpy")
     for i, param in enumerate(made.params.get("L", [])):
         param.data[...] = arrays[f"param_{i}"]
     theirs = outputs_there(made, inputs)
     for i, name in enumerate(layer.top):
         assert relative_error(theirs[name], arrays[f"top_{i}"]) < BOUND, name
+
+
+@pytest.mark.parametrize("case", recorded(known=False))
+def test_a_layer_without_a_translation_is_refused_by_name(case):
+    net, _, layer = recorded_layer(case)
+    with pytest.raises(ExportError, match=f"{layer.type} layer 'L': .+"):
+        convert(Net(net, engine="numpy"))
