@@ -12,7 +12,6 @@ from typing import Any
 
 from minidl.cli import as_json
 from minidl.cli.arguments import Parser, add_device
-from minidl.cli.gpus import gpus
 from minidl.cli.log import logging_to
 from minidl.cli.models import use_device
 from minidl.threads import VARIABLES, threads, usable_cores
@@ -52,6 +51,7 @@ def run(args: Namespace) -> int:
 def query(device: str = "cpu") -> dict[str, str]:
     """Facts by name, as text; `device` is the one that was asked for."""
     from minidl import __version__
+    from minidl.cli.gpus import gpus  # here, because NumPy comes with it
 
     facts = {
         "minidl": f"{__version__}, {Path(__file__).resolve().parent.parent}",

@@ -68,7 +68,9 @@ def _fix(name: str, block: Block, near: bool) -> str:
     match = nearest(name.removesuffix("_param"), stems)
     if match:
         return f"did you mean '{match}_param'?"
-    return "is it another Caffe's? minidl has the layers of BVLC's" if block.layer else ""
+    if not block.layer:
+        return ""
+    return "is it another Caffe's? minidl has BVLC's layers and those of docs/forks.md"
 
 
 def other_kind(root: Block) -> Parts | None:

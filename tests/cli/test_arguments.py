@@ -169,7 +169,7 @@ def test_help_is_quick_because_it_loads_nothing_heavy():
 def test_a_bug_is_one_sentence_and_debug_shows_the_traceback(capsys, monkeypatch):
     from minidl.cli import device_query
 
-    def broken():
+    def broken(device):
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(device_query, "query", broken)
@@ -195,7 +195,7 @@ OUTSIDE = {
 def test_what_the_machine_refuses_is_no_bug(error, code, text, capsys, monkeypatch):
     from minidl.cli import device_query
 
-    def refused():
+    def refused(device):
         raise error
 
     monkeypatch.setattr(device_query, "query", refused)

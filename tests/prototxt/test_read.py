@@ -214,15 +214,15 @@ REFUSED = {
     ),
     "roi_param { w: [1, {}] h <> }": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'roi_param'"
-        "\n  fix: is it another Caffe's? minidl has the layers of BVLC's"
+        "\n  fix: is it another Caffe's? minidl has BVLC's layers and those of docs/forks.md"
     ),
-    "permute_param { order: 1 }": (
-        "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'permute_param'"
+    "parametric_param { order: 1 }": (
+        "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'parametric_param'"
         "\n  fix: did you mean 'parameter_param'?"
     ),
-    "shuffle_channel_param { group: 3 }": (
+    "crf_param { group: 3 }": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field"
-        " 'shuffle_channel_param'\n  fix: is it another Caffe's? minidl has the layers of BVLC's"
+        " 'crf_param'\n  fix: is it another Caffe's? minidl has BVLC's layers and those of docs/forks.md"
     ),
     "minidl_origin { line: 3 }": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'minidl_origin'"
