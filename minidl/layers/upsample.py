@@ -82,7 +82,8 @@ class Upsample(Indexed):
 
     def sample_bottoms(self, shapes, rng):
         n, c, h, w = shapes[0]
-        places = [rng.permutation(self.rows(shapes[0]))[: h * w] for _ in range(n * c)]
+        rows = self.rows(shapes[0])  # each place once, unless there are fewer than values
+        places = [np.resize(rng.permutation(rows), h * w) for _ in range(n * c)]
         return [rng.standard_normal(shapes[0]), np.reshape(places, shapes[0]).astype(float)]
 
     def forward(self, bottom, top):

@@ -78,7 +78,7 @@ def _used(graph: Graph) -> dict[str, np.ndarray]:
 def _node(onnx: Any, op: Op, index: int) -> Any:
     attributes = {
         name: {"float32": onnx.TensorProto.FLOAT, "int64": onnx.TensorProto.INT64}[value]
-        if isinstance(value, str)
+        if name == "to"  # a number type
         else onnx.numpy_helper.from_array(value)
         if isinstance(value, np.ndarray)
         else value

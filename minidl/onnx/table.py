@@ -46,12 +46,12 @@ SHAPE_ONLY = {"Crop": (1,), "PriorBox": (0, 1)}
 
 # Types that have no form in ONNX, whatever their parameters are, and why.
 REFUSED = {
-    "DetectionOutput": "how it picks boxes has no translation; end the net before it, and pick them from "
-    "what it reads",
+    "DetectionOutput": "how it picks boxes has no translation; end the net before it, and "
+    "pick them from what it reads",
     "Filter": "how many items its tops have depends on what they are",
     "PSROIPooling": "ONNX has no operator in which each bin of a region reads channels of its own",
-    "Proposal": "how it picks boxes has no translation; end the net before it, and pick them from "
-    "what it reads",
+    "Proposal": "how it picks boxes has no translation; end the net before it, and "
+    "pick them from what it reads",
     "Python": "it runs code of its own",
 }
 

@@ -130,9 +130,13 @@ class PriorBox(Layer):
         return ((1, 2, features[2] * features[3] * each * 4),)
 
     def forward(self, bottom, top):
-        size, image = bottom[0].shape[2:], self.image or bottom[1].shape[2:]
+        top[0].data[...] = self.boxes(bottom[0].shape, bottom[1].shape)
+
+    def boxes(self, features, image):
+        """What the top holds for bottoms of these shapes, on the layer's device."""
+        size, image = features[2:], self.image or image[2:]
         step = self.step or tuple(i / s for i, s in zip(image, size, strict=True))
-        top[0].data[...] = self.table(
+        return self.table(
             boxes_and_variances,
             *(size, image, step, self.offset, self._sides(), self.clip, self.variances),
         )

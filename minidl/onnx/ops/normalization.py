@@ -1,4 +1,4 @@
-"""LRN, BatchNorm, MVN and Softmax."""
+"""LRN, BatchNorm, BN, MVN, Normalize and Softmax."""
 
 from __future__ import annotations
 
@@ -62,6 +62,38 @@ def _by_batch(step: Step, eps: float, axes: int) -> str:
     variance = step.emit("ReduceMean", square, axes=others, keepdims=1)
     deviation = step.emit("Sqrt", step.emit("Add", variance, step.number(eps)))
     return step.emit("Div", centred, deviation)
+
+
+@exports(
+    "BN",
+    "BatchNormalization for PSPNet's; the batch's own mean and variance, by ReduceMean, Mul and "
+    "Add for SegNet's, and Mul and Add alone with bn_mode: INFERENCE",
+)
+def bn(step: Step) -> list[str]:
+    layer, shape = step.layer, step.bottom_shapes[0]
+    if layer.moments == "stored":
+        names = ("scale", "shift", "mean", "variance")
+        params = [step.param(name, shape[1:2]) for name in names]
+        return [step.emit("BatchNormalization", step.x, *params, epsilon=layer.eps)]
+    by_batch = layer.moments == "batch"
+    unit = _by_batch(step, layer.eps, len(shape)) if by_batch else step.x
+    scale, shift = (step.param(name, _by_channel(shape)) for name in ("scale", "shift"))
+    return [step.emit("Add", step.emit("Mul", unit, scale), shift)]
+
+
+@exports("Normalize", "Div by Sqrt of ReduceSumSquare and eps; Mul by its scale")
+def normalize(step: Step) -> list[str]:
+    layer, shape = step.layer, step.bottom_shapes[0]
+    axes = list(range(1, len(shape))) if layer.across_spatial else [1]
+    square = step.emit("ReduceSumSquare", step.x, axes=axes, keepdims=1)
+    length = step.emit("Sqrt", step.emit("Add", square, step.number(layer.eps)))
+    scale = step.param("scale", () if layer.channel_shared else _by_channel(shape))
+    return [step.emit("Mul", step.emit("Div", step.x, length), scale)]
+
+
+def _by_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in which numbers of the channels are broadcast over a blob."""
+    return (shape[1], *(1 for _ in shape[2:]))
 
 
 @exports("MVN", "ReduceMean, Sub, and Div by Sqrt of the mean square and eps")

@@ -64,6 +64,12 @@ def parameter(step: Step) -> list[str]:
     return [step.param("value")]
 
 
+@exports("PriorBox", "a constant")
+def prior_box(step: Step) -> list[str]:
+    boxes = step.layer.boxes(*step.bottom_shapes)
+    return [step.array("boxes", step.layer.ctx.device.to_host(boxes))]
+
+
 @exports("CropCenter", "Slice")
 def crop_center(step: Step) -> list[str]:
     shape = step.bottom_shapes[0]

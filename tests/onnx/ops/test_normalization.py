@@ -1,4 +1,4 @@
-"""LRN, BatchNorm and Softmax in ONNX."""
+"""LRN, BatchNorm, BN, MVN, Normalize and Softmax in ONNX."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl.net import Net
+from minidl.onnx import convert
 from tests.onnx.support import (
     check,
     check_layer,
@@ -87,3 +88,39 @@ def test_mvn(shape, keywords):
 def test_mvn_of_equal_numbers_is_zero_even_without_eps():
     net = layer_net("MVN", (2, 3, 4), eps=0)
     check(net, {"x0": np.full((2, 3, 4), 0.25, np.float32)}, vary=False)
+
+
+FORKS = {
+    "SegNet": (dict(bn_mode="LEARN"), ["ReduceMean", "Sub"]),
+    "SegNet, folded": (dict(bn_mode="INFERENCE"), ["Mul", "Add"]),
+    "PSPNet": (dict(eps=0.1), ["BatchNormalization"]),
+    "PSPNet, frozen": (dict(eps=0.5, frozen=True), ["BatchNormalization"]),
+}
+
+
+@needs("BN")
+@pytest.mark.parametrize("keywords, begins", FORKS.values(), ids=FORKS.keys())
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 4), IMAGES, (1, 2, 3, 2, 2)])
+def test_bn_of_either_fork(keywords, begins, shape):
+    net = check_layer("BN", shape, **keywords)
+    assert operators(net)[: len(begins)] == begins
+    assert convert(net).batch, "it is fixed"
+
+
+@needs("Normalize")
+@pytest.mark.parametrize("across_spatial", [True, False])
+@pytest.mark.parametrize("channel_shared", [True, False])
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), IMAGES])
+def test_normalize(across_spatial, channel_shared, shape):
+    keywords = dict(across_spatial=across_spatial, channel_shared=channel_shared, eps=0.3)
+    net = check_layer("Normalize", shape, **keywords)
+    assert convert(net).batch, "it is fixed"
+
+
+@needs("Normalize")
+def test_the_length_of_zeros_is_the_root_of_eps():
+    net = layer_net("Normalize", IMAGES, across_spatial=False)
+    x = random_inputs(net)["x0"]
+    x[0, :, 0] = 0
+    assert np.any(outputs_there(net, {"x0": x})["y0"][0, :, 0]) == np.False_
+    check(net, {"x0": x})

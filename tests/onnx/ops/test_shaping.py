@@ -1,4 +1,4 @@
-"""Concat, Slice, Flatten and Reshape in ONNX."""
+"""Concat, Slice, Flatten, Reshape and the like in ONNX."""
 
 import pytest
 from hypothesis import given, settings
@@ -104,4 +104,27 @@ def test_a_parameter_as_large_as_the_batch_fixes_it():
                 parameter_param { shape { dim: 2 dim: 3 } } }
         layer { name: "sum" type: "Eltwise" bottom: "x" bottom: "p" top: "y" }""")
     assert convert(net).batch == 0
+    check(net)
+
+
+@needs("PriorBox")
+def test_prior_boxes_are_a_constant_and_leave_the_batch_free():
+    net = Net("""
+        layer { name: "in" type: "Input" top: "image" input_param { shape {
+                dim: 2 dim: 3 dim: 12 dim: 10 } } }
+        layer { name: "map" type: "Pooling" bottom: "image" top: "map"
+                pooling_param { kernel_size: 4 stride: 4 } }
+        layer { name: "boxes" type: "PriorBox" bottom: "map" bottom: "image" top: "boxes"
+                prior_box_param { min_size: 3 max_size: 5 aspect_ratio: 2 variance: 0.1
+                                  variance: 0.1 variance: 0.2 variance: 0.2 } }""")
+    check(net)
+    assert operators(net) == ["Identity"]
+    (boxes,) = [a for name, a in convert(net).graph.constants.items() if "boxes" in name]
+    assert boxes.shape == net.blobs["boxes"].shape
+
+
+@needs("PriorBox")
+def test_the_map_of_prior_boxes_is_not_in_the_model_unless_others_read_it():
+    net = layer_net("PriorBox", (2, 8, 3, 2), (2, 3, 30, 20), min_size=[7], clip=True)
+    assert convert(net).graph.inputs == {}
     check(net)
