@@ -56,7 +56,8 @@ def convert(net: Net) -> Conversion:
             where=f"net '{plan.name}'",
             expected="a layer that computes a top beside losses and measures",
         )
-    result = Conversion(_emit(plan.nodes, flow, weights, plan.name), _notes(flow))
+    graph = _emit(plan.nodes, flow, weights, plan.name)
+    result = Conversion(graph, _notes(flow) + graph.notes)
     _free_the_batch(result, plan, flow, weights)
     return result
 

@@ -29,6 +29,7 @@ class Graph:
 
     inputs, outputs   values by name, with their dims
     constants         arrays by name: float32 weights, int64 shapes
+    notes             sentences on what a user has to know of layers
     """
 
     name: str
@@ -36,6 +37,7 @@ class Graph:
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     inputs: dict[str, Dims] = field(default_factory=dict)
     outputs: dict[str, Dims] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     _taken: set[str] = field(default_factory=set)
 
     def fresh(self, name: str) -> str:
@@ -122,6 +124,11 @@ class Step:
     def ints(self, what: str, values: Sequence[int]) -> str:
         """A constant one-dimensional int64 array."""
         return self.graph.constant(f"{self.layer.name}/{what}", np.array(values, np.int64))
+
+    def note(self, text: str) -> None:
+        """Tell the user about the layer; `text` continues its name."""
+        layer = self.layer
+        self.graph.notes.append(f"{layer.spec.type} layer '{layer.name}' {text}.")
 
     def read(self, attr: str) -> np.ndarray:
         """A parameter's values."""
