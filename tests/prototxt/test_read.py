@@ -221,8 +221,8 @@ REFUSED = {
         "\n  fix: did you mean 'parameter_param'?"
     ),
     "crf_param { group: 3 }": (
-        "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field"
-        " 'crf_param'\n  fix: is it another Caffe's? minidl has BVLC's layers and those of docs/forks.md"
+        "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'crf_param'"
+        "\n  fix: is it another Caffe's? minidl has BVLC's layers and those of docs/forks.md"
     ),
     "minidl_origin { line: 3 }": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'minidl_origin'"
