@@ -4,6 +4,7 @@
     python benchmarks/run.py --list                 what there is
     python benchmarks/run.py --only lenet-float32   one group of rows
     python benchmarks/data.py                       how fast data sets are read, on its own
+    python benchmarks/real_files.py                 what becomes of 427 real nets and solvers
 
     rows.py         what is compared with what, and the goals
     race.py         one comparison: check that all compute the same, then time them in turns
