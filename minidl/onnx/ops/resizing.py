@@ -4,29 +4,51 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from minidl.layers.interp import weights
 from minidl.onnx.graph import Step
 from minidl.onnx.table import exports
+
+FINE = 4e-6  # in places: values between two differ by at most 2 of the largest, times this
 
 
 @exports(
     "Interp",
-    "Resize, linear with aligned corners; Slice before it where pad_beg and pad_end cut",
+    "Resize, linear with aligned corners, after Slice where pad_beg and pad_end cut; MatMul by the "
+    "weights of rows and columns where float32 is too coarse for places, in maps of 130 and more",
 )
 def interp(step: Step) -> list[str]:
-    x, (begin, end) = step.x, step.layer.cut
-    if begin or end:
-        ends = [size - end for size in step.bottom_shapes[0][2:]]
-        where = (("start", [begin] * 2), ("end", ends), ("axes", [2, 3]))
-        x = step.emit("Slice", x, *[step.ints(name, values) for name, values in where])
-    sizes = _sizes(step, x, step.top_shapes[0][2:])
+    layer, before, after = step.layer, step.bottom_shapes[0][2:], step.top_shapes[0][2:]
+    axes = list(zip(before, after, strict=True))
+    if not all(_places_fit(size - sum(layer.cut), out) for size, out in axes):
+        rows, columns = (weights(size, out, layer.cut, np.float32) for size, out in axes)
+        wide = step.emit("MatMul", step.x, step.array("columns", columns.T))
+        return [step.emit("MatMul", step.array("rows", rows), wide)]
+    x = _without_ends(step, *layer.cut) if any(layer.cut) else step.x
     return [
         step.emit(
             "Resize",
-            *(x, "", "", sizes),
+            *(x, "", "", _sizes(step, x, after)),
             mode="linear",
             coordinate_transformation_mode="align_corners",
         )
     ]
+
+
+def _places_fit(size: int, out: int) -> bool:
+    """Whether places of the bottom, as a runtime works them out in float32, are fine enough."""
+    if out == 1:
+        return True
+    o = np.arange(out)
+    single = o.astype(np.float32) * np.float32(size - 1) / np.float32(out - 1)
+    return bool(np.all(np.abs(single - o * (size - 1) / (out - 1)) < FINE))
+
+
+def _without_ends(step: Step, begin: int, end: int) -> str:
+    ends = [size - end for size in step.bottom_shapes[0][2:]]
+    where = (("start", [begin] * 2), ("end", ends), ("axes", [2, 3]))
+    return step.emit("Slice", step.x, *[step.ints(name, values) for name, values in where])
 
 
 @exports("Upsample", "ScatterElements into zeros; of two values for one place, either may stay")

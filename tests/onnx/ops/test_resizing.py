@@ -36,10 +36,25 @@ def test_interp_by_factors_and_with_ends_cut_off(keywords):
     check_layer("Interp", (2, 3, 8, 7), **keywords)
 
 
+LARGE = {  # rows and columns before, after, and the operator
+    "PSPNet's last": ((60, 90), (473, 713), "Resize"),
+    "places at whole numbers": ((3, 1025), (3, 513), "Resize"),
+    "places of too many digits": ((2, 700), (3, 1001), "MatMul"),
+    "nearly as large": ((500, 3), (499, 4), "MatMul"),
+}
+
+
 @needs("Interp")
-def test_interp_of_a_large_map():
-    """PSPNet's last one: places of the map are numbers of float32 there."""
-    check_layer("Interp", (1, 1, 60, 90), height=473, width=713)
+@pytest.mark.parametrize("before, after, operator", LARGE.values(), ids=LARGE.keys())
+def test_interp_of_large_maps(before, after, operator):
+    net = check_layer("Interp", (1, 1, *before), height=after[0], width=after[1])
+    assert operators(net)[-1] == operator
+    assert convert(net).batch, "it is fixed"
+
+
+@needs("Interp")
+def test_ends_are_cut_off_large_maps_too():
+    check_layer("Interp", (1, 2, 4, 303), height=5, width=501, pad_beg=-1, pad_end=-2)
 
 
 @needs("Upsample")
