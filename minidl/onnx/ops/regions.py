@@ -25,7 +25,9 @@ def roi_pooling(step: Step) -> list[str]:
 
 @exports(
     "ROIAlign",
-    "RoiAlign without the half pixel; 0 by Where for regions of image -1, that is none",
+    "RoiAlign without the half pixel; 0 by Where for regions of image -1, that is none. Samples "
+    "are placed in float32, the layer's in float64: where sampling_ratio is 0 and a bin is a whole "
+    "number of places long but for rounding, it may have one more",
 )
 def roi_align(step: Step) -> list[str]:
     layer = step.layer

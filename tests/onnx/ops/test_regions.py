@@ -28,11 +28,25 @@ def region_net(type, count, **keywords):
     return Net(net.param, dtype=np.float32, engine="numpy")
 
 
-@every_type
+@needs("ROIPooling")
 @given(data=st.data())
 @settings(max_examples=25)
-def test_regions_anywhere(type, data):
+def test_bins_anywhere_are_those_of_the_layer(data):
     places = st.integers(-200, 600).map(lambda tenths: tenths / 10)
+    check_regions("ROIPooling", places, data)
+
+
+@needs("ROIAlign")
+@given(data=st.data())
+@settings(max_examples=25)
+def test_samples_in_the_map_are_those_of_the_layer(data):
+    """In quarters of a pixel, which float32 and float64 hold alike: how many samples a bin has, and
+    whether one is off the map, could differ by rounding alone."""
+    places = st.integers(0, 120).map(lambda quarters: quarters / 4)
+    check_regions("ROIAlign", places, data)
+
+
+def check_regions(type, places, data):
     region = st.tuples(st.integers(0, 1), places, places, places, places)
     regions = data.draw(st.lists(region, min_size=1, max_size=4))
     sizes = {f"pooled_{side}": data.draw(st.integers(1, 7)) for side in "hw"}
