@@ -46,7 +46,7 @@ def draw(pictures) -> str:
     return "\n".join("".join(" .:*#"[int(v * 4.99)] * 2 for v in row) for row in beside)
 
 
-def main(iterations: int) -> None:
+def main(iterations: int = 400) -> None:
     solver = solver_for_digits(iterations)
     net = solver.test_nets[0]
     for _ in range(4):
@@ -62,4 +62,4 @@ def main(iterations: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:] or ["400"]))
+    main(*map(int, sys.argv[1:]))

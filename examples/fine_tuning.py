@@ -66,12 +66,12 @@ def learned(weights: str | None, iterations: int) -> float:
     return float(test_net.forward()["accuracy"])
 
 
-def main(weights: str, iterations: str = "60") -> None:
-    tuned, scratch = (learned(start, int(iterations)) for start in (weights, None))
+def main(weights: str, iterations: int = 60) -> None:
+    tuned, scratch = (learned(start, iterations) for start in (weights, None))
     print(f"even or odd, after {iterations} iterations with {EXAMPLES} examples")
     print(f"  from the weights given   {tuned:.3f} of {TEST} test digits right")
     print(f"  from nothing             {scratch:.3f}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -47,7 +47,7 @@ def accuracy(net) -> float:
     return right / DIGITS
 
 
-def main(iterations: int) -> None:
+def main(iterations: int = 200) -> None:
     solver = minidl.get_solver(
         schema.SolverParameter(
             train_net_param=lenet("data/digits/train_lmdb", 64),
@@ -99,4 +99,4 @@ def scores_of(net, digit: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:] or ["200"]))
+    main(*map(int, sys.argv[1:]))

@@ -74,7 +74,7 @@ def learned(folder: Path, hidden: int, iterations: int) -> float:
     return sum(batches) / len(batches)
 
 
-def main(iterations: int) -> None:
+def main(iterations: int = 600) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_points(Path(folder))
         for hidden in (0, 40):
@@ -84,4 +84,4 @@ def main(iterations: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:] or ["600"]))
+    main(*map(int, sys.argv[1:]))

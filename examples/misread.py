@@ -32,13 +32,13 @@ def draw(image) -> str:
     return "\n".join("".join(" .:*#"[int(v * 4.99)] * 2 for v in row[::2]) for row in image[::2])
 
 
-def main() -> None:
+def main(weights: str) -> None:
     count = 0
-    for image, label, answer in misread(sys.argv[1]):
+    for image, label, answer in misread(weights):
         count += 1
         print(f"{draw(image)}\na {label}, read as {answer}\n")
     print(f"{count} of {BATCHES * 60} misread")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

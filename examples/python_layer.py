@@ -43,7 +43,8 @@ def line():
     n.x = L.Input(shape=dict(dim=[50, 1]))
     n.y = L.Input(shape=dict(dim=[50, 1]))
     n.guess = L.InnerProduct(n.x, num_output=1)
-    n.loss = L.Python(n.guess, n.y, module="python_layer", layer="EuclideanLoss", loss_weight=1)
+    # From another file, the module is its name: module="python_layer".
+    n.loss = L.Python(n.guess, n.y, module=__name__, layer="EuclideanLoss", loss_weight=1)
     n.built_in = L.EuclideanLoss(n.guess, n.y, loss_weight=0)
     return n.to_proto()
 

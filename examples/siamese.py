@@ -77,7 +77,7 @@ def plot(points: np.ndarray, labels: np.ndarray, path: str) -> None:
     image.save(path)
 
 
-def main(iterations: int) -> None:
+def main(iterations: int = 300, out: str = "digits.png") -> None:
     settings = dict(base_lr=0.01, momentum=0.9, lr_policy="fixed", random_seed=1)
     solver = minidl.get_solver(schema.SolverParameter(train_net_param=towers(), **settings))
     net, rng = solver.net, np.random.default_rng(0)
@@ -101,8 +101,8 @@ def main(iterations: int) -> None:
     points = eye.forward(data=images[:, None] / 256)["feat_left"]
     share = nearest(points, labels)
     print(f"of {len(labels)} other digits {share:.3f} lie nearest to one of their own class")
-    plot(points, labels, "digits.png")
+    plot(points, labels, out)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:] or ["300"]))
+    main(*map(int, sys.argv[1:]))
