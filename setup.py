@@ -70,6 +70,9 @@ setup(
             *ONNX,
             *PLOT,
             "onnxruntime>=1.19",  # runs what minidl export writes, beside the net
+            "nbformat>=5.9",  # these three write and run the examples' notebooks:
+            "nbclient>=0.10",  # docs/decisions/0013
+            "ipykernel>=6.29",
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",

@@ -15,6 +15,7 @@ import pytest
 from tests.support import ROOT, shared
 
 EXAMPLES = {path.name for path in (ROOT / "examples").glob("*.py")}
+EXAMPLES -= {"notebooks.py"}  # writes the others as notebooks: tests/test_notebooks.py
 ITERATIONS = 60
 WEIGHTS = f"runs/lenet_digits/lenet_iter_{ITERATIONS}.caffemodel"
 
