@@ -203,8 +203,8 @@ def test_a_step_on_a_data_set_copies_its_batch_and_waits_for_nothing(gpu, tmp_pa
         for _ in range(4):
             net.training_pass()
             plain.forward_pass()
-    # Images and labels of four batches; of the last and the one before the first, who knows: a batch
-    # is copied ahead if the thread that makes it was quick enough.
+    # Images and labels of four batches, one more or less: a batch is copied ahead if the thread
+    # that makes it was quick enough.
     assert gpu.h2d in (3 * 2, 4 * 2, 5 * 2) and gpu.d2h == 0
     assert net.loss == pytest.approx(plain.loss, rel=1e-5)
     for n in (net, plain):
