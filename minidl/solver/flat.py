@@ -31,6 +31,7 @@ class FlatUpdater(Updater):
         fused = rule.update is sgd and arena.dtype == np.float32
         self._kernels = fused and any(engine.name == "cupy" for engine in engines)
         self._flat: Any = None
+        self._multipliers: list[tuple[float, float]] = []  # that it was made with
         self._norm: Any = None
         self._limit = math.inf
         self._in_place, self._seen = False, -1  # as all memory lay at that number of Home.changes
@@ -43,7 +44,6 @@ class FlatUpdater(Updater):
                 home.move(arena.memory(whole, segment))
 
     def clips(self, limit: float) -> bool:
-        """Clip the gradients to this norm in the next `apply`; False where the host has to."""
         if not self._fits():
             return False
         from minidl.engines.cupy_kernels.update import GradientNorm
@@ -54,8 +54,10 @@ class FlatUpdater(Updater):
         self._limit = limit
         return True
 
-    def clipped(self) -> tuple[float, float]:
-        """The norm of the last `apply` that clipped and the factor it took; waits for the GPU."""
+    def clipped(self) -> tuple[float, float] | None:
+        """Those of the last `apply`; waits for the GPU."""
+        if self._norm is None or not self._fits():
+            return None
         norm, factor = self.device.to_host(self._norm.result).tolist()
         return norm, factor
 
@@ -95,10 +97,12 @@ class FlatUpdater(Updater):
     def _launch(self, rate: float, scale: float, p: Any) -> None:
         from minidl.engines.cupy_kernels.update import FlatSGD, Segment
 
-        if self._flat is None:
+        multipliers = [(param.lr_mult, param.decay_mult) for param, _, _ in self.arena.segments]
+        if self._flat is None or multipliers != self._multipliers:
+            self._multipliers = multipliers
             segments = [
-                Segment(start, param.lr_mult, param.decay_mult)
-                for param, start, _ in self.arena.segments
+                Segment(start, *factors)
+                for (_, start, _), factors in zip(self.arena.segments, multipliers, strict=True)
             ]
             arenas = self.arena.values, self.arena.gradients, self._histories[0]
             self._flat = FlatSGD(self.device, *arenas, segments)

@@ -167,7 +167,7 @@ class Loop:
 
         1 where it is not to be looked at, and the update finds it for itself.
         """
-        if isinstance(self.updater, FlatUpdater) and self.updater.clips(limit):
+        if self.updater.clips(limit):
             return 1.0
         norm = self.updater.gradient_norm()
         if not math.isfinite(norm):
@@ -180,9 +180,10 @@ class Loop:
     def _tell_of_clipping(self) -> None:
         """Look at what the device did by itself; on an iteration that is shown only."""
         limit = self.param.clip_gradients
-        if limit < 0 or not (isinstance(self.updater, FlatUpdater) and self.updater.clips(limit)):
+        found = self.updater.clipped() if limit >= 0 else None
+        if found is None:
             return
-        norm, factor = self.updater.clipped()
+        norm, factor = found
         if not math.isfinite(norm):
             raise self._diverged(f"the norm of the gradient is {norm}")
         if norm > limit:

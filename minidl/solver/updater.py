@@ -76,6 +76,14 @@ class Updater:
         `rule.histories` times. What is written to them counts in the next update."""
         return [home.lend() for home in self._history]
 
+    def clips(self, limit: float) -> bool:
+        """Whether the next `apply` clips the gradients to this norm by itself."""
+        return False
+
+    def clipped(self) -> tuple[float, float] | None:
+        """The norm and the factor of an `apply` that clipped by itself; None if it did not."""
+        return None
+
     def gradient_norm(self) -> float:
         """The L2 norm of all gradients together, as accumulated: not averaged, not decayed."""
         total = 0.0

@@ -173,3 +173,14 @@ def test_a_resumed_run_is_the_unbroken_one(gpu, tmp_path):
     second.step(3)
     for mine, theirs in zip(weights(whole), weights(second), strict=True):
         assert np.array_equal(mine, theirs)
+
+
+def test_multipliers_that_change_count_from_the_next_update_on(gpu):
+    one, other = solver("cpu", "numpy"), solver("cuda:0")
+    for trained in (one, other):
+        trained.step(3)
+        trained.net.params["conv"][0].lr_mult = 0.25
+        trained.net.params["ip"][0].decay_mult = 8
+        trained.step(3)
+    for mine, theirs in zip(weights(one), weights(other), strict=True):
+        assert np.abs(mine - theirs).max() <= 1e-5 * max(1, np.abs(mine).max())
