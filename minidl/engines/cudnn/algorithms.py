@@ -16,8 +16,8 @@ from typing import Any
 from minidl.device import Device
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.library import CudnnError, cudnn
-from minidl.engines.cudnn.plan import packed
 from minidl.engines.cudnn.problem import Algorithm, Problem, Setup, Way
+from minidl.engines.plan import packed_on_gpu
 
 TENSOR_CORES = (api.TENSOR_OP_MATH, api.TENSOR_OP_MATH_ALLOW_CONVERSION)
 
@@ -84,10 +84,10 @@ class Algorithms:
     def _run(self, problem: Problem, way: Way, limit: int | None) -> Iterator[Algorithm]:
         setup, sizes = Setup(problem), problem.nbytes
         free, _ = self._device.memory() or (0, 0)
-        most = free - packed(sizes.values())[1] if limit is None else limit
+        most = free - packed_on_gpu(sizes.values())[1] if limit is None else limit
         needs = [a.workspace for a in self.expected(problem, way) if not a.refusal]
         room = max((need for need in needs if need <= most), default=0)
-        starts, end = packed([*sizes.values(), room])
+        starts, end = packed_on_gpu([*sizes.values(), room])
         memory = self._device.bytes_(end)
         base = self._device.address(memory)
         *places, workspace = (base + start for start in starts)

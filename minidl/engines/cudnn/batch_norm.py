@@ -13,7 +13,6 @@ from minidl.engines import UNDECIDED, Bindings, Declined, Plan, Request, Run
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Statistics, Tensor
 from minidl.engines.cudnn.plan import (
-    ALIGNMENT,
     Call,
     CudnnPlan,
     arriving,
@@ -21,10 +20,10 @@ from minidl.engines.cudnn.plan import (
     like,
     order_of,
     sequence,
-    several,
     wants_backward,
 )
 from minidl.engines.dense import Dense
+from minidl.engines.plan import ALIGNMENT_ON_GPUS, several
 from minidl.memory import Shape, nbytes
 
 STATISTICS = ("mean", "variance", "scale_factor")
@@ -189,7 +188,7 @@ class BatchNormPlan(CudnnPlan):
 
 
 def _rooms(device: Device, made: _Kind) -> dict[str, Any]:
-    """The rows by name, each at a multiple of ALIGNMENT; `one` holds ones, the others zeros."""
+    """The rows by name, aligned; `one` holds ones, the others zeros."""
     with device.current():
         every = device.zeros((len(made.ROOMS), _row(made)), "float32")
         every[0].fill(1)
@@ -203,8 +202,8 @@ def _kept(made: _Kind, saved: Any) -> dict[str, Any]:
 
 
 def _row(made: _Kind) -> int:
-    """Elements from one row to the next, so that each is at a multiple of ALIGNMENT."""
-    return -(-4 * made.channels // ALIGNMENT) * ALIGNMENT // 4
+    """Elements from one row to the next, so that each is aligned."""
+    return -(-4 * made.channels // ALIGNMENT_ON_GPUS) * ALIGNMENT_ON_GPUS // 4
 
 
 def _sums(device: Device, made: _Kind, memory: Bindings, rooms: Mapping[str, Any]) -> Run:

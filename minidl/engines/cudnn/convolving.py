@@ -12,10 +12,11 @@ from minidl.engines import Bindings, Run
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.epilogue import Epilogue
-from minidl.engines.cudnn.plan import Call, CudnnPlan, packed, part, sequence, several
+from minidl.engines.cudnn.plan import Call, CudnnPlan, part, sequence
 from minidl.engines.cudnn.problem import Algorithm, Problem, Setup, Way
 from minidl.engines.cupy_kernels.convert import converter
 from minidl.engines.dense import Dense
+from minidl.engines.plan import packed_on_gpu, several
 from minidl.memory import Memory
 
 
@@ -57,7 +58,7 @@ class ConvolutionPlan(CudnnPlan):
 
     def rooms_end(self, name: str) -> int:
         """Bytes of the workspace that a pass needs beside its algorithm's."""
-        return packed([*self._converted(name).values(), 1])[1] - 1
+        return packed_on_gpu([*self._converted(name).values(), 1])[1] - 1
 
     def _converted(self, name: str) -> dict[str, int]:
         """Bytes of what a pass converts: each parameter inside, and sums of gradients outside."""
@@ -75,7 +76,7 @@ class ConvolutionPlan(CudnnPlan):
         """Where in the workspace a pass has its rooms and its algorithm's, and their end."""
         sizes = self._converted(name)
         needs = self.chosen[name].workspace if name in self.chosen else 0
-        starts, end = packed([*sizes.values(), needs])
+        starts, end = packed_on_gpu([*sizes.values(), needs])
         return dict(zip((*sizes, "algorithm"), starts, strict=True)), end
 
     @property

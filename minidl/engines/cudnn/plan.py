@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minidl.device import Device
-from minidl.engines import Bindings, Request, Run
+from minidl.engines import Request, Run
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.library import CudnnError, cudnn
 from minidl.engines.dense import Dense
+from minidl.engines.plan import PlanFields, packed_on_gpu
 from minidl.errors import DeviceError
 from minidl.memory import Layout, Memory, Shape
 
-Layouts = tuple[Layout | None, ...]
 Call = tuple[Any, ...]  # a function's name, and what it takes after the handle
-ALIGNMENT = 256  # bytes: no kernel asks for more
 
 
 @dataclass(kw_only=True)
-class CudnnPlan:
+class CudnnPlan(PlanFields):
     """A Plan (see `minidl.engines`) with nothing in it yet; each operator derives its own.
 
     passes   the algorithm of each pass, where there is more than one:
@@ -30,20 +29,8 @@ class CudnnPlan:
     """
 
     device: Device
-    algorithm: str
-    workspace: int = 0
-    saved: int = 0
-    keeps: tuple[str, ...] = ()
-    bottom: Layouts = ()
-    top: Layouts = ()
-    bottom_diff: Layouts = ()
-    top_diff: Layouts = ()
-    params: Mapping[str, Layout | None] = field(default_factory=dict)
     passes: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
-
-    def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        raise NotImplementedError
 
 
 # ------------------------------------------------------------------ calls
@@ -60,19 +47,6 @@ def sequence(device: Device, calls: Iterable[Call], keep: Any = None) -> Run:
         handle = library.handle(device)
         for name, *args in made:
             library.call(name, handle, *args)
-
-    return run
-
-
-def several(runs: Iterable[Run]) -> Run:
-    """All of these, in order."""
-    made = list(runs)
-    if len(made) == 1:
-        return made[0]
-
-    def run() -> None:
-        for each in made:
-            each()
 
     return run
 
@@ -108,7 +82,7 @@ class Trials:
         return self._answers[key]
 
     def _tried(self, sizes: Sequence[int], calls: Callable[..., list[Call]]) -> str:
-        starts, end = packed(sizes)
+        starts, end = packed_on_gpu(sizes)
         try:
             with self._device.current():
                 room = self._device.bytes_(end)
@@ -120,20 +94,6 @@ class Trials:
 
 
 # ------------------------------------------------------------------ memory
-
-
-def packed(sizes: Iterable[int]) -> tuple[list[int], int]:
-    """Where things of so many bytes start that lie one after the other, aligned, and their end.
-
-    >>> packed([100, 0, 7])
-    ([0, 256, 256], 263)
-    """
-    starts, end = [], 0
-    for size in sizes:
-        start = -(-end // ALIGNMENT) * ALIGNMENT
-        starts.append(start)
-        end = start + size
-    return starts, end
 
 
 def part(memory: Memory | None, start: int, shape: Shape, layout: Layout | None) -> Memory:

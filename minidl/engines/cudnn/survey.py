@@ -17,8 +17,9 @@ from minidl.engines.cudnn import samples
 from minidl.engines.cudnn.algorithms import Algorithms
 from minidl.engines.cudnn.descriptors import dense
 from minidl.engines.cudnn.library import CudnnError
-from minidl.engines.cudnn.plan import packed, sequence
+from minidl.engines.cudnn.plan import sequence
 from minidl.engines.cudnn.problem import WAYS, Algorithm, Problem, Setup, Way
+from minidl.engines.plan import packed_on_gpu
 from minidl.errors import DeviceError
 from minidl.memory import Shape
 from minidl.units import bytes_
@@ -75,7 +76,7 @@ class _Bench:
 
     def __init__(self, device: Device, problem: Problem) -> None:
         self.device, self.problem, self.setup = device, problem, Setup(problem)
-        starts, end = packed(problem.nbytes.values())
+        starts, end = packed_on_gpu(problem.nbytes.values())
         self.memory = device.bytes_(end)
         self.host: dict[str, np.ndarray] = {}
         self.part: dict[str, Any] = {}

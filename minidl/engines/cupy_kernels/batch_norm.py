@@ -11,7 +11,7 @@ from minidl import ops
 from minidl.engines import UNDECIDED, Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels.launch import LARGEST_INT
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
-from minidl.engines.cupy_kernels.plan import packed, sequence
+from minidl.engines.plan import packed_on_gpu, several
 
 F32 = 4  # bytes
 PART = 1024  # numbers of one channel that one warp adds up
@@ -45,7 +45,7 @@ class BatchNormPlan(PlainPlan):
         self.size = images * self.places  # numbers in a channel
         self.count = self.size * self.channels
         self.params = dict.fromkeys(STATISTICS)
-        (_, self.inv_std_at, self.kept_at), self.saved = packed(
+        (_, self.inv_std_at, self.kept_at), self.saved = packed_on_gpu(
             [self.channels * F32, self.channels * F32, self.kept()]
         )
 
@@ -80,7 +80,7 @@ class GlobalPlan(BatchNormPlan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         given, (mean, inv_std) = self.statistics(memory), self.moments(memory)
         look = self.launch("global_moments", self.channels, *given, mean, inv_std, self.op.eps)
-        forward = sequence([look, self.normalise(memory)])
+        forward = several([look, self.normalise(memory)])
         if not self.has_backward:
             return forward, None
         dy, dx = gradients(memory)
@@ -98,7 +98,7 @@ class BatchPlan(BatchNormPlan):
             self.keeps = ("bottom",)
         self.parts = -(-self.size // PART)
         sums = self.parts * self.channels * F32
-        self.rooms, self.workspace = packed([sums, sums, *[self.channels * F32] * 2])
+        self.rooms, self.workspace = packed_on_gpu([sums, sums, *[self.channels * F32] * 2])
 
     def kept(self) -> int:
         return self.count * F32 if self.has_backward and self.request.in_place else 0
@@ -116,7 +116,7 @@ class BatchPlan(BatchNormPlan):
             *(sums, squares, mean, inv_std, *self.statistics(memory)),
             *(self.channels, self.size, PART, self.op.fraction, self.op.eps),
         )
-        forward = sequence([measure, join, self.normalise(memory, kept)])
+        forward = several([measure, join, self.normalise(memory, kept)])
         return forward, self._backward(memory, kept or x)
 
     def _backward(self, memory: Bindings, x: int) -> Run | None:
@@ -130,7 +130,7 @@ class BatchPlan(BatchNormPlan):
         totals = sums, dots, inv_std, mean_dy, slope, self.channels, self.size, self.parts
         join = self.launch("slopes", self.channels, *totals)
         last = x, dy, mean, inv_std, mean_dy, slope, dx, self.channels, self.places
-        return sequence([measure, join, self.launch("backward", self.count, *last)])
+        return several([measure, join, self.launch("backward", self.count, *last)])
 
     def _rooms(self, memory: Bindings) -> list[int]:
         assert memory.workspace is not None

@@ -11,7 +11,7 @@ import numpy as np
 from minidl.device import Device
 from minidl.engines import Run
 from minidl.engines.cupy_kernels.cublas import cublas, missing
-from minidl.engines.cupy_kernels.plan import sequence
+from minidl.engines.plan import several
 
 __all__ = ["ARITHMETIC", "ITEMSIZE", "NUMBER", "Matrix", "missing", "product"]
 
@@ -90,7 +90,7 @@ def product(
         )
         for index in itertools.product(*others)
     ]
-    return sequence(runs)
+    return several(runs)
 
 
 def _at(matrix: Matrix, index: tuple[int, ...], axis: int, math: str) -> tuple[int, int, int]:

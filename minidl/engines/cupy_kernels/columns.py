@@ -14,7 +14,7 @@ from minidl.engines.cupy_kernels.blas import Matrix, product
 from minidl.engines.cupy_kernels.geometry import Geometry
 from minidl.engines.cupy_kernels.launch import kernel
 from minidl.engines.cupy_kernels.maps import Then, accumulated, activation, finish, pack, unpack
-from minidl.engines.cupy_kernels.plan import ALIGNMENT, packed, sequence
+from minidl.engines.plan import ALIGNMENT_ON_GPUS, packed_on_gpu, several
 
 # What the workspace takes where nobody says a limit. On a large GPU about this much stays in the
 # second-level cache between the kernel that writes columns and the product that reads them, and
@@ -61,9 +61,11 @@ class Columns:
         self.name = "gemm" if self.in_place else "im2col+gemm"
         rounded = [2 * geometry.filters] if self.itemsize == 2 else []
         each = [4 * geometry.places * rows for rows in (geometry.taps, geometry.maps)]
-        left = (LIMIT if limit is None else limit) - sum(rounded) - 2 * ALIGNMENT
+        left = (LIMIT if limit is None else limit) - sum(rounded) - 2 * ALIGNMENT_ON_GPUS
         self.chunk = _images_at_once(geometry.images, max(1, left // sum(each)))
-        self._starts, self.workspace = packed([*(self.chunk * size for size in each), *rounded])
+        self._starts, self.workspace = packed_on_gpu(
+            [*(self.chunk * size for size in each), *rounded]
+        )
 
     # ------------------------------------------------------------------ passes
 
@@ -75,7 +77,7 @@ class Columns:
         if self.in_place:
             shape = (g.images, g.maps, g.places)
             run = self._pointwise(image, weight, map_, transposed=False)
-            return sequence([run, *finish(self.device, map_, shape, bias, then)])
+            return several([run, *finish(self.device, map_, shape, bias, then)])
         runs = self._rounded(weight, rooms)
         for chunk in self._chunks:
             runs += [
@@ -83,7 +85,7 @@ class Columns:
                 self._multiply(chunk, rooms),
                 self._unpack(map_, chunk, rooms, bias, then),
             ]
-        return sequence(runs)
+        return several(runs)
 
     def scatter(
         self, map_: int, weight: int, image: int, workspace: int, bias: int, then: Then
@@ -93,7 +95,7 @@ class Columns:
         if self.in_place:
             shape = (g.images, g.channels, g.places)
             run = self._pointwise(map_, weight, image, transposed=True)
-            return sequence([run, *finish(self.device, image, shape, bias, then)])
+            return several([run, *finish(self.device, image, shape, bias, then)])
         runs = self._rounded(weight, rooms)
         for chunk in self._chunks:
             runs += [
@@ -101,7 +103,7 @@ class Columns:
                 self._multiply_back(chunk, rooms),
                 self._fold(image, chunk, rooms, bias, then),
             ]
-        return sequence(runs)
+        return several(runs)
 
     def learn(self, image: int, map_: int, param: Param, workspace: int) -> Run:
         """Add the product of maps and columns to the weight's gradient."""
@@ -113,7 +115,7 @@ class Columns:
                 runs += [self._unfold(image, chunk, rooms), self._pack(map_, chunk, rooms)]
                 into = param.gradient.address
                 runs.append(self._correlate(chunk, rooms, into, adds or chunk.start > 0))
-            ways.append(sequence(runs))
+            ways.append(several(runs))
         return accumulated(param, *ways)
 
     # ------------------------------------------------------------------ steps

@@ -10,7 +10,7 @@ from typing import Any
 from minidl import ops
 from minidl.engines import Bindings, Plan, Request, Run
 from minidl.engines.cupy_kernels.plain import PlainPlan
-from minidl.engines.cupy_kernels.plan import sequence
+from minidl.engines.plan import several
 
 
 def plans(engine: Any, op: ops.Concat, request: Request) -> Iterator[Plan]:
@@ -34,14 +34,14 @@ class ConcatPlan(PlainPlan):
             if m.address != y  # a single bottom is the top
         ]
         if not self.has_backward:
-            return sequence(forward), None
+            return several(forward), None
         dy = memory.top_diff[0].address
         backward = [
             self._copy("cut", i, dy, dx.address)
             for i, dx in enumerate(memory.bottom_diff)
             if dx is not None and dx.address != dy
         ]
-        return sequence(forward), sequence(backward)
+        return several(forward), several(backward)
 
     def _copy(self, way: str, i: int, source: int, target: int) -> Run:
         """From bottom i to its place in the top, or back."""

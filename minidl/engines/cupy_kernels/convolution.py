@@ -12,7 +12,8 @@ from minidl.engines.cupy_kernels import blas, maps
 from minidl.engines.cupy_kernels.columns import Columns
 from minidl.engines.cupy_kernels.depthwise import Depthwise
 from minidl.engines.cupy_kernels.geometry import Geometry, geometry
-from minidl.engines.cupy_kernels.plan import KernelPlan, sequence
+from minidl.engines.cupy_kernels.plan import KernelPlan
+from minidl.engines.plan import several
 
 
 def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
@@ -90,7 +91,7 @@ class ConvolutionPlan(KernelPlan):
         dx = memory.bottom_diff[0]
         if dx is not None:
             runs.append(back(dy, weight, dx.address, room, 0, None))
-        return forward, sequence(runs) if runs else None
+        return forward, several(runs) if runs else None
 
     @property
     def _top(self) -> tuple[int, int, int]:

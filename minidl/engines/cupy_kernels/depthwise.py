@@ -8,7 +8,7 @@ from minidl.engines import Run
 from minidl.engines.cupy_kernels.geometry import Geometry
 from minidl.engines.cupy_kernels.launch import Kernel, kernel
 from minidl.engines.cupy_kernels.maps import Then, accumulated, activation
-from minidl.engines.cupy_kernels.plan import sequence
+from minidl.engines.plan import several
 
 
 class Depthwise:
@@ -52,7 +52,7 @@ class Depthwise:
             total.bind(g.filters, workspace, param.gradient.address, g.images, add)
             for add in (0, 1)
         ]
-        return accumulated(param, *(sequence([each, way]) for way in ways))
+        return accumulated(param, *(several([each, way]) for way in ways))
 
     @property
     def _each(self) -> int:

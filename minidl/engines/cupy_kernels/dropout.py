@@ -10,7 +10,7 @@ from typing import Any
 from minidl import ops
 from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
-from minidl.engines.cupy_kernels.plan import sequence
+from minidl.engines.plan import several
 
 DRAWN = 8  # elements that one thread draws numbers for: a block of the generator, a byte of bits
 
@@ -46,7 +46,7 @@ class DropoutPlan(PlainPlan):
         draw = self.kernel("dropout", "draw")
         apply = self.kernel("dropout", "apply")
         drawn = draw.bind(self.saved, bits, self.request.counter, low, high, self.op.ratio)
-        forward = sequence([drawn, apply.bind(count, x, bits, y, scale)])
+        forward = several([drawn, apply.bind(count, x, bits, y, scale)])
         if not self.has_backward:
             return forward, None
         dy, dx = gradients(memory)

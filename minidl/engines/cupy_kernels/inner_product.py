@@ -12,7 +12,8 @@ from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels import blas, maps
 from minidl.engines.cupy_kernels.blas import Matrix, product
 from minidl.engines.cupy_kernels.launch import kernel
-from minidl.engines.cupy_kernels.plan import KernelPlan, packed, sequence
+from minidl.engines.cupy_kernels.plan import KernelPlan
+from minidl.engines.plan import packed_on_gpu, several
 
 
 def plans(engine: Any, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
@@ -69,7 +70,7 @@ class InnerProductPlan(KernelPlan):
         # Rooms for the copies of x, the weights and dy in 16 bits.
         counts = (s.rows * s.inputs, s.outputs * s.inputs, s.rows * s.outputs)
         halves = blas.ITEMSIZE[self.math] == 2
-        self._starts, self.workspace = packed(2 * count if halves else 0 for count in counts)
+        self._starts, self.workspace = packed_on_gpu(2 * count if halves else 0 for count in counts)
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         room = memory.workspace.address if memory.workspace is not None else 0
@@ -79,7 +80,7 @@ class InnerProductPlan(KernelPlan):
         shape = (self.sizes.rows, self.sizes.outputs, 1)
         bias = memory.params["bias"].memory.address if self.op.bias else 0
         finish = maps.finish(self.device, y, shape, bias, self.op.then)
-        forward = sequence([forward, *finish])
+        forward = several([forward, *finish])
         if not memory.top_diff:
             return forward, None
         runs, dy = [], memory.top_diff[0].address
@@ -93,7 +94,7 @@ class InnerProductPlan(KernelPlan):
         dx = memory.bottom_diff[0]
         if dx is not None:
             runs.append(self._back(dy, weight, dx.address, room))
-        return forward, sequence(runs) if runs else None
+        return forward, several(runs) if runs else None
 
     # ------------------------------------------------------------------ products
 
@@ -103,7 +104,7 @@ class InnerProductPlan(KernelPlan):
         runs, (x, weight) = self._rounded(room, x=x, weight=weight)
         left, right, result = Matrix(x, s.inputs), self._weight(weight), Matrix(y, s.outputs)
         shape, turned = (s.rows, s.outputs, s.inputs), (False, not self.op.transpose)
-        return sequence([*runs, self._product(shape, left, right, result, transposed=turned)])
+        return several([*runs, self._product(shape, left, right, result, transposed=turned)])
 
     def _back(self, dy: int, weight: int, dx: int, room: int) -> Run:
         """dX = dY W."""
@@ -111,7 +112,7 @@ class InnerProductPlan(KernelPlan):
         runs, (weight, dy) = self._rounded(room, weight=weight, dy=dy)
         left, right, result = Matrix(dy, s.outputs), self._weight(weight), Matrix(dx, s.inputs)
         shape, turned = (s.rows, s.inputs, s.outputs), (False, self.op.transpose)
-        return sequence([*runs, self._product(shape, left, right, result, transposed=turned)])
+        return several([*runs, self._product(shape, left, right, result, transposed=turned)])
 
     def _learn(self, x: int, dy: int, gradient: int, room: int, add: int) -> Run:
         """dW = dY' X, or X' dY where the weights lie the other way round."""
@@ -123,7 +124,7 @@ class InnerProductPlan(KernelPlan):
         (left, m), (right, n) = one, other
         shape, turned = (m, n, s.rows), (True, False)
         result = Matrix(gradient, n)
-        return sequence(
+        return several(
             [*runs, self._product(shape, left, right, result, transposed=turned, add=bool(add))]
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from minidl import ops
 from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
-from minidl.engines.cupy_kernels.plan import sequence
+from minidl.engines.plan import several
 
 F32 = 4  # bytes
 STRIP = 32  # channels that a thread walks over; at either end it reads some of its neighbours', too
@@ -76,4 +76,4 @@ class WithinPlan(PlainPlan):
         ratio = self.kernel("lrn_within", "ratio", SIZE=size).bind(count, x, dy, s, r, op.beta)
         run = self.kernel("lrn_within", "backward", SIZE=size)
         last = run.bind(count, x, dy, s, r, dx, *shape[2:], op.alpha, op.beta)
-        return forward, sequence([ratio, last])
+        return forward, several([ratio, last])

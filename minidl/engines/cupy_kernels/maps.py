@@ -9,7 +9,7 @@ from minidl.blob import Param
 from minidl.device import Device
 from minidl.engines import Run
 from minidl.engines.cupy_kernels.launch import kernel
-from minidl.engines.cupy_kernels.plan import sequence
+from minidl.engines.plan import several
 
 Then = ops.Activation | None  # what is done to every element at the end
 KINDS = {"relu": 1, "sigmoid": 2, "tanh": 3}  # as activate.cuh numbers them
@@ -75,7 +75,7 @@ def bias_gradient(
     into = param.gradient.address
     over_images = kernel(device, "maps", "sum_images")
     ways = [over_images.bind(channels, sums, into, images, add) for add in (0, 1)]
-    return accumulated(param, *(sequence([*runs, way]) for way in ways))
+    return accumulated(param, *(several([*runs, way]) for way in ways))
 
 
 def accumulated(param: Param, overwrite: Run, add: Run) -> Run:

@@ -10,8 +10,8 @@ from typing import Any
 from minidl import ops
 from minidl.engines import Bindings, Plan, Request, Run
 from minidl.engines.cupy_kernels.plain import PlainPlan
-from minidl.engines.cupy_kernels.plan import packed, sequence
 from minidl.engines.cupy_kernels.softmax import Scores, scores
+from minidl.engines.plan import packed_on_gpu, several
 
 F32 = 4  # bytes
 PART = 1024  # items whose losses one warp adds up
@@ -45,8 +45,8 @@ class SoftmaxLossPlan(PlainPlan):
         super().__post_init__()
         self.parts = -(-self.scores.items // PART)
         kept = math.prod(self.request.bottom[0]) * F32 if len(self.request.top) == 1 else 0
-        (_, self.divisor_at), self.saved = packed([kept, F32])
-        (_, self.counted_at), self.workspace = packed([self.parts * F32] * 2)
+        (_, self.divisor_at), self.saved = packed_on_gpu([kept, F32])
+        (_, self.counted_at), self.workspace = packed_on_gpu([self.parts * F32] * 2)
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         assert memory.saved is not None and memory.workspace is not None
@@ -66,7 +66,7 @@ class SoftmaxLossPlan(PlainPlan):
         total = self.kernel("softmax_loss", "total").bind(
             1, losses, counted, loss, divisor, self.parts, self._fixed()
         )
-        forward = sequence([softmax, parts, total])
+        forward = several([softmax, parts, total])
         if not self.has_backward:
             return forward, None
         dloss, *dp = (m.address for m in memory.top_diff)

@@ -10,7 +10,7 @@ from typing import Any
 from minidl import ops
 from minidl.engines import Bindings, Plan, Request, Run
 from minidl.engines.cupy_kernels.plain import PlainPlan
-from minidl.engines.cupy_kernels.plan import sequence
+from minidl.engines.plan import several
 
 MOST = 4  # terms that one launch adds up
 
@@ -31,13 +31,13 @@ class SumPlan(PlainPlan):
         weights, y = self.op.weights, memory.top[0].address
         forward = self.sum([m.address for m in memory.bottom], weights, y)
         if not self.has_backward:
-            return sequence(forward), None
+            return several(forward), None
         dy, backward = memory.top_diff[0].address, []
         # The first bottom comes last: in place, its gradient takes the place of dy.
         for dx, weight in reversed(list(zip(memory.bottom_diff, weights, strict=True))):
             if dx is not None:
                 backward += self.sum([dy], [weight], dx.address)
-        return sequence(forward), sequence(backward)
+        return several(forward), several(backward)
 
     def sum(self, terms: Sequence[int], weights: Sequence[float], total: int) -> list[Run]:
         """The launches that bring the weighted sum of arrays to `total`, which may be the first."""
@@ -64,7 +64,7 @@ class SplitPlan(SumPlan):
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         if not self.has_backward:
-            return sequence([]), None
+            return several([]), None
         (dx,), terms = memory.bottom_diff, [dy.address for dy in memory.top_diff]
         assert dx is not None
-        return sequence([]), sequence(self.sum(terms, self.op.weights, dx.address))
+        return several([]), several(self.sum(terms, self.op.weights, dx.address))

@@ -19,8 +19,9 @@ from minidl.engines.onednn.follow import (
     follow,
 )
 from minidl.engines.onednn.layout import DnnlLayout, arriving, channels_last
-from minidl.engines.onednn.plan import DnnlPlan, packed
+from minidl.engines.onednn.plan import DnnlPlan
 from minidl.engines.onednn.primitive import Description, sequence
+from minidl.engines.plan import packed
 
 SIZES = (3, 5)  # that the library gets right
 ROOM = 16 << 20  # bytes: more images at a time gain no speed

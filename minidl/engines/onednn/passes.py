@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, reorder, wanted
-from minidl.engines.onednn.plan import packed
 from minidl.engines.onednn.primitive import Description, Step
+from minidl.engines.plan import packed
 
 OUTPUTS = {api.DST, api.DIFF_SRC, api.DIFF_WEIGHTS, api.DIFF_BIAS}
 
