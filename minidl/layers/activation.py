@@ -55,7 +55,7 @@ class ReLU(Activation):
     With a slope of 0 or more, y > 0 exactly where x > 0, so backward looks at the top and the
     bottom may be overwritten. With a negative slope y is never below 0 and says nothing of x.
 
-    relu_param  negative_slope (0); engine (CAFFE: this code; MKLDNN: oneDNN; CUDNN is warned about)
+    relu_param  negative_slope (0); engine (CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU)
 
     Source: Nair & Hinton 2010; with a slope: Maas, Hannun & Ng 2013, section 2.
     """
@@ -119,7 +119,7 @@ class Sigmoid(Activation):
 
     bottom[0]       any shape
     top[0]          the same shape; may be the bottom itself
-    sigmoid_param   engine (CAFFE: this code; MKLDNN: oneDNN; CUDNN is warned about)
+    sigmoid_param   engine (CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU)
 
     Computed as tanh(x / 2) / 2 + 1/2, which is the same function and cannot overflow.
 
@@ -157,7 +157,7 @@ class TanH(Activation):
 
     bottom[0]   any shape
     top[0]      the same shape; may be the bottom itself
-    tanh_param  engine (CAFFE: this code; MKLDNN: oneDNN; CUDNN is warned about)
+    tanh_param  engine (CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU)
 
     Source: LeCun, Bottou, Orr & Mueller 1998, section 4.4.
     """

@@ -38,7 +38,7 @@ class Convolution(FilterBank):
         kernel_h kernel_w, stride_h stride_w, pad_h pad_w       the same for two spatial axes
         group (1), bias_term (true), weight_filler, bias_filler
         axis (1)            where the channels are; all axes before it count as images
-        engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN is warned about
+        engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU
         force_nd_im2col     accepted; there is only the general code, which is also the fast one
 
     As many images are unfolded at once as the context's workspace_limit has room for (at least

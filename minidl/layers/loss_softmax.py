@@ -33,8 +33,8 @@ class SoftmaxWithLoss(LossLayer, Labelled):
     bottom[1]       labels: whole numbers, (N) or (N, 1, H, W) or any shape of as many elements
     top[0]          the loss, shape ()
     top[1]          optional: p, the shape of bottom[0]
-    softmax_param   axis of the classes (1); engine (CUDNN is warned about; there is array code
-                    alone)
+    softmax_param   axis of the classes (1); engine (CAFFE: this code, all there is on the CPU; on a
+                    GPU our kernel computes it)
     loss_param      ignore_label: items with this label do not count (unset: all do);
                     normalization: n is VALID (default), the number of items that count; FULL,
                     all items; BATCH_SIZE, those before the class axis; NONE, 1; never below 1;

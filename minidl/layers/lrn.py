@@ -35,7 +35,7 @@ class LRN(Layer):
         alpha (1), beta (0.75)
         k (1)               WITHIN_CHANNEL takes no notice of it and uses 1, as Caffe does
         norm_region         ACROSS_CHANNELS (default) or WITHIN_CHANNEL
-        engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN is warned about
+        engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU
 
     Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3, who multiply the plain sum by
     alpha. Caffe, and this layer with it, divides alpha by the window: their 1e-4 with n = 5 would

@@ -40,7 +40,7 @@ class Pooling(Windows):
         global_pooling      the window is the whole bottom: no kernel, pad or stride then
         round_mode          CEIL (default), or FLOOR: no window overhangs
         ceil_mode           the same as forks write it: true, or false for FLOOR
-        engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN is warned about
+        engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU
 
     Differences from Caffe. Without padding, a stride wider than the kernel can put the last window
     wholly beyond the bottom; Caffe gives it -FLT_MAX (MAX) or divides by a negative area (AVE),

@@ -32,7 +32,7 @@ class SPP(Layer):
         pyramid_height      levels, 1 or more
         pool                MAX (default), AVE or STOCHASTIC, as for Pooling; the last without
                             padding
-        engine              CAFFE: this code; CUDNN is warned about
+        engine              CAFFE: this code, which is all there is
 
     Source: He, Zhang, Ren & Sun 2014, section 2.2; the windows are Caffe's.
     """

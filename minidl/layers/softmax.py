@@ -26,7 +26,7 @@ class Softmax(Layer):
     bottom[0]       scores of any shape with at least one class on the axis
     top[0]          the same shape; may be bottom[0] itself
     softmax_param   axis (1: channels; negative counts from the end); engine (CAFFE: this code;
-                    MKLDNN: oneDNN; CUDNN is warned about)
+                    MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU)
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network
     outputs", equation 3.
