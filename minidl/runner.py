@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import weakref
 from collections.abc import Iterator
@@ -50,8 +51,12 @@ class Runner:
     @property
     def training(self) -> TrainingPass | None:
         """What runs forward and backward at one go; None where nothing is gained by that."""
-        late = any(layer.is_late for layer in self._net.layers)
-        return None if late or any(self._callbacks()) else self._training
+        return None if self._is_late or any(self._callbacks()) else self._training
+
+    @functools.cached_property
+    def _is_late(self) -> bool:
+        """Whether the values of a pass decide some of its shapes."""
+        return any(layer.is_late for layer in self._net.layers)
 
     # ------------------------------------------------------------------ the program
 

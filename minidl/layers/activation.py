@@ -55,7 +55,8 @@ class ReLU(Activation):
     With a slope of 0 or more, y > 0 exactly where x > 0, so backward looks at the top and the
     bottom may be overwritten. With a negative slope y is never below 0 and says nothing of x.
 
-    relu_param  negative_slope (0); engine (CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU)
+    relu_param  negative_slope (0)
+                engine (CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU)
 
     Source: Nair & Hinton 2010; with a slope: Maas, Hannun & Ng 2013, section 2.
     """
