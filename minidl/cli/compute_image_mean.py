@@ -33,7 +33,7 @@ def run(args: Namespace) -> int:
     from minidl.storage import files
 
     if args.out:
-        files.check_writable(args.out)
+        files.check_target(args.out)
     with logging_to(args):
         source = leveldb.open_store(Path(args.db))
         try:

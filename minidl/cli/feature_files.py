@@ -61,7 +61,7 @@ class Npz:
 
         self.path = path
         self.arrays: dict[str, list[Any]] = {}
-        files.check_writable(path)
+        files.check_target(path)
 
     def check(self, blob: str, shape: tuple[int, ...]) -> None:
         """Refuse a shape that the file cannot hold."""

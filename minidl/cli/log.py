@@ -100,6 +100,9 @@ def logging_to(args: Namespace, file: Path | None = None) -> Iterator[None]:
 
 
 def _file_handler(file: Path) -> logging.Handler:
+    from minidl.storage import replaceable
+
+    replaceable.check_appendable(file, replaceable.LOG)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         return logging.FileHandler(file, encoding="utf-8")

@@ -12,15 +12,16 @@ import numpy as np
 
 from minidl.data.sources import datum
 from minidl.errors import DataError
+from minidl.storage import replaceable
 
 AT_ONCE, BYTES_AT_ONCE = 1000, 1 << 25  # most of a transaction, which is held in memory
 ROOM = 1 << 24  # bytes to begin with; doubled when they are full. On Windows all of it is reserved
 
 
 def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """Write images[i], (C, H, W), and labels[i] under the key '%08d' % i, replacing what is there.
+    """Write images[i], (C, H, W), and labels[i] under the key '%08d' % i, replacing an LMDB there.
 
-    Errors: DataError.
+    Errors: as of `Writer`.
     """
     with Writer(folder) as writer:
         for i, (image, label) in enumerate(zip(images, labels, strict=False)):
@@ -28,13 +29,14 @@ def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 class Writer:
-    """An LMDB that appears when the block ends without an error, replacing what is there.
+    """An LMDB that appears when the block ends without an error, replacing one that is there.
 
         with Writer(Path("train_lmdb")) as writer:
             writer.put(b"00000000", value)
 
     A neighbouring folder is filled, synced to the disk and renamed: whoever looks finds the old
-    data set, the new one, or none, but never a part of one. Errors: DataError.
+    data set, the new one, or none, but never a part of one. Errors: DataError; UsageError for a
+    folder that is not an LMDB's alone (`replaceable.folder_of_lmdb`).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,6 +48,7 @@ class Writer:
     def __enter__(self) -> Writer:
         import lmdb
 
+        replaceable.folder_of_lmdb(self.folder)
         with self._explained():
             shutil.rmtree(self._fresh, ignore_errors=True)
             self._fresh.mkdir(parents=True)
@@ -100,6 +103,7 @@ class Writer:
 
 def _replace(fresh: Path, folder: Path) -> None:
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    replaceable.folder_of_lmdb(folder)  # once more: hours may have passed
     if folder.exists():
         folder.rename(old)
     try:

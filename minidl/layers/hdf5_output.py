@@ -12,6 +12,7 @@ from minidl.context import Context
 from minidl.device import Cuda
 from minidl.errors import DeviceError, UsageError
 from minidl.layers.base import Layer, register
+from minidl.storage import replaceable
 
 NAMES = ("data", "label")
 
@@ -24,7 +25,8 @@ class HDF5Output(Layer):
     bottom[1]   (N, ...): rows for the dataset "label"; N as in bottom[0]
 
     hdf5_output_param
-      file_name   the file; the first forward begins it anew
+      file_name   the file; the first forward begins it anew, if it is one that this layer wrote
+                  (an HDF5 file of "data" and "label"), and refuses any other
 
     As in Caffe, both datasets have four axes at least: labels (N) become (N, 1, 1, 1). Between two
     passes the file is closed, and may be read.
@@ -63,6 +65,8 @@ class HDF5Output(Layer):
                 where=f"{self.where}: {self.path}",
                 expected="rows of one shape in all passes",
             )
+        if not self._shapes:
+            replaceable.check(self.path, replaceable.hdf5_of(NAMES))
         try:
             with self._h5py().File(
                 self.path, "a" if self._shapes else "w", libver="earliest"

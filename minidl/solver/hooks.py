@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidl.errors import RunError
 from minidl.solver import figures
+from minidl.storage import replaceable
 
 if TYPE_CHECKING:
     from minidl.solver.solver import Solver
@@ -84,7 +85,8 @@ class EventsFile(Hook):
 
     Every event has `event` (start, resume, display, plateau, test, early_stop, snapshot, stop, end,
     error), `time` (seconds since 1970) and `iter`; the rest is what `Hook` says of it. NaN and
-    infinity become null. Errors: RunError where the file cannot be written.
+    infinity become null. Errors: RunError where the file cannot be written; UsageError for a link,
+    and for a file of anything else.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -93,6 +95,7 @@ class EventsFile(Hook):
     def write(self, event: str, iteration: int, **values: Any) -> None:
         """Append one event."""
         record = {"event": event, "time": round(time.time(), 6), "iter": iteration, **values}
+        replaceable.check_appendable(self.path, replaceable.EVENTS)
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(_plain(record), allow_nan=False) + "\n")

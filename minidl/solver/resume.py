@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from minidl.errors import MinidlError, WeightsError, raise_all
 from minidl.solver import monitor, parameters, schedules
 from minidl.solver.monitor import Best
 from minidl.solver.smoothing import SmoothedLoss
-from minidl.storage import arrays, files, snapshot, weight_files, weights_hdf5
+from minidl.storage import arrays, files, replaceable, snapshot, weight_files, weights_hdf5
 from minidl.storage.content import LayerWeights
 
 if TYPE_CHECKING:
@@ -99,6 +100,16 @@ def check_names(net: Net, param: Any) -> None:
         blobs = {name: [None] * len(params) for name, params in net.params.items()}
         layers = [LayerWeights(la.name, la.type, blobs.get(la.name, [])) for la in net.param.layer]
         weights_hdf5.check_names(layers, parameters.where(param, "snapshot_format"))
+
+
+def check_paths(prefix: str) -> None:
+    """Refuse a prefix beside which no file can be made, and one where files that are no snapshots
+    have the names of some."""
+    files.check_writable(prefix)
+    stem = glob.escape(prefix)
+    for ending in ("caffemodel", "solverstate", "caffemodel.h5", "solverstate.h5"):
+        for path in glob.iglob(f"{stem}_iter_[0-9]*.{ending}"):
+            replaceable.check_known(path)
 
 
 def save(solver: Solver, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:

@@ -20,7 +20,6 @@ from minidl.solver import resume as resuming
 from minidl.solver.caffe_log import CaffeLog
 from minidl.solver.hooks import Callbacks, Hook
 from minidl.solver.loop import Loop
-from minidl.storage import files
 
 log = logging.getLogger("minidl")
 
@@ -57,7 +56,7 @@ class Solver(Loop):
         parameters.check(p)
         parameters.say_what_has_no_effect(p)
         if p.snapshot:
-            files.check_writable(_prefix(p))
+            resuming.check_paths(_prefix(p))
         self.seed = p.random_seed if p.random_seed >= 0 else secrets.randbits(31)
         if p.random_seed < 0:
             log.info("random_seed: %d, drawn by lot", self.seed)
@@ -90,7 +89,7 @@ class Solver(Loop):
             if not p.HasField("max_iter"):
                 raise SolverError("max_iter is missing", where=parameters.where(p))
             if p.snapshot_after_train:
-                files.check_writable(_prefix(p))
+                resuming.check_paths(_prefix(p))
             self._tell("on_solve")
             if resume is not None:
                 self.restore(resume)

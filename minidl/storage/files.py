@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minidl.errors import MinidlError, RunError, UsageError, did_you_mean
+from minidl.storage import replaceable
 
 PathLike = str | os.PathLike[str]
 
@@ -94,17 +95,22 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     looks at `path` sees the old file or the new one, whole, even if the process is killed or the
     power fails. An error removes the partial file; only a killed process leaves one behind.
 
-    Errors: RunError for a full disk, UsageError for a path that cannot be written.
+    Errors: RunError for a full disk; UsageError for a path that cannot be written, and for a file
+    that is there and not of the new one's kind (`replaceable.check`).
     """
     target = Path(path)
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder")
-        with open(partial, "wb") as file:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()  # of a killed process of the same number
+        with open(partial, "xb") as file:  # never through a link that lies there
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if target.exists():
+            replaceable.check(target, replaceable.kind_of(partial))
         os.replace(partial, target)
         _sync_folder(target.parent)
     except BaseException as error:
@@ -124,6 +130,13 @@ def check_writable(path: PathLike) -> None:
         probe.unlink()
     except OSError as error:
         raise _cannot_write(target, error) from None
+
+
+def check_target(path: PathLike) -> None:
+    """The same for a file that will be written, and what lies there has to be of a kind that
+    minidl writes."""
+    replaceable.check_known(path)
+    check_writable(path)
 
 
 def _cannot_write(path: Path, error: OSError) -> MinidlError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 _KINDS = (
@@ -18,6 +19,11 @@ _KINDS = (
 def is_hdf5(head: bytes) -> bool:
     """Whether these first bytes are those of an HDF5 file."""
     return head.startswith(_KINDS[0][0])
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether these first bytes are those of a safetensors file: the header's length, then it."""
+    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
 
 
 def guess(head: bytes) -> str:
@@ -53,11 +59,12 @@ _BEGINNINGS = (
     (MEAN, ((1, _VARINT), (2, _VARINT), (3, _VARINT), (4, _VARINT), (5, _BYTES))),
     (MEAN, ((5, _BYTES),)),
     (MEAN, ((7, _BYTES),)),
-    (CAFFEMODEL, ((1, _BYTES), (100, _BYTES))),  # name, then a layer
-    (CAFFEMODEL, ((1, _BYTES), (2, _BYTES))),  # of 2014
-    (CAFFEMODEL, ((1, _BYTES), (3, _BYTES))),  # an input
-    (CAFFEMODEL, ((100, _BYTES),)),  # a net without a name
 )
+# A caffemodel is fields of the net's own, and then a layer: `layers` of 2014, or `layer`.
+_OF_A_NET = {*((n, _BYTES) for n in (1, 3, 6, 8)), *((n, _VARINT) for n in (4, 5, 7))}
+_OLD_LAYERS = (2, _BYTES)  # which come after the net's name; alone they may be anything
+_LAYERS = {_OLD_LAYERS, (100, _BYTES)}
+_NAME_AND_INPUT = ((1, _BYTES), (3, _BYTES))
 
 
 def message(head: bytes) -> str:
@@ -70,7 +77,10 @@ def message(head: bytes) -> str:
     for kind, beginning in _BEGINNINGS:
         if fields[: len(beginning)] == beginning:
             return kind
-    return ""
+    if fields[:2] == _NAME_AND_INPUT:
+        return CAFFEMODEL
+    first = next(itertools.dropwhile(_OF_A_NET.__contains__, fields), None)
+    return CAFFEMODEL if first in _LAYERS and fields[0] != _OLD_LAYERS else ""
 
 
 def _fields(head: bytes) -> Iterator[tuple[int, int]]:

@@ -33,7 +33,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
         return weights_hdf5.read(path)
     if head.startswith(b"PK\x03\x04"):
         return weights_npz.read(path)
-    if weights_safetensors.is_safetensors(head):
+    if sniff.is_safetensors(head):
         return weights_safetensors.read(path)
     return caffemodel.read(path)
 

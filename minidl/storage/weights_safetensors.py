@@ -15,11 +15,6 @@ from minidl.storage.content import Weights
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
-def is_safetensors(head: bytes) -> bool:
-    """Whether these first bytes are those of a safetensors file: the header's length, then it."""
-    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
-
-
 def read(path: str | os.PathLike[str]) -> Weights:
     """The weights in a safetensors file. float16 and bfloat16 become float32, which is exact.
 

@@ -84,6 +84,11 @@ def test_nothing_is_written_over_without_force(weights, folder, capsys):
     assert main(["convert", "in.npz", "out.npz"]) == 2
     assert "out.npz: is there already\n  fix: --force" in capsys.readouterr().err
     assert (folder / "out.npz").read_text() == "precious"
+    assert main(["convert", "in.npz", "out.npz", "--force"]) == 2, "force is for weights only"
+    assert (folder / "out.npz").read_text() == "precious"
+    (folder / "out.npz").unlink()
+    other = content.Weights("other", [content.LayerWeights("a", "", [np.zeros(3)])], [])
+    weight_files.write("out.npz", other, "npz")
     assert main(["convert", "in.npz", "out.npz", "--force"]) == 0
     support.check_same(weight_files.read("out.npz"), weights)
 

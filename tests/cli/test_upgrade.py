@@ -93,6 +93,9 @@ def test_nothing_is_written_over_without_force(folder, capsys):
     assert "new.prototxt: is there already" in capsys.readouterr().err
     assert main(["upgrade", "old.prototxt", "old.prototxt", "--force"]) == 2
     assert (folder / "new.prototxt").read_text() == "precious"
+    assert main(["upgrade", "old.prototxt", "new.prototxt", "--force"]) == 2, "force is for nets"
+    assert (folder / "new.prototxt").read_text() == "precious"
+    (folder / "new.prototxt").write_text("# an older one\n" + NET)
     assert main(["upgrade", "old.prototxt", "new.prototxt", "--force"]) == 0
 
 

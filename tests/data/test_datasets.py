@@ -81,7 +81,8 @@ def test_only_the_missing_part_is_written(tmp_path, monkeypatch):
 def test_a_damaged_data_set_is_not_called_there_already(tmp_path):
     source, out = write_files(tmp_path / "idx"), tmp_path / "out"
     datasets.prepare("mnist", source=source, out=out)
-    (out / "train_lmdb" / "data.mdb").write_bytes(b"cut")
+    whole = (out / "train_lmdb" / "data.mdb").read_bytes()
+    (out / "train_lmdb" / "data.mdb").write_bytes(whole[:100])
     with pytest.raises(DataError, match="not an LMDB file(.|\n)*write it again with --force"):
         datasets.prepare("mnist", source=source, out=out)
     assert (

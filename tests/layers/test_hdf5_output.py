@@ -39,12 +39,26 @@ def test_passes_stand_one_behind_the_other(path, device, gpu):
 
 
 def test_a_file_that_was_there_is_begun_anew(path):
-    path.write_bytes(b"old")
+    for rows in (3, 3):
+        layer = build("HDF5Output", file_name=str(path))
+        bottom, _ = bind(layer, DATA, LABEL)
+        layer.forward(bottom, [])
+        assert len(read(path)["data"]) == rows
+
+
+def test_any_other_file_is_refused_and_kept(path):
     layer = build("HDF5Output", file_name=str(path))
     bottom, _ = bind(layer, DATA, LABEL)
-    assert path.read_bytes() == b"old", "declaring alone writes nothing"
-    layer.forward(bottom, [])
-    assert len(read(path)["data"]) == 3
+    path.write_bytes(b"old")
+    with pytest.raises(UsageError, match="out.h5: is not a file that minidl wrote"):
+        layer.forward(bottom, [])
+    assert path.read_bytes() == b"old"
+    path.unlink()
+    with h5py.File(path, "w") as file:
+        file["data"] = file["label"] = file["years of work"] = np.arange(5)
+    with pytest.raises(UsageError, match="is an HDF5 file of data, label, years of work; what is"):
+        layer.forward(bottom, [])
+    assert sorted(read(path)) == ["data", "label", "years of work"]
 
 
 def test_wrong_bottoms_and_paths_are_refused(tmp_path):

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from minidl.errors import DivergedError, RunError
+from minidl.errors import DivergedError, RunError, UsageError
 from minidl.solver import EventsFile, Hook
 from minidl.solver.caffe_log import CaffeLog
 from tests.places import on
@@ -123,3 +123,22 @@ def test_every_point_of_a_hook_does_nothing_by_default_and_is_in_its_docstring()
         assert getattr(Hook(), name)(*[None] * (count - 1)) is None
         assert f"{name}(solver" in (Hook.__doc__ or "")
     assert {n for n in vars(CaffeLog) if n.startswith("on_")} <= set(points)
+
+
+def test_events_are_not_added_to_another_file_nor_through_a_link(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    for name, found in (
+        ("mine", "is not a file that minidl wrote"),
+        ("link", "is a link to .*mine"),
+    ):
+        with pytest.raises(UsageError, match=found):
+            make(RUN.format(tmp_path), hooks=[EventsFile(tmp_path / name)]).solve()
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_file_with_the_name_of_a_snapshot_stops_the_run_before_it_begins(tmp_path):
+    (tmp_path / "s_iter_2.caffemodel").write_text("mine")
+    with pytest.raises(UsageError, match="s_iter_2.caffemodel: is not a file that minidl wrote"):
+        make(RUN.format(tmp_path)).solve()
+    assert (tmp_path / "s_iter_2.caffemodel").read_text() == "mine"
