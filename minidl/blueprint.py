@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,18 @@ import minidl.layers  # noqa: F401  (registers every layer)
 from minidl import fillers, prototxt, schema
 from minidl.blob import Shape
 from minidl.context import Context
-from minidl.errors import GraphError, MinidlError, UnknownLayerTypeError, did_you_mean, raise_all
+from minidl.errors import (
+    GraphError,
+    MinidlError,
+    UnknownLayerTypeError,
+    did_you_mean,
+    raise_all,
+    worth_a_hint,
+)
 from minidl.graph import aliasing, build, gradients
 from minidl.layers.base import REGISTRY, Buffer, Layer, layer_class
 
+MOST_CONFLICTS = 1000  # that are reported; n layers may have n * n
 AUTOMATIC = "(automatic)"  # Caffe's name for the top of a loss that the prototxt left out
 
 
@@ -176,8 +185,7 @@ class Blueprint:
                         given.get(t, s) for t, s in zip(tops, top_shapes, strict=True)
                     )
                 if layer.loss and not tops:
-                    taken = any(AUTOMATIC in node.tops for node in nodes)
-                    tops = (f"{AUTOMATIC} {layer.name}" if taken else AUTOMATIC,)
+                    tops = (f"{AUTOMATIC} {layer.name}" if AUTOMATIC in shapes else AUTOMATIC,)
                 _check_sizes(layer, tops, top_shapes)
                 params = tuple(self._params(layer, bottom_shapes, owners))
                 _check_sizes(layer, [p.attr for p in params], [p.shape for p in params], "")
@@ -283,7 +291,7 @@ class Blueprint:
         uses = [node.use() for node in self.nodes]
         layers = {n.name: n.layer for n in self.nodes}
         errors: list[MinidlError] = []
-        for c in aliasing.find_conflicts(uses):
+        for c in itertools.islice(aliasing.find_conflicts(uses), MOST_CONFLICTS):
             reader = layers[c.reader]
             if c.what == "input":
                 need = f"{reader.type} layer '{c.reader}' still has to read it"
@@ -326,7 +334,7 @@ def _split(net: Any) -> Any:
                 UnknownLayerTypeError(
                     f"unknown type '{spec.type}'",
                     where=prototxt.where(spec),
-                    fix=did_you_mean(spec.type, REGISTRY),
+                    fix=did_you_mean(spec.type, REGISTRY) if worth_a_hint(errors) else "",
                 )
             )
         elif REGISTRY[spec.type].loss and not spec.loss_weight and read.intersection(spec.top[:1]):

@@ -128,7 +128,7 @@ def raise_all(errors: Sequence[MinidlError]) -> None:
         return
     if len(errors) == 1:
         raise errors[0]
-    shared = set.intersection(*(set(type(error).__mro__) for error in errors))
+    shared = set.intersection(*(set(kind.__mro__) for kind in {type(error) for error in errors}))
     kind = next(c for c in type(errors[0]).__mro__ if c in shared and issubclass(c, MinidlError))
     if kind in (MinidlError, Several):
         raise Several(errors)
@@ -147,6 +147,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
         lower = {other.lower(): other for other in known}
         match = [lower[m] for m in difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)]
     return match[0] if match else ""
+
+
+def worth_a_hint(errors: Sequence[MinidlError]) -> bool:
+    """Whether one more error would be shown: looking for its near name takes a millisecond."""
+    return len(errors) < Several.shown
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -219,6 +219,8 @@ def existing(path: str, what: str) -> Path:
         return file
     if file.is_dir():
         raise UsageError("is a folder", where=path, expected=what)
+    if file.exists():
+        raise UsageError("is not a regular file", where=path, expected=what)
     folder = file.parent
     if not folder.is_dir():
         raise UsageError(f"there is no folder '{folder}'", where=path, expected=what)

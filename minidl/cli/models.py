@@ -28,6 +28,8 @@ READERS = {  # layers that read a data set: the message with its `source`
     "HDF5Data": "hdf5_data_param",
     "WindowData": "window_data_param",
 }
+_WORD = re.compile(r"""#.*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}<>]|\w+""")
+_OPENS = re.compile(r"\s*[:{<]")  # what follows the name of a field
 
 
 def read_net(path: str) -> Any:
@@ -93,10 +95,9 @@ def training_device(param: Any, args: Namespace) -> str:
 
 def is_solver(path: str) -> bool:
     """Whether a prototxt holds a solver rather than a net, by the names of its outermost fields."""
-    from minidl import schema
+    from minidl import prototxt, schema
 
-    text = existing(path, "a prototxt").read_text(encoding="utf-8", errors="replace")
-    found = set(outer_fields(text))
+    found = set(outer_fields(prototxt.read_text(existing(path, "a prototxt"))))
     fields = [
         set(cls.DESCRIPTOR.fields_by_name) for cls in (schema.SolverParameter, schema.NetParameter)
     ]
@@ -110,13 +111,13 @@ def outer_fields(text: str) -> Iterator[str]:
     ['net', 'layer', 'lr_policy']
     """
     depth = 0
-    for match in re.finditer(r"""#.*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{}<>]|\w+""", text):
+    for match in _WORD.finditer(text):
         word = match.group()
         if word in "{<":
             depth += 1
         elif word in "}>":
             depth -= 1
-        elif depth == 0 and re.match(r"\s*[:{<]", text[match.end() :]) and word[0].isalpha():
+        elif depth == 0 and word[0].isalpha() and _OPENS.match(text, match.end()):
             yield word
 
 

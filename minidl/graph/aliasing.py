@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -46,35 +47,46 @@ class _Memory:
     def __init__(self) -> None:
         self.storage: dict[str, int] = {}
         self.seen: dict[str, int] = {}  # blob name -> number of writes when it was made
-        self.writes: list[
-            list[tuple[str, str, bool]]
-        ] = []  # per storage: (layer, blob, keeps_sign)
+        # per storage: (layer, blob) of each write, and the numbers of those that change signs
+        self.writes: list[list[tuple[str, str]]] = []
+        self.of_signs: list[list[int]] = []
 
     def make(self, name: str) -> None:
         self.storage[name] = len(self.writes)
         self.seen[name] = 0
         self.writes.append([])
+        self.of_signs.append([])
 
     def alias(self, name: str, of: str) -> None:
         self.storage[name], self.seen[name] = self.storage[of], self.seen[of]
 
     def overwrite(self, name: str, layer: str, keeps_sign: bool) -> None:
-        writes = self.writes[self.storage[name]]
-        writes.append((layer, name, keeps_sign))
-        self.seen[name] = len(writes)
+        storage = self.storage[name]
+        if not keeps_sign:
+            self.of_signs[storage].append(len(self.writes[storage]))
+        self.writes[storage].append((layer, name))
+        self.seen[name] = len(self.writes[storage])
 
-    def later(self, name: str) -> list[tuple[str, str, bool]]:
-        """In-place writes to this memory since `name` was last made."""
-        return self.writes[self.storage[name]][self.seen[name] :]
+    def later(self, storage: int, seen: int, signs: bool = False) -> Iterator[tuple[str, str]]:
+        """(layer, blob) of the in-place writes to this memory after the first `seen`.
+
+        signs   only of those that may change a sign
+        """
+        writes, numbers = self.writes[storage], self.of_signs[storage]
+        if signs:
+            first = bisect_left(numbers, seen)
+            return (writes[numbers[i]] for i in range(first, len(numbers)))
+        return (writes[i] for i in range(seen, len(writes)))
 
 
-def find_conflicts(layers: Sequence[Use]) -> list[Conflict]:
+def find_conflicts(layers: Sequence[Use]) -> Iterator[Conflict]:
     """Every in-place write that changes data which a later forward or a backward still reads.
+
+    One after the other: of n layers that work in place on one blob there may be n * n.
 
     Caffe checks none of this and computes a wrong gradient in silence (its issue 2015).
     """
     memory = _Memory()
-    conflicts: list[Conflict] = []
     kept: list[tuple[Use, str, str, int, int]] = []  # (user, what, blob, storage, writes so far)
 
     def keep(use: Use, what: str, names: Iterable[str]) -> None:
@@ -83,8 +95,8 @@ def find_conflicts(layers: Sequence[Use]) -> list[Conflict]:
 
     for use in layers:
         for name in use.bottoms:
-            for writer, blob, _ in memory.later(name):
-                conflicts.append(Conflict(writer, blob, use.name, "input"))
+            for writer, blob in memory.later(memory.storage[name], memory.seen[name]):
+                yield Conflict(writer, blob, use.name, "input")
         if use.backward and "bottom" in use.keeps:
             keep(use, "bottom", use.bottoms)
         for j, top in enumerate(use.tops):
@@ -92,7 +104,7 @@ def find_conflicts(layers: Sequence[Use]) -> list[Conflict]:
                 place = memory.storage[top]
                 others = use.bottoms[:j] + use.bottoms[j + 1 :]
                 if any(memory.storage[name] == place for name in others):
-                    conflicts.append(Conflict(use.name, top, use.name, "input"))
+                    yield Conflict(use.name, top, use.name, "input")
                 memory.overwrite(top, use.name, use.keeps_sign)
             elif j in use.views:
                 memory.alias(top, use.bottoms[use.views[j]])
@@ -103,7 +115,5 @@ def find_conflicts(layers: Sequence[Use]) -> list[Conflict]:
                 keep(use, what, use.tops)
 
     for use, what, _name, storage, seen in kept:
-        for writer, blob, keeps_sign in memory.writes[storage][seen:]:
-            if not (what == "top sign" and keeps_sign):
-                conflicts.append(Conflict(writer, blob, use.name, what))
-    return conflicts
+        for writer, blob in memory.later(storage, seen, signs=what == "top sign"):
+            yield Conflict(writer, blob, use.name, what)

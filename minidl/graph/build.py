@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from minidl import schema
-from minidl.errors import GraphError, did_you_mean, raise_all
+from minidl.errors import GraphError, did_you_mean, raise_all, worth_a_hint
 from minidl.prototxt import where
 
 PHASE_NAMES = {schema.TRAIN: "TRAIN", schema.TEST: "TEST"}
@@ -57,6 +58,7 @@ class _Source:
     layer: int
     index: int
     uses: int = 0
+    readers: list[int] = field(default_factory=list)
     loss_weight: float = 0.0
     given: int = field(default=0)  # split tops already handed to a consumer
 
@@ -74,13 +76,16 @@ def insert_splits(net: Any) -> Any:
     feeding: dict[tuple[int, int], _Source] = {}  # (layer, bottom index) -> where it comes from
     latest: dict[str, _Source] = {}
     errors: list[GraphError] = []
+    makers = _makers(net)
     for i, spec in enumerate(net.layer):
         for j, name in enumerate(spec.bottom):
             if name not in latest:
-                errors.append(_unknown_bottom(net, i, j, latest))
+                near = latest if worth_a_hint(errors) else {}
+                errors.append(_unknown_bottom(net, i, j, near, makers))
                 continue
             feeding[i, j] = latest[name]
             latest[name].uses += 1
+            latest[name].readers.append(i)
         for j, name in enumerate(spec.top):
             in_place = j < len(spec.bottom) and spec.bottom[j] == name
             if name in latest and not in_place:
@@ -99,8 +104,8 @@ def insert_splits(net: Any) -> Any:
     for (i, j), source in feeding.items():
         spec = net.layer[i]
         if j < len(spec.top) and spec.top[j] == spec.bottom[j] and source.uses > 1:
-            others = [net.layer[k].name for (k, n), s in feeding.items() if s is source and k != i]
-            users = f"layer '{others[0]}' reads" if others else "a loss weight uses"
+            other = next((net.layer[k].name for k in source.readers if k != i), None)
+            users = f"layer '{other}' reads" if other is not None else "a loss weight uses"
             errors.append(
                 GraphError(
                     f"works in place on '{spec.top[j]}', which {users}, too",
@@ -149,13 +154,26 @@ def _split_name(net: Any, source: _Source) -> str:
     return f"{spec.top[source.index]}_{spec.name}_{source.index}_split"
 
 
-def _unknown_bottom(net: Any, i: int, j: int, known: dict[str, _Source]) -> GraphError:
+def _makers(net: Any) -> dict[str, list[int]]:
+    """The positions of the layers that make each top."""
+    makers: dict[str, list[int]] = {}
+    for i, spec in enumerate(net.layer):
+        for name in spec.top:
+            makers.setdefault(name, []).append(i)
+    return makers
+
+
+def _unknown_bottom(
+    net: Any, i: int, j: int, near: Mapping[str, _Source], makers: Mapping[str, list[int]]
+) -> GraphError:
+    """near    tops among which a similar name is looked for"""
     spec = net.layer[i]
     name = spec.bottom[j]
-    later = next((s.name for s in net.layer[i + 1 :] if name in s.top), None)
-    if later is not None:
-        fix = f"layer '{later}' makes it, but comes later: layers run in the order of the file"
+    later = makers.get(name, [])[bisect_right(makers.get(name, []), i) :][:1]
+    if later:
+        by = net.layer[later[0]].name
+        fix = f"layer '{by}' makes it, but comes later: layers run in the order of the file"
     else:
         phase = PHASE_NAMES.get(net.state.phase, "")
-        fix = did_you_mean(name, known) or f"no layer of the {phase} net makes it"
+        fix = did_you_mean(name, near) or f"no layer of the {phase} net makes it"
     return GraphError(f"bottom[{j}] '{name}' is unknown", where=where(spec), fix=fix)

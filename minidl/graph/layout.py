@@ -105,7 +105,7 @@ class Walk:
         self.homes: dict[Key, int] = {}
         self.readers: dict[int, list[int]] = {}
         self._calls: list[Call] = []
-        self._copies: dict[tuple[int, Any], int] = {}
+        self._copies: dict[int, dict[tuple[int, Any], int]] = {}  # by base
 
     def layout(self, blob: str) -> Any:
         """The layout that a blob's data have so far."""
@@ -183,10 +183,10 @@ class Walk:
         number = self.homes[key]
         array = self.arrays[number]
         if array.layout != layout:
-            found = self._copies.get((number, layout))
+            copied = self._copies.setdefault(self._base(number), {})
+            found = copied.get((number, layout))
             if found is None:
-                found = self._new(*key, array.shape, layout, copy=True)
-                self._copies[number, layout] = found
+                found = copied[number, layout] = self._new(*key, array.shape, layout, copy=True)
                 copies.append(Copy(number, found))
                 self._touch(number, step)
             number = found
@@ -198,9 +198,7 @@ class Walk:
         """A call leaves a blob's new values in this array."""
         self._touch(number, step)
         base = self._base(number)
-        for source, layout in list(self._copies):
-            if self._base(source) == base:  # copies of what was there before
-                del self._copies[source, layout]
+        self._copies.pop(base, None)  # those of what was there before
         array = self.arrays[number]
         if key in self.pinned and array.layout is not None:
             home = self._new(*key, array.shape, None, pinned=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from operator import add
 
 from minidl.errors import UsageError, raise_all
 
+MOST_PAIRS = 2_000_000  # of spans that meet, kept in sets: some 200 MB. The largest nets have half
+HOLES = 64  # looked at by the sweep, of those that are free
 EFFORT = 200_000  # conflicts looked at in a search before it settles for its best: some 50 ms
 
 
@@ -89,13 +92,17 @@ def plan(spans: Iterable[Span], alignment: int = 64) -> Plan:
     "Efficient memory management for deep neural net inference", who take the smallest gap), the
     longest-lived first, and as the steps come. While a plan is larger than the peak, the spans
     that stand out above it move to the front of its order (Joslin & Clements 1999, "Squeaky wheel
-    optimization"), until EFFORT is spent.
+    optimization"), until EFFORT is spent. Of very many spans (MOST_PAIRS) one walk over the steps
+    has to do, for what is above grows with their square.
     """
     spans = sorted(spans, key=lambda span: (sorted(span.live), span.name))
     _check(spans, alignment)
     sizes = [_round_up(span.nbytes, alignment) for span in spans]
     peak = _peak(spans, sizes)
-    starts = _search(spans, sizes, _conflicts(spans), peak)
+    if _pairs(spans) > MOST_PAIRS:
+        starts = _sweep(spans, sizes)
+    else:
+        starts = _search(spans, sizes, _conflicts(spans), peak)
     offsets = {span.name: start for span, start in zip(spans, starts, strict=True)}
     return Plan(offsets, _end(starts, sizes), peak, tuple(spans), alignment)
 
@@ -141,6 +148,50 @@ def _peak(spans: Sequence[Span], sizes: Sequence[int]) -> int:
             now += sizes[i]
             peak = max(peak, now)
     return peak
+
+
+def _pairs(spans: Sequence[Span]) -> int:
+    """How many pairs of intervals meet: how much there is for `_conflicts` to note."""
+    intervals = sorted(interval for span in spans for interval in span.live)
+    lasts = sorted(last for _, last in intervals)
+    return sum(i - bisect_left(lasts, first) for i, (first, _) in enumerate(intervals))
+
+
+def _sweep(spans: Sequence[Span], sizes: Sequence[int]) -> list[int]:
+    """Offsets, as the steps come: each span gets the lowest of a few holes that it fits in.
+
+    A span with several intervals keeps its place between them.
+    """
+    starts, end = [0] * len(spans), 0
+    holes: list[tuple[int, int]] = []  # (start, end), in order, never side by side
+    living: list[tuple[int, int]] = []  # (last step, span)
+    for i in sorted(range(len(spans)), key=lambda i: min(spans[i].live)[0]):
+        while living and living[0][0] < min(spans[i].live)[0]:
+            done = heappop(living)[1]
+            if sizes[done]:
+                _free(holes, starts[done], starts[done] + sizes[done])
+        fitting = (k for k, (a, b) in enumerate(holes[:HOLES]) if b - a >= sizes[i])
+        place = next(fitting, None)
+        if place is None:
+            starts[i], end = end, end + sizes[i]
+        else:
+            a, b = holes.pop(place)
+            starts[i] = a
+            if a + sizes[i] < b:
+                holes.insert(place, (a + sizes[i], b))
+        heappush(living, (max(last for _, last in spans[i].live), i))
+    return starts
+
+
+def _free(holes: list[tuple[int, int]], start: int, end: int) -> None:
+    """Add a hole, joined with those beside it."""
+    at = bisect_left(holes, (start, end))
+    if at < len(holes) and holes[at][0] == end:
+        end = holes.pop(at)[1]
+    if at and holes[at - 1][1] == start:
+        start = holes.pop(at - 1)[0]
+        at -= 1
+    holes.insert(at, (start, end))
 
 
 def _conflicts(spans: Sequence[Span]) -> list[set[int]]:

@@ -7,12 +7,16 @@ where an arrow passes a rank, orders with few crossings by sweeps over barycentr
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from minidl.errors import UsageError
 
 Edge = tuple[int, int]
 Point = tuple[float, float]  # along, across
 SWEEPS = 12
+MOST_ITEMS = 50_000  # boxes and stand-ins: a minute's work. The largest nets have a thousand
 YIELDING = 1e-9  # how much a stand-in insists on its place: arrows go around boxes, boxes stay
 
 
@@ -43,7 +47,15 @@ def place(
     edges   (from, to) by number of the box; a box comes after all that have arrows to it
     gap     between ranks;  space   between boxes of one rank
     """
-    board = _Board(list(sizes), _ranks(len(sizes), edges))
+    ranks = _ranks(len(sizes), edges)
+    passed = sum(ranks[b] - ranks[a] - 1 for a, b in edges)
+    if len(sizes) + passed > MOST_ITEMS:
+        raise UsageError(
+            f"the drawing would have {len(sizes):,} boxes and arrows that pass {passed:,} others",
+            expected=f"at most {MOST_ITEMS:,} of both",
+            fix="draw a part of it",
+        )
+    board = _Board(list(sizes), ranks)
     chains = [board.chain(first, last) for first, last in edges]
     board.order()
     across = board.positions(space)
@@ -78,13 +90,15 @@ def place(
 def _ranks(count: int, edges: Sequence[Edge]) -> list[int]:
     """The longest way from a source; sources stand right before the first that they feed."""
     rank = [0] * count
-    for last in range(count):
-        rank[last] = max((rank[a] + 1 for a, b in edges if b == last), default=0)
+    for a, b in sorted(edges, key=lambda edge: edge[1]):  # all that feed a box are ranked by then
+        rank[b] = max(rank[b], rank[a] + 1)
     fed = {b for _, b in edges}
-    for i in range(count):
-        after = [rank[b] for a, b in edges if a == i]
-        if i not in fed and after:
-            rank[i] = min(after) - 1
+    before: dict[int, int] = {}  # source -> the rank before the first that it feeds
+    for a, b in edges:
+        if a not in fed:
+            before[a] = min(before.get(a, count), rank[b] - 1)
+    for source, last in before.items():
+        rank[source] = last
     return rank
 
 
@@ -154,10 +168,11 @@ class _Board:
         place, count = self._places(), 0
         for row in self.rows:
             ends = [sorted(place[j] for j in self.after[item]) for item in row]
-            seen: list[float] = []
+            seen: list[float] = []  # in order
             for targets in ends:
-                count += sum(1 for t in targets for s in seen if s > t)
-                seen += targets
+                count += sum(len(seen) - bisect_right(seen, t) for t in targets)
+                for target in targets:
+                    insort(seen, target)
         return count
 
     def _places(self) -> dict[int, float]:

@@ -1,6 +1,7 @@
 """Prototxt: nets and solvers as text. Read, brought up to date, checked, written.
 
 read_net, read_solver    a file or a string -> a message in today's form
+read_text                the text of a prototxt file, if it is text
 read_message             text -> any message, as it stands
 upgrade_net, upgrade_solver   a message of any age -> today's form, and what was done
 validate_net             refuse what can be known to be wrong from the message alone
@@ -10,7 +11,7 @@ clear_origins            forget where a message was read, before it is written
 """
 
 from minidl.prototxt.origin import clear_origins, where
-from minidl.prototxt.read import read_message, read_net, read_solver
+from minidl.prototxt.read import read_message, read_net, read_solver, read_text
 from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
 from minidl.prototxt.validate import validate_net
 from minidl.prototxt.write import to_text
@@ -20,6 +21,7 @@ __all__ = [
     "read_message",
     "read_net",
     "read_solver",
+    "read_text",
     "to_text",
     "upgrade_net",
     "upgrade_solver",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ def _pass_on(found: list[str], notes: list[str] | None) -> None:
             _log.info(note)
 
 
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a prototxt file; errors as of `read_net`, but for those of its fields."""
+    return _load(Path(path))[0]
+
+
 def _load(source: str | os.PathLike[str]) -> tuple[str, str]:
     """The text that `source` is or names, and what to call the file."""
     if isinstance(source, str) and not _is_path(source):
@@ -84,6 +90,9 @@ def _load(source: str | os.PathLike[str]) -> tuple[str, str]:
     file = os.fspath(source)
     try:
         path = Path(file)
+        mode = os.stat(path).st_mode  # before opening: that would wait for a pipe's writer
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise PrototxtError("is not a regular file", where=file, expected="a text file")
         with open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:

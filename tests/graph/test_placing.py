@@ -1,8 +1,10 @@
 """Where boxes and arrows of a picture go: laws that hold for every graph."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minidl.errors import UsageError
 from minidl.graph.placing import _Board, _ranks, place
 
 
@@ -93,3 +95,10 @@ def test_arrows_to_one_box_do_not_cross():
 
 def test_nothing_at_all_has_no_size():
     assert place([], []).size == (0, 0)
+
+
+def test_what_would_take_minutes_to_draw_is_refused():
+    chain = [(i, i + 1) for i in range(999)]
+    assert place([(10, 10)] * 1000, chain).size[1] == 10
+    with pytest.raises(UsageError, match=r"1,000 boxes and arrows that pass 498,501 others"):
+        place([(10, 10)] * 1000, chain + [(i, 999) for i in range(998)])
