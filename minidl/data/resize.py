@@ -1,4 +1,4 @@
-"""Bring images to a size: stretched, to cover it, or to fit into it."""
+"""Bring images to a size: stretched, to cover it, to fit into it, or between these two."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from minidl import schema
 from minidl.data import planes
 
 Shape = tuple[int, ...]
+Size = tuple[int, int]  # height and width
 
 
 def check_fill(values: tuple[float, ...], field: str, reject: Callable[..., NoReturn]) -> None:
@@ -26,8 +27,14 @@ class Resize:
     param   an ImageResize, height above 0; `minidl.proto` says what its modes are
     fill    what PAD puts around where `param` does not say
 
+    An image that has the size already stays as it is, in every mode: a record that was resized when
+    it was stored is not changed again.
+
     BILINEAR is OpenCV's INTER_LINEAR, which Caffe uses, to within one step of a byte: pixel i of n
     lies at (i + 1/2) / n of the side, and shrinking leaves out what lies between.
+
+    Source of CROP, FILL and HALF_CROP: NVIDIA/DIGITS, digits/utils/image.py. Its noise is new for
+    every image; here it is always the same, so that a picture gives the same scores every time.
     """
 
     def __init__(
@@ -35,7 +42,9 @@ class Resize:
     ) -> None:
         self.mode, self.filter = param.mode, param.filter
         self.height, self.width = param.height, param.width or param.height
-        self.fill = tuple(param.fill) or fill
+        noisy = self.mode in (schema.ImageResize.FILL, schema.ImageResize.HALF_CROP)
+        self.fill = tuple(param.fill) or (() if noisy else fill)
+        self.noise = noisy and not param.fill
         if not param.height:
             reject(
                 "resize says no height",
@@ -47,32 +56,66 @@ class Resize:
     def shape(self, shape: Shape) -> Shape:
         """What becomes of an image of this shape."""
         if self.mode == schema.ImageResize.COVER:
-            return (shape[0], *self._scaled(shape, max))
+            return (shape[0], *self._scaled(shape[1:]))
         return (shape[0], self.height, self.width)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        if self.mode != schema.ImageResize.PAD:
-            return self._to(image, *self.shape(image.shape)[1:])
-        height, width = self._scaled(image.shape, min)
-        numbers = planes.fill(self.fill, len(image), image.dtype)
-        out = np.empty(self.shape(image.shape), image.dtype)
-        out[...] = np.reshape(numbers, (-1, 1, 1))
-        top, left = (self.height - height) // 2, (self.width - width) // 2
-        out[:, top : top + height, left : left + width] = self._to(image, height, width)
+        scaled = self._scaled(image.shape[1:])
+        if image.shape[1:] != scaled:
+            image = stretch(image, *scaled, self.filter)
+        out = self.shape(image.shape)
+        return image if image.shape == out else self._centred(image, out)
+
+    def _scaled(self, old: Size) -> Size:
+        """The size to which an image is stretched before it is cut or padded."""
+        kinds, new = schema.ImageResize, (self.height, self.width)
+        if self.mode in (kinds.COVER, kinds.PAD):
+            return _kept(old, new, max if self.mode == kinds.COVER else min)
+        ratios = (old[0] / new[0], old[1] / new[1])
+        if self.mode == kinds.STRETCH or ratios[0] == ratios[1]:
+            return new
+        ratio = min(ratios) if self.mode == kinds.CROP else max(ratios)
+        if self.mode == kinds.HALF_CROP:
+            ratio = sum(ratios) / 2
+        sides = [_rounded(side / ratio) for side in old]
+        if self.mode != kinds.HALF_CROP:
+            sides[ratios.index(ratio)] = new[ratios.index(ratio)]
+        short = ratios.index(min(ratios))
+        if self.mode != kinds.CROP and (new[short] - sides[short]) % 2:
+            sides[short] += 1  # as wide a margin on either side
+        return max(1, sides[0]), max(1, sides[1])
+
+    def _centred(self, image: np.ndarray, shape: Shape) -> np.ndarray:
+        """The middle of the image where it is larger, the image in the middle where it is not."""
+        out = self._background(shape, image.dtype)
+        source, target = [slice(None)], [slice(None)]
+        for old, new in zip(image.shape[1:], shape[1:], strict=True):
+            cut, margin = _rounded(max(0, old - new) / 2), max(0, new - old) // 2
+            length = min(old, new)
+            source.append(slice(cut, cut + length))
+            target.append(slice(margin, margin + length))
+        out[tuple(target)] = image[tuple(source)]
         return out
 
-    def _scaled(self, shape: Shape, choose: Callable[[float, float], float]) -> tuple[int, int]:
-        """The size at which the larger or smaller of the two factors leaves the proportions."""
-        _, height, width = shape
-        factor = choose(self.height / height, self.width / width)
-        if factor == self.height / height:
-            return self.height, max(1, round(width * factor))
-        return max(1, round(height * factor)), self.width
+    def _background(self, shape: Shape, dtype: Any) -> np.ndarray:
+        if self.noise:  # RandomState: NumPy promises its numbers for good
+            return np.random.RandomState(0).randint(0, 255, shape).astype(dtype)
+        out = np.empty(shape, dtype)
+        out[...] = np.reshape(planes.fill(self.fill, shape[0], dtype), (-1, 1, 1))
+        return out
 
-    def _to(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
-        if image.shape[1:] == (height, width):
-            return image
-        return stretch(image, height, width, self.filter)
+
+def _kept(old: Size, new: Size, choose: Callable[[float, float], float]) -> Size:
+    """The size at which the larger or smaller of the two factors leaves the proportions."""
+    factor = choose(new[0] / old[0], new[1] / old[1])
+    if factor == new[0] / old[0]:
+        return new[0], max(1, round(old[1] * factor))
+    return max(1, round(old[0] * factor)), new[1]
+
+
+def _rounded(value: float) -> int:
+    """Halves upwards, as C and the Python of 2015 do."""
+    return math.floor(value + 0.5)
 
 
 def stretch(image: np.ndarray, height: int, width: int, filter: int = 0) -> np.ndarray:

@@ -85,6 +85,8 @@ MODES = {
     "cover a square": (dict(mode="COVER", height=10), (4, 10, 14)),
     "cover what is wider": (dict(mode="COVER", height=5, width=21), (4, 15, 21)),
     "pad a square": (dict(mode="PAD", height=10), (4, 10, 10)),
+    "cover and cut": (dict(mode="CROP", height=10, width=3), (4, 10, 3)),
+    "half of each": (dict(mode="HALF_CROP", height=10, width=3), (4, 10, 3)),
 }
 
 
@@ -114,9 +116,67 @@ def test_what_fits_lies_in_the_middle_of_the_fill(fill, fallback, expected):
         )
 
 
-def test_an_image_of_the_right_size_is_left_alone(monkeypatch):
+def half_up(value):
+    return math.floor(value + 0.5)
+
+
+def by_digits(image, height, width, mode):
+    """What DIGITS makes of an image H x W, by its rules: (image, rows or columns of noise)."""
+    rw, rh = image.shape[1] / width, image.shape[0] / height
+
+    def scaled(h, w):
+        return stretch(image[None], h, w, KINDS.ANTIALIAS)[0]
+
+    if image.shape == (height, width) or rw == rh:
+        return scaled(height, width), 0
+    if mode == "CROP" and rw > rh:
+        wide = scaled(height, half_up(image.shape[1] / rh))
+        start = half_up((wide.shape[1] - width) / 2)
+        return wide[:, start : start + width], 0
+    if mode == "FILL" and rw > rh:
+        h = half_up(image.shape[0] / rw)
+        h += (height - h) % 2
+        return scaled(h, width), (height - h) // 2
+    if mode == "HALF_CROP" and rw > rh:
+        mean = (rw + rh) / 2
+        h, w = half_up(image.shape[0] / mean), half_up(image.shape[1] / mean)
+        h += (height - h) % 2
+        start = half_up((w - width) / 2)
+        return scaled(h, w)[:, start : start + width], (height - h) // 2
+    turned, margin = by_digits(image.T, width, height, mode)
+    return turned.T, margin
+
+
+@pytest.mark.parametrize("mode", ["CROP", "FILL", "HALF_CROP"])
+@pytest.mark.parametrize("old", [(5, 7), (7, 5), (30, 11), (11, 30), (6, 6), (9, 12), (40, 3)])
+@pytest.mark.parametrize("new", [(6, 6), (8, 12), (13, 7), (5, 7), (9, 3)])
+def test_the_modes_of_digits(mode, old, new):
+    image = np.random.default_rng(3).integers(0, 256, (1, *old), np.uint8)
+    got = resize(*new, mode=mode, filter="ANTIALIAS", fill=[7])(image)
+    middle, margin = by_digits(image[0], *new, mode)
+    assert got.shape == (1, *new)
+    expected = np.full(new, 7, np.uint8)
+    along = 0 if old[1] / new[1] > old[0] / new[0] else 1
+    inside = [slice(None), slice(None)]
+    inside[along] = slice(margin, new[along] - margin)
+    expected[tuple(inside)] = middle
+    # Pillow rounds after each direction, and a turned image goes through them in the other order
+    np.testing.assert_allclose(got[0].astype(int), expected.astype(int), rtol=0, atol=1)
+
+
+def test_around_what_fits_lies_noise_that_is_always_the_same():
+    made = resize(40, 8, mode="FILL", fallback=(9,))
+    first, again = made(BYTES), made(BYTES)
+    np.testing.assert_array_equal(first, again)
+    border = np.concatenate([first[:, :16], first[:, 24:]], axis=1)
+    assert first.dtype == np.uint8 and border.max() > 200 and border.min() < 50
+    assert 60 < border.std() < 90  # of numbers drawn evenly from 0 to 254: 73
+
+
+@pytest.mark.parametrize("mode", KINDS.Mode.keys())
+def test_an_image_of_the_right_size_is_left_alone(mode, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    assert resize(5, 7)(BYTES) is BYTES
+    assert resize(5, 7, mode=mode)(BYTES) is BYTES
 
 
 def test_without_pillow_the_message_says_what_to_install(monkeypatch):
