@@ -66,7 +66,7 @@ class Resize:
         out = self.shape(image.shape)
         return image if image.shape == out else self._centred(image, out)
 
-    def _scaled(self, old: Size) -> Size:
+    def _scaled(self, old: Shape) -> Size:
         """The size to which an image is stretched before it is cut or padded."""
         kinds, new = schema.ImageResize, (self.height, self.width)
         if self.mode in (kinds.COVER, kinds.PAD):
@@ -105,7 +105,7 @@ class Resize:
         return out
 
 
-def _kept(old: Size, new: Size, choose: Callable[[float, float], float]) -> Size:
+def _kept(old: Shape, new: Size, choose: Callable[[float, float], float]) -> Size:
     """The size at which the larger or smaller of the two factors leaves the proportions."""
     factor = choose(new[0] / old[0], new[1] / old[1])
     if factor == new[0] / old[0]:

@@ -148,7 +148,7 @@ def by_digits(image, height, width, mode):
 
 
 @pytest.mark.parametrize("mode", ["CROP", "FILL", "HALF_CROP"])
-@pytest.mark.parametrize("old", [(5, 7), (7, 5), (30, 11), (11, 30), (6, 6), (9, 12), (40, 3)])
+@pytest.mark.parametrize("old", [(5, 7), (7, 5), (30, 11), (11, 30), (6, 6), (9, 12), (25, 3)])
 @pytest.mark.parametrize("new", [(6, 6), (8, 12), (13, 7), (5, 7), (9, 3)])
 def test_the_modes_of_digits(mode, old, new):
     image = np.random.default_rng(3).integers(0, 256, (1, *old), np.uint8)
