@@ -22,7 +22,7 @@ LEVELS = """
     testing
     solver onnx detector
     classifier coord_map
-    net spec io
+    net spec io preprocess
     weights net_log runner in_batches
     diagnosis training_pass
     program params
@@ -46,7 +46,7 @@ DATA_LAYERS = [
 # What the order alone does not say: unit -> the only modules that may import it.
 RESERVED = {
     "testing": ("minidl.testing", "minidl.cli.gradcheck"),
-    "data": ("minidl.data", *DATA_LAYERS, "minidl.io", "minidl.cli"),
+    "data": ("minidl.data", *DATA_LAYERS, "minidl.io", "minidl.preprocess", "minidl.cli"),
     "cupy": ("minidl.device", "minidl.engines"),
     "mpi4py": ("minidl.parallel.mpi",),
 }

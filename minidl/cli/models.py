@@ -22,12 +22,6 @@ FAMILIES = {  # a word in a name: the shape of that family's records
     "digits": (1, 28, 28),
     "cifar": (3, 32, 32),
 }
-READERS = {  # layers that read a data set: the message with its `source`
-    "Data": "data_param",
-    "ImageData": "image_data_param",
-    "HDF5Data": "hdf5_data_param",
-    "WindowData": "window_data_param",
-}
 _WORD = re.compile(r"""#.*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}<>]|\w+""")
 _OPENS = re.compile(r"\s*[:{<]")  # what follows the name of a field
 
@@ -153,6 +147,8 @@ def absent_sources(net: Any) -> list[str]:
 
 def _sources(layer: Any) -> list[str]:
     """Where a layer reads from, if it is one that reads."""
+    from minidl.graph.deploy import READERS
+
     field = READERS.get(layer.type)
     return [getattr(layer, field).source] if field else []
 

@@ -1,0 +1,297 @@
+"""What is done to a picture before a net sees it: one description, read, written and applied.
+
+A data layer's transform says it for the records of a data set, `preprocess.json` beside the data
+set, beside the snapshots of a run and beside an exported model for everybody else. Both are
+carried out by the same code.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from google.protobuf import json_format
+
+from minidl import schema
+from minidl.data.sources import image as image_files
+from minidl.data.sources.leveldb import open_store
+from minidl.data.transform import Transform
+from minidl.errors import DataError, FormatError, LayerConfigError, UsageError, did_you_mean
+from minidl.graph import deploy
+from minidl.storage import files, mean
+
+log = logging.getLogger("minidl")
+
+NAME = "preprocess.json"
+FORMAT = "minidl preprocess 1"
+CHANNELS = ("BGR", "RGB", "gray")
+RECORDS = 256  # side of the records of nets that crop, where nothing else says it: Caffe's own
+_TRAINING = ("mirror", "augment", "workers", "force_color", "force_gray")
+_GREY = np.array([0.114, 0.587, 0.299], np.float32).reshape(3, 1, 1)  # of blue, green and red
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """A description of what becomes of a picture.
+
+        prepare = preprocess.read("runs/lenet/preprocess.json")
+        net.blobs["data"].data[0] = prepare("digit.png")
+
+    transform   a TransformationParameter without what is for training alone: resize, crop_size
+                (from the middle), mean_file or mean_value, scale
+    channels    "BGR", "RGB" or "gray"
+    labels      names of the classes, or none
+    """
+
+    transform: Any
+    channels: str = "BGR"
+    labels: tuple[str, ...] = ()
+
+    def __call__(self, picture: Any) -> np.ndarray:
+        """The float32 array (C, H, W) that a net takes, of a picture's file or its pixels.
+
+        picture   a path; or an array H x W, H x W x 1 or H x W x 3 (red, green, blue): bytes, or
+                  floats from 0 to 1 as `io.load_image` gives them
+
+        Errors: UsageError and DataError for what is no picture, or does not fit.
+        """
+        pixels, name = self.pixels(picture)
+        return self._apply(Transform, pixels, name, [None])[0]
+
+    def ten_crops(self, picture: Any) -> np.ndarray:
+        """(10, C, h, w): the corners and the middle, then the same from right to left."""
+        pixels, name = self.pixels(picture)
+        corners = [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5)]
+        return np.stack(
+            self._apply(_Places, pixels, name, [(*c, m) for m in (0, 1) for c in corners])
+        )
+
+    def pixels(self, picture: Any) -> tuple[np.ndarray, str]:
+        """The picture as a data layer would get it, (C, H, W), and what to call it."""
+        if isinstance(picture, str | os.PathLike):
+            name = os.fspath(picture)
+            data = files.read(name, "image").tobytes()
+            try:
+                pixels = image_files.decode(data, self.channels != "gray")
+            except DataError as error:
+                error.where = name
+                raise
+        else:
+            name, pixels = "the picture", self._from_array(np.asarray(picture))
+        return (pixels[::-1] if self.channels == "RGB" else pixels), name
+
+    def shape(self) -> tuple[int, int, int] | None:
+        """What every picture becomes, (C, H, W); None where that depends on the picture."""
+        channels, side = 1 if self.channels == "gray" else 3, self.transform.crop_size
+        if side:
+            return channels, side, side
+        resize = self.transform.resize
+        if not resize.height or resize.mode == schema.ImageResize.COVER:
+            return None
+        return channels, resize.height, resize.width or resize.height
+
+    def to_json(self) -> str:
+        found = {
+            "format": FORMAT,
+            "channels": self.channels,
+            "transform_param": json_format.MessageToDict(
+                self.transform, preserving_proto_field_name=True
+            ),
+            "labels": list(self.labels),
+        }
+        return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the description, and a copy of its mean file beside it, which it then names."""
+        target, description = Path(path), self
+        if self.transform.mean_file:
+            own = target.with_name(f"{target.stem}_mean.binaryproto")
+            data = files.read(self.transform.mean_file, "mean image")
+            files.write_all(own, [data])
+            description = replace(self, transform=_copy(self.transform))
+            description.transform.mean_file = own.name
+        files.write_all(target, [description.to_json().encode()])
+
+    # ------------------------------------------------------------------
+
+    def _apply(self, kind: Any, pixels: np.ndarray, name: str, choices: list[Any]) -> list[Any]:
+        transform = kind(self.transform, False, np.float32, _reject, name)
+        shape = transform.top_shape(pixels.shape, "the picture")
+        outs = [np.empty(shape, np.float32) for _ in choices]
+        for choice, out in zip(choices, outs, strict=True):
+            transform(pixels, choice, out)
+        return outs
+
+    def _from_array(self, array: np.ndarray) -> np.ndarray:
+        """An array of a program as (C, H, W), blue, green and red or grey."""
+        if array.ndim == 2:
+            array = array[:, :, np.newaxis]
+        if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
+            raise UsageError(
+                f"the picture has the shape {array.shape}",
+                expected="(H, W), (H, W, 1) or (H, W, 3)",
+            )
+        if array.dtype != np.uint8:
+            array = array.astype(np.float32) * np.float32(255)
+        planes = array[:, :, ::-1].transpose(2, 0, 1)
+        if self.channels != "gray":
+            return np.repeat(planes, 3, 0) if len(planes) == 1 else planes
+        if len(planes) == 1:
+            return planes
+        grey = (planes * _GREY).sum(axis=0, keepdims=True, dtype=np.float32)
+        return np.rint(grey).astype(np.uint8) if planes.dtype == np.uint8 else grey
+
+
+class _Places(Transform):
+    """A Transform whose window lies where the caller says: (row, column, mirrored), from 0 to 1."""
+
+    def _window(self, shape: Any, cut: Any, u: Any) -> tuple[slice, ...]:
+        top, left = (
+            int(at * (old - new)) for at, old, new in zip(u, shape[1:], cut[1:], strict=False)
+        )
+        columns = slice(left, left + cut[2])
+        if u[2]:
+            columns = slice(left + cut[2] - 1, left - 1 if left else None, -1)
+        return (slice(None), slice(top, top + cut[1]), columns)
+
+
+# ---------------------------------------------------------------------- where descriptions are from
+
+
+def read(path: str | os.PathLike[str]) -> Preprocess:
+    """The description in a file that `write` wrote, or somebody by hand. Errors: FormatError."""
+    try:
+        found = json.loads(files.read(path, "description of pictures").tobytes())
+    except ValueError as error:
+        raise FormatError(f"is not JSON: {error}", where=str(path)) from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise FormatError("does not describe pictures", where=str(path), expected=f'"{FORMAT}"')
+    known = ("format", "channels", "transform_param", "labels")
+    for name in found:
+        if name not in known:
+            fix = did_you_mean(name, known)
+            raise FormatError(f"has the unknown entry '{name}'", where=str(path), fix=fix)
+    channels, labels = found.get("channels", "BGR"), found.get("labels", [])
+    if channels not in CHANNELS:
+        expected = ", ".join(CHANNELS)
+        raise FormatError(f"channels is {channels!r}", where=str(path), expected=expected)
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise FormatError("labels is no list of names", where=str(path))
+    transform = schema.TransformationParameter()
+    try:
+        json_format.ParseDict(found.get("transform_param", {}), transform)
+    except json_format.ParseError as error:
+        raise FormatError(f"transform_param: {error}", where=str(path)) from None
+    if transform.mean_file:
+        transform.mean_file = str(Path(path).parent / transform.mean_file)
+    return Preprocess(transform, channels, tuple(labels))
+
+
+def beside(path: str | os.PathLike[str]) -> Preprocess | None:
+    """The description in the folder in which a file or a data set lies; None without one."""
+    place = Path(path).parent / NAME
+    return read(place) if place.is_file() else None
+
+
+def of_net(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Preprocess | None:
+    """What the net's data layer says, phase TEST's before TRAIN's; None where it reads no pictures.
+
+    What the layer leaves open is asked of the description beside its data set, of the records of
+    that data set, and of its mean file: how large the pictures are, and whether they have colours.
+    """
+    layer = deploy.reader(net, level, stages)
+    if layer is None or layer.type not in ("Data", "ImageData"):
+        return None
+    source = getattr(layer, deploy.READERS[layer.type]).source
+    stored = beside(source) if source else None
+    transform = _copy(layer.transform_param)
+    p = layer.image_data_param
+    if p.new_height:
+        transform.resize.height, transform.resize.width = p.new_height, p.new_width
+    shape = _record_shape(layer, source)
+    if not transform.HasField("resize") and layer.type == "Data":
+        _set_resize(transform, stored, shape)
+    channels = "gray" if shape and shape[0] == 1 else "BGR"
+    if stored is not None and shape is None:
+        channels = stored.channels
+    for name in _TRAINING:
+        transform.ClearField(name)
+    return Preprocess(transform, channels, stored.labels if stored else ())
+
+
+def of_input(shape: Sequence[int]) -> Preprocess:
+    """All that the shape of a net's input, (N, C, H, W), says: stretched to it, as bytes."""
+    transform = schema.TransformationParameter()
+    transform.resize.height, transform.resize.width = shape[2], shape[3]
+    return Preprocess(transform, "gray" if shape[1] == 1 else "BGR")
+
+
+def find(
+    net: Any,
+    weights: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    level: int = 0,
+    stages: Sequence[str] = (),
+) -> Preprocess | None:
+    """What becomes of pictures for this net: as its data layer says, else what is written beside.
+
+    weights, model   the files from which the net has its weights and its layers; a description
+                     beside them, in that order, counts where the net has no data layer
+
+    Names of classes may come from any of these. None where nothing says anything.
+    """
+    written = [beside(path) for path in (weights, model) if path]
+    known = [one for one in (of_net(net, level, stages), *written) if one is not None]
+    if not known:
+        return None
+    labels = next((one.labels for one in known if one.labels), ())
+    return replace(known[0], labels=labels)
+
+
+def _set_resize(transform: Any, stored: Preprocess | None, shape: Any) -> None:
+    """Say in `transform` how the pictures became the records of the data set."""
+    if stored is not None and stored.transform.HasField("resize"):
+        transform.resize.CopyFrom(stored.transform.resize)
+    elif shape is not None:
+        transform.resize.height, transform.resize.width = shape[1:]
+    elif transform.crop_size:
+        side = max(RECORDS, transform.crop_size)
+        transform.resize.height = transform.resize.width = side
+        log.warning(
+            "the data set is not there to say how large its pictures are: taken as %d x %d",
+            side,
+            side,
+        )
+
+
+def _record_shape(layer: Any, source: str) -> tuple[int, ...] | None:
+    """The shape of the data layer's records: what its fields say, a record, or its mean file."""
+    p = layer.transform_param
+    if layer.type == "ImageData":
+        color = p.force_color or (layer.image_data_param.is_color and not p.force_gray)
+        return (3 if color else 1, 0, 0)
+    if os.path.isdir(source):
+        color = True if p.force_color else False if p.force_gray else None
+        store = open_store(Path(source), color)
+        try:
+            return store[0].image.shape
+        finally:
+            store.close()
+    return mean.read(p.mean_file).shape if os.path.exists(p.mean_file) else None
+
+
+def _copy(transform: Any) -> Any:
+    copy = schema.TransformationParameter()
+    copy.CopyFrom(transform)
+    return copy
+
+
+def _reject(found: str, **parts: Any) -> NoReturn:
+    parts.pop("field", None)
+    raise LayerConfigError(found, where=NAME, **parts)
