@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("minidl")
 
 HDF5 = weight_files.HDF5
+MOST_SAID = 100  # layers that are named one by one, each with the nearest name of the net's
 
 
 def load(net: Net, *paths: str | os.PathLike[str], only: Collection[str] | None = None) -> None:
@@ -61,9 +62,11 @@ def _load(net: Net, source: Weights, path: str | os.PathLike[str], must: bool) -
             expected=f"layers such as {', '.join(list(net.params)[:3])}",
             fix="weights are matched by layer name: is it the file of another net?",
         )
-    for param, blob in copies:
-        param.write(blob.reshape(param.shape))
+    with np.errstate(over="ignore"):  # said below
+        for param, blob in copies:
+            param.write(blob.reshape(param.shape))
     _say_what_changed(copies, path)
+    _say_what_is_no_number(copies, path)
 
 
 def lacking(net: Net, source: Weights) -> list[str]:
@@ -88,9 +91,14 @@ def _pairs(
     errors: list[MinidlError] = []
     pairs: list[tuple[Param, Any]] = []
     shared = _shared(net)
+    ignored = [layer for name, layer in stored.items() if name not in net.params]
+    for layer in ignored[:MOST_SAID]:
+        _say_ignored(net, layer, stored, path)
+    if len(ignored) > MOST_SAID:
+        more = len(ignored) - MOST_SAID
+        log.warning("Ignoring %d more source layers of %s: not in the net", more, path)
     for name, layer in stored.items():
         if name not in net.params:
-            _say_ignored(net, layer, stored, path)
             continue
         params = net.params[name]
         blobs = {i: blob for i, blob in enumerate(layer.blobs) if blob is not None}
@@ -158,6 +166,21 @@ def _say_what_changed(copies: list[tuple[Param, Any]], path: str | os.PathLike[s
         log.info("%s: old shapes of four axes are read as today's: %s", path, ", ".join(changed))
     if any(blob.dtype.itemsize > np.dtype(param.dtype).itemsize for param, blob in copies):
         log.info("%s: its 64-bit numbers are rounded to the net's 32 bits", path)
+
+
+def _say_what_is_no_number(copies: list[tuple[Param, Any]], path: str | os.PathLike[str]) -> None:
+    """Warn of NaN and infinities, and of 64-bit numbers that are infinite in 32 bits."""
+    for param, blob in copies:
+        with np.errstate(over="ignore"):
+            bad = np.count_nonzero(~np.isfinite(blob.astype(param.dtype, copy=False)))
+        own = np.count_nonzero(~np.isfinite(blob)) if bad else 0
+        if own:
+            text = "%s: values of %s that are NaN or infinite: %d of %d"
+            log.warning(text, path, param.name, own, blob.size)
+        if bad > own:
+            text = "%s: values of %s beyond the range of %s, which become infinite: %d of %d"
+            kind = np.dtype(param.dtype)
+            log.warning(text, path, param.name, kind, bad - own, blob.size)
 
 
 def _shapes(arrays: Iterable[Any]) -> str:

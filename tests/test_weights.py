@@ -168,3 +168,27 @@ def test_numbers_that_lose_half_their_bits_are_said(tmp_path, caplog):
     net(dtype=np.float64).save(tmp_path / "w")
     net().copy_from(tmp_path / "w")
     assert "its 64-bit numbers are rounded to the net's 32 bits" in caplog.text
+
+
+def test_weights_that_are_no_numbers_are_said(tmp_path, caplog):
+    values = np.ones((4, 4))
+    values[0, :3] = [np.nan, -np.inf, 1e300]
+    message = schema.NetParameter(name="n")
+    message.layer.add(name="right", type="InnerProduct")
+    caffemodel.write(tmp_path / "w", message, {"right": [values, np.ones(4)]})
+    net().copy_from(tmp_path / "w")
+    said = [m for m in caplog.messages if "values of right" in m]
+    assert said == [
+        f"{tmp_path}/w: values of right/0 that are NaN or infinite: 2 of 16",
+        f"{tmp_path}/w: values of right/0 beyond the range of float32, which become infinite: "
+        "1 of 16",
+    ]
+
+
+def test_of_very_many_layers_that_are_ignored_the_first_are_named(tmp_path, caplog):
+    layers = [LayerWeights(f"rigth{i}", "", [np.ones(1, "f4")], [False]) for i in range(3000)]
+    ours = [LayerWeights("right", "", [np.ones((4, 4), "f4"), np.ones(4, "f4")], [False] * 2)]
+    weight_files.write(tmp_path / "w.npz", Weights("n", [*layers, *ours], []), "npz")
+    net().copy_from(tmp_path / "w.npz")
+    ignored = [m for m in caplog.messages if m.startswith("Ignoring")]
+    assert len(ignored) == 101 and ignored[-1].startswith("Ignoring 2900 more source layers")

@@ -48,10 +48,10 @@ def place(
     gap     between ranks;  space   between boxes of one rank
     """
     ranks = _ranks(len(sizes), edges)
-    passed = sum(ranks[b] - ranks[a] - 1 for a, b in edges)
-    if len(sizes) + passed > MOST_ITEMS:
+    between = sum(ranks[b] - ranks[a] - 1 for a, b in edges)
+    if len(sizes) + between > MOST_ITEMS:
         raise UsageError(
-            f"the drawing would have {len(sizes):,} boxes and arrows that pass {passed:,} others",
+            f"the drawing would have {len(sizes):,} boxes and arrows that pass {between:,} others",
             expected=f"at most {MOST_ITEMS:,} of both",
             fix="draw a part of it",
         )

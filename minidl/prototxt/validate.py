@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidl.errors import PrototxtError, raise_all
+from minidl.prototxt.finite import not_finite
 from minidl.prototxt.origin import where
 
 Finding = tuple[str, str, str, str]  # path, found, expected, fix
@@ -17,8 +18,8 @@ def validate_net(net: Any) -> None:
     The net is in today's form (`upgrade_net`). Checked are: that there are layers, each with a
     type; names that are empty; include beside exclude; the number of `loss_weight` and
     `propagate_down`; mean_file beside mean_value, forced colour beside forced grey; old forms
-    where there is a new one beside them; required fields. What a layer's own parameters mean, the
-    layer checks; how layers fit together, the graph.
+    where there is a new one beside them; required fields; floats that are not finite. What a
+    layer's own parameters mean, the layer checks; how layers fit together, the graph.
     """
     errors = []
     if net.layers or net.input:
@@ -54,6 +55,8 @@ def _findings(layer: Any) -> Iterator[Finding]:
     if transform.force_color and transform.force_gray:
         found = "transform_param has both force_color and force_gray"
         yield "transform_param.force_gray", found, "one of them", ""
+    for path, value in not_finite(layer):
+        yield path, f"{path} is {value}", "a finite number", ""
     for path in layer.FindInitializationErrors():
         yield path.split(".")[0], f"{path} is missing", "", ""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from minidl.errors import SolverError, did_you_mean, nearest
+from minidl.prototxt.finite import not_finite
 from minidl.solver import schedules
 from minidl.solver.rules import RULES
 from minidl.storage import hdf5
@@ -113,13 +114,11 @@ def _numbers(p: Any) -> Iterator[Finding]:
             yield Finding(field, f"{field} is {value}", f"{least} or more")
     for field, (low, below) in _RANGES.items():
         value = getattr(p, field)
-        if not low <= value < below:
+        if math.isfinite(value) and not low <= value < below:
             limit = f" and below {below:g}" if below < math.inf else ""
             yield Finding(field, f"{field} is {value:g}", f"{low:g} or more{limit}")
-    for field in ("base_lr", "gamma", "power", "clip_gradients"):
-        value = getattr(p, field)
-        if not math.isfinite(value):
-            yield Finding(field, f"{field} is {value}", "a finite number")
+    for path, value in not_finite(p):
+        yield Finding(path, f"{path} is {value}", "a finite number")
     for value in p.stepvalue:
         if value < 0:
             yield Finding("stepvalue", f"stepvalue is {value}", "0 or more")
@@ -165,5 +164,5 @@ def _monitor(p: Any, field: str, monitor: Any) -> Iterator[Finding]:
         yield Finding(field, f"{field}: output is missing", "the name of an output of the test net")
     if not monitor.HasField("mode"):
         yield Finding(field, f"{field}: mode is missing", "MIN for a loss, MAX for an accuracy")
-    if not 0 <= monitor.min_delta < math.inf:
+    if monitor.min_delta < 0:
         yield Finding(field, f"{field}: min_delta is {monitor.min_delta:g}", "0 or more")

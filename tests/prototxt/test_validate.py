@@ -17,6 +17,12 @@ REFUSED = {
     "type: 'R' bottom: 'a' bottom: 'b' propagate_down: true": "1 propagate_down for 2 bottoms",
     "type: 'R' propagate_down: true": "1 propagate_down for 0 bottoms",
     "type: 'R' transform_param { mean_file: 'm' mean_value: 3 }": "both mean_file and mean_value",
+    "type: 'R' top: 'a' loss_weight: nan": "loss_weight is nan\n  expected: a finite number",
+    "type: 'R' param { } param { lr_mult: -inf }": "param[1].lr_mult is -inf",
+    "type: 'R' lrn_param { alpha: 1e39 }": "lrn_param.alpha is inf",
+    "type: 'R' transform_param { mean_value: [1, nan] }": "transform_param.mean_value[1] is nan",
+    "type: 'R' scale_param { filler { value: inf } }": "scale_param.filler.value is inf",
+    "type: 'R' clip_param { min: nan max: inf }": "clip_param.min is nan",
     "type: 'R' transform_param { force_color: true force_gray: true }": "color and force_gray",
 }
 
@@ -79,3 +85,28 @@ def test_where_is_as_much_as_is_known():
     assert where(schema.LayerParameter(type="R")) == "R layer"
     assert where(schema.NetParameter()) == "" == where(schema.LayerParameter())
     assert where(net("\nname: 'n'"), "name") == "net.prototxt:2"
+
+
+def test_every_float_of_every_layer_has_to_be_a_number():
+    for holder in schema.LayerParameter.DESCRIPTOR.fields:
+        if holder.message_type is None or holder.name in ("blobs", "minidl_origin"):
+            continue
+        for field in holder.message_type.fields:
+            if field.cpp_type not in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
+                continue
+            layer = schema.LayerParameter(name="a", type="R", top=["a"])
+            inner = getattr(layer, holder.name)
+            inner = inner.add() if hasattr(inner, "add") else inner
+            values = getattr(inner, field.name)
+            if hasattr(values, "append"):
+                values.append(float("nan"))
+            else:
+                setattr(inner, field.name, float("nan"))
+            with pytest.raises(PrototxtError, match=rf"{holder.name}\.{field.name} is nan"):
+                validate_net(schema.NetParameter(layer=[layer]))
+
+
+def test_a_limit_may_be_infinite_and_weights_are_not_looked_at():
+    clip = net("layer { type: 'Clip' clip_param { min: -inf max: inf } }")
+    clip.layer[0].blobs.add().data.append(float("nan"))
+    validate_net(clip)
