@@ -36,6 +36,10 @@ class AxisMismatchException(UsageError):  # noqa: N818
     """Two maps on one way do not have the same spatial axes."""
 
 
+class CropError(UsageError, AssertionError):
+    """One blob cannot be cut to the positions of another; an AssertionError in pycaffe."""
+
+
 class Map(NamedTuple):
     """a * i + b along each spatial axis, in exact fractions: 1/49 * 49 is 1."""
 
@@ -90,7 +94,7 @@ def coord_map_from_to(top_from: Top, top_to: Top) -> tuple[int | None, Any, Any]
 def crop(top_from: Top, top_to: Top) -> Top:
     """A Crop layer that cuts `top_from` to the part that lies over `top_to`.
 
-    Errors: UsageError if the two differ in scale, or by less than whole pixels, or if `top_from`
+    Errors: CropError if the two differ in scale, or by less than whole pixels, or if `top_from`
     would have to be enlarged.
     """
     axis, a, b = _between(top_from, top_to)
@@ -105,7 +109,7 @@ def crop(top_from: Top, top_to: Top) -> Top:
         found = f"what is to be cut begins {_text(b)} pixels too late"
         fix = "a larger pad in the first Convolution"
     if found:
-        raise UsageError(found, where="coord_map.crop", fix=fix)
+        raise CropError(found, where="coord_map.crop", fix=fix)
     offset = [int(-shift) for shift in b]
     made: Top = layers.Crop(top_from, top_to, axis=2 if axis is None else axis + 1, offset=offset)
     return made

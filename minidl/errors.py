@@ -12,12 +12,18 @@ net.prototxt:41: Pooling layer 'pool1': kernel_size is 7 but the padded bottom i
 
 from __future__ import annotations
 
+import builtins
 import difflib
+import functools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
-class MinidlError(Exception):
-    """Base of all of minidl's errors; `exit_code` is the status the command line ends with."""
+class MinidlError(RuntimeError):
+    """Base of all of minidl's errors; `exit_code` is the status the command line ends with.
+
+    RuntimeErrors, as pycaffe's are, so that what programs written for it catch is caught.
+    """
 
     exit_code = 2
 
@@ -34,7 +40,7 @@ class MinidlError(Exception):
         return "\n".join(lines)
 
 
-class UsageError(MinidlError):
+class UsageError(MinidlError, ValueError):
     """The command line or a call's arguments make no sense together."""
 
 
@@ -54,7 +60,7 @@ class UnknownLayerTypeError(GraphError):
     """A net names layer types that minidl does not have (all of them are listed)."""
 
 
-class FormatError(MinidlError):
+class FormatError(MinidlError, ValueError):
     """A binary file (caffemodel, solverstate, binaryproto, idx, LMDB record) is damaged."""
 
 
@@ -98,6 +104,21 @@ class RunError(MinidlError):
 
 class DivergedError(RunError):
     """The loss or a blob became NaN or infinite."""
+
+
+GROUPS = getattr(builtins, "BaseExceptionGroup", ())  # they are made in another way
+
+
+@functools.cache
+def also(kind: type[MinidlError], builtin: type[Exception]) -> Any:
+    """An error class that is `kind`, and that ``except builtin`` catches, too.
+
+    >>> isinstance(also(RunError, KeyError)("no such key"), KeyError)
+    True
+    """
+    if issubclass(kind, builtin) or issubclass(builtin, GROUPS):
+        return kind
+    return type(kind.__name__, (kind, builtin), {"__doc__": kind.__doc__})
 
 
 class Several(MinidlError):

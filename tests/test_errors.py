@@ -1,5 +1,7 @@
 """Messages: four parts, several at once, near names."""
 
+import builtins
+
 import pytest
 
 from minidl import errors
@@ -48,3 +50,25 @@ def test_every_class_says_when_it_is_raised_and_has_an_exit_code(cls):
 def test_near_names_ignore_case():
     assert errors.nearest("convolution", ["Convolution", "Pooling"]) == "Convolution"
     assert errors.did_you_mean("zzz", ["Convolution"]) == ""
+
+
+BUILTIN = [
+    kind
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+]
+
+
+@pytest.mark.parametrize("builtin", BUILTIN, ids=lambda kind: kind.__name__)
+def test_an_error_may_also_be_any_that_python_has(builtin):
+    error = errors.also(errors.RunError, builtin)("found", where="here", fix="do")
+    assert isinstance(error, errors.RunError) and error.exit_code == 1
+    assert isinstance(error, builtin) or issubclass(builtin, errors.GROUPS)
+    assert str(error) == "here: found\n  fix: do"
+    assert errors.also(errors.RunError, builtin) is errors.also(errors.RunError, builtin)
+
+
+def test_errors_are_those_that_pycaffe_raises():
+    for kind in (errors.GraphError, errors.LayerConfigError, errors.DataError, errors.Several):
+        assert issubclass(kind, RuntimeError)
+    assert issubclass(errors.UsageError, ValueError) and issubclass(errors.FormatError, ValueError)
