@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import re
 from collections.abc import Iterator
 from types import ModuleType
@@ -14,6 +15,7 @@ import numpy as np
 from minidl.errors import DeviceError
 from minidl.units import bytes_
 
+log = logging.getLogger("minidl")
 INSTALL = "pip install 'minidl[cuda13]', or 'minidl[cuda12]' for a driver of CUDA 12"
 
 
@@ -265,15 +267,16 @@ _gpu = 0  # the one that set_mode_gpu means
 def set_device(name: str | int) -> None:
     """Choose the device of nets made from now on; nets that exist stay where they are.
 
-    name   as Device takes it. A number, pycaffe's way, only says which GPU `set_mode_gpu` means
+    name   as Device takes it. A number, pycaffe's way, only says which GPU `set_mode_gpu` means;
+           without any GPU it has no effect, see there
     """
     global _default, _gpu
-    if isinstance(name, int):
+    if not isinstance(name, int):
+        _default = Device(name).name
+    elif _has_gpu():
         _gpu = Device(f"cuda:{name}").index
         if _default != "cpu":
             _default = f"cuda:{_gpu}"
-        return
-    _default = Device(name).name
 
 
 def set_mode_cpu() -> None:
@@ -282,8 +285,28 @@ def set_mode_cpu() -> None:
 
 
 def set_mode_gpu() -> None:
-    """pycaffe's name for ``set_device("cuda:0")``, or the GPU that set_device(number) said."""
-    set_device(f"cuda:{_gpu}")
+    """pycaffe's name for ``set_device("cuda:0")``, or the GPU that set_device(number) said.
+
+    Most programs written for pycaffe say so. On a machine without a GPU they go on with the CPU,
+    and a warning says so once, as for ``solver_mode: GPU``.
+    """
+    if _has_gpu():
+        set_device(f"cuda:{_gpu}")
+
+
+def _has_gpu() -> bool:
+    """Whether there is any GPU; if not, the log says what the CPU does instead."""
+    try:
+        Device("cuda:0")
+    except DeviceError as error:
+        _say_of_cpu(error.found)
+        return False
+    return True
+
+
+@functools.cache  # once
+def _say_of_cpu(found: str) -> None:
+    log.warning("the program asks for a GPU, but the CPU computes: %s", found)
 
 
 def default_device() -> Device:

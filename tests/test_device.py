@@ -107,6 +107,23 @@ def test_set_device_is_for_nets_to_come(gpu):
         set_device(5)
 
 
+def test_without_a_gpu_pycaffes_calls_leave_the_cpu_and_say_so_once(monkeypatch, caplog):
+    def absent():
+        raise DeviceError("no GPU can be used: a test says so")
+
+    monkeypatch.setattr(device, "_cupy", absent)
+    device._say_of_cpu.cache_clear()
+    for _ in range(2):
+        set_device(3)
+        set_mode_gpu()
+    assert default_device().name == "cpu"
+    assert [record.getMessage() for record in caplog.records] == [
+        "the program asks for a GPU, but the CPU computes: no GPU can be used: a test says so"
+    ]
+    with pytest.raises(DeviceError):
+        set_device("cuda:0")
+
+
 @pytest.mark.parametrize(
     "there, back", [("cpu", "cuda:0"), ("cuda:0", "cpu"), ("cuda:0", "cuda:0")]
 )
