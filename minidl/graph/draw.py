@@ -69,9 +69,9 @@ def svg(
     arrows   (from, to, what it carries) by number of the box; a box comes after those before it
     across   from left to right, not from top to bottom
     """
-    sizes = [_turn(box.size, not across) for box in boxes]
+    sizes = [turned(box.size, not across) for box in boxes]
     placed = place(sizes, [(a, b) for a, b, _ in arrows], gap=44 if across else 30)
-    width, height = _turn(placed.size, not across)
+    width, height = turned(placed.size, not across)
     head = LINE + 8 if title else 0.0
     whole = width + 2 * MARGIN, height + 2 * MARGIN + head
     title_width = text_width(title) * 1.25 + 2 * MARGIN
@@ -98,7 +98,7 @@ def svg(
 def _boxes(boxes: Sequence[Box], placed: Placed, across: bool) -> list[str]:
     drawn = []
     for box, centre in zip(boxes, placed.centres, strict=True):
-        (x, y), (width, height) = _turn(centre, not across), box.size
+        (x, y), (width, height) = turned(centre, not across), box.size
         drawn.append(_box(box, x - width / 2, y - height / 2))
     return drawn
 
@@ -136,7 +136,7 @@ def _text(text: str, x: float, top: float, style: str = "") -> str:
 
 def _arrow(way: Sequence[Point], text: str, across: bool) -> str:
     """Curves that leave and arrive along, straight where the way passes a rank."""
-    points = [_turn(point, not across) for point in way]
+    points = [turned(point, not across) for point in way]
     path = [f"M{points[0][0]:.1f},{points[0][1]:.1f}"]
     for i in range(1, len(points)):
         (x1, y1), (x2, y2) = points[i - 1], points[i]
@@ -159,6 +159,6 @@ def escape(text: str) -> str:
     return escape_html("".join(c if c >= " " or c in "\t\n" else "\ufffd" for c in text))
 
 
-def _turn(point: Point, turn: bool) -> Point:
+def turned(point: Point, turn: bool) -> Point:
     """Between (along, across) and (x, y): from top to bottom the two change places."""
     return (point[1], point[0]) if turn else point

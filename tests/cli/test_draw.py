@@ -6,9 +6,7 @@ import pytest
 
 from minidl import prototxt
 from minidl.cli import main, parser_for, summarize
-from minidl.cli.draw import FAMILIES, detail, family_of, picture
-from minidl.graph.draw import COLOURS
-from minidl.layers.base import REGISTRY
+from minidl.graph.picture import picture
 
 NET = """
 name: "small"
@@ -31,7 +29,9 @@ def drawn(tmp_path):
     path.write_text(NET)
     args = parser_for("draw").read([str(path)])
     net = prototxt.read_net(path)
-    return picture(summarize.summary(net, args), {layer.name: layer for layer in net.layer})
+    specs = {layer.name: layer for layer in net.layer}
+    layers = summarize.summary(net, args)["layers"]
+    return picture([{**layer, "spec": specs[layer["name"]]} for layer in layers])
 
 
 def test_boxes_say_parameters_and_shapes(drawn):
@@ -76,41 +76,3 @@ def test_only_svg_is_written(tmp_path, capsys, words):
     (tmp_path / "net.prototxt").write_text(NET)
     assert main(["draw", str(tmp_path / "net.prototxt"), *words]) == 2
     assert "net.svg" in capsys.readouterr().err
-
-
-DETAILS = {
-    "3 × 5, stride 2, pad 0 × 1": (
-        'type: "Convolution" convolution_param { kernel_h: 3 kernel_w: 5 stride: 2 pad: 0 pad: 1 }'
-    ),
-    "2 × 2, dilation 3, group 4": (
-        'type: "Deconvolution" convolution_param { kernel_size: 2 dilation: 3 group: 4 }'
-    ),
-    "MAX 3 × 3, stride 2": 'type: "Pooling" pooling_param { kernel_size: 3 stride: 2 }',
-    "AVE 2 × 3, stride 1 × 2, pad 1": (
-        'type: "Pooling" pooling_param { pool: AVE kernel_h: 2 kernel_w: 3 stride_h: 1 stride_w: 2 '
-        "pad: 1 }"
-    ),
-    "PROD": 'type: "Eltwise" eltwise_param { operation: PROD }',
-    "0.7": 'type: "Dropout" dropout_param { dropout_ratio: 0.7 }',
-    "5": 'type: "LRN"',
-    "": 'type: "ReLU"',
-}
-
-
-@pytest.mark.parametrize("text, layer", [(t, la) for t, la in DETAILS.items()], ids=DETAILS.keys())
-def test_details(text, layer):
-    from minidl import schema
-
-    spec = prototxt.read_message(layer, schema.LayerParameter)
-    assert detail(spec) == text
-
-
-def test_families_are_colours_and_losses_are_found_by_name():
-    assert set(FAMILIES) <= set(COLOURS)
-    assert family_of("HingeLoss") == "loss"
-    assert family_of("MyOwn") == ""
-    plain = {"Flatten", "Reduction", "Reshape", "Silence", "Split"}
-    assert {t for t in REGISTRY if family_of(t) == ""} <= plain | {"MyOwn"} | set(REGISTRY) - BVLC
-
-
-BVLC = {type for types in FAMILIES.values() for type in types.split()}
