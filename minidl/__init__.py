@@ -26,6 +26,7 @@ _HOMES = {
     "Blob": "minidl.blob",
     "Classifier": "minidl.classifier",
     "Detector": "minidl.detector",
+    "Layer": "minidl.pycaffe",
     "MinidlError": "minidl.errors",
     "NesterovSolver": "minidl.solver",
     "Net": "minidl.net",
@@ -37,6 +38,7 @@ _HOMES = {
     "TRAIN": "minidl.schema",
     "get_solver": "minidl.solver",
     "layer_type_list": "minidl.layers.base",
+    "proto": "minidl.pycaffe",
     "set_device": "minidl.device",
     "set_mode_cpu": "minidl.device",
     "set_mode_gpu": "minidl.device",
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from minidl.errors import MinidlError
     from minidl.layers.base import layer_type_list
     from minidl.net import Net
+    from minidl.pycaffe import Layer, proto
     from minidl.rng import set_random_seed
     from minidl.schema import TEST, TRAIN
     from minidl.solver import (

@@ -17,9 +17,19 @@ MIB = 1 << 20
 ALLOW_PYTHON = "MINIDL_ALLOW_PYTHON"  # in the environment: 1 lets Python layers run
 
 
+_allowed = False  # by a call
+
+
+def allow_python(allowed: bool = True) -> None:
+    """Let Python layers of nets made from now on run the code that the nets name, with all the
+    rights of this process; False: only as the environment says."""
+    global _allowed
+    _allowed = allowed
+
+
 def python_allowed() -> bool:
-    """Whether the environment lets Python layers run."""
-    return os.environ.get(ALLOW_PYTHON, "").lower() in ("1", "true", "yes", "t", "y")
+    """Whether a call of `allow_python`, or the environment, lets Python layers run."""
+    return _allowed or os.environ.get(ALLOW_PYTHON, "").lower() in ("1", "true", "yes", "t", "y")
 
 
 @dataclass(frozen=True)
@@ -34,8 +44,8 @@ class Context:
     counter          address of the number of the pass, 64 bits, in a GPU's memory; else 0
     absent_data      shape (C, H, W) of random records that stand in for a data set which is not
                      there (`minidl time`, `check`); None: an absent data set is an error
-    allow_python     whether Python layers may run the code that a net names; by default what the
-                     environment says
+    allow_python     whether Python layers may run the code that a net names; by default what
+                     `allow_python()` or the environment said
     """
 
     device: Device = field(default_factory=default_device)

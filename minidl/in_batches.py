@@ -25,7 +25,7 @@ def forward_all(net: Net, blobs: Sequence[str], inputs: Mapping[str, Any]) -> Ar
     count = _count(net, inputs, ())
     parts = [
         {name: np.array(net.device.to_host(a)) for name, a in net.forward(blobs, **batch).items()}
-        for batch in _batches(inputs, _batch_size(net), count)
+        for batch in batches(inputs, _batch_size(net), count)
     ]
     return _joined(parts, count, _batch_size(net))
 
@@ -45,7 +45,7 @@ def forward_backward_all(
     tops = {name: values for name, values in given.items() if name not in net.inputs}
     size, host = _batch_size(net), net.device.to_host
     outs, gradients = [], []
-    pairs = zip(_batches(inputs, size, count), _batches(tops, size, count), strict=True)
+    pairs = zip(batches(inputs, size, count), batches(tops, size, count), strict=True)
     for batch, top_diffs in pairs:
         found = net.forward(blobs, **batch)
         outs.append({name: np.array(host(a)) for name, a in found.items()})
@@ -81,7 +81,7 @@ def _count(net: Net, given: Mapping[str, Any], outputs: Sequence[str]) -> int:
     return next(iter(counts.values()))
 
 
-def _batches(given: Mapping[str, Any], size: int, count: int) -> Iterator[Arrays]:
+def batches(given: Mapping[str, Any], size: int, count: int) -> Iterator[Arrays]:
     for start in range(0, count, size):
         yield {name: _filled(values[start : start + size], size) for name, values in given.items()}
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from minidl import schema
+from minidl import caffe_pb2, schema
 from minidl.data.sources import datum as datums
 from minidl.data.sources import image as image_files
 from minidl.errors import DataError, FormatError, UsageError, did_you_mean
@@ -24,6 +24,7 @@ __all__ = [
     "arraylist_to_blobprotovector_str",
     "blobproto_to_array",
     "blobprotovector_str_to_arraylist",
+    "caffe_pb2",
     "datum_to_array",
     "load_image",
     "oversample",

@@ -20,6 +20,7 @@ from minidl.errors import UsageError, did_you_mean
 from minidl.layers.base import Layer
 from minidl.net_log import log_building
 from minidl.params import Params
+from minidl.pycaffe_names import PycaffeNames
 from minidl.rng import Streams, default_seed
 from minidl.runner import Runner
 from minidl.schedule import Schedule
@@ -36,7 +37,7 @@ class Callbacks(list[Callback]):
         self.append(callback)
 
 
-class Net:
+class Net(PycaffeNames):
     """A net that can run forward and backward; the names are pycaffe's.
 
     model        path of a prototxt, its text, or a NetParameter
@@ -73,7 +74,8 @@ class Net:
 
     blobs        {name: Blob}: `.data` and `.diff` are arrays, N x C x H x W for images
     params       {layer name: [Param]}, in the order in which a caffemodel stores them
-    layers, layer_names, layer_dict    the layers in order of execution
+    layers, layer_names, layer_dict    the layers in order of execution; of Python layers the
+                 objects of the users' own classes
     inputs       tops of Input layers;  outputs: tops that nobody reads, sorted
     learnable    every parameter once (shared ones belong to the first layer that has them)
     blueprint    shapes, gradients and sizes as data;  param: the NetParameter that runs
@@ -149,12 +151,11 @@ class Net:
             allow_python=python_allowed() if allow_python is None else allow_python,
         )
         self.blueprint = Blueprint(model, ctx, level, stages)
-        self.param, self.name = self.blueprint.param, self.blueprint.name
+        self.param, self.name = prototxt.without_origins(self.blueprint.param), self.blueprint.name
         self.inputs, self.outputs = list(self.blueprint.inputs), list(self.blueprint.outputs)
-        self.layers: list[Layer] = [n.layer for n in self.blueprint.nodes]
-        self.share = share and not any(layer.is_late for layer in self.layers)
-        self.layer_names = [layer.name for layer in self.layers]
-        self.layer_dict = dict(zip(self.layer_names, self.layers, strict=True))
+        self.own_layers: list[Layer] = [n.layer for n in self.blueprint.nodes]
+        self.share = share and not any(layer.is_late for layer in self.own_layers)
+        self.layer_names = [layer.name for layer in self.own_layers]
         self.before_forward = Callbacks()
         self.after_forward = Callbacks()
         self.before_backward = Callbacks()
@@ -163,6 +164,8 @@ class Net:
         self.parameters = Params(self.blueprint, ctx)
         self.params = self.parameters.by_layer
         self.learnable = self.parameters.learnable
+        self.layers: list[Any] = [layer.for_users() for layer in self.own_layers]
+        self.layer_dict = dict(zip(self.layer_names, self.layers, strict=True))
         self._bind()
         log_building(self.blueprint)
         self.copy_from(*weights)
@@ -188,10 +191,10 @@ class Net:
                         self._shared_seeds.append((blob, weight))  # a layer below shares it
             self.bottoms.append(bottom)
             self.tops.append(top)
-        self.data_layers = [layer for layer in self.layers if hasattr(layer, "position")]
+        self.data_layers = [layer for layer in self.own_layers if hasattr(layer, "position")]
         self._following = [
             (layer, [b.name for b in top])
-            for layer, top in zip(self.layers, self.tops, strict=True)
+            for layer, top in zip(self.own_layers, self.tops, strict=True)
             if type(layer).upcoming_shapes is not Layer.upcoming_shapes
         ]
         self._free_inputs = [
@@ -284,7 +287,7 @@ class Net:
 
         data     (M, C, H, W), labels (M); M a multiple of the layer's batch_size
         """
-        for layer in self.layers:
+        for layer in self.own_layers:
             if layer.type == "MemoryData":
                 layer.reset(data, labels)  # type: ignore[attr-defined]
                 return
@@ -338,7 +341,7 @@ class Net:
 
     def forward(
         self,
-        blobs: Sequence[str] = (),
+        blobs: Sequence[str] | None = (),
         start: str | None = None,
         end: str | None = None,
         **inputs: Any,
@@ -374,11 +377,11 @@ class Net:
         last = self._layer_index(end) if end is not None else len(self.layers) - 1
         self._runner.forward(first, last)
         names = [t.name for t in self.tops[last]] if end is not None else self.outputs
-        return {name: self._blob(name).data for name in [*names, *blobs]}
+        return {name: self._blob(name).data for name in [*names, *(blobs or ())]}
 
     def backward(
         self,
-        diffs: Sequence[str] = (),
+        diffs: Sequence[str] | None = (),
         start: str | None = None,
         end: str | None = None,
         **top_diffs: Any,
@@ -407,7 +410,7 @@ class Net:
         last = self._layer_index(end) if end is not None else 0
         self._runner.backward(first, last)
         names = [b.name for b in self.bottoms[last]] if end is not None else self.inputs
-        return {name: self._blob(name).diff for name in [*names, *diffs]}
+        return {name: self._blob(name).diff for name in [*names, *(diffs or ())]}
 
     def forward_all(self, blobs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
         """Run forward on any number of items, batch by batch: {name: array (M, ...)}, copies.
@@ -496,7 +499,7 @@ class Net:
 
     def close(self) -> None:
         """Let go of the data layers' files and threads."""
-        for layer in self.layers:
+        for layer in self.own_layers:
             layer.close()
 
     @property

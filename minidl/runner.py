@@ -56,7 +56,7 @@ class Runner:
     @functools.cached_property
     def _is_late(self) -> bool:
         """Whether the values of a pass decide some of its shapes."""
-        return any(layer.is_late for layer in self._net.layers)
+        return any(layer.is_late for layer in self._net.own_layers)
 
     # ------------------------------------------------------------------ the program
 
@@ -93,7 +93,7 @@ class Runner:
             fuse=not self.separate,
             dtype=net.dtype,
         )
-        engines = select.engines(net.policy, [layer.engine_wish for layer in net.layers])
+        engines = select.engines(net.policy, [layer.engine_wish for layer in net.own_layers])
         return Schedule(nodes, engines, net.policy, demands)
 
     def _pinned(self) -> Iterator[tuple[str, str]]:
@@ -133,7 +133,7 @@ class Runner:
             for run in program.late_copies(first) if first else ():
                 run()
             for i in range(first, last + 1):
-                if net.layers[i].is_late and net.follow_values(i):
+                if net.own_layers[i].is_late and net.follow_values(i):
                     program = self.ready(within=True)
                     steps = program.forward
                 program.step = i
@@ -144,6 +144,12 @@ class Runner:
                         run()
                 except LabelError as error:
                     raise diagnosis.with_record(net, error, net.bottoms[i]) from None
+                if net.own_layers[i].unfinished and net.follow_values(i):
+                    program = self.ready(within=True)
+                    steps = program.forward
+                    program.step = i
+                    for run in steps[i]:
+                        run()
                 for callback in after:
                     callback(i)
 

@@ -65,7 +65,7 @@ def messages() -> dict[str, Any]:
     """The class of every top-level message, by name."""
     return {
         name: message_factory.GetMessageClass(descriptor)
-        for name, descriptor in _file().message_types_by_name.items()
+        for name, descriptor in file().message_types_by_name.items()
     }
 
 
@@ -86,7 +86,8 @@ def _file_proto() -> bytes:
 
 
 @functools.cache
-def _file() -> Any:
+def file() -> Any:
+    """The descriptor of `minidl.proto`."""
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(_file_proto())
     return pool.FindFileByName(FILE)
@@ -108,7 +109,7 @@ def __dir__() -> list[str]:
 def _public() -> dict[str, Any]:
     """Message classes, top-level enums as {name: number}, and the values of those enums."""
     names: dict[str, Any] = messages()
-    for name, enum in _file().enum_types_by_name.items():
+    for name, enum in file().enum_types_by_name.items():
         names[name] = {value.name: value.number for value in enum.values}
         names.update(names[name])
     return names

@@ -24,11 +24,24 @@ from minidl.errors import UsageError, did_you_mean
 from minidl.layers.base import REGISTRY
 from minidl.prototxt.assign import assign_layer
 
-__all__ = ["Function", "NetSpec", "Top", "layers", "params", "to_proto"]
+__all__ = [
+    "Function",
+    "Layers",
+    "NetSpec",
+    "Parameters",
+    "Top",
+    "layers",
+    "params",
+    "to_proto",
+]
 
 
 class UnknownNameError(UsageError, AttributeError):
     """A spec, `layers` or `params` has no such name; `hasattr` sees an AttributeError."""
+
+
+class NoTopError(UsageError, TypeError):
+    """A layer is given something that is not a top of a spec; a TypeError in pycaffe."""
 
 
 class Top:
@@ -77,9 +90,6 @@ class Function:
         return f"{self.type_name} layer" + (f" '{name}'" if name is not None else "")
 
     def _check_shape(self) -> None:
-        def refuse(found: str, expected: str = "", fix: str = "") -> None:
-            raise UsageError(found, where=self._where, expected=expected, fix=fix)
-
         for i, given in enumerate(self.inputs):
             if isinstance(given, Top):
                 continue
@@ -89,12 +99,15 @@ class Function:
             elif isinstance(given, Function):
                 found = f"bottom {i} is a {given.type_name} layer without tops"
             fix = f"write bottom={given!r}" if isinstance(given, str) else ""
-            refuse(found, "a top: n.name, or what a function of `layers` returns", fix)
+            expected = "a top: n.name, or what a function of `layers` returns"
+            raise NoTopError(found, where=self._where, expected=expected, fix=fix)
         if isinstance(self.ntop, bool) or not isinstance(self.ntop, int) or self.ntop < 0:
-            refuse(f"ntop is {self.ntop!r}", "a number of tops, from 0")
+            found = f"ntop is {self.ntop!r}"
+            raise UsageError(found, where=self._where, expected="a number of tops, from 0")
         if self.in_place and (self.ntop != 1 or not self.inputs):
-            counts = f"{len(self.inputs)} bottoms and {self.ntop} tops"
-            refuse(f"in_place with {counts}", "a bottom, and one top to take its memory")
+            found = f"in_place with {len(self.inputs)} bottoms and {self.ntop} tops"
+            expected = "a bottom, and one top to take its memory"
+            raise UsageError(found, where=self._where, expected=expected)
 
     def _make(self, keywords: dict[str, Any]) -> Any:
         """The LayerParameter, but for the names that the spec gives."""
@@ -108,7 +121,18 @@ class Function:
         if "bottom" in keywords and self.inputs:
             raise UsageError("bottom= is given beside bottoms", where=self._where)
         layer = schema.LayerParameter(type=self.type_name)
-        assign_layer(layer, REGISTRY[self.type_name].parameters, keywords, self._where)
+        if self.type_name in REGISTRY:
+            parameters = REGISTRY[self.type_name].parameters
+        elif unknown := set(keywords) - set(layer.DESCRIPTOR.fields_by_name):
+            raise UnknownNameError(
+                f"there is no layer type '{self.type_name}', so nobody knows its {min(unknown)}",
+                where=f"layers.{self.type_name}",
+                expected="of a type that minidl does not have, fields of LayerParameter",
+                fix=did_you_mean(self.type_name, REGISTRY),
+            )
+        else:
+            parameters = ()
+        assign_layer(layer, parameters, keywords, self._where)
         return layer
 
 
@@ -228,22 +252,23 @@ def _net(wanted: list[Top | Function], names: dict[Any, str]) -> Any:
     return schema.NetParameter(layer=made.values())
 
 
-class _Layers:
-    """`layers.Convolution(bottom, ...)`: a function for every layer type there is."""
+class Layers:
+    """`layers.Convolution(bottom, ...)`: a function for every layer type.
+
+    Types that minidl does not have are taken as they stand, with LayerParameter's fields as
+    keywords: placeholders, and layers of other programs. A Net refuses them.
+    """
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name not in REGISTRY:
-            found = f"there is no layer type '{name}'"
-            raise UnknownNameError(found, where=f"layers.{name}", fix=did_you_mean(name, REGISTRY))
 
         def function(*bottoms: Top, **keywords: Any) -> Any:
             fn = Function(name, bottoms, keywords)
             return fn if fn.ntop == 0 else fn.tops[0] if fn.ntop == 1 else fn.tops
 
         function.__name__ = function.__qualname__ = name
-        function.__doc__ = REGISTRY[name].__doc__
+        function.__doc__ = REGISTRY[name].__doc__ if name in REGISTRY else None
         return function
 
     def __dir__(self) -> list[str]:
@@ -267,7 +292,7 @@ class _Enums:
         raise UnknownNameError(found, where=where, expected=listing, fix=fix)
 
 
-class _Params:
+class Parameters:
     """`params.Pooling.MAX`: the constants of PoolingParameter, and so on."""
 
     def __getattr__(self, name: str) -> _Enums:
@@ -282,4 +307,4 @@ class _Params:
         return _Enums(name, known[name].DESCRIPTOR)
 
 
-layers, params = _Layers(), _Params()
+layers, params = Layers(), Parameters()

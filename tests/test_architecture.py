@@ -18,11 +18,13 @@ PACKAGE = ROOT / "minidl"
 LEVELS = """
     __main__
     cli
+    caffe
     minidl
-    testing
+    testing pycaffe
     solver onnx detector
     classifier coord_map
     net spec io preprocess
+    pycaffe_names
     weights net_log runner in_batches
     diagnosis training_pass
     program params
@@ -31,10 +33,10 @@ LEVELS = """
     graph layers
     data
     engines prototxt storage arena replay
-    blob context
+    blob context caffe_pb2
     memory
     device rng schema fillers columns windows ops threads
-    errors units
+    errors units glog
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}
 

@@ -9,7 +9,7 @@ import pytest
 
 import minidl
 from minidl import prototxt, schema
-from minidl.errors import Several, UsageError
+from minidl.errors import GraphError, Several, UsageError
 from minidl.prototxt.assign import assign
 from minidl.spec import NetSpec, to_proto
 from minidl.spec import layers as L
@@ -193,8 +193,24 @@ def spec(**tops):
     return n
 
 
+def test_types_of_other_programs_are_taken_as_they_stand():
+    n = NetSpec()
+    n.data, n.label = L.TheirData(ntop=2, python_param=dict(module="m"), include=dict(phase="TEST"))
+    n.out = L.Theirs(n.data, name="mine", loss_weight=2)
+    data, mine = n.to_proto().layer
+    assert (data.type, list(data.top), data.python_param.module) == (
+        "TheirData", ["data", "label"], "m",
+    )  # fmt: skip
+    assert (mine.type, list(mine.bottom), list(mine.loss_weight)) == ("Theirs", ["data"], [2])
+    with pytest.raises(GraphError, match="unknown type 'Theirs'"):
+        minidl.Net(n.to_proto())
+
+
 REFUSED = {
-    "type": (lambda: L.Convolutoin, r"no layer type 'Convolutoin'\n  fix: .*'Convolution'"),
+    "type": (
+        lambda: L.Convolutoin(tiny(), num_output=3),
+        r"no layer type 'Convolutoin', so nobody knows its num_output(.|\n)*mean 'Convolution'",
+    ),
     "field": (
         lambda: L.Convolution(tiny(), kernal_size=3),
         r"Convolution layer: has no field 'kernal_size'(.|\n)*did you mean 'kernel_size'",

@@ -6,28 +6,15 @@ import contextlib
 import logging
 import os
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from minidl.errors import MinidlError, UsageError
+from minidl.glog import LEVELS, GlogFormatter
 
 log = logging.getLogger("minidl")
-
-LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)  # -minloglevel 0 to 3
-
-
-class GlogFormatter(logging.Formatter):
-    """``I0210 13:39:22.381027 25210 loop.py:204] text``: level, month and day, time, process."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        letter = "IWEF"[sum(record.levelno > level for level in LEVELS[:3])]
-        day = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
-        micros = int(record.created % 1 * 1e6)
-        place = f"{record.filename}:{record.lineno}"
-        return f"{letter}{day}.{micros:06d} {record.process:5d} {place}] {super().format(record)}"
 
 
 class TerminalHandler(logging.Handler):

@@ -78,6 +78,8 @@ class Layer:
     no_gradient     bottoms that never receive a gradient (labels)
     differentiable  False: no gradient passes at all (Accuracy)
     statistics      parameters that the layer itself updates and no solver may (BatchNorm)
+    unfinished      forward found only as it ran which shapes the tops need: `late_shapes` says
+                    them now, and a second forward fills the tops (Python)
 
     What the net gives it: `bottom` and `top` lists of Blobs in every call; each parameter as an
     attribute (`self.weight`, a Param; `wanted` says whether its gradient is asked for) and all
@@ -107,6 +109,7 @@ class Layer:
     no_gradient: tuple[int, ...] = ()
     differentiable: bool = True
     statistics: tuple[str, ...] = ()
+    unfinished: bool = False
     engine_wish: Wish = Wish()  # what `check_engine` found
 
     def __init__(self, spec: Any, ctx: Context) -> None:
@@ -179,6 +182,10 @@ class Layer:
     def is_late(self) -> bool:
         """Whether it has `late_shapes`."""
         return type(self).late_shapes is not Layer.late_shapes
+
+    def for_users(self) -> Any:
+        """What stands for the layer in ``net.layers``, when its parameters are bound."""
+        return self
 
     def close(self) -> None:
         """Let go of files and threads."""

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from minidl.errors import LayerConfigError
 class PythonLayer:
     """Base of layers written in Python, if they want one: `caffe.Layer` in their modules.
 
+    type        "Python"
     param_str   what python_param says
     phase       0 in training (`caffe.TRAIN`), 1 in testing
     blobs       the layer's parameters; setup makes them with ``self.blobs.add_blob(*shape)`` and
@@ -32,7 +32,7 @@ class PythonLayer:
 
         setup(bottom, top)          once; here param_str is read and parameters are made
         reshape(bottom, top)        before every pass: ``top[0].reshape(*shape)`` for each top
-        forward(bottom, top)        fills the data of all tops
+        forward(bottom, top)        fills the data of all tops, and may reshape them first
         backward(top, propagate_down, bottom)   fills the diff of bottom[i] where propagate_down[i]
                                     is true, and adds to those of parameters
 
@@ -40,9 +40,13 @@ class PythonLayer:
     width and count.
     """
 
+    type: str = "Python"
     param_str: str = ""
     phase: int = schema.TEST
     blobs: Blobs
+
+    def __init__(self, param: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Made with the layer's LayerParameter, which a class that overrides this has to take."""
 
     def setup(self, bottom: list[HostBlob], top: list[HostBlob]) -> None:
         """Nothing, where a class has nothing to set up."""
@@ -89,7 +93,7 @@ class HostBlob:
         if self.locked or min(shape, default=0) < 0:
             why = self.locked or "no size can be negative"
             raise LayerConfigError(f"gives '{self.name}' {self._shape} the shape {shape}: {why}")
-        self._shape = shape
+        self._shape, self._blob = shape, None
         self._arrays.clear()
 
     def stand_for(self, blob: Blob) -> None:
@@ -97,8 +101,14 @@ class HostBlob:
         self._blob, self._shape = blob, blob.shape
         self._arrays.clear()
 
+    def hand_over(self, blob: Blob) -> None:
+        """Stand for this blob, to which the next `write_back` brings what was shown so far."""
+        if self._blob is None:
+            _ = self.data
+        self._blob = blob
+
     def write_back(self, *kinds: str) -> None:
-        """On a GPU: send what was asked for of "data" and "diff" to the device."""
+        """Send what is in arrays of its own, of "data" and "diff", to the blob."""
         if self._blob is not None:
             for kind in kinds:
                 if kind in self._arrays and not self._is_idle(kind):
@@ -167,8 +177,8 @@ def find_class(module: str, name: str) -> Any:
 
 @contextmanager
 def standing_in() -> Iterator[None]:
-    """While this lasts, `import caffe` gives a module with `Layer` and the names of minidl."""
-    mine = {"caffe": _CAFFE, "caffe.io": importlib.import_module("minidl.io")}
+    """While this lasts, `import caffe` gives pycaffe's names as minidl has them."""
+    mine = importlib.import_module("minidl.pycaffe").modules()
     before = {name: sys.modules.get(name) for name in mine}
     sys.modules.update(mine)
     try:
@@ -179,17 +189,6 @@ def standing_in() -> Iterator[None]:
                 sys.modules.pop(name, None)
             else:
                 sys.modules[name] = module
-
-
-class _StandIn(ModuleType):
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what the import system asks for
-            raise AttributeError(name)
-        return getattr(importlib.import_module("minidl"), name)
-
-
-_CAFFE = _StandIn("caffe", "minidl, for layers written for pycaffe.")
-_CAFFE.Layer = PythonLayer  # type: ignore[attr-defined]
 
 
 def describe(error: BaseException) -> str:

@@ -7,12 +7,19 @@ from typing import Any
 import numpy as np
 
 from minidl.context import ALLOW_PYTHON
-from minidl.errors import LayerConfigError, MinidlError, RunError, did_you_mean
+from minidl.errors import LayerConfigError, MinidlError, RunError, also, did_you_mean
 from minidl.layers.base import Layer, register
-from minidl.layers.python_code import Blobs, HostBlob, describe, find_class, standing_in
+from minidl.layers.python_code import (
+    Blobs,
+    HostBlob,
+    PythonLayer,
+    describe,
+    find_class,
+    standing_in,
+)
 
 METHODS = ("setup", "reshape", "forward")
-AT_RUN = "shapes are given in reshape(), before a pass"
+IN_BACKWARD = "shapes are given in reshape() and forward()"
 NOT_ITS_OWN = "a bottom's shape is not this layer's to change"
 
 
@@ -21,8 +28,8 @@ class Python(Layer):
     """Whatever a class computes that pycaffe's users wrote: setup, reshape, forward, backward.
 
     The class is imported and run with all the rights of this process, so a net with such a layer is
-    refused unless it was allowed: by ``Net(..., allow_python=True)``, by --allow-python, or by
-    MINIDL_ALLOW_PYTHON=1 in the environment.
+    refused unless it was allowed: by ``Net(..., allow_python=True)``, by --allow-python, by
+    MINIDL_ALLOW_PYTHON=1 in the environment, or by ``import minidl.caffe``.
 
     bottom[i]     as many as the class wants
     top[i]        of the shapes that its reshape gives them
@@ -36,13 +43,15 @@ class Python(Layer):
         share_in_parallel   ignored, as in Caffe
 
     What the class has to have stands in `minidl.layers.python_code.PythonLayer`; in its module,
-    ``import caffe`` gives that class as caffe.Layer, and minidl's names beside it.
+    ``import caffe`` gives that class as caffe.Layer, and all of pycaffe's names beside it.
+    ``net.layers`` shows the object of the class itself.
 
     A net knows all shapes before it has an array. So while it is built, setup and reshape are
     called with blobs that have shapes, and zeros for values. Before each pass reshape is called
-    again, with the values of the bottoms; what comes after follows if it gives other shapes. In
-    forward and backward shapes cannot change. Unlike Caffe's, a diff of a bottom that backward
-    does not write is zero, and tops cannot be the bottoms themselves.
+    again, with the values of the bottoms, and forward may still reshape the tops: what comes after
+    follows if there are other shapes. Between passes tops keep the shapes that they had. Unlike
+    Caffe's, a diff of a bottom that backward does not write is zero, and tops cannot be the bottoms
+    themselves.
 
     On a GPU the class works on copies on the host, so that the device is waited for. What the
     object itself remembers is not in a snapshot.
@@ -69,11 +78,15 @@ class Python(Layer):
                 f"or {ALLOW_PYTHON}=1 in the environment",
             )
         self.code = self._make()
+        if getattr(self.code, "type", None) is None:
+            self.code.type = "Python"
         self.code.param_str, self.code.phase = p.param_str, int(ctx.phase)
         self.code.param_str_ = p.param_str  # its name in pycaffe until 2015
         self.code.blobs = Blobs(ctx.dtype)
         self.differentiable = callable(getattr(self.code, "backward", None))
-        self.first_shapes: list[Any] | None = None  # of the tops, after setup
+        self.shapes: tuple[Any, ...] | None = None  # of the tops, as setup or a pass left them
+        self.below: tuple[Any, ...] | None = None  # of the bottoms that they are for
+        self.results: list[HostBlob] = []  # tops that forward has reshaped, until the net follows
 
     # ------------------------------------------------------------------ declare
 
@@ -82,15 +95,17 @@ class Python(Layer):
             HostBlob(name, shape, self.dtype, locked=NOT_ITS_OWN)
             for name, shape in zip(self.spec.bottom, bottom, strict=True)
         ]
-        if self.first_shapes is None:
+        if self.shapes is None:
             above = [HostBlob(name, (), self.dtype) for name in self.spec.top]
             self._call("setup", LayerConfigError, below, above)
             self.code.blobs.closed = True
-            self.first_shapes = [blob.shape for blob in above]
-        return self._reshaped(below)
+            self.shapes = tuple(blob.shape for blob in above)
+        if bottom != self.below:  # a reshape may fetch the next image: not once more than needed
+            self._reshape(below)
+        return self.shapes
 
     def param_shapes(self, *bottom):
-        if self.first_shapes is None:
+        if self.shapes is None:
             self.top_shapes(*bottom)
         return {f"blob{i}": blob.shape for i, blob in enumerate(self.code.blobs)}
 
@@ -98,38 +113,63 @@ class Python(Layer):
         return self.code.blobs[int(name.removeprefix("blob"))].data
 
     def late_shapes(self, bottom):
-        return self._reshaped([self._seen(blob, NOT_ITS_OWN) for blob in bottom])
+        if self.results:
+            return self.shapes
+        self._reshape([self._seen(blob, NOT_ITS_OWN) for blob in bottom])
+        return self.shapes
 
-    def _reshaped(self, below):
-        """The shapes of the tops that reshape gives for these bottoms."""
+    def _reshape(self, below):
+        """Let the class say which shapes the tops have for these bottoms."""
         above = [
             HostBlob(name, shape, self.dtype)
-            for name, shape in zip(self.spec.top, self.first_shapes, strict=True)
+            for name, shape in zip(self.spec.top, self.shapes, strict=True)
         ]
         self._call("reshape", LayerConfigError, below, above)
-        return tuple(blob.shape for blob in above)
+        self.shapes = tuple(blob.shape for blob in above)
+        self.below = tuple(blob.shape for blob in below)
 
     # ------------------------------------------------------------------ act
 
+    @property
+    def unfinished(self):
+        return bool(self.results)
+
     def forward(self, bottom, top):
-        below, above = self._both(bottom, top)
-        self._call("forward", RunError, below, above)
+        above = self.results
+        if not above:
+            below, above = self._both(bottom, top, locked="")
+            self._call("forward", RunError, below, above)
+            self._write_back([], "data")
+        self.shapes = tuple(blob.shape for blob in above)
+        if self.shapes != tuple(blob.shape for blob in top):
+            self.results = above
+            return
+        self.results = []
+        for mine, blob in zip(above, top, strict=True):
+            mine.hand_over(blob)
         self._write_back(above, "data")
 
     def backward(self, top, wanted, bottom):
-        below, above = self._both(bottom, top)
+        below, above = self._both(bottom, top, locked=IN_BACKWARD)
         for blob, want in zip(bottom, wanted, strict=True):
             if want:
                 blob.diff.fill(0)
         self._call("backward", RunError, above, list(wanted), below)
         self._write_back([b for b, want in zip(below, wanted, strict=True) if want], "diff")
 
-    def _both(self, bottom, top):
-        """Bottoms and tops as the class sees them; its parameters show the net's, too."""
+    def _both(self, bottom, top, locked):
+        """Bottoms and tops as the class sees them; its parameters show the net's, too.
+
+        locked   why tops cannot be reshaped now, "" if they can
+        """
+        self.for_users()
+        below = [self._seen(blob, NOT_ITS_OWN) for blob in bottom]
+        return below, [self._seen(blob, locked) for blob in top]
+
+    def for_users(self):
         for mine, param in zip(self.code.blobs, self.params, strict=True):
             mine.stand_for(param)
-        below, above = ([self._seen(blob, AT_RUN) for blob in side] for side in (bottom, top))
-        return below, above
+        return self.code
 
     def _seen(self, blob, locked):
         return HostBlob(blob.name, blob.shape, self.dtype, blob, locked)
@@ -171,7 +211,8 @@ class Python(Layer):
             self._refuse("cannot be imported", error)
         try:
             with standing_in():
-                code = found()
+                mine = isinstance(found, type) and issubclass(found, PythonLayer)
+                code = found(self.spec) if mine else found()
         except Exception as error:
             self._refuse("cannot be made", error)
         lacking = [f"no {m}" for m in METHODS if not callable(getattr(code, m, None))]
@@ -195,4 +236,5 @@ class Python(Layer):
             raise
         except Exception as error:
             found = f"{method}() of {self._class} failed: {describe(error)}"
-            raise kind(found, where=self.where, fix="--debug shows where") from error
+            builtin = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
+            raise also(kind, builtin)(found, where=self.where, fix="--debug shows where") from error

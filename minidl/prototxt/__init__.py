@@ -8,9 +8,10 @@ validate_net             refuse what can be known to be wrong from the message a
 to_text                  a message -> text
 where                    a message -> 'net.prototxt:41: Pooling layer 'pool1''
 clear_origins            forget where a message was read, before it is written
+without_origins          a copy without that
 """
 
-from minidl.prototxt.origin import clear_origins, where
+from minidl.prototxt.origin import clear_origins, where, without_origins
 from minidl.prototxt.read import read_message, read_net, read_solver, read_text
 from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
 from minidl.prototxt.validate import validate_net
@@ -27,4 +28,5 @@ __all__ = [
     "upgrade_solver",
     "validate_net",
     "where",
+    "without_origins",
 ]

@@ -45,6 +45,14 @@ def move_line(origin: Any, old: str, new: str) -> None:
         origin.lines[new] = origin.lines.pop(old)
 
 
+def without_origins(message: Any) -> Any:
+    """A copy that prints as people know it: see `clear_origins`."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    clear_origins(copy)
+    return copy
+
+
 def clear_origins(message: Any) -> None:
     """Take the origins out of a message and all messages in it: they are never written."""
     # only these hold them, and only these fields lead to them

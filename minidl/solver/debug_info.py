@@ -41,7 +41,7 @@ class _Watch:
         self.last = next((i for i, node in enumerate(nodes) if node.needs_backward), -1)
 
     def forward(self, index: int) -> None:
-        layer = self.net.layers[index]
+        layer = self.net.own_layers[index]
         for blob in self.net.tops[index]:
             log.info(
                 "    [Forward] Layer %s, top blob %s data: %g",
@@ -59,7 +59,7 @@ class _Watch:
             )
 
     def backward(self, index: int) -> None:
-        node, layer = self.net.blueprint.nodes[index], self.net.layers[index]
+        node, layer = self.net.blueprint.nodes[index], self.net.own_layers[index]
         for blob, wanted in zip(self.net.bottoms[index], node.wanted, strict=True):
             if wanted:
                 log.info(

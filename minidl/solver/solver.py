@@ -141,7 +141,7 @@ class Solver(Loop):
         In Caffe the pass for the last display moves the data on and the statistics of BatchNorm.
         """
         places, loss = [resuming.mark(net) for net in self.nets], self.loss.copy()
-        moved = [getattr(la, name).data for la in self.net.layers for name in la.statistics]
+        moved = [getattr(la, name).data for la in self.net.own_layers for name in la.statistics]
         statistics = [array.copy() for array in moved]
         yield
         self.loss = loss

@@ -1,11 +1,12 @@
 """The Python layer: pycaffe's protocol, late shapes, parameters, a GPU, permission, and errors."""
 
+import builtins
 import sys
 
 import numpy as np
 import pytest
 
-from minidl import TEST, TRAIN, Net, get_solver
+from minidl import TEST, TRAIN, Net, context, get_solver
 from minidl.cli import main
 from minidl.errors import LayerConfigError, RunError
 from minidl.testing.gradcheck import check_backward
@@ -147,8 +148,83 @@ def test_the_net_may_be_reshaped():
     assert net.forward(x=np.ones((7, 3)))["z"].shape == (7, 3)
 
 
+@pytest.fixture
+def found(device):
+    return net_of("Found", bottom="", device=device)
+
+
+def test_forward_may_reshape_its_tops_and_what_is_above_follows(found):
+    for count in (1, 2, 2, 3):
+        found.layers[1].count = count
+        z = found.device.to_host(found.forward(x=X)["z"])
+        np.testing.assert_array_equal(z, 2 * np.arange(3 * count).reshape(count, 3))
+        assert found.blobs["y"].shape == (count, 3)
+
+
+def test_what_is_above_a_reshaped_top_is_trained(device):
+    """As if the shapes had been known before."""
+    above = """
+layer { name: "ip" type: "InnerProduct" bottom: "y" top: "ip"
+  inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "square" type: "Power" bottom: "ip" top: "square" power_param { power: 2 } }
+layer { name: "loss" type: "Reduction" bottom: "square" top: "loss" loss_weight: 1 }"""
+    head = 'layer { name: "in" type: "Input" top: "y" input_param { shape { dim: 1 dim: 3 } } }'
+    late = Net(text("Found", bottom="") + above, TRAIN, seed=5, allow_python=True, device=device)
+    known = Net(head + above, TRAIN, seed=5, device=device)
+    host = late.device.to_host
+    for count in (4, 1, 3):
+        late.layers[1].count = count
+        values = np.arange(3 * count, dtype=np.float32).reshape(count, 3)
+        losses = [
+            float(host(late.forward(x=X)["loss"])),
+            float(host(known.forward(y=values)["loss"])),
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+        for net in (late, known):
+            net.clear_param_diffs()
+            net.backward()
+        for a, b in zip(late.params["ip"], known.params["ip"], strict=True):
+            np.testing.assert_allclose(host(a.diff), host(b.diff), rtol=1e-4)
+
+
+def test_tops_keep_their_shapes_until_the_next_forward_changes_them(found):
+    found.layers[1].count = 3
+    found.forward(x=X)
+    found.layers[1].seen.clear()
+    found.forward(x=X)
+    assert found.layers[1].seen == [(3, 3)], "that of the last pass, and forward called once"
+
+
+def test_one_of_two_tops_may_be_reshaped(device):
+    param = f"python_param {{ module: '{MODULE}' layer: 'Found' }}"
+    net = Net(
+        f'layer {{ name: "p" type: "Python" top: "y" top: "n" {param} }}',
+        allow_python=True,
+        device=device,
+    )
+    for count in (1, 4, 2):
+        net.layers[0].count = count
+        out = {name: net.device.to_host(array) for name, array in net.forward().items()}
+        assert out["n"].tolist() == [count]
+        np.testing.assert_array_equal(out["y"], np.arange(3 * count).reshape(count, 3))
+
+
+def test_reshape_is_called_once_a_pass(tmp_path):
+    """One that fetches an image in reshape, as many do, would else skip some of them."""
+    net = net_of("Fetching", bottom="")
+    for number in (1, 2, 3):
+        z = net.forward(x=X)["z"]
+        np.testing.assert_array_equal(z, np.full((number % 3 + 1, 2), 2 * number))
+
+
+def test_backward_changes_no_shapes():
+    layer = python("Told", param_str=str({"backward": "top[0].reshape(2)"}))
+    bottom, top = run(layer, X)
+    with pytest.raises(LayerConfigError, match=r"gives 'y.*' \(1,\) the shape \(2,\)"):
+        layer.backward(top, [True], bottom)
+
+
 REFUSED_LATE = {
-    "top": ("forward", "top[0].reshape(2)", r"gives 'y' \(1,\) the shape \(2,\): .*in reshape\(\)"),
     "bottom": ("reshape", "bottom[0].reshape(2)", r"gives 'x' \(4, 3\) the shape \(2,\): a bottom"),
     "parameter": ("forward", "self.blobs.add_blob(2)", "adds a parameter after setup"),
 }
@@ -158,6 +234,40 @@ REFUSED_LATE = {
 def test_shapes_change_only_where_they_may(when, what, found):
     with pytest.raises(LayerConfigError, match=rf"'mine': {when}\(\) of class 'Told'.*: {found}"):
         net_of("Told", param_str=str({when: what})).forward(x=X)
+
+
+# ------------------------------------------------------------------------------ the user's object
+
+
+def test_the_net_shows_the_object_of_the_users_class():
+    net = net_of("Affine", param_str="3")
+    mine = net.layers[1]
+    assert type(mine).__name__ == "Affine" and mine is net.layer_dict["mine"]
+    assert mine.type == "Python" and mine.scale == 3
+    mine.scale = 5
+    np.testing.assert_allclose(net.forward(x=X)["z"], 2 * (5 * X**2 + 2), rtol=1e-6)
+
+
+def test_its_blobs_are_the_nets_parameters_before_and_after_a_pass(tmp_path):
+    net = net_of("Affine", TRAIN)
+    mine, (param,) = net.layers[1], net.params["mine"]
+    mine.blobs[0].data[...] = 7
+    np.testing.assert_array_equal(param.data, 7)
+    np.testing.assert_allclose(net.forward(x=X)["z"], 2 * (X**2 + 7), rtol=1e-6)
+    mine.blobs[0].data[0] += 1
+    assert param.data.tolist() == [8, 7, 7]
+    net.save(tmp_path / "w.caffemodel")
+    mine.blobs[0].data[...] = -1
+    net.copy_from(tmp_path / "w.caffemodel")
+    assert mine.blobs[0].data.tolist() == [8, 7, 7]
+
+
+def test_a_class_of_its_own_has_a_type_too():
+    assert net_of("Growing", bottom="").layers[1].type == "Python"
+
+
+def test_a_class_that_overrides_init_gets_the_layers_message():
+    assert net_of("Named").layers[1].named == "mine"
 
 
 # ------------------------------------------------------------------------------------- permission
@@ -171,6 +281,19 @@ def test_without_permission_nothing_is_imported(monkeypatch):
         with pytest.raises(LayerConfigError, match=found):
             Net(text("Affine"), **options)
     assert MODULE not in sys.modules
+
+
+def test_a_call_may_allow_it_for_all_nets(monkeypatch):
+    monkeypatch.delenv("MINIDL_ALLOW_PYTHON", raising=False)
+    context.allow_python()
+    try:
+        Net(text("Affine"))
+        with pytest.raises(LayerConfigError):
+            Net(text("Affine"), allow_python=False)
+    finally:
+        context.allow_python(False)
+    with pytest.raises(LayerConfigError):
+        Net(text("Affine"))
 
 
 def test_the_environment_may_allow_it(monkeypatch):
@@ -214,7 +337,7 @@ def test_where_there_was_no_caffe_there_is_none_afterwards(monkeypatch):
     told = {"forward": "setattr(self, 'seen', __import__('caffe').TRAIN + 1 / self.phase)"}
     net = net_of("Told", param_str=str(told))
     net.forward(x=X)
-    assert net.layer_dict["mine"].code.seen == TRAIN + 1 / TEST
+    assert net.layer_dict["mine"].seen == TRAIN + 1 / TEST
     assert "caffe" not in sys.modules and "caffe.io" not in sys.modules
 
 
@@ -262,6 +385,15 @@ def test_what_fails_in_a_pass_names_layer_class_and_line(method):
         layer.forward(bottom, top)
         layer.backward(top, [True], bottom)
     assert isinstance(caught.value.__cause__, AttributeError)
+
+
+@pytest.mark.parametrize("builtin", ["RuntimeError", "ValueError", "KeyError", "OSError"])
+def test_what_fails_is_also_the_error_that_the_class_raised(builtin):
+    told = {"setup": f"(_ for _ in ()).throw({builtin}('no'))"}
+    with pytest.raises(getattr(builtins, builtin)) as caught:
+        net_of("Told", param_str=str(told))
+    assert isinstance(caught.value, LayerConfigError)
+    assert f"setup() of class 'Told' of module '{MODULE}' failed: {builtin}" in str(caught.value)
 
 
 def test_a_class_that_lacks_a_method_is_refused():

@@ -64,6 +64,56 @@ class Growing:
         top[0].data[...] = self.batch
 
 
+class Found(caffe.Layer):
+    """A data layer that only forward tells how many items it has; a second top says so, too."""
+
+    def setup(self, bottom, top):
+        self.count, self.seen = 2, []
+        top[0].reshape(1, 3)
+        if len(top) > 1:
+            top[1].reshape(1)
+
+    def reshape(self, bottom, top):
+        pass
+
+    def forward(self, bottom, top):
+        self.seen.append(top[0].shape)
+        values = np.arange(3 * self.count).reshape(self.count, 3)
+        if len(top) > 1:
+            top[1].data[...] = self.count
+        top[0].reshape(*values.shape)
+        top[0].data[...] = values
+
+
+class Fetching(caffe.Layer):
+    """A data layer whose reshape fetches the next batch."""
+
+    def setup(self, bottom, top):
+        self.number = -1
+
+    def reshape(self, bottom, top):
+        self.number += 1
+        self.batch = np.full((self.number % 3 + 1, 2), self.number)
+        top[0].reshape(*self.batch.shape)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = self.batch
+
+
+class Named(caffe.Layer):
+    """Overrides __init__, as Boost.Python let it."""
+
+    def __init__(self, param, *args, **kwargs):
+        super().__init__(param, *args, **kwargs)
+        self.named = param.name
+
+    def reshape(self, bottom, top):
+        top[0].reshape(1)
+
+    def forward(self, bottom, top):
+        pass
+
+
 class Positive(caffe.Layer):
     """Those numbers of the bottom that are positive: how many there are, their values say."""
 
