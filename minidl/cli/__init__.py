@@ -30,6 +30,7 @@ COMMANDS = {
     "dataset": "get a data set and write it as LMDB",
     "convert_imageset": "write listed images as an LMDB of Datums",
     "compute_image_mean": "compute the mean image of a data set",
+    "run": "run a program that was written for pycaffe",
     "device_query": "print what minidl computes with on this machine",
 }
 OK, FAILED, INTERRUPTED = 0, 1, 130

@@ -22,12 +22,14 @@ class Parser(argparse.ArgumentParser):
     ``log-dir``. A switch may carry a value (``--logtostderr=1``) or a "no" (``--nologtostderr``).
 
     elsewhere   where a flag that is not ours belongs: a function from its name to a hint, or ""
+    passes_on   what follows the first argument is another program's: `words`, as it stands
     """
 
     def __init__(self, *, elsewhere: Callable[[str], str] | None = None, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
         self.elsewhere = elsewhere or (lambda name: "")
         self.files: list[tuple[str, bool]] = []
+        self.passes_on = False
 
     def add_file(self, name: str, help: str, *, required: bool = True) -> None:
         """An argument that is given by position or by its flag, as ``SOLVER`` and ``-solver``."""
@@ -37,7 +39,9 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse `argv`, or say what is wrong with it."""
-        args, rest = self.parse_known_args(self._canonical(argv))
+        ours = self._own(argv) if self.passes_on else len(argv)
+        args, rest = self.parse_known_args(self._canonical(argv[:ours]))
+        args.words = list(argv[ours:])
         for name, required in self.files:
             flag = getattr(args, f"{name}_flag")
             given = getattr(args, name)
@@ -67,6 +71,17 @@ class Parser(argparse.ArgumentParser):
     def flags(self) -> dict[str, argparse.Action]:
         """Every flag by its name without dashes."""
         return {s.lstrip("-"): action for s, action in self._option_string_actions.items()}
+
+    def _own(self, argv: Sequence[str]) -> int:
+        """How many words there are up to the first argument that is no flag, with it."""
+        flags, value = self.flags(), False
+        for i, word in enumerate(argv):
+            match = FLAG.fullmatch(word)
+            if match is None and not value:
+                return i + 1
+            known = flags.get(match.group(1).replace("_", "-")) if match and not value else None
+            value = known is not None and known.nargs != 0 and not match.group(2)  # type: ignore[union-attr]
+        return len(argv)
 
     def _canonical(self, argv: Sequence[str]) -> list[str]:
         """gflags' spellings in argparse's: ``-log_dir=x`` becomes ``--log-dir=x``."""
