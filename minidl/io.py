@@ -188,7 +188,7 @@ def load_image(filename: str | os.PathLike[str], color: bool = True) -> np.ndarr
     pycaffe, has other weights. Needs Pillow. Errors: UsageError for the path, DataError for the
     file's content.
     """
-    data = files.read(filename, "image")
+    data = files.read(filename, "image", limit=image_files.MOST_BYTES)
     try:
         pixels = image_files.decode(data.tobytes(), color)
     except DataError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,11 +22,15 @@ LINE = re.compile(
     r"[IWEF](?P<year>\d{4})?(?P<day>\d{4}) (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,6})?) +\d+ [^\]]*\] ?"
     r"(?P<text>.*)"
 )
-ITERATION = re.compile(r"Iteration (\d+)")
-OUTPUT = re.compile(rf"(Train|Test) net output #(\d+): (\S+) = {NUMBER}( \(\*)?", re.IGNORECASE)
-LOSS = re.compile(rf"Iteration \d+.*, loss = {NUMBER}", re.IGNORECASE)
+ITERATION = re.compile(r"Iteration (\d{1,18})(?!\d)")
+OUTPUT = re.compile(
+    rf"(Train|Test) net output #(\d{{1,9}}): (\S+) = {NUMBER}( \(\*)?", re.IGNORECASE
+)
+LOSS = re.compile(rf", loss = {NUMBER}", re.IGNORECASE)
 RATE = re.compile(rf"lr = {NUMBER}", re.IGNORECASE)
-TESTING = re.compile(r"Testing net \(#(\d+)\)")
+TESTING = re.compile(r"Testing net \(#(\d{1,9})\)")
+LONGEST_LINE = 1 << 24  # characters
+LARGEST = 1 << 63  # of whole numbers in events
 
 
 @dataclass
@@ -74,8 +80,8 @@ def read(path: str) -> Record:
             )
         file = file / "events.jsonl"
     file = existing(str(file), "a log, or events.jsonl")
-    with open(file, encoding="utf-8", errors="replace") as lines:
-        record = Record(file)
+    with open(file, encoding="utf-8", errors="replace") as stream:
+        record, lines = Record(file), _lines(file, stream)
         _read_events(record, lines) if file.suffix == ".jsonl" else _read_log(record, lines)
     if not (record.train or record.tests or record.loss):
         raise FormatError(
@@ -86,12 +92,26 @@ def read(path: str) -> Record:
     return record
 
 
+def _lines(file: Path, stream: Any) -> Iterator[str]:
+    """The lines of a file, one at a time; refuses one that is longer than any of a run."""
+    number = 0
+    while line := stream.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise FormatError(
+                f"has a line of more than {LONGEST_LINE:,} characters",
+                where=f"{file}:{number}",
+                expected="the log of a run, or its events.jsonl",
+            )
+        yield line
+
+
 # ---------------------------------------------------------------------- logs
 
 
 def _read_log(record: Record, lines: Iterator[str]) -> None:
     iteration, rate, net = -1, math.nan, 0
-    clock = _Clock()
+    clock, seen = _Clock(), Counter[str]()  # names of outputs in the row that is being read
     for line in lines:
         match = LINE.match(line.strip())
         if match is None:
@@ -100,13 +120,14 @@ def _read_log(record: Record, lines: Iterator[str]) -> None:
         seconds = clock.seconds(match, starts="Solving" in text)
         if seconds is None:
             continue
-        if found := ITERATION.search(text):
-            iteration = int(found[1])
+        counted = ITERATION.search(text)
+        if counted:
+            iteration = int(counted[1])
         if iteration < 0:
             continue
         if found := TESTING.search(text):
             net = int(found[1])
-        if found := LOSS.search(text):
+        if counted and (found := LOSS.search(text, counted.end())):
             record.loss.append((iteration, seconds, float(found[1])))
         if found := RATE.search(text):
             rate = float(found[1])
@@ -116,9 +137,9 @@ def _read_log(record: Record, lines: Iterator[str]) -> None:
             rows = record.train if kind == "Train" else record.tests.setdefault(net, [])
             if int(number) == 0 or not rows or rows[-1].iteration != iteration:
                 rows.append(Row(iteration, seconds, rate))
-            outputs = rows[-1].outputs
-            count = sum(known == name or known.startswith(f"{name}[") for known in outputs)
-            outputs[f"{name}[{count}]" if count else name] = float(value)
+                seen.clear()
+            rows[-1].outputs[f"{name}[{seen[name]}]" if seen[name] else name] = float(value)
+            seen[name] += 1
             if is_loss:
                 record.losses.add(name)
     for rows in (record.train, *record.tests.values()):
@@ -167,16 +188,17 @@ def _read_events(record: Record, lines: Iterator[str]) -> None:
             event = json.loads(line)
             start = float(event["time"]) if start is None else start
             _add(record, event, float(event["time"]) - start)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             raise FormatError(
                 "is not an event",
                 where=f"{record.path}:{number}",
                 expected='a line of events.jsonl: {"event": ..., "time": ..., "iter": ...}',
             ) from None
     rates = {iteration: rate for iteration, _, rate in record.rates}
+    known = sorted(rates)
     for row in (row for rows in record.tests.values() for row in rows):
-        before = [iteration for iteration in rates if iteration <= row.iteration]
-        row.rate = rates[max(before)] if before else math.nan
+        before = bisect_right(known, row.iteration)
+        row.rate = rates[known[before - 1]] if before else math.nan
     names = {
         name for rows in (record.train, *record.tests.values()) for r in rows for name in r.outputs
     }
@@ -184,7 +206,7 @@ def _read_events(record: Record, lines: Iterator[str]) -> None:
 
 
 def _add(record: Record, event: dict[str, Any], seconds: float) -> None:
-    kind, iteration = event["event"], int(event["iter"])
+    kind, iteration = event["event"], _whole(event["iter"])
     if kind == "display":
         record.loss.append((iteration, seconds, _number(event["loss"])))
         if not event.get("final"):
@@ -192,7 +214,7 @@ def _add(record: Record, event: dict[str, Any], seconds: float) -> None:
             record.rates.append((iteration, seconds, rate))
             record.train.append(Row(iteration, seconds, rate, _outputs(event)))
     elif kind == "test":
-        rows = record.tests.setdefault(int(event["net"]), [])
+        rows = record.tests.setdefault(_whole(event["net"]), [])
         rows.append(Row(iteration, seconds, math.nan, _outputs(event)))
 
 
@@ -207,6 +229,13 @@ def _outputs(event: dict[str, Any]) -> dict[str, float]:
 
 def _flat(value: Any) -> list[float]:
     return [n for v in value for n in _flat(v)] if isinstance(value, list) else [_number(value)]
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if not 0 <= number < LARGEST:
+        raise ValueError(number)
+    return number
 
 
 def _number(value: float | None) -> float:

@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,13 +198,4 @@ class WindowBatches:
         return pixels
 
     def _bytes(self, picture: int) -> bytes:
-        path = self._root + self._file.paths[picture]
-        try:
-            return Path(path).read_bytes()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise DataError(
-                f"cannot be read: {reason}",
-                where=f"{path}, of {self._file.file}",
-                fix="set root_folder to what goes before the paths",
-            ) from None
+        return image.read(self._root + self._file.paths[picture], str(self._file.file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import stat
@@ -18,6 +19,7 @@ from minidl.storage import replaceable
 
 PathLike = str | os.PathLike[str]
 
+UNPACKED_FREE, UNPACKED_RATIO = 1 << 26, 64
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _HOPELESS = {  # wrong from the start: the caller's path, not the run
     errno.ENOENT: "there is no such folder",
@@ -30,14 +32,18 @@ _HOPELESS = {  # wrong from the start: the caller's path, not the run
 }
 
 
-def read(path: PathLike, what: str = "file", most: int | None = None) -> np.ndarray:
+def read(
+    path: PathLike, what: str = "file", most: int | None = None, limit: int | None = None
+) -> np.ndarray:
     """All bytes of a regular file, or the first `most`, as an array of uint8.
 
     what    the kind of file, for messages: "weights", "solver state"
+    limit   bytes above which such a file makes no sense; by default what the machine has
 
     Read, not mapped: a mapped file that another program shortens kills the process.
 
-    Errors: UsageError for a path that is absent, a folder, a pipe or not readable.
+    Errors: UsageError for a path that is absent, a folder, a pipe or not readable, and for a file
+    that is too large.
     """
     try:
         mode = os.stat(path).st_mode  # before opening: that would wait for a pipe's writer
@@ -46,6 +52,7 @@ def read(path: PathLike, what: str = "file", most: int | None = None) -> np.ndar
         with open(path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             size = size if most is None else min(size, most)
+            check_size(size, path, what, limit)
             data = np.empty(size, np.uint8)  # NumPy's memory has far fewer page faults
             done = 0
             while done < data.size and (count := file.readinto(data[done:].data)):
@@ -62,6 +69,42 @@ def read(path: PathLike, what: str = "file", most: int | None = None) -> np.ndar
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot be read: {reason}", where=str(path)) from None
+
+
+def check_size(size: int, path: PathLike, what: str, limit: int | None = None) -> None:
+    """Refuse what is larger than `limit`, or than the machine's memory, before it is made."""
+    most = min(memory_bytes(), limit or size)
+    if size > most:
+        raise UsageError(
+            f"has {size:,} bytes",
+            where=str(path),
+            expected=f"{what} of at most {most:,}" + ("" if limit == most else ", all memory"),
+        )
+
+
+def check_unpacked(size: int, path: PathLike, what: str) -> None:
+    """Refuse a packed file whose contents, of `size` bytes, are far larger than what it holds.
+
+    Numbers of trained nets hardly shrink; pruned ones and zeros do, but not without end.
+    """
+    packed = os.path.getsize(path)
+    check_size(size, path, f"{what}, unpacked,")
+    if size > UNPACKED_FREE + UNPACKED_RATIO * packed:
+        raise UsageError(
+            f"has {packed:,} bytes and would become {size:,}",
+            where=str(path),
+            expected=f"{what} of which a byte becomes {UNPACKED_RATIO} at most",
+            fix="store them unpacked, if they are what they should be",
+        )
+
+
+@functools.cache
+def memory_bytes() -> int:
+    """The machine's memory."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return 1 << 40
 
 
 def head(path: PathLike, what: str = "file") -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from minidl.storage import files
 
 _DEEPEST, _MOST_LINKS = 32, 1 << 17  # a damaged group may hold itself
 _MOST_AXES = 32  # Caffe's and HDF5's own limit
+_LONGEST_TEXT = 1 << 24
 _BEST_RATIO = 1100  # of compression that is believed; deflate's own limit is 1032
 
 
@@ -146,6 +147,14 @@ def check_size(dataset: Any, name: str, path: str) -> None:
         )
 
 
+def check_all(group: Mapping[str, Any], path: str | os.PathLike[str], what: str) -> None:
+    """Refuse datasets that would together take far more memory than the file has bytes."""
+    for name, dataset in group.items():
+        check_size(dataset, name, str(path))
+    size = sum(dataset.size * max(4, dataset.dtype.itemsize) for dataset in group.values())
+    files.check_unpacked(size, path, what)
+
+
 def whole_number(file: Any, name: str, path: str) -> int:
     """The single whole number in a dataset of this name, as Caffe writes them: shape (1,)."""
     dataset = _member(file, name, path)
@@ -166,6 +175,9 @@ def text(file: Any, name: str, path: str) -> str:
         raise FormatError(
             f"its '{name}' has the type {dataset.dtype}", where=path, expected="a string"
         )
+    check_size(dataset, name, path)
+    if dataset.dtype.itemsize > _LONGEST_TEXT:
+        raise FormatError(f"its '{name}' has {dataset.dtype.itemsize:,} bytes", where=path)
     value = np.asarray(dataset[()]).reshape(-1)[0]
     value = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
     return value.split(b"\0")[0].decode("utf-8", "replace")

@@ -120,6 +120,7 @@ def _history(file: Any, where: str) -> list[np.ndarray]:
     if not hasattr(group, "keys"):
         raise FormatError("has no group 'history'", where=where, expected="a solver state in HDF5")
     found = dict(hdf5.datasets(group, where))
+    hdf5.check_all(found, where, "a solver state")
     names = [str(i) for i in range(len(found))]
     if set(names) != set(found):
         odd = next(name for name in found if name not in names)

@@ -39,9 +39,11 @@ def read(path: str | os.PathLike[str]) -> Weights:
                 where=where,
                 expected="weights as Caffe writes them in HDF5: /data/LAYER/INDEX",
             )
+        found = {f"/data/{name}": dataset for name, dataset in hdf5.datasets(data, where)}
+        hdf5.check_all(found, path, "weights")
         arrays = {
-            name: hdf5.floats(dataset, f"/data/{name}", where)
-            for name, dataset in hdf5.datasets(data, where)
+            name.removeprefix("/data/"): hdf5.floats(dataset, name, where)
+            for name, dataset in found.items()
         }
         said = content.DESCRIPTION in file
         text = hdf5.text(file, content.DESCRIPTION, where) if said else ""

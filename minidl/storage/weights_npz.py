@@ -28,6 +28,8 @@ def read(path: str | os.PathLike[str]) -> Weights:
     try:
         with zipfile.ZipFile(io.BytesIO(data.data)) as archive:
             members = {info.filename: info for info in archive.infolist()}
+            unpacked = sum(info.file_size for info in members.values())
+            files.check_unpacked(unpacked, path, "weights")
             text = _description(archive, members.pop(f"{content.DESCRIPTION}.json", None))
             arrays = {
                 name.removesuffix(".npy"): _array(archive, info, where)

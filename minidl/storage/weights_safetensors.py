@@ -12,6 +12,7 @@ from minidl.errors import FormatError, UsageError
 from minidl.storage import content, files
 from minidl.storage.content import Weights
 
+_LONGEST_HEADER = 1 << 24  # bytes; those of the largest nets have one megabyte
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -24,6 +25,12 @@ def read(path: str | os.PathLike[str]) -> Weights:
     where = str(path)
     data = bytes(files.read(path, "weights").data)
     module = _safetensors(where)
+    if (header := int.from_bytes(data[:8], "little")) > _LONGEST_HEADER:
+        raise FormatError(
+            f"has a header of {header:,} bytes",
+            where=where,
+            expected=f"at most {_LONGEST_HEADER:,}",
+        )
     try:
         tensors = module.deserialize(data)
     except Exception as error:  # SafetensorError is a plain Exception
@@ -35,8 +42,9 @@ def read(path: str | os.PathLike[str]) -> Weights:
         ) from None
     arrays = {name: _array(name, tensor, where) for name, tensor in tensors}
     size = int.from_bytes(data[:8], "little")
-    said = json.loads(data[8 : 8 + size]).get("__metadata__", {})  # deserialize has checked it
-    return content.gather(arrays, said.get(content.DESCRIPTION, ""), where, owners_only=False)
+    said = json.loads(data[8 : 8 + size]).get("__metadata__")  # deserialize has checked it
+    text = said.get(content.DESCRIPTION, "") if said else ""  # it may be null
+    return content.gather(arrays, text, where, owners_only=False)
 
 
 def _array(name: str, tensor: Any, where: str) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -171,3 +173,47 @@ def test_any_log_is_read_or_refused(tmp_path_factory, texts):
     except FormatError:
         return
     assert all(row.outputs for row in record.train)
+
+
+STAMP = "I0210 13:39:02.25 1 a.cpp:1] "
+HOSTILE = {
+    "a long line": ("a.log", "a" * (1 << 25), "a.log:1: has a line of more than 16,777,216"),
+    "a long event": ("a.jsonl", '{"event": "' + "a" * (1 << 25), "a.jsonl:1: has a line of more"),
+    "a deep event": ("a.jsonl", "[" * 100_000 + "\n", "a.jsonl:1: is not an event"),
+    "a huge iteration": (
+        "a.jsonl",
+        '{"event": "display", "time": 1, "iter": 1' + "0" * 400 + "}\n",
+        "a.jsonl:1: is not an event",
+    ),
+    "5,000 digits": ("a.jsonl", '{"event": "test", "iter": ' + "9" * 5000 + "}\n", "not an event"),
+    "a log of digits": (
+        "a.log",
+        f"{STAMP}Iteration {'9' * 5000}, loss = 1\n{STAMP}Test net output #{'9' * 5000}: a = 1\n"
+        f"{STAMP}Iteration 1, Testing net (#{'9' * 5000})\n",
+        "holds no training run",
+    ),
+}
+
+
+@pytest.mark.parametrize("name, text, message", HOSTILE.values(), ids=HOSTILE.keys())
+def test_lines_that_are_too_much_are_refused_in_words(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FormatError, match=re.escape(message)):
+        run_log.read(str(tmp_path / name))
+
+
+def test_long_logs_take_linear_time(tmp_path):
+    (tmp_path / "a.log").write_text(
+        f"{STAMP}Iteration 1, loss = 1\n"
+        + f"{STAMP}{'Iteration 1' * 200_000}\n"
+        + f"{STAMP}    Train net output #0: p = 0.5\n"
+        + f"{STAMP}    Train net output #1: p = 0.5\n" * 20_000
+    )
+    events = [dict(EVENTS[1], iter=i) for i in range(5000)]
+    events += [dict(EVENTS[2], iter=i) for i in range(5000)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+    began = time.process_time()
+    record = run_log.read(str(tmp_path / "a.log"))
+    assert len(record.train[0].outputs) == 20_001 and "p[20000]" in record.train[0].outputs
+    assert len(run_log.read(str(tmp_path / "a.jsonl")).tests[0]) == 5000
+    assert time.process_time() - began < 15  # 1 s; with squares of them a minute and more

@@ -187,5 +187,5 @@ def test_images_that_are_absent_or_of_another_size_are_named(make, folder):
         batches(make(), 5)
     (folder / "1.png").unlink()
     (folder / "0.png").unlink()
-    with pytest.raises(MinidlError, match=r"png, of .*w.txt: cannot be read(.|\n)*root_folder"):
+    with pytest.raises(MinidlError, match=r"w.txt: .*png cannot be read(.|\n)*root_folder"):
         batches(make(), 1)

@@ -147,3 +147,13 @@ def test_a_file_too_large_for_memory_is_a_run_error(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "empty", empty)
     with pytest.raises(RunError, match="not enough memory for its 5 bytes"):
         files.read(tmp_path / "weights.bin", "weights")
+
+
+def test_a_file_larger_than_the_memory_or_its_limit_is_refused_unread(tmp_path):
+    with open(tmp_path / "w", "wb") as file:
+        file.truncate(1 << 40)  # a hole: it takes no space
+    with pytest.raises(UsageError, match=r"w: has 1,099,511,627,776 bytes\n.*weights of at most"):
+        files.read(tmp_path / "w", "weights")
+    with pytest.raises(UsageError, match=r"has 1,099,511,627,776 bytes\n.*text of at most 1,000$"):
+        files.read(tmp_path / "w", "text", limit=1000)
+    assert files.read(tmp_path / "w", "weights", most=3).tobytes() == bytes(3)

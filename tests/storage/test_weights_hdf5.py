@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minidl import schema
-from minidl.errors import FormatError, UsageError
+from minidl.errors import FormatError, MinidlError, UsageError
 from minidl.storage import weights_hdf5
 from tests.support import golden, shared
 
@@ -188,3 +188,16 @@ def test_a_full_disk_leaves_the_last_weights(tmp_path, monkeypatch):
         weights_hdf5.write(tmp_path / "w", net(("a", "A")), {"a": [B]})
     assert weights_hdf5.read(tmp_path / "w").layers[0].blobs[0].shape == W.shape
     assert [p.name for p in tmp_path.iterdir()] == ["w"]
+
+
+def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "w.h5"
+    with h5py.File(path, "w") as file:
+        for layer in "abcd":
+            options = dict(chunks=(1 << 20,), compression="gzip", dtype="f4")
+            dataset = file.create_dataset(f"data/{layer}/0", (1 << 23,), **options)
+            for start in range(0, 1 << 23, 1 << 20):
+                dataset[start : start + (1 << 20)] = 0
+    assert path.stat().st_size < 1 << 18
+    with pytest.raises(MinidlError, match=r"w.h5: has [\d,]+ bytes and would become 134,217,728"):
+        weights_hdf5.read(path)

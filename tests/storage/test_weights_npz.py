@@ -1,12 +1,14 @@
 """Weights in .npz: NumPy's own reading of ours, ours of NumPy's, and no pickles."""
 
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
+from numpy.lib import format as headers
 
-from minidl.errors import FormatError, UsageError
+from minidl.errors import FormatError, MinidlError, UsageError
 from minidl.storage import weights_npz
 from minidl.storage.content import Weights
 from tests.storage import support
@@ -82,3 +84,26 @@ def test_other_content_is_refused_in_words(tmp_path, members, message):
     (tmp_path / "w").write_bytes(data)
     with pytest.raises(FormatError, match=rf"w: .*{message}"):
         weights_npz.read(tmp_path / "w")
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "w.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("a/0.npy", "w") as member:
+            headers.write_array_header_1_0(
+                member, {"descr": "<f4", "fortran_order": False, "shape": (1 << 25,)}
+            )
+            for _ in range(128):
+                member.write(bytes(1 << 20))
+    assert path.stat().st_size < 1 << 18
+    tracemalloc.start()
+    with pytest.raises(MinidlError, match=r"w.npz: has [\d,]+ bytes and would become 134,21"):
+        weights_npz.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
+
+
+def test_pruned_weights_may_be_packed(tmp_path):
+    values = np.zeros((1000, 1000), "f4")
+    np.savez_compressed(tmp_path / "w.npz", **{"a/0": values})
+    np.testing.assert_array_equal(weights_npz.read(tmp_path / "w.npz").layers[0].blobs[0], values)

@@ -1,5 +1,6 @@
 """Weights in safetensors: files of others, half precision, and what is refused."""
 
+import contextlib
 import json
 import struct
 
@@ -64,3 +65,17 @@ REFUSED = {
 def test_other_content_is_refused_in_words(tmp_path, data, message):
     with pytest.raises(FormatError, match=f"w: .*{message}"):
         read(tmp_path, data)
+
+
+def test_a_description_that_is_null_says_nothing(tmp_path):
+    header = b'{"__metadata__":null,"a/0":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (tmp_path / "w").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with contextlib.suppress(FormatError):  # some versions of the package refuse it
+        assert weights_safetensors.read(tmp_path / "w").layers[0].name == "a"
+
+
+def test_a_header_of_many_megabytes_is_refused_unread(tmp_path):
+    header = b'{"a/0":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}' + b" " * (1 << 25) + b"}"
+    (tmp_path / "w").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(FormatError, match="a header of 33,554,4.. bytes\n  expected: at most"):
+        weights_safetensors.read(tmp_path / "w")

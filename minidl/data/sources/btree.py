@@ -22,6 +22,7 @@ BIG_VALUE = 0x01
 HEADER = struct.Struct("<QHHHH")  # page number, padding, kind, end of the offsets, start of nodes
 META_FIELDS = struct.Struct("<II16x I44x IHHQQQQQ QQ")
 NODE = struct.Struct("<HHHH")  # low and high half of the value's length, flags, length of the key
+LARGEST = 1 << 30  # bytes of a record
 DEEPEST = 32  # liblmdb's own limit
 
 
@@ -217,6 +218,8 @@ class BTree:
     def _big_value(self, first: int, size: int, number: int) -> bytes:
         """The value of a record that lies in overflow pages, the first of which has a header."""
         pages = -(-(HEADER.size + size) // self._page_size)
+        if size > LARGEST:
+            self._damaged(f"record {number} claims {size:,} bytes")
         if first + pages - 1 > self._last:
             self._damaged(f"record {number} reaches over the end of the file")
         run = self._read(first * self._page_size, HEADER.size + size)

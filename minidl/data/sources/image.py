@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import Any
 
 import numpy as np
 
-from minidl.errors import DataError
+from minidl.errors import DataError, UsageError
+from minidl.storage import files
 
+# What may be opened, by Pillow's names. Of all that Pillow knows, some are programs to be run by
+# others (EPS by Ghostscript), some have hardly been read since they were written.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
+MOST_BYTES = 1 << 30  # of a file
 _BANDS = {"RGB": "BGR", "RGBA": "BGRA"}
+
+
+def read(path: str, where: str) -> bytes:
+    """The bytes of a file that a list names; `where` is the list. Errors: DataError."""
+    try:
+        return files.read(path, "image", limit=MOST_BYTES).tobytes()
+    except UsageError as error:
+        absent = not os.path.exists(path)
+        raise DataError(
+            f"{path} cannot be read: {error.found}",
+            where=where,
+            expected=error.expected,
+            fix="set root_folder to what goes before the paths" if absent else "",
+        ) from None
 
 
 def decode(data: bytes, color: bool | None = None) -> np.ndarray:
@@ -24,14 +44,14 @@ def decode(data: bytes, color: bool | None = None) -> np.ndarray:
     Caffe uses, makes of the same JPEG. Errors: DataError.
     """
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise DataError(
             "holds an encoded image, and Pillow, which decodes it, is not installed",
             fix="pip install 'minidl[images]'",
         ) from None
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             mode = _mode(image, color)
             image.load()
             picture = image if image.mode == mode else image.convert(mode)
@@ -41,9 +61,11 @@ def decode(data: bytes, color: bool | None = None) -> np.ndarray:
     except DataError:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything
+        unknown = isinstance(error, UnidentifiedImageError)
+        why = "" if unknown else f": {str(error)[:200] or type(error).__name__}"
         raise DataError(
-            f"holds {len(data)} bytes that are not a whole image: {error or type(error).__name__}",
-            expected="a JPEG, PNG or other image file",
+            f"holds {len(data)} bytes that are not a whole image{why}",
+            expected=f"an image file: {', '.join(FORMATS)}",
         ) from None
 
 

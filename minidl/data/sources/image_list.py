@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from minidl.data.sources import Sample, image
-from minidl.errors import DataError, raise_all
+from minidl.errors import DataError, UsageError, raise_all
+from minidl.storage import files
 
+MOST_TEXT = 1 << 30  # bytes of a list
+MOST_ERRORS = 1000  # of a list, after which it is read no further
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -37,17 +41,28 @@ class ImageList:
             raise DataError("lists no image", where=str(file), expected="lines such as 'cat.jpg 3'")
         self.count = count or max(1, _numbers_at_end(lines[0][1]))
         self.lines = np.array([number for number, _ in lines])
-        self.paths, labels, errors = [], [], []
+        self.paths, labels = [], []
+        errors: list[DataError] = []
         for number, line in lines:
+            if len(errors) == MOST_ERRORS:
+                break
             path, *words = line.rsplit(None, self.count)
             found = _numbers_at_end(line)
             if len(words) < self.count or not all(map(NUMBER.fullmatch, words)):
                 errors.append(self._misfit(number, line, found))
             elif not count and found != self.count and found > 1:
                 errors.append(self._misfit(number, line, found))
+            elif not all(map(math.isfinite, numbers := list(map(float, words)))):
+                errors.append(
+                    DataError(
+                        f"the label is {max(numbers):g}",
+                        where=f"{file}:{number}",
+                        expected="a number that 64 bits can hold",
+                    )
+                )
             else:
                 self.paths.append(path)
-                labels.append(list(map(float, words)))
+                labels.append(numbers)
         raise_all(errors)
         self.labels = np.array(labels)
 
@@ -65,16 +80,7 @@ class ImageList:
 
     def read(self, number: int) -> bytes:
         """The bytes of an image file. Errors: DataError."""
-        try:
-            return Path(self.root + self.paths[number]).read_bytes()
-        except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-            reason = getattr(error, "strerror", None) or str(error)
-            absent = isinstance(error, FileNotFoundError)
-            raise DataError(
-                f"{self.root + self.paths[number]} cannot be read: {reason}",
-                where=self._place(number),
-                fix="set root_folder to what goes before the paths" if absent else "",
-            ) from None
+        return image.read(self.root + self.paths[number], self._place(number))
 
     def describe(self, number: int, key: str) -> str:
         return f"'{key}', line {self.lines[number]} of {self.file}"
@@ -104,14 +110,13 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
     Errors: DataError for a file that is not there, or not text.
     """
     try:
-        data = file.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        data = files.read(file, "text", limit=MOST_TEXT).tobytes()
+    except UsageError as error:
         raise DataError(
-            f"cannot be read: {reason}",
+            f"cannot be read: {error.found}",
             where=str(file),
-            expected="a text file",
-            fix="a relative path starts from the current folder",
+            expected=error.expected or "a text file",
+            fix=error.fix or "a relative path starts from the current folder",
         ) from None
     if b"\0" in data:
         raise DataError("is not a text file: it has zero bytes", where=str(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -81,7 +82,7 @@ class WindowFile:
                 label, *box = (int(w) for w in (words[0], *words[2:]))
             except (ValueError, IndexError):
                 label, overlap, box = 0, 0.0, []
-            if len(box) != 4:
+            if len(box) != 4 or not math.isfinite(overlap) or abs(label) >= LARGEST:
                 self._refuse(f"'{' '.join(words)[:60]}' is no window", "CLASS OVERLAP X1 Y1 X2 Y2")
             x1, y1, x2, y2 = box
             if not (0 <= x1 <= x2 < shape[2] and 0 <= y1 <= y2 < shape[1]):
@@ -103,8 +104,8 @@ class WindowFile:
 
     def _whole(self, what: str) -> int:
         text = self._next(what)
-        if not text.isdecimal():
-            self._refuse(f"'{text[:40]}' is no whole number", what)
+        if not text.isdecimal() or len(text) > 10 or int(text) >= LARGEST:
+            self._refuse(f"'{text[:40]}' is no whole number below 2147483648", what)
         return int(text)
 
     def _refuse(self, found: str, expected: str) -> None:
@@ -112,3 +113,4 @@ class WindowFile:
 
 
 SIZES = ("channels", "height", "width")
+LARGEST = 1 << 31  # numbers of 32 bits do for classes and pixels

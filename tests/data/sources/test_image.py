@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import sys
 
 import numpy as np
@@ -103,3 +104,35 @@ def test_without_pillow_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(DataError, match=r"Pillow(.|\n)*pip install 'minidl\[images\]'"):
         image.decode(COLOUR)
+
+
+def test_no_picture_makes_another_program_run(monkeypatch):
+    """An EPS is a program that Pillow has Ghostscript run; others are decoded by other tools."""
+    import subprocess
+
+    def started(*args, **_):
+        raise AssertionError(f"started {args}")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", started)
+    monkeypatch.setattr(subprocess, "check_call", started)
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n"
+    with pytest.raises(DataError, match=r"not a whole image\n  expected: an image file: JPEG, PNG"):
+        image.decode(eps)
+
+
+@pytest.mark.parametrize("form", image.FORMATS)
+def test_what_is_on_the_list_is_read(form):
+    try:
+        data = file_of(Image.fromarray(RGB), form)
+    except (KeyError, OSError) as error:
+        pytest.skip(f"this Pillow writes no {form}: {error}")
+    assert image.decode(data, True).shape == (3, 4, 6)
+
+
+def test_what_is_not_a_regular_file_of_some_size_is_refused_unread(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(1 << 40)
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path / "large", tmp_path):
+        with pytest.raises(DataError, match="not a regular file|has 1,099,511,627,776|a folder"):
+            image.read(str(path), "list.txt:1")

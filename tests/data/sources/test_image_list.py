@@ -1,6 +1,8 @@
 """Lists of images: what a line is, and what it must not be."""
 
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,3 +119,22 @@ def test_any_bytes_are_a_list_or_an_error_in_words(tmp_path_factory, data):
         assert len(ImageList(path)) >= 1
     except MinidlError as error:
         assert "fuzzed.txt" in str(error)
+
+
+def test_labels_beyond_all_numbers_and_special_files_are_refused(tmp_path):
+    (tmp_path / "list.txt").write_text("a.png 1\nb.png 1e999\nc.png -1e999\n")
+    with pytest.raises(
+        DataError, match=r"list.txt:2: the label is inf(.|\n)*:3: the label is -inf"
+    ):
+        ImageList(tmp_path / "list.txt")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(DataError, match="is not a regular file"):
+            ImageList(path)
+
+
+def test_a_long_list_of_nonsense_is_read_no_further(tmp_path):
+    (tmp_path / "list.txt").write_text("a.png 1\n" + "nonsense\n" * 300_000)
+    with pytest.raises(DataError) as caught:
+        ImageList(tmp_path / "list.txt")
+    assert len(caught.value.errors) == 1000

@@ -1,5 +1,9 @@
 """Window files: what is foreground, what background, and what is damaged."""
 
+import contextlib
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,3 +87,28 @@ def test_a_changed_character_gives_windows_or_an_error_in_words(tmp_path_factory
         WindowFile(path, 0.5, 0.5)
     except MinidlError as error:
         assert "changed.txt" in str(error)
+
+
+ODD = {
+    "a share that is no number": "# 0\na.png\n3\n9\n9\n1\n1 nan 0 0 1 1\n",
+    "an infinite share": "# 0\na.png\n3\n9\n9\n1\n1 1e999 0 0 1 1\n",
+    "a class of a hundred digits": "# 0\na.png\n3\n9\n9\n1\n" + "9" * 100 + " 1 0 0 1 1\n",
+    "a class of 5,000 digits": "# 0\na.png\n3\n9\n9\n1\n" + "9" * 5000 + " 1 0 0 1 1\n",
+    "a side of a hundred digits": "# 0\na.png\n3\n9\n" + "9" * 100 + "\n1\n1 1 0 0 1 1\n",
+    "windows of 5,000 digits": "# 0\na.png\n3\n9\n9\n" + "9" * 5000 + "\n1 1 0 0 1 1\n",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD.keys())
+def test_numbers_that_make_no_sense_are_refused_with_their_line(tmp_path, text):
+    (tmp_path / "w.txt").write_text(text)
+    with pytest.raises(DataError, match=r"w.txt:\d: '.{1,60}' is no (window|whole number)"):
+        WindowFile(tmp_path / "w.txt", 0.5, 0.5)
+
+
+@given(st.lists(st.sampled_from("# 0 1 9 nan -1 1e999 a.png 99999999999".split() + ["\n"] * 6)))
+def test_any_words_in_any_order_are_read_or_refused(words):
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(DataError):
+        path = Path(folder, "w.txt")
+        path.write_text("# 0\na.png\n3\n9\n9\n" + " ".join(words))
+        WindowFile(path, 0.5, 0.5)

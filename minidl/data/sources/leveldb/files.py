@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from minidl.errors import DataError
 
 VALUE, DELETION = 1, 0
+MOST_AT_ONCE = 1 << 30  # bytes of a block; a record has its own
 
 
 class Entry(NamedTuple):
@@ -24,13 +26,18 @@ class File:
     def __init__(self, path: Path, size: int | None = None) -> None:
         self.path = path
         try:
-            self.size = path.stat().st_size
+            found = path.stat()
         except OSError:
             self.refuse("is missing: the store was not copied whole")
+        if not stat.S_ISREG(found.st_mode):
+            self.refuse("is not a regular file")
+        self.size = found.st_size
         if size is not None and self.size != size:
             self.refuse(f"was cut short: it has {self.size:,} of {size:,} bytes")
 
     def read(self, offset: int, size: int) -> bytes:
+        if size > MOST_AT_ONCE:
+            self.damaged(f"it claims {size:,} bytes at byte {offset:,}")
         try:
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(offset)

@@ -13,6 +13,7 @@ from minidl.errors import DataError
 FOOTER, MAGIC = 48, 0xDB4775248B80FB57
 TRAILER = 5  # after each block: its compression, a checksum
 PLAIN, SNAPPY, ZSTD = 0, 1, 2
+KEYS_FREE, KEYS_RATIO = 1 << 20, 64  # bytes of a block's keys, beyond what any real one has
 SNAPPY_RATIO = 22  # a copy of 64 bytes takes 3
 
 
@@ -87,7 +88,7 @@ def _parse(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     end = len(block) - 4 - 4 * restarts
     if len(block) < 4 or end < 0:
         raise ValueError
-    key, at = b"", 0
+    key, at, room = b"", 0, KEYS_FREE + KEYS_RATIO * len(block)
     while at < end:
         shared, at = varint(block, at)
         fresh, at = varint(block, at)
@@ -97,4 +98,7 @@ def _parse(block: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise ValueError
         key = key[:shared] + block[at:body]
         at = body + size
+        room -= len(key)
+        if room < 0:  # a few bytes can repeat a long key
+            raise ValueError
         yield key, block[body:at]

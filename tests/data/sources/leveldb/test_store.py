@@ -287,3 +287,22 @@ def test_threads_may_read_at_once(whole):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_block_whose_keys_repeat_a_long_one_is_damaged():
+    """Each of its last entries takes six bytes in the file and a megabyte in memory."""
+    length = 1 << 20
+    size = b"\x80\x80\x40"  # as a varint
+    block = b"\x00" + size + b"\x00" + bytes(length) + (size + b"\x00\x00") * 1000
+    with pytest.raises(ValueError):
+        for _ in table._parse(block + bytes(4)):
+            pass
+    short = b"\x00\x03\x00abc" + b"\x03\x01\x00d" * 3
+    assert [key for key, _ in table._parse(short + bytes(4))] == [b"abc", b"abcd", b"abcd", b"abcd"]
+
+
+def test_a_pipe_in_the_folder_is_no_file_of_the_store(copy):
+    only(copy, "MANIFEST-*").unlink()
+    os.mkfifo(copy / (copy / "CURRENT").read_text().strip())
+    with pytest.raises(DataError, match="MANIFEST-.*is not a regular file"):
+        read_all(copy)
