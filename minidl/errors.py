@@ -18,6 +18,8 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from minidl.legible import legible
+
 
 class MinidlError(RuntimeError):
     """Base of all of minidl's errors; `exit_code` is the status the command line ends with.
@@ -37,7 +39,7 @@ class MinidlError(RuntimeError):
             lines.append(f"  expected: {self.expected}")
         if self.fix:
             lines.append(f"  fix: {self.fix}")
-        return "\n".join(lines)
+        return legible("\n".join(lines))
 
 
 class UsageError(MinidlError, ValueError):
@@ -110,13 +112,14 @@ GROUPS = getattr(builtins, "BaseExceptionGroup", ())  # they are made in another
 
 
 @functools.cache
-def also(kind: type[MinidlError], builtin: type[Exception]) -> Any:
+def also(kind: type[MinidlError], builtin: type[BaseException]) -> Any:
     """An error class that is `kind`, and that ``except builtin`` catches, too.
 
     >>> isinstance(also(RunError, KeyError)("no such key"), KeyError)
     True
     """
-    if issubclass(kind, builtin) or issubclass(builtin, GROUPS):
+    catchable = issubclass(builtin, Exception)  # SystemExit, once it is an error, ends no program
+    if not catchable or issubclass(kind, builtin) or issubclass(builtin, GROUPS):
         return kind
     return type(kind.__name__, (kind, builtin), {"__doc__": kind.__doc__})
 

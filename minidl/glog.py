@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from minidl.legible import legible
+
 LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)  # -minloglevel 0 to 3
 
 
@@ -16,4 +18,5 @@ class GlogFormatter(logging.Formatter):
         day = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
         micros = int(record.created % 1 * 1e6)
         place = f"{record.filename}:{record.lineno}"
-        return f"{letter}{day}.{micros:06d} {record.process:5d} {place}] {super().format(record)}"
+        text = legible(super().format(record))
+        return f"{letter}{day}.{micros:06d} {record.process:5d} {place}] {text}"

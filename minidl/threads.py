@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from minidl.errors import UsageError
+
 # What OpenBLAS and OpenMP read when they are loaded; the command line's --threads sets them all.
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -15,10 +17,24 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def most_threads() -> int:
+    """More than any machine gains from, and fewer than it dies of."""
+    return max(256, 8 * (os.cpu_count() or 1))
+
+
 def threads() -> int:
-    """The first of VARIABLES that is set to a number above 0, else all usable cores."""
+    """The first of VARIABLES that is set to a number above 0, else all usable cores.
+
+    Errors: UsageError for more than `most_threads`.
+    """
     for name in VARIABLES:
-        value = os.environ.get(name, "").split(",")[0]
-        if value.isdigit() and int(value) > 0:
-            return int(value)
+        value = os.environ.get(name, "").split(",")[0].strip().lstrip("0")
+        if not value.isdecimal():
+            continue
+        if len(value) > 9 or int(value) > most_threads():
+            raise UsageError(
+                f"{name} is {value}",
+                expected=f"1 to {most_threads()} on this machine of {os.cpu_count()} cores",
+            )
+        return int(value)
     return usable_cores()

@@ -37,6 +37,7 @@ LEVELS = """
     memory
     device rng schema fillers columns windows ops threads
     errors units glog
+    legible
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from minidl import threads
+from minidl.cli import modules, output
+from minidl.cli.signals import Terminated, terminable
 from minidl.errors import MinidlError, UsageError, did_you_mean
+from minidl.legible import legible
 
 COMMANDS = {
     "train": "train a net by its solver file",
@@ -33,7 +38,7 @@ COMMANDS = {
     "run": "run a program that was written for pycaffe",
     "device_query": "print what minidl computes with on this machine",
 }
-OK, FAILED, INTERRUPTED = 0, 1, 130
+OK, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 USAGE = """usage: minidl COMMAND [flags]
 
@@ -46,19 +51,26 @@ Flags are Caffe's: -solver x, --solver x and --solver=x are the same.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit code: 0 done, 1 the run failed, 2 bad input,
-    130 interrupted."""
+    130 interrupted, 143 terminated."""
     words = list(sys.argv[1:] if argv is None else argv)
+    with output.guarded():
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
     debug = any(map(_is_debug, words))
     try:
-        code = _dispatch(words)
+        with terminable():
+            code = _dispatch(words)
         sys.stdout.flush()
         return code
     except MinidlError as error:
         return _fail(f"error: {error}", error.exit_code, debug)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, debug)
-    except BrokenPipeError:  # who read our output has left (minidl check net | head)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Terminated:
+        return _fail("terminated", TERMINATED, debug)
+    except output.ReaderLeft:
         return OK
     except MemoryError:
         return _fail("error: there is not enough memory", FAILED, debug)
@@ -66,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
         return _fail(f"error: {what}", FAILED, debug)
     except Exception as error:
+        if str(error) == "can't start new thread":  # CPython's words, of a RuntimeError
+            what = "the system starts no more threads for this user or container"
+            return _fail(f"error: {what}\n  fix: --threads 1, or ulimit -u", FAILED, debug)
         what = f"{type(error).__name__}: {error}"
         return _fail(f"error: this is a bug in minidl ({what}); --debug shows where", FAILED, debug)
 
@@ -109,6 +124,7 @@ def _dispatch(words: list[str]) -> int:
     except SystemExit as end:  # argparse has printed the help
         return int(end.code or 0)
     _use_threads(args)
+    modules.load(args.modules)
     if args.allow_python:
         return _run_with_python(args)
     return int(args.run(args) or OK)
@@ -166,6 +182,7 @@ def _is_debug(word: str) -> bool:
 def _use_threads(args: Any) -> None:
     """Set the number of threads, which OpenBLAS reads once, when NumPy loads."""
     if args.threads is None:
+        threads.threads()  # refuses what the environment says if it is beyond all reason
         return
     if "numpy" in sys.modules:
         raise UsageError(
@@ -173,9 +190,7 @@ def _use_threads(args: Any) -> None:
             where="--threads",
             fix="set OPENBLAS_NUM_THREADS before Python starts",
         )
-    from minidl.threads import VARIABLES
-
-    for name in VARIABLES:
+    for name in threads.VARIABLES:
         os.environ[name] = str(args.threads)
 
 
@@ -184,6 +199,7 @@ def _fail(text: str, code: int, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.write(f"minidl: {text}\n")
+    with contextlib.suppress(output.OutputError, output.ReaderLeft):
+        sys.stdout.flush()
+    sys.stderr.write(f"minidl: {legible(text)}\n")
     return code

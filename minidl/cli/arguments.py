@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minidl.errors import UsageError, nearest
+from minidl.threads import most_threads
 
 FLAG = re.compile(r"--?([A-Za-z][\w-]*)(=.*)?", re.DOTALL)
 YES = ("1", "true", "yes", "t", "y")
@@ -124,8 +125,9 @@ def add_common(parser: Parser) -> None:
     group.add_argument(
         "--logtostderr",
         "--alsologtostderr",
+        "-v",
         action="store_true",
-        help="write the log lines to stderr, on a terminal too",
+        help="write the log to stderr: all its lines, where else only warnings are shown",
     )
     group.add_argument("--log-dir", metavar="DIR", help="folder for the log file")
     group.add_argument(
@@ -136,12 +138,21 @@ def add_common(parser: Parser) -> None:
     )
     group.add_argument(
         "--threads",
-        type=whole(1),
+        type=whole(1, most_threads()),
         metavar="N",
         help="threads that compute, in BLAS and in engines (default: OMP_NUM_THREADS or"
         " OPENBLAS_NUM_THREADS, else all cores)",
     )
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="extend",
+        type=names,
+        default=[],
+        metavar="MODULE",
+        help="import these modules or .py files first: they register layer types of yours",
+    )
     parser.add_argument(
         "--allow-python",
         action="store_true",

@@ -139,7 +139,7 @@ class Lmdb:
             if self.env is None:
                 shutil.rmtree(self.fresh, ignore_errors=True)
                 self.fresh.mkdir(parents=True)
-                self.env = lmdb.open(str(self.fresh), map_size=ROOM, lock=False, sync=False)
+                self.env = lmdb.open(os.fsencode(self.fresh), map_size=ROOM, lock=False, sync=False)
             self._put(records)
         except (OSError, lmdb.Error) as error:
             raise RunError(f"cannot be written: {error}", where=str(self.path)) from error

@@ -6,12 +6,7 @@ Every layer is run alone on random input; no data set is read and no weights.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from argparse import Namespace
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidl.cli import models, table
@@ -59,14 +54,6 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--step", type=positive, metavar="H", help="of the difference (1e-5)")
     parser.add_argument("--tolerance", type=positive, metavar="T", help="relative (1e-7)")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the input (0)")
-    parser.add_argument(
-        "--import",
-        dest="modules",
-        type=names,
-        default=(),
-        metavar="MODULE",
-        help="import these modules or .py files first: they register layer types of yours",
-    )
     add_device(parser)
     add_phase(parser, default="TRAIN")
     add_state(parser)
@@ -75,7 +62,6 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     with logging_to(args):
-        load_modules(args.modules)
         rows, wrong, checked, elements = check_net(args)
     header = ["layer", "type", "checked", "corners", "result"]
     print(table.render(header, rows, left=2))
@@ -164,25 +150,3 @@ def check_node(node: Any, args: Namespace) -> tuple[list[str], Report | None]:
     result = f"{len(report.mismatches)} wrong" if report.mismatches else "agrees"
     part = f" of {report.elements:,}" if report.checked < report.elements else ""
     return [f"{report.checked:,}{part}", str(report.kinks), result], report
-
-
-def load_modules(modules: Sequence[str]) -> None:
-    """Import modules by name (the current folder counts) or by the path of a .py file."""
-    for name in modules:
-        path = Path(name)
-        try:
-            if path.suffix == ".py":
-                spec: Any = importlib.util.spec_from_file_location(path.stem, path)
-                module = importlib.util.module_from_spec(spec)
-                sys.modules[path.stem] = module
-                spec.loader.exec_module(module)
-            else:
-                if "" not in sys.path:
-                    sys.path.insert(0, "")
-                importlib.import_module(name)
-        except Exception as error:
-            raise UsageError(
-                f"cannot be imported: {type(error).__name__}: {error}",
-                where=f"--import {name}",
-                fix="--debug shows where",
-            ) from error

@@ -13,23 +13,49 @@ from typing import Any
 
 from minidl.errors import MinidlError, UsageError
 from minidl.glog import LEVELS, GlogFormatter
+from minidl.legible import legible
 
 log = logging.getLogger("minidl")
 
+# Caffe's commands whose lines on stderr other programs read; what others answer is on stdout.
+CAFFES = ("train", "test", "time")
 
-class TerminalHandler(logging.Handler):
+
+class LogFile(logging.FileHandler):
+    """A file to append to; if that fails, as on a full disk, a warning says so, once."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.failed:
+            self.failed = True
+            reason = getattr(sys.exc_info()[1], "strerror", None) or "it has failed"
+            where = f"log file {self.baseFilename}"
+            say(legible(f"minidl: warning: {where}: cannot be written any more: {reason}"))
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # of the same full disk
+            super().close()
+
+
+class WarningsHandler(logging.Handler):
     """Warnings only, in words, above a progress bar if there is one."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"minidl: {record.levelname.lower()}: {record.getMessage()}")
+        say(legible(f"minidl: {record.levelname.lower()}: {record.getMessage()}"))
 
 
 def on_terminal(args: Namespace) -> bool:
     """Whether a person watches: stderr is a terminal and -logtostderr was not asked for."""
     return sys.stderr.isatty() and not to_stderr(args)
+
+
+def lines_wanted(args: Namespace) -> bool:
+    """Whether stderr gets all of the log rather than warnings."""
+    return to_stderr(args) or (args.command in CAFFES and not on_terminal(args))
 
 
 def to_stderr(args: Namespace) -> bool:
@@ -55,19 +81,20 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def logging_to(args: Namespace, file: Path | None = None) -> Iterator[None]:
-    """Send minidl's log to stderr (glog lines, or on a terminal only warnings) and to `file`.
+    """Send minidl's log to `file`, and to stderr: all of it for `CAFFES` off a terminal and with
+    -logtostderr, else only warnings, in words.
 
     file    appended to; its folder is made. Without it, -log_dir DIR gives DIR/<command>.log.
     """
     if file is None and folder(args) is not None:
         file = folder(args) / f"{args.command}.log"  # type: ignore[operator]
-    handlers: list[Any] = [TerminalHandler() if on_terminal(args) else logging.StreamHandler()]
+    handlers: list[Any] = [logging.StreamHandler() if lines_wanted(args) else WarningsHandler()]
     if file is not None:
         handlers.append(_file_handler(file))
     before = log.level
     log.setLevel(LEVELS[_least(args)])
     for handler in handlers:
-        if not isinstance(handler, TerminalHandler):
+        if not isinstance(handler, WarningsHandler):
             handler.setFormatter(GlogFormatter())
         log.addHandler(handler)
     try:
@@ -92,7 +119,7 @@ def _file_handler(file: Path) -> logging.Handler:
     replaceable.check_appendable(file, replaceable.LOG)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        return logging.FileHandler(file, encoding="utf-8")
+        return LogFile(file, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=f"log file {file}") from None
 

@@ -1,4 +1,4 @@
-"""What Ctrl-C and a hang-up do to a run: Caffe's -sigint_effect and -sighup_effect."""
+"""What Ctrl-C, a hang-up and a request to terminate do to a command."""
 
 from __future__ import annotations
 
@@ -6,39 +6,81 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 EFFECTS = ("stop", "snapshot", "none")
+ONE_KEYSTROKE_S = 1.0  # make, uv and shells hand Ctrl-C on to a process that has had it already
+
+
+class Terminated(BaseException):
+    """SIGTERM came; like KeyboardInterrupt it passes through `except Exception`."""
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise Terminated, so that a command takes away what it has half written.
+
+    Where SIGTERM has another meaning already, it keeps that.
+    """
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise Terminated
 
 
 class Signals:
     """While it is entered, turns signals into requests, which the solver honours between steps.
 
-    A second interrupt while the first stop is still being honoured ends the run at once. Files are
-    renamed into place when they are whole, so even that leaves none half-written.
+    sigint, sighup    what Ctrl-C and a hang-up do: Caffe's -sigint_effect and -sighup_effect
+
+    SIGTERM, which job queues and container engines send, always stops the run. A second Ctrl-C
+    while the first stop is still being honoured ends the run at once, without the snapshot. Files
+    are renamed into place when they are whole, so even that leaves none half-written.
 
     stopped     the name of the signal that asked the run to stop, or ""
+    status      what a shell calls the end by that signal: 128 and its number
     """
 
     def __init__(self, solver: Any, sigint: str, sighup: str) -> None:
-        self.solver, self.stopped = solver, ""
-        self._effects: dict[int, str] = {signal.SIGINT: sigint}
+        self.solver, self.stopped, self.status = solver, "", 0
+        self._interrupted_at = -float("inf")
+        self._effects: dict[int, str] = {signal.SIGINT: sigint, signal.SIGTERM: "stop"}
         if hasattr(signal, "SIGHUP"):
             self._effects[signal.SIGHUP] = sighup
 
     def _handle(self, number: int, frame: Any) -> None:
         effect = self._effects[number]
         if effect == "stop":
-            again, self.stopped = self.stopped, signal.Signals(number).name
-            if again and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self.solver.request_stop()
-            # not print: the signal may have come in the middle of one
-            with contextlib.suppress(OSError):
-                os.write(2, f"\nminidl: {self.stopped}: stopping after this step\n".encode())
+            self._stop(number)
         elif effect == "snapshot":
             self.solver.request_snapshot()
+
+    def _stop(self, number: int) -> None:
+        """Ask the solver to stop, or end the run if that was asked before and Ctrl-C insists."""
+        if number == signal.SIGINT:
+            before, self._interrupted_at = self._interrupted_at, time.monotonic()
+            if self._interrupted_at - before < ONE_KEYSTROKE_S:
+                return
+            if self.stopped:
+                raise KeyboardInterrupt
+        self.stopped, self.status = signal.Signals(number).name, 128 + number
+        self.solver.request_stop()
+        again = "; Ctrl-C again ends it without a snapshot" if number == signal.SIGINT else ""
+        # not print: the signal may have come in the middle of one
+        with contextlib.suppress(OSError):
+            text = f"\nminidl: {self.stopped}: stopping after this step{again}\n"
+            os.write(2, text.encode())
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:

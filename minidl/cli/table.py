@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from minidl.legible import shortened
 from minidl.units import three
 
 
@@ -19,7 +20,7 @@ def render(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) 
     ---------
     total  20
     """
-    body = [list(row) for row in rows]
+    body = [[shortened(cell) for cell in row] for row in rows]
     full = [row for row in [list(header), *body] if row != [""]]
     widths = [max(len(row[i]) for row in full) for i in range(len(header))]
     ruler = "-" * (sum(widths) + 2 * (len(widths) - 1))

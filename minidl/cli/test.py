@@ -39,7 +39,7 @@ def run(args: Namespace) -> int:
         print(as_json.dumps(result))
         return 0
     for name, value in result["outputs"].items():
-        for number in value if isinstance(value, list) else [value]:
+        for number in _flat(value):
             print(_line(name, number, result["loss_weights"].get(name, 0)))
     return 0
 

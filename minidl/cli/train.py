@@ -1,7 +1,7 @@
 """Train a net by its solver file.
 
-Leaves snapshots, a log and events.jsonl in the folder of snapshot_prefix. Ctrl-C snapshots and
-stops; -snapshot goes on from there, bit for bit as if the run had never stopped.
+Leaves snapshots, a log and events.jsonl in the folder of snapshot_prefix. Ctrl-C and SIGTERM
+snapshot and stop; -snapshot goes on from there, bit for bit as if the run had never stopped.
 """
 
 from __future__ import annotations
@@ -86,17 +86,17 @@ def run(args: Namespace) -> int:
         device = models.training_device(param, args)
         log.info("Initializing solver from parameters: \n%s", to_text(param).rstrip())
         resume = snapshots.resolve(args.snapshot, prefix) if args.snapshot else None
-        summary, signal = train(param, resume, place / "events.jsonl", device, args)
+        summary, signals = train(param, resume, place / "events.jsonl", device, args)
     for line in [*summary.lines(), f"log      {file}", f"events   {place / 'events.jsonl'}"]:
         print(line)
-    if not signal:
+    if not signals.stopped or summary.reason != "stopped":  # by a signal in the last test: done
         return 0
-    print(f"stopped by {signal} after {summary.iter} of {param.max_iter} iterations")
+    print(f"stopped by {signals.stopped} after {summary.iter} of {param.max_iter} iterations")
     if summary.snapshot is not None and summary.snapshot["iter"] == summary.iter:
         print(f"resume with: {resume_command(args, summary.snapshot['state'])}")
     else:
         print("no snapshot of it was written: snapshot_after_train is false")
-    return 130
+    return signals.status
 
 
 def read_nets(param: Any) -> None:
@@ -152,8 +152,8 @@ def read_solver(args: Namespace) -> Any:
 
 def train(
     param: Any, resume: Path | None, events: Path, device: str, args: Namespace
-) -> tuple[Summary, str]:
-    """Run the solver to its end or to a signal; returns what it left, and the signal's name."""
+) -> tuple[Summary, Signals]:
+    """Run the solver to its end or to a signal; returns what it left, and the signals."""
     from minidl.cli.watch import ProgressBar, Summary
     from minidl.solver import EventsFile, get_solver
 
@@ -171,8 +171,7 @@ def train(
     finally:
         progress.close()
         solver.close()
-    # a signal in the last test breaks that off, but the training is done
-    return summary, signals.stopped if summary.reason == "stopped" else ""
+    return summary, signals
 
 
 def resume_command(args: Namespace, state: str) -> str:
@@ -188,4 +187,6 @@ def resume_command(args: Namespace, state: str) -> str:
         words += ["-gpu", args.gpu]
     if args.allow_python:
         words += ["--allow-python"]
+    for module in args.modules:
+        words += ["--import", module]
     return shlex.join(words + engine_flags.words(args))

@@ -52,7 +52,7 @@ class Writer:
         with self._explained():
             shutil.rmtree(self._fresh, ignore_errors=True)
             self._fresh.mkdir(parents=True)
-            self._env = lmdb.open(str(self._fresh), map_size=ROOM, lock=False, sync=False)
+            self._env = lmdb.open(os.fsencode(self._fresh), map_size=ROOM, lock=False, sync=False)
         return self
 
     def put(self, key: bytes, value: bytes) -> None:

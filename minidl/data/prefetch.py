@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from minidl.errors import RunError
+
 T = TypeVar("T")
 PATIENCE_S = 5.0  # for a thread that is asked to stop: it may wait for a slow disk
 
@@ -70,8 +72,19 @@ class Prefetcher(Generic[T]):
             self.close()
             self._run = _Run(self._make, number, self._depth, self._name)
             self._stop = weakref.finalize(self, self._run.stop)
-            self._run.thread.start()
+            self._start(self._run)
         return self._run
+
+    def _start(self, run: _Run[T]) -> None:
+        try:
+            run.thread.start()
+        except RuntimeError as error:  # the system has no more for this user or container
+            self.close()
+            raise RunError(
+                f"a thread that reads ahead cannot be started: {error}",
+                where=self._name,
+                fix="close other nets (net.close()), or raise the limit (ulimit -u)",
+            ) from None
 
     def _wait(self, run: _Run[T]) -> T:
         try:

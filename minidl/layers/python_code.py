@@ -194,7 +194,8 @@ def standing_in() -> Iterator[None]:
 def describe(error: BaseException) -> str:
     """'ValueError: no such shape (mylayers.py, line 12)'."""
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = list(traceback.extract_tb(error.__traceback__))
+    frames = [frame for frame in frames if "_sitebuiltins" not in frame.filename]  # exit() itself
     if not frames:
         return said
     return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"

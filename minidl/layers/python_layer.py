@@ -20,6 +20,7 @@ from minidl.layers.python_code import (
 
 METHODS = ("setup", "reshape", "forward")
 IN_BACKWARD = "shapes are given in reshape() and forward()"
+FAILURES = (Exception, SystemExit)  # exit(0) in a class would end a run as if all were well
 NOT_ITS_OWN = "a bottom's shape is not this layer's to change"
 
 
@@ -207,13 +208,13 @@ class Python(Layer):
                 fix=did_you_mean(self.class_name, names),
                 field="python_param.layer",
             )
-        except Exception as error:
+        except FAILURES as error:
             self._refuse("cannot be imported", error)
         try:
             with standing_in():
                 mine = isinstance(found, type) and issubclass(found, PythonLayer)
                 code = found(self.spec) if mine else found()
-        except Exception as error:
+        except FAILURES as error:
             self._refuse("cannot be made", error)
         lacking = [f"no {m}" for m in METHODS if not callable(getattr(code, m, None))]
         if lacking:
@@ -234,7 +235,7 @@ class Python(Layer):
             if not error.where:
                 error.where = f"{self.where}: {method}() of {self._class}"
             raise
-        except Exception as error:
+        except FAILURES as error:
             found = f"{method}() of {self._class} failed: {describe(error)}"
             builtin = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
             raise also(kind, builtin)(found, where=self.where, fix="--debug shows where") from error

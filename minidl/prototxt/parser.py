@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import schema
+from minidl.legible import escaped
 from minidl.prototxt import advice, values
 from minidl.prototxt.fields import MESSAGE, Field
 from minidl.prototxt.recovery import CLOSING, Block, Problem, Recovery, Stop
@@ -41,7 +42,7 @@ class Parser(Recovery):
         if schema.ORIGIN in message.DESCRIPTOR.fields_by_name:
             block.owner, block.path = message, ""
             origin = message.minidl_origin
-            origin.file = self.file
+            origin.file = escaped(self.file)  # which may be bytes that no message takes
             origin.line, origin.column = self.tokens.place(opened)
         if block.kind in LAYERS:
             block.layer = message

@@ -35,16 +35,16 @@ def idx_files(tmp_path):
 
 def test_from_a_folder_to_lmdb(idx_files, tmp_path, capsys):
     words = ["dataset", "mnist", "--from", str(idx_files), "--out", str(tmp_path / "out")]
-    assert main(words) == 0
+    assert main([*words, "-v"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         f"{tmp_path}/out/train_lmdb  7 records",
         f"{tmp_path}/out/test_lmdb  3 records",
     ]
     assert "Wrote" in err
-    assert main(words) == 0
+    assert main([*words, "-v"]) == 0
     assert "is there already (7 records)" in capsys.readouterr().err
-    assert main([*words, "--force"]) == 0
+    assert main([*words, "--force", "-v"]) == 0
     assert "Wrote" in capsys.readouterr().err
 
 

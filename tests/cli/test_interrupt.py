@@ -101,12 +101,13 @@ def assert_all_files_whole(folder):
     return states
 
 
-def test_stopped_by_ctrl_c_at_a_random_moment_and_resumed(unbroken, tmp_path):
+@pytest.mark.parametrize("sent, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_by_a_signal_at_a_random_moment_and_resumed(unbroken, tmp_path, sent, status):
     write_run(tmp_path)
     moment = random.SystemRandom().randrange(1, ITERATIONS - 60)
-    code, out, err = Run(tmp_path).signal_at(moment, signal.SIGINT)
-    assert code == 130, (moment, err)
-    assert "minidl: SIGINT: stopping after this step" in err
+    code, out, err = Run(tmp_path).signal_at(moment, sent)
+    assert code == status, (moment, err)
+    assert f"minidl: {sent.name}: stopping after this step" in err
     assert "Optimization stopped early." in err
     assert_all_files_whole(tmp_path)
     resume = next(line for line in out.splitlines() if line.startswith("resume with: "))
@@ -115,7 +116,7 @@ def test_stopped_by_ctrl_c_at_a_random_moment_and_resumed(unbroken, tmp_path):
     state = words[words.index("-snapshot") + 1]
     stopped = int(Path(state).stem.rpartition("_")[2])
     assert moment <= stopped < ITERATIONS, moment
-    assert f"stopped by SIGINT after {stopped} of {ITERATIONS} iterations" in out
+    assert f"stopped by {sent.name} after {stopped} of {ITERATIONS} iterations" in out
     assert [w for w in words if "=" in w] == SETTINGS
 
     code, _, err = Run(tmp_path, "-snapshot", state).finish()

@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import os
 import re
 from argparse import Namespace
 
@@ -77,6 +78,40 @@ def test_log_dir_makes_a_file_named_after_the_command(tmp_path, capsys, monkeypa
         log.info("by environment")
     assert (tmp_path / "a" / "test.log").read_text().endswith("by flag\n")
     assert (tmp_path / "b" / "test.log").read_text().endswith("by environment\n")
+
+
+def test_commands_whose_answer_is_on_stdout_show_warnings_only_and_log_all(tmp_path, capsys):
+    with logging_to(arguments(command="classify", log_dir=str(tmp_path))):
+        log.info("Memory required")
+        log.warning("layer 'ip2' has no weights")
+    assert capsys.readouterr().err == "minidl: warning: layer 'ip2' has no weights\n"
+    lines = (tmp_path / "classify.log").read_text().splitlines()
+    assert [HEAD.fullmatch(line).group(1) for line in lines] == ["I", "W"]
+
+
+@pytest.mark.parametrize("command", ["train", "test", "time"])
+def test_commands_of_caffe_whose_lines_are_parsed_show_them(command, capsys):
+    with logging_to(arguments(command=command)):
+        log.info("Iteration 0")
+    assert HEAD.fullmatch(capsys.readouterr().err.strip()).group(9) == "Iteration 0"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_log_file_on_a_full_disk_is_said_once_and_the_run_goes_on(tmp_path, capsys):
+    with logging_to(arguments(command="convert"), tmp_path / "x.log"):
+        log.handlers[-1].stream = open("/dev/full", "w")  # noqa: SIM115
+        log.info("one")
+        log.info("two")
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "x.log: cannot be written any more: No space left on device" in err
+
+
+def test_names_from_files_cannot_steer_a_terminal_by_way_of_the_log(capsys):
+    with logging_to(arguments()):
+        log.info("Creating Layer %s", "\x1b[2J\r" + "x" * 100_000)
+    err = capsys.readouterr().err
+    assert "\\x1b[2J\\x0dxxx" in err and len(err) < 500
 
 
 class Terminal:

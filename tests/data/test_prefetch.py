@@ -10,6 +10,7 @@ import weakref
 import pytest
 
 from minidl.data.prefetch import Prefetcher
+from minidl.errors import RunError
 from tests.support import ROOT
 
 LONG_S = 30  # a limit that only a hang reaches
@@ -156,6 +157,7 @@ def run_python(text, **options):
 
 FORGETFUL = """
 from minidl.data.prefetch import Prefetcher
+from minidl.errors import RunError
 prefetcher = Prefetcher(lambda number, spare: number, 2)
 print(prefetcher.get(0))
 """
@@ -163,6 +165,7 @@ print(prefetcher.get(0))
 INTERRUPTED = """
 import threading
 from minidl.data.prefetch import Prefetcher
+from minidl.errors import RunError
 gate = threading.Event()
 def make(number, spare):
     if not gate.is_set():
@@ -191,3 +194,17 @@ def test_ctrl_c_interrupts_a_get_that_waits():
     program.send_signal(signal.SIGINT)
     out, errors = program.communicate(timeout=LONG_S)
     assert (program.returncode, out, errors) == (0, "interrupted 0\n", "")
+
+
+def test_a_thread_that_cannot_be_started_is_said_and_asking_again_tries_again(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    made = Prefetcher(squares, 3, "data layer 'd'")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        for _ in range(2):
+            with pytest.raises(RunError, match="data layer 'd': a thread that reads ahead cannot"):
+                made.get(2)
+    assert made.get(2) == 4
+    made.close()

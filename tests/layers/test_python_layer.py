@@ -419,3 +419,33 @@ def test_a_class_without_backward_passes_no_gradient_on():
 def test_tops_cannot_be_the_bottoms():
     with pytest.raises(LayerConfigError, match="cannot work in place"):
         python("Affine", in_place=True)
+
+
+@pytest.mark.parametrize("how", ["exit(0)", "import sys; sys.exit()", "raise SystemExit"])
+def test_a_module_that_exits_does_not_end_the_program(tmp_path, monkeypatch, how):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaves.py").write_text(f"x = 1\n{how}\n")
+    with pytest.raises(
+        LayerConfigError, match=r"cannot be imported: SystemExit.*leaves.py, line 2"
+    ):
+        Net(text("Mine", module="leaves"), allow_python=True)
+    sys.modules.pop("leaves", None)
+
+
+@pytest.mark.parametrize("method", ["__init__", "setup", "reshape", "forward", "backward"])
+def test_a_method_that_exits_does_not_end_the_program(tmp_path, monkeypatch, method):
+    monkeypatch.chdir(tmp_path)
+    methods = "".join(
+        f"    def {m}(self, *_): {'exit(0)' if m == method else 'pass'}\n"
+        for m in ("__init__", "setup", "forward", "backward")
+    )
+    shaped = "exit(0)" if method == "reshape" else "top[0].reshape(4, 3)"
+    module = f"leaves_in_{method}"
+    (tmp_path / f"{module}.py").write_text(
+        f"class Mine:\n{methods}    def reshape(self, bottom, top): {shaped}\n"
+    )
+    with pytest.raises((LayerConfigError, RunError), match="SystemExit: 0"):
+        net = Net("force_backward: true" + text("Mine", module=module), TRAIN, allow_python=True)
+        net.forward()
+        net.backward(z=np.ones((4, 3)))
+    sys.modules.pop(module, None)

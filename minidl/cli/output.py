@@ -1,0 +1,116 @@
+"""stdout and stderr as commands use them: whatever becomes of them, never a traceback.
+
+Either may be closed, full, a pipe whose reader has left, or in an encoding without our characters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from minidl.errors import RunError
+from minidl.legible import escaped
+
+
+class OutputError(RunError):
+    """What a command has to say cannot be written to stdout."""
+
+
+class ReaderLeft(Exception):
+    """Who read our output has seen enough, as in `minidl check net.prototxt | head`."""
+
+
+class Output:
+    """stdout: control characters escaped, and failures as OutputError or ReaderLeft."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._failures():
+            self._stream.write(escaped(text))
+        return len(text)
+
+    def flush(self) -> None:
+        with self._failures():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            _silence(self._stream)
+            raise ReaderLeft from None
+        except OSError as error:
+            _silence(self._stream)
+            raise OutputError(f"cannot be written: {error.strerror}", where="stdout") from None
+
+
+class Complaints:
+    """stderr: there is nobody to tell of its failures, so what cannot be written is dropped."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except OSError:
+            _silence(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _silence(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """While this lasts, sys.stdout and sys.stderr are these; leaving it has flushed both."""
+    before = sys.stdout, sys.stderr
+    stdout = _opened(1, before[0], os.O_RDONLY)  # to write there is an error, as it was
+    stderr = _opened(2, before[1], os.O_WRONLY)
+    for stream in (stdout, stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    out, err = Output(stdout), Complaints(stderr)
+    sys.stdout, sys.stderr = out, err
+    try:
+        yield
+    finally:
+        err.flush()
+        sys.stdout, sys.stderr = before[0] or stdout, before[1] or stderr
+
+
+def _opened(number: int, stream: Any, mode: int) -> Any:
+    """The stream, or where it was closed before Python started, one whose descriptor is taken.
+
+    Without that the next file that is opened would become our stdout.
+    """
+    if stream is not None:
+        return stream
+    found = os.open(os.devnull, mode)
+    if found != number:
+        os.dup2(found, number)
+        os.close(found)
+    return open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _silence(stream: Any) -> None:
+    """Let what is left in the stream's buffer, which Python flushes at its end, go nowhere."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

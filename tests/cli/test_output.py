@@ -1,0 +1,124 @@
+"""Commands whose output is closed, full, no longer read, or in another encoding."""
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from minidl.cli import main
+from minidl.cli.output import OutputError, guarded
+from tests.support import ROOT
+
+NET = """
+name: "gr\u00f6\u00dfe"
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 2 } }
+"""
+FULL = os.path.exists("/dev/full")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "n.prototxt").write_text(NET, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def shell(command, **environment):
+    """Run `minidl <command>` in a shell; its status, and what came to stdout and stderr."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    minidl = f"'{sys.executable}' -m minidl"
+    done = subprocess.run(
+        ["bash", "-c", command.replace("minidl", minidl)],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", ["check n.prototxt", "--help", "check --help", "--version"])
+@pytest.mark.parametrize(
+    "end, status, said",
+    [
+        (">&-", 1, b"minidl: error: stdout: cannot be written: Bad file descriptor\n"),
+        pytest.param(
+            "> /dev/full",
+            1,
+            b"minidl: error: stdout: cannot be written: No space left on device\n",
+            marks=pytest.mark.skipif(not FULL, reason="there is no /dev/full"),
+        ),
+        pytest.param(
+            "2> /dev/full",
+            0,
+            b"",
+            marks=pytest.mark.skipif(not FULL, reason="there is no /dev/full"),
+        ),
+        ("2>&-", 0, b""),
+    ],
+)
+def test_a_closed_or_full_output_is_said_in_one_line(folder, command, end, status, said):
+    found, _, err = shell(f"minidl {command} {end}")
+    assert (found, err) == (status, said)
+
+
+def test_both_closed_leave_the_status(folder):
+    assert shell("minidl check n.prototxt >&- 2>&-") == (1, b"", b"")
+    assert shell("minidl check nothing.prototxt >&- 2>&-") == (2, b"", b"")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder):
+    status, _, err = shell("set -o pipefail; minidl check n.prototxt | head -c 1 > seen")
+    assert (status, err) == (0, b"")
+
+
+def test_a_file_that_is_written_never_becomes_stdout(folder):
+    """The first file opened gets the lowest free descriptor, which print would write to."""
+    status, _, _ = shell("minidl draw n.prototxt --out net.svg <&- >&-")
+    assert status == 1 and (folder / "net.svg").read_text().rstrip().endswith("</svg>")
+
+
+def test_an_encoding_without_our_letters_shows_them_escaped(folder):
+    status, out, err = shell("minidl check n.prototxt", PYTHONIOENCODING="ascii")
+    assert status == 0 and out.startswith(b"gr\\xf6\\xdfe, phase TEST") and not err
+
+
+def test_paths_that_are_not_utf8_are_read_and_shown(folder):
+    name = b"caf\xe9.prototxt"
+    try:
+        os.rename("n.prototxt", name)
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    assert shell("minidl check caf*.prototxt")[0] == 0
+    status, _, err = shell(r"minidl check $'caf\xff.prototxt'")
+    assert status == 2
+    assert b"caf\\xff.prototxt: there is no such file" in err and b"caf\\xe9.prototxt'?" in err
+
+
+def test_control_characters_in_a_file_do_not_reach_the_terminal(folder, capsys):
+    text = NET.replace('"ip"', '"i\\033[2Jp"')
+    (folder / "n.prototxt").write_text(text, encoding="utf-8")
+    assert main(["check", "n.prototxt"]) == 0
+    assert "i\\x1b[2Jp" in capsys.readouterr().out
+    (folder / "n.prototxt").write_text(text.replace('"x"', '"\\033]0;\\007"', 1))
+    assert main(["check", "n.prototxt"]) == 2
+    out, err = capsys.readouterr()
+    assert not set(out + err) & set("\x1b\x07")
+
+
+class Broken(io.StringIO):
+    def write(self, text):
+        raise OSError(5, "Input/output error")
+
+
+def test_streams_are_put_back_and_failures_of_stdout_are_errors(monkeypatch):
+    mine = Broken(), Broken()
+    monkeypatch.setattr(sys, "stdout", mine[0])
+    monkeypatch.setattr(sys, "stderr", mine[1])
+    with guarded():
+        print("dropped", file=sys.stderr)
+        with pytest.raises(OutputError, match="stdout: cannot be written: Input/output error"):
+            print("lost")
+    assert (sys.stdout, sys.stderr) == mine
