@@ -99,7 +99,7 @@ def test_commands_of_caffe_whose_lines_are_parsed_show_them(command, capsys):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_log_file_on_a_full_disk_is_said_once_and_the_run_goes_on(tmp_path, capsys):
     with logging_to(arguments(command="convert"), tmp_path / "x.log"):
-        log.handlers[-1].stream = open("/dev/full", "w")  # noqa: SIM115
+        log.handlers[-1].setStream(open("/dev/full", "w")).close()
         log.info("one")
         log.info("two")
     err = capsys.readouterr().err
