@@ -18,6 +18,7 @@ from minidl.device import Device, default_device, on_host
 from minidl.engines import select
 from minidl.errors import UsageError, did_you_mean
 from minidl.layers.base import Layer
+from minidl.named import Named, blob_names
 from minidl.net_log import log_building
 from minidl.params import Params
 from minidl.pycaffe_names import PycaffeNames
@@ -160,12 +161,13 @@ class Net(PycaffeNames):
         self.after_forward = Callbacks()
         self.before_backward = Callbacks()
         self.after_backward = Callbacks()
-        self.blobs: dict[str, Blob] = {}
+        self.blobs: Named[Blob] = Named(what="blob", of=f"net '{self.name}'")
         self.parameters = Params(self.blueprint, ctx)
         self.params = self.parameters.by_layer
         self.learnable = self.parameters.learnable
         self.layers: list[Any] = [layer.for_users() for layer in self.own_layers]
-        self.layer_dict = dict(zip(self.layer_names, self.layers, strict=True))
+        pairs = zip(self.layer_names, self.layers, strict=True)
+        self.layer_dict: Named[Any] = Named(pairs, what="layer", of=f"net '{self.name}'")
         self._bind()
         log_building(self.blueprint)
         self.copy_from(*weights)
@@ -179,7 +181,8 @@ class Net(PycaffeNames):
         self.tops: list[list[Blob]] = []
         self.loss_tops: list[tuple[Blob, float]] = []
         self._shared_seeds: list[tuple[Blob, float]] = []
-        old, self.blobs = self.blobs, {}
+        old = dict(self.blobs)
+        self.blobs.clear()
         for node in nodes:
             bottom = [self.blobs[name] for name in node.bottoms]
             top = [self._top(node, j, bottom, old) for j in range(len(node.tops))]
@@ -354,6 +357,7 @@ class Net(PycaffeNames):
         Returns {name: array} of the outputs (with `end`: of that layer's tops) and of `blobs`;
         the arrays are the blobs' own memory, so the next forward overwrites them.
         """
+        blobs = self._known(blobs, "forward")
         for name, value in inputs.items():
             if name not in self.inputs:
                 known = ", ".join(self.inputs) or "none"
@@ -377,7 +381,7 @@ class Net(PycaffeNames):
         last = self._layer_index(end) if end is not None else len(self.layers) - 1
         self._runner.forward(first, last)
         names = [t.name for t in self.tops[last]] if end is not None else self.outputs
-        return {name: self._blob(name).data for name in [*names, *(blobs or ())]}
+        return {name: self.blobs[name].data for name in [*names, *blobs]}
 
     def backward(
         self,
@@ -395,10 +399,11 @@ class Net(PycaffeNames):
         Which layers run backward was decided when the net was made: give the net
         ``force_backward: true`` to have the gradient of its inputs.
         """
+        diffs = self._known(diffs, "backward")
         if start is None:
             self.seed_gradients()
         for name, value in top_diffs.items():
-            blob = self._blob(name)
+            blob = self.blobs[name]
             value = self._numbers(name, value)
             if value.shape != blob.shape:
                 raise UsageError(
@@ -410,7 +415,7 @@ class Net(PycaffeNames):
         last = self._layer_index(end) if end is not None else 0
         self._runner.backward(first, last)
         names = [b.name for b in self.bottoms[last]] if end is not None else self.inputs
-        return {name: self._blob(name).diff for name in [*names, *(diffs or ())]}
+        return {name: self.blobs[name].diff for name in [*names, *diffs]}
 
     def forward_all(self, blobs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
         """Run forward on any number of items, batch by batch: {name: array (M, ...)}, copies.
@@ -418,7 +423,7 @@ class Net(PycaffeNames):
         inputs    for every input an array (M, ...), or a list of M arrays
         blobs     names of further blobs to return
         """
-        return in_batches.forward_all(self, blobs or (), inputs)
+        return in_batches.forward_all(self, self._known(blobs, "forward_all"), inputs)
 
     def forward_backward_all(
         self, blobs: Sequence[str] = (), diffs: Sequence[str] = (), **given: Any
@@ -427,7 +432,8 @@ class Net(PycaffeNames):
 
         Returns ({name: data}, {name: gradient}): of outputs and `blobs`, of inputs and `diffs`.
         """
-        return in_batches.forward_backward_all(self, blobs or (), diffs or (), given)
+        blobs, diffs = (self._known(names, "forward_backward_all") for names in (blobs, diffs))
+        return in_batches.forward_backward_all(self, blobs, diffs, given)
 
     def _numbers(self, name: str, values: Any) -> Any:
         """`values` as an array of the host, or as they are if they are one of the device."""
@@ -454,16 +460,15 @@ class Net(PycaffeNames):
             self._start_from(blob, weight)
 
     def _layer_index(self, name: str) -> int:
-        if name in self.layer_dict:
-            return self.layer_names.index(name)
-        fix = did_you_mean(name, self.layer_names)
-        raise UsageError(f"net '{self.name}' has no layer '{name}'", fix=fix)
+        self.layer_dict[name]
+        return self.layer_names.index(name)
 
-    def _blob(self, name: str) -> Blob:
-        if name in self.blobs:
-            return self.blobs[name]
-        fix = did_you_mean(name, self.blobs)
-        raise UsageError(f"net '{self.name}' has no blob '{name}'", fix=fix)
+    def _known(self, blobs: Any, call: str) -> tuple[str, ...]:
+        """Names of blobs that a call is given, all of which there are, before anything runs."""
+        names = blob_names(blobs, f"net.{call}", self.inputs)
+        for name in names:
+            self.blobs[name]
+        return names
 
     def first_bad(self) -> tuple[str, str, str] | None:
         """(layer, blob, "data" or "diff") of the first NaN or infinity; None: all is finite."""

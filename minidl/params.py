@@ -12,6 +12,7 @@ from minidl.blob import Param
 from minidl.blueprint import Blueprint, ParamPlan
 from minidl.context import Context
 from minidl.layers.base import Layer
+from minidl.named import Named
 
 
 class Params:
@@ -24,7 +25,12 @@ class Params:
 
     def __init__(self, blueprint: Blueprint, ctx: Context) -> None:
         self._blueprint, self._ctx = blueprint, ctx
-        self.by_layer: dict[str, list[Param]] = {}
+        bare = [node.layer.name for node in blueprint.nodes if not node.params]
+        self.by_layer: Named[list[Param]] = Named(
+            what="layer with parameters",
+            of=f"net '{blueprint.name}'",
+            without={name: f"layer '{name}' has no parameters" for name in bare},
+        )
         self.learnable: list[Param] = []
         self._make()
         self.arena = self._gather()

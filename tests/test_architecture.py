@@ -36,6 +36,7 @@ LEVELS = """
     blob context caffe_pb2
     memory
     device rng schema fillers columns windows ops threads
+    named
     errors units glog
     legible
 """
