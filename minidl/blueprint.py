@@ -37,6 +37,7 @@ class ParamPlan:
     owner     key of the parameter whose memory it uses: its own key, or, where `param { name }`
               is shared, that of the first layer with this name
     filler    FillerParameter or None
+    name      what `param { name }` calls it, '' without
     """
 
     key: str
@@ -46,6 +47,7 @@ class ParamPlan:
     decay_mult: float
     owner: str
     filler: Any
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -241,8 +243,9 @@ class Blueprint:
                 decay_mult=0.0 if fixed else self._multiplier(spec, "decay_mult"),
                 owner=f"{layer.name}/{i}",
                 filler=layer.fillers.get(attr),
+                name=spec.name if spec is not None else "",
             )
-            if spec is not None and spec.name:
+            if plan.name:
                 plan = _share(layer, spec, plan, owners)
             if plan.filler is not None and plan.owner == plan.key:
                 fillers.check(plan.shape, plan.filler, layer.where)

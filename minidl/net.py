@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minidl import diagnosis, in_batches, prototxt, schema, weights
+from minidl import diagnosis, in_batches, prototxt, schema, sharing, weights
 from minidl.arena import Arena
 from minidl.blob import Blob, Shape
 from minidl.blueprint import Blueprint, Node
@@ -488,8 +488,11 @@ class Net(PycaffeNames):
     load_hdf5 = copy_from
 
     def share_with(self, other: Net) -> None:
-        """Use the parameter arrays of `other`'s layers of the same name (train net, test net)."""
-        weights.share(self, other)
+        """Use the parameter arrays of `other`'s layers of the same name (train net, test net).
+
+        A layer that `other` lacks follows the parameters it shares by `param { name }`.
+        """
+        sharing.share(self, other)
 
     def save(self, path: str | os.PathLike[str], diffs: bool = False) -> None:
         """Write the weights, atomically, in the format that the path ends in.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -82,9 +83,9 @@ class Params:
 
     def owned(self) -> dict[str, Param]:
         """Every parameter that has memory of its own, by its key."""
-        return {
-            plan.owner: param
-            for node in self._blueprint.nodes
-            for plan, param in zip(node.params, node.layer.params, strict=True)
-            if plan.owner == plan.key
-        }
+        return {plan.key: param for plan, param in self.planned() if plan.owner == plan.key}
+
+    def planned(self) -> Iterator[tuple[ParamPlan, Param]]:
+        """Every parameter of every layer with its plan."""
+        for node in self._blueprint.nodes:
+            yield from zip(node.params, node.layer.params, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ log = logging.getLogger("minidl")
 
 HDF5 = weight_files.HDF5
 MOST_SAID = 100  # layers that are named one by one, each with the nearest name of the net's
+_ONCE = " (Caffe's HDF5 has what layers share with the first of them only)"
 
 
 def load(net: Net, *paths: str | os.PathLike[str], only: Collection[str] | None = None) -> None:
@@ -60,7 +61,8 @@ def _load(net: Net, source: Weights, path: str | os.PathLike[str], must: bool) -
             f"none of its {len(stored)} layers with weights is in the net",
             where=str(path),
             expected=f"layers such as {', '.join(list(net.params)[:3])}",
-            fix="weights are matched by layer name: is it the file of another net?",
+            fix="weights are matched by layer name: is it the file of another net?"
+            + (_ONCE if source.owners_only else ""),
         )
     with np.errstate(over="ignore"):  # said below
         for param, blob in copies:
@@ -194,42 +196,6 @@ def _fits(stored: Shape, wanted: Shape, legacy: bool) -> bool:
     return tuple(stored) == tuple(wanted)
 
 
-def share(net: Net, other: Net) -> None:
-    """Let `net`'s parameters use the arrays of `other`'s layers of the same name."""
-    errors: list[MinidlError] = []
-    pairs: list[tuple[Any, Any]] = []
-    for name, params in other.params.items():
-        ours = net.params.get(name)
-        if ours is None:
-            continue
-        if net.device is not other.device and net.device.name != other.device.name:
-            raise WeightsError(
-                f"is on {net.device.name}",
-                where=f"net '{net.name}'",
-                expected=f"{other.device.name}, as the net it shares parameters with",
-            )
-        if net.dtype != other.dtype:
-            raise WeightsError(
-                f"is of {np.dtype(net.dtype)}",
-                where=f"net '{net.name}'",
-                expected=f"{np.dtype(other.dtype)}, as the net it shares parameters with",
-            )
-        shapes = [[p.shape for p in side] for side in (ours, params)]
-        if shapes[0] != shapes[1]:
-            errors.append(
-                WeightsError(
-                    f"layer '{name}' has parameters of shapes {shapes[0]}",
-                    where=f"net '{net.name}'",
-                    expected=f"{shapes[1]}, as in the net it shares them with",
-                )
-            )
-        pairs += zip(ours, params, strict=False)
-    raise_all(errors)
-    for mine, theirs in pairs:
-        mine.share(theirs, diff=False)
-        mine.borrowed = True
-
-
 def save(net: Net, path: str | os.PathLike[str], diffs: bool = False, kind: str = "") -> None:
     """Write a net's weights, atomically.
 
@@ -246,22 +212,10 @@ def save(net: Net, path: str | os.PathLike[str], diffs: bool = False, kind: str 
     if kind == weight_files.CAFFEMODEL:
         caffemodel.write(path, net.param, data, gradients if diffs else None)
     elif kind == weight_files.HDF5:
-        mine = {name: _owned(blobs, shared) for name, blobs, shared in _each(net, data)}
-        theirs = {name: _owned(blobs, shared) for name, blobs, shared in _each(net, gradients)}
-        weights_hdf5.write(path, net.param, mine, theirs if diffs else None)
+        weights_hdf5.write(path, net.param, data, gradients if diffs else None)
     else:
         types = {layer.name: layer.type for layer in net.param.layer}
         layers = [LayerWeights(name, types[name], blobs) for name, blobs in data.items()]
         for layer in layers:
             layer.legacy = [False] * len(layer.blobs)
         weight_files.write(path, Weights(net.param.name, layers, []), kind)
-
-
-def _each(net: Net, arrays: dict[str, list[Any]]) -> Iterator[tuple[str, list[Any], list[bool]]]:
-    shared = _shared(net)
-    return ((name, blobs, shared[name]) for name, blobs in arrays.items())
-
-
-def _owned(blobs: list[Any], shared: list[bool]) -> list[Any]:
-    """The arrays, None in place of those that an earlier layer has."""
-    return [None if other else blob for blob, other in zip(blobs, shared, strict=True)]

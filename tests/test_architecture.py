@@ -25,7 +25,7 @@ LEVELS = """
     classifier coord_map
     net spec io preprocess
     pycaffe_names
-    weights net_log runner in_batches
+    weights sharing net_log runner in_batches
     diagnosis training_pass
     program params
     schedule

@@ -63,20 +63,55 @@ def test_the_file_knows_net_layers_and_types(path):
     ]
 
 
-def test_a_shared_parameter_is_stored_once_in_hdf5(tmp_path):
+def test_hdf5_has_a_shared_parameter_with_each_layer(tmp_path):
     h5py = pytest.importorskip("h5py")
-    net(SHARED_WEIGHT).save(tmp_path / "w.h5", diffs=True)
+    one = net(SHARED_WEIGHT)
+    one.params["right"][0].diff[...] = 3
+    one.save(tmp_path / "w.h5", diffs=True)
     with h5py.File(tmp_path / "w.h5") as file:
         for root in ("data", "diff"):
-            assert sorted(file[root]["left/ip"]) == ["0", "1"]
-            assert sorted(file[root]["right"]) == ["1"]
+            assert sorted(file[root]["left/ip"]) == sorted(file[root]["right"]) == ["0", "1"]
+        assert (file["diff/left/ip/0"][()] == 3).all()
+        np.testing.assert_array_equal(file["data/right/0"][()], one.params["left/ip"][0].data)
 
 
-def test_what_was_shared_does_not_fill_a_net_that_shares_nothing(tmp_path):
-    pytest.importorskip("h5py")
-    net(SHARED_WEIGHT).save(tmp_path / "w.h5")
+def test_what_was_shared_fills_a_net_that_shares_nothing_or_has_one_of_the_layers(path):
+    one = net(SHARED_WEIGHT)
+    one.save(path)
+    apart = net(seed=9)
+    apart.copy_from(path)
+    assert values(apart) == values(one)
+    right = Net(TEXT.replace("PARAM", "").replace("left/ip", "new"), seed=9)
+    right.copy_from(path)
+    np.testing.assert_array_equal(right.params["right"][0].data, one.params["left/ip"][0].data)
+
+
+def caffes(path):
+    """HDF5 as Caffe writes it: what layers share stands with the first of them."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        for i, shape in enumerate([(4, 4), (4,)]):
+            file[f"data/left/ip/{i}"] = np.full(shape, i + 1.0, np.float32)
+        file.create_group("data/right")
+        file["data/right/1"] = np.full(4, 3.0, np.float32)
+    return path
+
+
+def test_caffes_hdf5_has_shared_parameters_with_their_first_layer(tmp_path):
+    path = caffes(tmp_path / "w.h5")
+    assert weight_files.read(path).owners_only
+    one = net(SHARED_WEIGHT)
+    one.copy_from(path)
+    assert (one.params["right"][0].data == 1).all() and (one.params["right"][1].data == 3).all()
     with pytest.raises(WeightsError, match="layer 'right' has 1 blobs in the file, but 2 in the"):
-        net().copy_from(tmp_path / "w.h5")
+        net().copy_from(path)
+
+
+def test_a_net_without_the_first_layer_is_told_where_caffe_stores_what_is_shared(tmp_path):
+    path = caffes(tmp_path / "w.h5")
+    text = TEXT.replace("left/ip", "new").replace('"right"', '"other"').replace("PARAM", "")
+    with pytest.raises(WeightsError, match="with the first of them only"):
+        Net(text).copy_from(path)
 
 
 def test_a_caffemodel_has_a_shared_parameter_with_each_layer(tmp_path):
@@ -100,7 +135,7 @@ def test_pycaffes_calls_for_hdf5(tmp_path):
     one.save_hdf5(tmp_path / "weights")
     other.load_hdf5(tmp_path / "weights")
     assert values(one) == values(other)
-    assert weight_files.read(tmp_path / "weights").owners_only
+    assert weight_files.read(tmp_path / "weights").layers[0].type == "InnerProduct"
 
 
 # ------------------------------------------------------------------ nothing goes unsaid

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minidl import prototxt, schema, weights
+from minidl import prototxt, schema, sharing, weights
 from minidl.errors import SolverError, did_you_mean
 from minidl.net import Net
 from minidl.solver import parameters
@@ -30,10 +30,10 @@ def make(param: Any, seed: int, **options: Any) -> tuple[Net, list[Net]]:
     for i, plan in enumerate(sources.testing()):
         log.info("Creating test net (#%d) specified by %s", i, plan.source)
         net = plan.make(seed=seeds(seed, i + 1)[-1], **options)
-        net.share_with(train)
-        own = [name for name in net.params if name not in train.params]
+        own = sharing.unshared(net, train)
         if own:  # of the others the training net has had its say
             weights.load(net, *files, only=own)
+        net.share_with(train)
         tests.append(net)
     return train, tests
 

@@ -5,7 +5,8 @@
     /minidl                          ours: the order and types of the layers; Caffe does not look
 
 Every layer has its group, those without blobs an empty one. A parameter that layers share is
-stored with the first of them only.
+stored with each of them, as in a .caffemodel, so that a net with one of the layers finds it. Caffe,
+which reads such a file, itself stores it with the first of them only.
 
 Slashes: a name in HDF5 cannot hold one. Layer inception_3a/1x1 lies in a group 1x1 within a group
 inception_3a, which is what the path /data/inception_3a/1x1/0 means to HDF5. Caffe, which makes no
@@ -47,7 +48,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
         }
         said = content.DESCRIPTION in file
         text = hdf5.text(file, content.DESCRIPTION, where) if said else ""
-    return content.gather(arrays, text, where, owners_only=True)
+    return content.gather(arrays, text, where, owners_only=not text)
 
 
 def write(
@@ -59,7 +60,7 @@ def write(
     """Write weights so that Caffe reads them; the file appears whole or not at all.
 
     net      the NetParameter that runs: its layers' names and types are taken
-    blobs    {layer name: arrays in order}; None for one that an earlier layer shares
+    blobs    {layer name: arrays in order}; None for one that is stored with another layer
     diffs    their gradients, likewise
 
     Errors: UsageError where h5py is missing, for a path that cannot be written, and for names that
@@ -73,7 +74,7 @@ def write(
             gradients = [LayerWeights(la.name, "", list(diffs.get(la.name, ()))) for la in layers]
             _write_groups(file, "diff", gradients)
         stored = [layer for layer in layers if layer.blobs]
-        said = Weights(net.name, stored, [], owners_only=True)
+        said = Weights(net.name, stored, [], any(b is None for la in stored for b in la.blobs))
         hdf5.put_text(file, content.DESCRIPTION, content.describe(said))
 
 

@@ -7,9 +7,11 @@ import pytest
 
 from minidl import prototxt
 from minidl.errors import SolverError
+from minidl.net import Net
 from minidl.solver import Solver, get_solver
+from minidl.storage import caffemodel
 from tests.places import on
-from tests.solver.support import NET, SOLVER, diary, make, solver_param
+from tests.solver.support import NET, SOLVER, diary, make, solver_param, weights
 
 pytestmark = on("cpu", "cuda:0")
 
@@ -136,6 +138,33 @@ def test_a_test_net_gets_the_weights_of_the_layers_that_it_alone_has(tmp_path, c
         second.test_nets[0].params["own"], first.test_nets[0].params["own"], strict=True
     ):
         np.testing.assert_array_equal(mine.data, theirs.data)
+
+
+TWIN = (
+    NET.replace("param { lr_mult: 1 }", 'param { lr_mult: 1 name: "w" }')
+    + """
+layer { name: "twin" type: "InnerProduct" bottom: "data" top: "twin" param { name: "w" }
+  inner_product_param { num_output: 4 weight_filler { type: "xavier" } }
+  include { phase: TEST } }
+"""
+)
+
+
+def test_a_layer_for_testing_alone_that_shares_a_trained_parameter_follows_it(tmp_path):
+    """Through training, starting from weights in which the two differ, and through a resume."""
+    path = tmp_path / "given.caffemodel"
+    Net(TWIN.replace('name: "w"', ""), seed=2).save(path)
+    options = f'weights: "{path}" test_iter: 1 test_interval: 5 snapshot_prefix: "{tmp_path}/s"'
+    solver = make(options, TWIN)
+    assert weights(solver)[0].tobytes() == caffemodel.read(path).layers[0].blobs[0].tobytes()
+    solver.step(3)
+    solver.snapshot()
+    (test,) = solver.test_nets
+    np.testing.assert_array_equal(test.params["twin"][0].data, solver.net.params["ip1"][0].data)
+    resumed = make(options, TWIN)
+    resumed.restore(tmp_path / "s_iter_3.solverstate")
+    (test,) = resumed.test_nets
+    np.testing.assert_array_equal(test.params["twin"][0].data, solver.net.params["ip1"][0].data)
 
 
 def test_training_starts_from_given_weights(tmp_path):
