@@ -23,6 +23,7 @@ from minidl.errors import (
 )
 from minidl.graph import aliasing, build, gradients
 from minidl.layers.base import REGISTRY, Buffer, Layer, layer_class
+from minidl.layers.source import Source
 
 MOST_CONFLICTS = 1000  # that are reported; n layers may have n * n
 AUTOMATIC = "(automatic)"  # Caffe's name for the top of a loss that the prototxt left out
@@ -141,6 +142,7 @@ class Blueprint:
         self.nodes = self._infer(layers, {})
         self._plan_gradients()
         self._refuse_in_place_conflicts()
+        self._tell_sources()
         self.inputs = [t for n in self.nodes if n.type == "Input" for t in n.tops]
         self.outputs = sorted(t for t in _unused_tops(self.nodes) if not t.startswith(AUTOMATIC))
 
@@ -311,6 +313,13 @@ class Blueprint:
                 )
             )
         raise_all(errors)
+
+    def _tell_sources(self) -> None:
+        """Let layers that fill tops once know whether these stay as they were filled."""
+        overwritten = frozenset(aliasing.overwritten([node.use() for node in self.nodes]))
+        for node in self.nodes:
+            if isinstance(node.layer, Source):
+                node.layer.overwritten = overwritten.intersection(node.tops)
 
     # -------------------------------------------------------------- totals
 

@@ -27,6 +27,10 @@ class Use:
     keeps_sign: bool = False
     backward: bool = False
 
+    def in_place(self, index: int) -> bool:
+        """Whether the top of this index is the bottom at its place."""
+        return index < len(self.bottoms) and self.bottoms[index] == self.tops[index]
+
 
 @dataclass(frozen=True)
 class Conflict:
@@ -59,6 +63,16 @@ class _Memory:
 
     def alias(self, name: str, of: str) -> None:
         self.storage[name], self.seen[name] = self.storage[of], self.seen[of]
+
+    def write(self, use: Use) -> None:
+        """Make the tops of a layer, or overwrite those that are in place."""
+        for j, top in enumerate(use.tops):
+            if use.in_place(j):
+                self.overwrite(top, use.name, use.keeps_sign)
+            elif j in use.views:
+                self.alias(top, use.bottoms[use.views[j]])
+            else:
+                self.make(top)
 
     def overwrite(self, name: str, layer: str, keeps_sign: bool) -> None:
         storage = self.storage[name]
@@ -100,16 +114,10 @@ def find_conflicts(layers: Sequence[Use]) -> Iterator[Conflict]:
         if use.backward and "bottom" in use.keeps:
             keep(use, "bottom", use.bottoms)
         for j, top in enumerate(use.tops):
-            if j < len(use.bottoms) and use.bottoms[j] == top:
-                place = memory.storage[top]
-                others = use.bottoms[:j] + use.bottoms[j + 1 :]
-                if any(memory.storage[name] == place for name in others):
-                    yield Conflict(use.name, top, use.name, "input")
-                memory.overwrite(top, use.name, use.keeps_sign)
-            elif j in use.views:
-                memory.alias(top, use.bottoms[use.views[j]])
-            else:
-                memory.make(top)
+            others = use.bottoms[:j] + use.bottoms[j + 1 :]
+            if use.in_place(j) and memory.storage[top] in map(memory.storage.get, others):
+                yield Conflict(use.name, top, use.name, "input")
+        memory.write(use)
         for what in ("top", "top sign"):
             if use.backward and what in use.keeps:
                 keep(use, what, use.tops)
@@ -117,3 +125,12 @@ def find_conflicts(layers: Sequence[Use]) -> Iterator[Conflict]:
     for use, what, _name, storage, seen in kept:
         for writer, blob in memory.later(storage, seen, signs=what == "top sign"):
             yield Conflict(writer, blob, use.name, what)
+
+
+def overwritten(layers: Sequence[Use]) -> set[str]:
+    """The tops of layers without bottoms that a layer above overwrites in place."""
+    memory = _Memory()
+    for use in layers:
+        memory.write(use)
+    made = [top for use in layers if not use.bottoms for top in use.tops]
+    return {top for top in made if memory.writes[memory.storage[top]]}

@@ -23,9 +23,11 @@ class DummyData(Source):
       num, channels, height, width   the old form of it: each of the four once, or once a top
       data_filler     none (zeros), one for all tops, or one for each. Tops with the filler
                       "constant" are filled once and then left alone, so that what a user writes
-                      into them stays; the others are drawn anew in every forward
+                      into them stays; the others are drawn anew in every forward, and so are
+                      constants in whose memory a layer above works in place
 
-    Source: Caffe.
+    Source: Caffe, where such a layer works on its own result from the second pass on (its issue
+    4031).
     """
 
     parameters = ("dummy_data_param",)
@@ -75,7 +77,8 @@ class DummyData(Source):
         rng = self.random()
         for i, (blob, param) in enumerate(zip(top, self.data_fillers, strict=True)):
             array = blob.data
-            if param.type == "constant" and self._filled[i] is array:
+            lasts = param.type == "constant" and self.spec.top[i] not in self.overwritten
+            if lasts and self._filled[i] is array:
                 continue
             self._filled[i] = array
             values = np.empty(blob.shape, self.dtype)

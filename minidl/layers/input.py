@@ -14,7 +14,8 @@ from minidl.layers.source import Source
 class Input(Source):
     """Blobs that whoever runs the net fills: ``net.blobs["data"].data[...] = x``.
 
-    top[i]        any shape; `forward` leaves what is there
+    top[i]        any shape; `forward` leaves what is there: what was written last, be it by a layer
+                  above that works in place
     input_param   shape { dim: ... }, one for all tops or one for each
 
     Source: Caffe.

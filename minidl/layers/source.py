@@ -10,11 +10,15 @@ from minidl.layers.base import Count, Layer
 
 
 class Source(Layer):
-    """A layer without bottoms: its tops' shapes are said, not inferred."""
+    """A layer without bottoms: its tops' shapes are said, not inferred.
+
+    overwritten   names of tops in whose memory a layer above works in place; the net sets it
+    """
 
     bottoms = 0
     tops: Count = (1, None)
     differentiable = False
+    overwritten: frozenset[str] = frozenset()
 
     def shapes_for_tops(self, message: Any, field: str) -> list[Shape]:
         """The BlobShapes of `message`, one for each top; one shape alone serves all tops."""

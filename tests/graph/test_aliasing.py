@@ -130,3 +130,15 @@ def test_conflicts_are_found_exactly_where_a_simulation_sees_changed_values(laye
                 kept.append((layer.name, "top", storage[name], made[name]))
     expected |= {(who, what) for who, what, place, held in kept if value[place] != held}
     assert {(c.reader, c.what) for c in find_conflicts(layers)} == expected
+
+
+def test_tops_of_sources_are_overwritten_directly_and_through_views():
+    sources = [use("a", "", "a"), use("b", "", "b"), use("c", "", "c d")]
+    above = [
+        use("double", "a", "a"),
+        use("flat", "b", "flat", views={0: 0}),
+        use("halve", "flat", "flat"),
+        use("copy", "c", "e"),
+        use("relu", "e", "e"),
+    ]
+    assert aliasing.overwritten([*sources, *above]) == {"a", "b"}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minidl.errors import LayerConfigError
+from minidl.net import Net
 from minidl.testing.harness import build, run
 
 
@@ -85,3 +86,26 @@ def test_dummy_data_names_the_layer_where_a_filler_is_unknown():
         LayerConfigError, match="DummyData layer 'd': unknown filler(.|\n)*gaussian"
     ):
         run(layer)
+
+
+IN_PLACE = {
+    "the top itself": "",
+    "a view of it": 'layer { name: "f" type: "Flatten" bottom: "d" top: "f" }',
+}
+
+
+@pytest.mark.parametrize("between", IN_PLACE.values(), ids=IN_PLACE.keys())
+def test_constants_that_are_overwritten_in_place_are_constant_in_the_next_pass(between):
+    name = "f" if between else "d"
+    net = Net(f"""
+    layer {{ name: "d" type: "DummyData" top: "d" top: "kept" dummy_data_param {{
+      shape {{ dim: 2 dim: 3 }} data_filler {{ type: "constant" value: 1.5 }} }} }}
+    {between}
+    layer {{ name: "double" type: "Power" bottom: "{name}" top: "{name}"
+      power_param {{ scale: 2 }} }}""")
+    for _ in range(3):
+        net.forward()
+        np.testing.assert_array_equal(net.blobs[name].data, np.full(net.blobs[name].shape, 3.0))
+    net.blobs["kept"].data[...] = 7
+    net.forward()
+    assert (net.blobs["kept"].data == 7).all()
