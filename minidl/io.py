@@ -181,16 +181,19 @@ class Transformer:
         raise UsageError(found, where=f"input '{in_}'", expected=expected, fix=fix)
 
 
-def load_image(filename: str | os.PathLike[str], color: bool = True) -> np.ndarray:
+def load_image(
+    filename: str | os.PathLike[str], color: bool = True, *, upright: bool = True
+) -> np.ndarray:
     """An image file as float32 in 0..1: (H, W, 3) as RGB, or with color=False (H, W, 1).
 
     Alpha is dropped. Grey is 0.299 R + 0.587 G + 0.114 B, as OpenCV makes it; scikit-image, and so
-    pycaffe, has other weights. Needs Pillow. Errors: UsageError for the path, DataError for the
-    file's content.
+    pycaffe, has other weights; of a JPEG it is the file's own Y channel. A picture is turned as its
+    EXIF orientation says, unless `upright` is False. Needs Pillow. Errors: UsageError for the path,
+    DataError for the file's content.
     """
     data = files.read(filename, "image", limit=image_files.MOST_BYTES)
     try:
-        pixels = image_files.decode(data.tobytes(), color)
+        pixels = image_files.decode(data.tobytes(), color, upright)
     except DataError as error:
         error.where = str(filename)
         raise

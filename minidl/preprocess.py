@@ -78,7 +78,9 @@ class Preprocess:
             name = os.fspath(picture)
             data = files.read(name, "image").tobytes()
             try:
-                pixels = image_files.decode(data, self.channels != "gray")
+                pixels = image_files.decode(
+                    data, self.channels != "gray", not self.transform.ignore_orientation
+                )
             except DataError as error:
                 error.where = name
                 raise

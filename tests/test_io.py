@@ -173,6 +173,16 @@ def test_load_image_gives_rgb_or_grey_between_0_and_1(tmp_path):
     np.testing.assert_allclose(grey[..., 0], pixels[..., :3] @ weights / 255, atol=1 / 255)
 
 
+def test_load_image_turns_a_picture_as_exif_says(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    picture = image.fromarray(np.zeros((2, 5, 3), np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "a.png", exif=exif)
+    assert io.load_image(tmp_path / "a.png").shape == (5, 2, 3)
+    assert io.load_image(tmp_path / "a.png", upright=False).shape == (2, 5, 3)
+
+
 def test_load_image_names_the_file(tmp_path):
     pytest.importorskip("PIL")
     (tmp_path / "b.png").write_bytes(b"no image")

@@ -25,6 +25,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("db", metavar="DB", help="folder of an LMDB or LevelDB of Datums")
     parser.add_argument("out", nargs="?", metavar="FILE", help="the mean image to write")
     parser.add_argument("--backend", metavar="KIND", help="as in Caffe; what DB holds counts")
+    parser.add_argument(
+        "--ignore-orientation", action="store_true", help="do not turn pictures as EXIF says"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -35,7 +38,7 @@ def run(args: Namespace) -> int:
     if args.out:
         files.check_target(args.out)
     with logging_to(args):
-        source = leveldb.open_store(Path(args.db))
+        source = leveldb.open_store(Path(args.db), upright=not args.ignore_orientation)
         try:
             with bar(args, total=len(source), desc="adding up", unit="images") as progress:
                 mean, report = image_mean.compute(source, progress.update)

@@ -38,6 +38,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--check-size", action="store_true", help="refuse images of other sizes")
     parser.add_argument("--encoded", action="store_true", help="store image files, not pixels")
     parser.add_argument("--encode-type", default="", metavar="KIND", help="of them: jpg, png, ...")
+    parser.add_argument(
+        "--ignore-orientation", action="store_true", help="do not turn pictures as EXIF says"
+    )
     parser.add_argument("--labels", metavar="DB", help="several or real labels: a store for them")
     parser.add_argument("--force", action="store_true", help="write again what is there already")
 
@@ -102,7 +105,8 @@ def _form(args: Namespace) -> Any:
             expected=", ".join(imageset.FORMATS),
         )
     size = (args.resize_height, args.resize_width) if args.resize_height else None
-    return imageset.Form(size, not args.gray, args.encoded or bool(kind), kind)
+    upright = not args.ignore_orientation
+    return imageset.Form(size, not args.gray, args.encoded or bool(kind), kind, upright)
 
 
 def _check_out(args: Namespace) -> None:

@@ -37,7 +37,10 @@ def compute(source: Source, tick: Callable[[], object] = lambda: None) -> tuple[
                 f"{source.describe(number, key)} has the shape {image.shape}, "
                 f"but {first}, has {total.shape}",
                 expected="records of one shape",
-                fix="make the data set again with resize_height and resize_width",
+                fix="make the data set again with resize_height and resize_width"
+                if len(image) == len(total)
+                else "make the data set again with convert_imageset, which brings all pictures to "
+                "three channels, or to one with --gray",
             )
         total += image if total.dtype == np.float64 else image.astype(np.int64)
         report.written += 1

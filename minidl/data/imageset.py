@@ -21,6 +21,7 @@ from minidl.data.sources import datum, image
 from minidl.data.sources.image_list import ImageList
 from minidl.errors import DataError
 
+OTHERS = "PNG"  # what files of other kinds become
 FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "webp": "WEBP"}
 QUALITY = 95  # of JPEG, as OpenCV's
 LABELS = range(-(1 << 31), 1 << 31)  # of a Datum
@@ -33,13 +34,17 @@ class Form:
     size         (height, width) to stretch to; None: as it is
     color        3 channels, else 1
     encoded      an image file, else plain bytes
-    encode_type  ending of the kind of file: jpg, png, ...; "": that of the file itself
+    encode_type  ending of the kind of file: jpg, png, ...; "": that of the file itself,
+                 which is stored as it is where it has three channels of 8 bits and need not be
+                 turned; else a kind that FORMATS lacks becomes a PNG
+    upright      turned as its EXIF orientation says
     """
 
     size: tuple[int, int] | None = None
     color: bool = True
     encoded: bool = False
     encode_type: str = ""
+    upright: bool = True
 
 
 @dataclass
@@ -129,7 +134,7 @@ def _datum(images: ImageList, number: int, form: Form) -> Any:
     """The Datum of an image, without its label; the error where it cannot be read."""
     try:
         data = images.read(number)
-        pixels = image.decode(data, form.color)
+        pixels = image.decode(data, form.color, form.upright)
         kind = form.encode_type.lower() or Path(images.paths[number]).suffix[1:].lower()
         own = Path(images.paths[number]).suffix[1:].lower()
         if (
@@ -137,6 +142,7 @@ def _datum(images: ImageList, number: int, form: Form) -> Any:
             and form.size is None
             and form.color
             and FORMATS.get(kind) == FORMATS.get(own)
+            and image.is_plain(data, form.upright)
         ):
             return datum.Datum(encoded=True, data=data)  # as it is; decoding has shown it is whole
         if form.size is not None:
@@ -154,8 +160,9 @@ def _encode(pixels: np.ndarray, kind: str) -> bytes:
     """The file of an image (C, H, W), blue, green and red or grey."""
     plain = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
     buffer = io.BytesIO()
-    options = {"quality": QUALITY} if FORMATS[kind] == "JPEG" else {}
-    planes.pillow().fromarray(plain).save(buffer, FORMATS[kind], **options)
+    form = FORMATS.get(kind, OTHERS)
+    options = {"quality": QUALITY} if form == "JPEG" else {}
+    planes.pillow().fromarray(plain).save(buffer, form, **options)
     return buffer.getvalue()
 
 

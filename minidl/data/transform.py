@@ -40,6 +40,7 @@ class Transform:
       mean_value   1 number for all channels, or 1 for each; not beside mean_file
       scale        1 by default
       force_color, force_gray   only for encoded images, decoded by the source; see `color`
+      ignore_orientation   not Caffe's: image files are not turned as EXIF says; see `upright`
 
     Source: Caffe.
     """
@@ -95,6 +96,7 @@ class Transform:
                 field="transform_param.force_gray",
             )
         self.color = True if param.force_color else False if param.force_gray else None
+        self.upright = not param.ignore_orientation
 
     @property
     def random(self) -> bool:
@@ -122,6 +124,7 @@ class Transform:
 
     def _check(self, shape: Shape, record: str) -> Shape:
         channels = shape[0]
+        self._check_that_all_have(channels, record)
         self.check_channels(channels, record)
         if self.resize is not None:
             shape, record = self.resize.shape(shape), f"{record}, resized,"
@@ -145,6 +148,18 @@ class Transform:
         if self.mean_value:
             self._mean = np.array(self.mean_value, self.dtype).reshape(-1, 1, 1)
         return (channels, self.crop, self.crop) if self.crop else shape
+
+    def _check_that_all_have(self, channels: int, record: str) -> None:
+        """Refuse a record that has not as many channels as the first one."""
+        first = next(iter(self._accepted), (channels,))[0]
+        if channels != first:
+            raise DataError(
+                f"{record} has {channels} channels, the first record that was read {first}",
+                where=self._where,
+                expected="as many in all records",
+                fix="of encoded images, transform_param { force_color: true } makes 3 channels, "
+                "force_gray: true one",
+            )
 
     def check_channels(self, channels: int, record: str) -> None:
         """Refuse numbers of which there are more or fewer than one for each channel."""

@@ -79,6 +79,7 @@ class Look(NamedTuple):
     mean                (C, crop, crop) or (C, 1, 1), subtracted where there are pixels
     scale               factor after that
     augment             random changes before it, if any
+    upright             turn pictures as their EXIF orientation says
     """
 
     crop: int
@@ -88,6 +89,7 @@ class Look(NamedTuple):
     mean: np.ndarray
     scale: float
     augment: Augment | None
+    upright: bool = True
 
 
 class WindowBatches:
@@ -185,7 +187,7 @@ class WindowBatches:
         path, expected = self._file.paths[picture], self._file.shapes[picture]
         where = f"{self._root}{path}, of {self._file.file}"
         try:
-            pixels = image.decode(self._read(picture), True)
+            pixels = image.decode(self._read(picture), True, self._look.upright)
         except DataError as error:
             error.where = error.where or where
             raise
@@ -194,6 +196,10 @@ class WindowBatches:
                 f"has {pixels.shape[1]} rows and {pixels.shape[2]} columns",
                 where=where,
                 expected=f"{expected[1]} and {expected[2]}, as the window file says",
+                fix="transform_param { ignore_orientation: true }, if the windows are those of the "
+                "picture before it is turned as EXIF says"
+                if pixels.shape[:0:-1] == expected[1:]
+                else "",
             )
         return pixels
 

@@ -72,7 +72,7 @@ class Data(ImageReader):
     def open_source(self) -> Datums:
         folder = Path(self.data_source)
         self._warn_of_backend(folder)
-        return leveldb.open_store(folder, self.color)
+        return leveldb.open_store(folder, self.color, self.transform.upright)
 
     def _warn_of_backend(self, folder: Path) -> None:
         p = self.spec.data_param

@@ -43,7 +43,8 @@ class ImageData(ImageReader):
                       minidl.data.transform.Transform
 
     Batch n is a function of n as in Data layers, and so is a stand-in for a list that is not there.
-    JPEGs may differ by one or two steps of a byte from what OpenCV decodes.
+    JPEGs may differ by one or two steps of a byte from what OpenCV decodes; grey of a coloured one
+    is its own Y channel. Pictures are turned as their EXIF orientation says.
 
     Source: Caffe, which takes one whole number a line, and whose shuffling cannot be resumed.
     """
@@ -74,7 +75,9 @@ class ImageData(ImageReader):
 
     def open_source(self) -> ImageList:
         p = self.spec.image_data_param
-        source = ImageList(Path(self.data_source), p.root_folder, self.color, p.labels)
+        source = ImageList(
+            Path(self.data_source), p.root_folder, self.color, p.labels, self.transform.upright
+        )
         if p.rand_skip > len(source):
             raise DataError(
                 f"lists {len(source)} images, and rand_skip is {p.rand_skip}",

@@ -116,7 +116,9 @@ class WindowData(Reader):
         self.workers = min(n, self.spec.transform_param.workers or threads())
         t = self.transform
         square = p.crop_mode == "square"
-        look = Look(self.crop, p.context_pad, square, t.mirror, pixels, t.scale, t.augment)
+        look = Look(
+            self.crop, p.context_pad, square, t.mirror, pixels, t.scale, t.augment, t.upright
+        )
         maker = WindowBatches(
             file,
             p.root_folder,

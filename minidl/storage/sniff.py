@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 
 _KINDS = (
@@ -11,9 +12,12 @@ _KINDS = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x93NUMPY", "a NumPy .npy file"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-    (b"<!doctype html", "a web page, not the file itself"),
-    (b"<html", "a web page, not the file itself"),
+    (b"<?xml", "an XML file"),
+    (b"<svg", "a drawing in SVG"),
+    (b"%PDF", "a PDF file"),
 )
+_PAGE = "a web page, not the file itself"
+_HTML = re.compile(rb"<(!doctype html|html|head|body|title|meta|script)\b", re.IGNORECASE)
 
 
 def is_hdf5(head: bytes) -> bool:
@@ -38,8 +42,13 @@ def guess(head: bytes) -> str:
         return "empty"
     if not any(head):
         return "nothing but zeros at its beginning"
+    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if begin.startswith(b"<") and _HTML.search(begin):
+        return _PAGE
+    if head[4:8] == b"ftyp":
+        return "a video, or a picture in HEIC or AVIF"
     for magic, kind in _KINDS:
-        if head.lstrip()[: len(magic)].lower() == magic.lower():
+        if begin[: len(magic)].lower() == magic.lower():
             return kind
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
     if printable == len(head) and any(byte in b":{}<" for byte in head):

@@ -81,6 +81,51 @@ def test_encoded_files_are_stored_as_they_are(made, folder):
         assert message.encoded and message.data == (folder / f"{i}.png").read_bytes()
 
 
+MIXED = {
+    "grey": Image.fromarray(RGB[0, ..., 0]),
+    "grey and alpha": Image.fromarray(RGB[0, ..., :2]),
+    "alpha": Image.fromarray(np.dstack([RGB[0], RGB[0, ..., 0]])),
+    "palette": Image.fromarray(RGB[0]).quantize(8),
+    "bilevel": Image.fromarray(RGB[0, ..., 0]).convert("1"),
+    "16 bits": Image.fromarray(RGB[0, ..., 0].astype(np.uint16) * 257),
+}
+
+
+@pytest.mark.parametrize("picture", MIXED.values(), ids=MIXED.keys())
+def test_every_encoded_file_has_three_channels_whoever_reads_it(made, folder, picture):
+    picture.save(folder / "1.png")
+    expected = image.decode((folder / "1.png").read_bytes(), True)
+    _, records = made(LINES, Form(encoded=True))
+    with Image.open(io.BytesIO(records[1][1].data)) as stored:
+        assert (stored.format, stored.mode) == ("PNG", "RGB")
+        np.testing.assert_array_equal(np.asarray(stored)[..., ::-1].transpose(2, 0, 1), expected)
+
+
+def test_files_of_other_kinds_that_have_to_change_become_pngs(made, folder):
+    for name, picture in (("1.gif", MIXED["palette"]), ("2.tif", Image.fromarray(RGB[2]))):
+        picture.save(folder / name)
+    _, records = made(["1.gif 1", "2.tif 2"], Form(encoded=True))
+    assert records[0][1].data.startswith(b"\x89PNG")
+    assert records[1][1].data == (folder / "2.tif").read_bytes()  # is one of three channels
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize("upright", [True, False])
+def test_pictures_are_turned_unless_that_is_not_wanted(made, folder, upright, encoded):
+    picture = Image.fromarray(RGB[0])
+    exif = picture.getexif()
+    exif[0x0112] = 8
+    picture.save(folder / "1.png", exif=exif)
+    _, records = made(["1.png 1"], Form(encoded=encoded, upright=upright))
+    message = records[0][1]
+    expected = IMAGES[0][:, :, ::-1].swapaxes(1, 2) if upright else IMAGES[0]
+    if encoded:
+        np.testing.assert_array_equal(image.decode(message.data), expected)
+    else:
+        assert (message.height, message.width) == expected.shape[1:]
+        assert message.data == expected.tobytes()
+
+
 def test_files_are_written_anew_where_something_is_to_change(made):
     _, ((_, message), *_) = made(LINES, Form(size=(3, 4), encoded=True))
     np.testing.assert_array_equal(image.decode(message.data), stretch(IMAGES[0], 3, 4))
@@ -98,7 +143,7 @@ def test_what_cannot_be_read_is_left_out_and_reported(made, folder):
     assert [key for key, _ in records] == [b"00000000_0.png", b"00000001_2.png", b"00000002_4.png"]
     assert [message.label for _, message in records] == [10, 8, 6]
     first, second = map(str, report.unreadable)
-    assert "line 2 of" in first and "not a whole image" in first
+    assert "line 2 of" in first and "are no image" in first
     assert "list.txt:4: " in second and "3.png cannot be read" in second
     assert len(ticks) == 5
 

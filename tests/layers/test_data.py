@@ -214,6 +214,39 @@ def test_encoded_images_are_decoded(tmp_path, make):
     assert make(folder, batch_size=1, force_encoded_color=True).top_shapes()[0] == (1, 3, 4, 6)
 
 
+@pytest.fixture
+def turned(tmp_path):
+    """A store of one picture that EXIF says to turn by a quarter."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    picture = image.fromarray(random_images(1, (4, 6, 3))[0])
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "x.png", exif=exif)
+    message = schema.Datum(data=(tmp_path / "x.png").read_bytes(), encoded=True)
+    return write_lmdb(tmp_path / "turned", [(b"0", message.SerializeToString())])
+
+
+def test_encoded_images_are_turned_unless_that_is_not_wanted(turned, make):
+    assert make(turned, batch_size=1).top_shapes()[0] == (1, 3, 6, 4)
+    assert make(turned, batch_size=1, ignore_orientation=True).top_shapes()[0] == (1, 3, 4, 6)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_encoded_images_of_several_modes_are_refused_or_made_alike(tmp_path, make, size):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    records = []
+    for i, pixels in enumerate((random_images(1, (4, 6, 3))[0], random_images(1, (4, 6))[0])):
+        image.fromarray(pixels).save(tmp_path / "x.png")
+        message = schema.Datum(data=(tmp_path / "x.png").read_bytes(), encoded=True)
+        records.append((b"%d" % i, message.SerializeToString()))
+    folder = write_lmdb(tmp_path / "db", records)
+    with pytest.raises(DataError, match=r"'1'(.|\n)*1 channels, the(.|\n)*force_color: true"):
+        batches(make(folder, batch_size=size), 2)
+    for options, channels in ((dict(force_color=True), 3), (dict(force_gray=True), 1)):
+        found = batches(make(folder, batch_size=size, **options), 2)
+        assert {data.shape for data, _ in found} == {(size, channels, 4, 6)}
+
+
 # ---------------------------------------------------------------------- what Data refuses or says
 
 WRONG = {

@@ -115,6 +115,19 @@ def test_grey_is_one_channel(make):
     assert make(is_color=False, force_color=True).top_shapes()[0] == (3, 3, 6, 5)
 
 
+def test_pictures_are_turned_unless_that_is_not_wanted(make, folder):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    picture = image.open(folder / "0.png")
+    exif = picture.getexif()
+    exif[0x0112] = 5
+    picture.save(folder / "turned.png", exif=exif)
+    (folder / "turned.txt").write_text("turned.png 1\n")
+    options = dict(source="turned.txt", batch_size=1)
+    np.testing.assert_array_equal(batches(make(**options), 1)[0][0][0], IMAGES[0].swapaxes(1, 2))
+    lying = batches(make(**options, ignore_orientation=True), 1)[0][0][0]
+    np.testing.assert_array_equal(lying, IMAGES[0])
+
+
 def test_threads_and_augmentation_change_nothing_from_run_to_run(make):
     changes = dict(max_scale=2, max_aspect=1.5, max_rotation=30, hue=50, brightness=0.3)
     options = dict(crop_size=4, mirror=True, augment=changes, batch_size=7)

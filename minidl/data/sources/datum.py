@@ -25,16 +25,17 @@ def parse(value: bytes) -> Any:
         ) from None
 
 
-def to_array(datum: Any, color: bool | None = None) -> np.ndarray:
+def to_array(datum: Any, color: bool | None = None, upright: bool = True) -> np.ndarray:
     """A Datum's values, (C, H, W): uint8 where it has bytes, else float32. May be read-only.
 
     datum   its `data` are C x H x W bytes or, if `encoded`, an image file; where `data` is empty,
             its `float_data` counts
     color   for encoded images: True for 3 channels (BGR), False for 1, None for what the file has
+    upright   turn them as their EXIF orientation says
 
     Errors: DataError; the source adds the place.
     """
-    return image.decode(datum.data, color) if datum.encoded else _values(datum)
+    return image.decode(datum.data, color, upright) if datum.encoded else _values(datum)
 
 
 def encode(array: np.ndarray, label: int) -> bytes:

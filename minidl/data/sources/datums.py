@@ -28,12 +28,13 @@ class Datums:
     folder  as the prototxt's `source` says it
     store   what lies in it
     color   for encoded images: True for 3 channels, False for 1, None for what the file has
+    upright   turn them as their EXIF orientation says
 
     Errors: DataError for a store without records, and for a record that is not a Datum.
     """
 
-    def __init__(self, folder: Path, store: Store, color: bool | None = None) -> None:
-        self.folder, self.color, self._warned = folder, color, False
+    def __init__(self, folder: Path, store: Store, color: bool | None = None, upright: bool = True):
+        self.folder, self.color, self.upright, self._warned = folder, color, upright, False
         self.decoded = False  # until an encoded one was seen
         self._store = store
         if not len(store):
@@ -59,7 +60,7 @@ class Datums:
                     self.folder,
                 )
             self.decoded |= message.encoded
-            return Sample(key, datum.to_array(message, self.color), message.label)
+            return Sample(key, datum.to_array(message, self.color, self.upright), message.label)
         except DataError as error:
             error.where = f"{self.folder}: record {number}, key '{key}'"
             raise

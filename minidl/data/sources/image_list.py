@@ -24,6 +24,7 @@ class ImageList:
     file    the text file
     root    put before every path, as it is: a folder has to end in a slash
     color   True for 3 channels (blue, green, red), False for 1, None for what the file has
+    upright   turn them as their EXIF orientation says
     count   numbers at the end of each line; 0: as many as the first line has. Every line has to
             have as many, and what stands before them, blanks included, is the path
 
@@ -34,8 +35,15 @@ class ImageList:
 
     decoded = True
 
-    def __init__(self, file: Path, root: str = "", color: bool | None = True, count: int = 0):
-        self.file, self.root, self.color = file, root, color
+    def __init__(
+        self,
+        file: Path,
+        root: str = "",
+        color: bool | None = True,
+        count: int = 0,
+        upright: bool = True,
+    ) -> None:
+        self.file, self.root, self.color, self.upright = file, root, color, upright
         lines = list(read_lines(file))
         if not lines:
             raise DataError("lists no image", where=str(file), expected="lines such as 'cat.jpg 3'")
@@ -73,7 +81,7 @@ class ImageList:
         path = self.paths[number]
         label = self.labels[number] if self.count > 1 else self.labels[number, 0]
         try:
-            return Sample(path, image.decode(self.read(number), self.color), label)
+            return Sample(path, image.decode(self.read(number), self.color, self.upright), label)
         except DataError as error:
             error.where = error.where or self._place(number)
             raise

@@ -19,9 +19,9 @@ class Lmdb(Datums):
     for a record that is not a Datum.
     """
 
-    def __init__(self, folder: Path, color: bool | None = None) -> None:
+    def __init__(self, folder: Path, color: bool | None = None, upright: bool = True) -> None:
         check(folder)
-        super().__init__(folder, BTree(folder / FILE), color)
+        super().__init__(folder, BTree(folder / FILE), color, upright)
 
 
 def is_lmdb(folder: Path) -> bool:

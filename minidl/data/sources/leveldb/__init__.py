@@ -17,18 +17,18 @@ class LevelDb(Datums):
     Datum, and where its tables are compressed (they are, as a rule) and cramjam is not installed.
     """
 
-    def __init__(self, folder: Path, color: bool | None = None) -> None:
-        super().__init__(folder, LevelDbStore(folder), color)
+    def __init__(self, folder: Path, color: bool | None = None, upright: bool = True) -> None:
+        super().__init__(folder, LevelDbStore(folder), color, upright)
 
 
-def open_store(folder: Path, color: bool | None = None) -> Datums:
+def open_store(folder: Path, color: bool | None = None, upright: bool = True) -> Datums:
     """The LMDB or LevelDB in a folder, by what it holds.
 
     Errors: DataError, also for a folder that holds neither, or is not there.
     """
     if holds_one(folder):
-        return LevelDb(folder, color)
-    return lmdb.Lmdb(folder, color)
+        return LevelDb(folder, color, upright)
+    return lmdb.Lmdb(folder, color, upright)
 
 
 def holds_one(folder: Path) -> bool:
