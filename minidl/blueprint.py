@@ -111,7 +111,7 @@ class Blueprint:
     level, stages   for include and exclude rules, beside those of the net's own `state`
 
     filtered    the net of this phase, level and stage;  param: the same with splits, which runs
-    nodes    a Node for each layer, in the order of execution
+    layers, nodes    the layers in the order of execution, and a Node for each of them
     notes    what was upgraded from an older form, a sentence each
     inputs   tops of Input layers;  outputs: tops nobody uses, in alphabetical order as in Caffe
 
@@ -138,9 +138,10 @@ class Blueprint:
         self.param = _split(self.filtered)
         self.name = self.param.name
         self._multipliers = _shared_multipliers(self.param)
-        layers = _make_layers(self.param, ctx)
-        self.nodes = self._infer(layers, {})
+        self.layers = _make_layers(self.param, ctx)
+        self.nodes = self._infer(self.layers, {})
         self._plan_gradients()
+        self._first = self.nodes
         self._refuse_in_place_conflicts()
         self._tell_sources()
         self.inputs = [t for n in self.nodes if n.type == "Input" for t in n.tops]
@@ -148,12 +149,14 @@ class Blueprint:
 
     # -------------------------------------------------------------- shapes
 
-    def reshape(self, given: Mapping[str, Shape]) -> None:
+    def reshape(self, given: Mapping[str, Shape], count: int | None = None) -> None:
         """Work out all shapes again, with these shapes for tops of layers that have no bottom, or
-        whose bottoms' values decide them."""
-        flows = [(n.needs_backward, n.wanted) for n in self.nodes]
-        before = {p.key: p.shape for n in self.nodes for p in n.params}
-        nodes = self._infer([n.layer for n in self.nodes], given)
+        whose bottoms' values decide them.
+
+        count   so many layers only: what comes after is not known yet, and has no nodes
+        """
+        nodes = self._infer(self.layers[:count], given)
+        before = {p.key: p.shape for n in self._first for p in n.params}
         errors = [
             GraphError(
                 f"would need parameter {p.attr} of shape {p.shape}, but has {before[p.key]}",
@@ -166,8 +169,8 @@ class Blueprint:
         ]
         raise_all(errors)
         self.nodes = [
-            dataclasses.replace(n, needs_backward=b, wanted=w)
-            for n, (b, w) in zip(nodes, flows, strict=True)
+            dataclasses.replace(n, needs_backward=first.needs_backward, wanted=first.wanted)
+            for n, first in zip(nodes, self._first, strict=False)
         ]
 
     def _infer(self, layers: Sequence[Layer], given: Mapping[str, Shape]) -> list[Node]:

@@ -22,7 +22,7 @@ def first_bad(net: Net) -> tuple[str, str, str] | None:
     is another's by now are passed over. None: all is finite.
     """
     host = net.device.to_host
-    for layer, top in zip(net.own_layers, net.tops, strict=True):
+    for layer, top in zip(net.own_layers, net.tops, strict=False):
         for blob in [*layer.params, *top]:
             if blob.name.startswith(AUTOMATIC) or _is_gone(blob):
                 continue

@@ -16,7 +16,7 @@ from minidl.blueprint import Blueprint, Node
 from minidl.context import Context, python_allowed
 from minidl.device import Device, default_device, on_host
 from minidl.engines import select
-from minidl.errors import UsageError, did_you_mean
+from minidl.errors import MinidlError, UsageError, did_you_mean
 from minidl.layers.base import Layer
 from minidl.named import Named, blob_names
 from minidl.net_log import log_building
@@ -154,7 +154,7 @@ class Net(PycaffeNames):
         self.blueprint = Blueprint(model, ctx, level, stages)
         self.param, self.name = prototxt.without_origins(self.blueprint.param), self.blueprint.name
         self.inputs, self.outputs = list(self.blueprint.inputs), list(self.blueprint.outputs)
-        self.own_layers: list[Layer] = [n.layer for n in self.blueprint.nodes]
+        self.own_layers: list[Layer] = self.blueprint.layers
         self.share = share and not any(layer.is_late for layer in self.own_layers)
         self.layer_names = [layer.name for layer in self.own_layers]
         self.before_forward = Callbacks()
@@ -181,11 +181,9 @@ class Net(PycaffeNames):
         self.tops: list[list[Blob]] = []
         self.loss_tops: list[tuple[Blob, float]] = []
         self._shared_seeds: list[tuple[Blob, float]] = []
-        old = dict(self.blobs)
-        self.blobs.clear()
         for node in nodes:
             bottom = [self.blobs[name] for name in node.bottoms]
-            top = [self._top(node, j, bottom, old) for j in range(len(node.tops))]
+            top = [self._top(node, j, bottom) for j in range(len(node.tops))]
             for j, (blob, weight) in enumerate(zip(top, node.loss_weights, strict=True)):
                 if weight:
                     self.loss_tops.append((blob, weight))
@@ -197,7 +195,7 @@ class Net(PycaffeNames):
         self.data_layers = [layer for layer in self.own_layers if hasattr(layer, "position")]
         self._following = [
             (layer, [b.name for b in top])
-            for layer, top in zip(self.own_layers, self.tops, strict=True)
+            for layer, top in zip(self.own_layers, self.tops, strict=False)
             if type(layer).upcoming_shapes is not Layer.upcoming_shapes
         ]
         self._free_inputs = [
@@ -212,11 +210,11 @@ class Net(PycaffeNames):
         with self.device.current():
             blob.diff.fill(weight)
 
-    def _top(self, node: Node, j: int, bottom: list[Blob], old: dict[str, Blob]) -> Blob:
+    def _top(self, node: Node, j: int, bottom: list[Blob]) -> Blob:
         name, shape, layer = node.tops[j], node.top_shapes[j], node.layer
         if j == 0 and layer.is_in_place:
             return bottom[0]
-        blob = old.get(name) or Blob(name, shape, self.device, self.dtype)
+        blob = self.blobs.get(name) or Blob(name, shape, self.device, self.dtype)
         if j in layer.views:
             blob.share(bottom[layer.views[j]], shape, diff=layer.view_diffs)
         else:
@@ -242,27 +240,47 @@ class Net(PycaffeNames):
             for name, shape in zip(names, layer.upcoming_shapes() or (), strict=False)
         }
         try:
-            self.blueprint.reshape(given)
+            self._work_out(given, after=-1)
         except Exception:
             for blob, shape in self._free_inputs:
                 blob.reshape(*shape)
             raise
         self._bind()
 
-    def follow_values(self, index: int) -> bool:
+    def follow_values(self, index: int, ran: bool = False) -> bool:
         """Give the tops of this layer the shapes that its bottoms' values ask for, and reshape what
-        comes after it; whether there was anything to do. For layers that are `is_late`."""
-        nodes = self.blueprint.nodes
-        shapes = nodes[index].layer.late_shapes(self.bottoms[index])
+        comes after it; whether there was anything to do. For layers that are `is_late`.
+
+        ran   its forward is over, which may have found other shapes
+        """
+        nodes, layer = self.blueprint.nodes, self.own_layers[index]
+        ends_here = len(nodes) == index + 1 < len(self.own_layers)
+        shapes = None
+        if not ran or layer.unfinished:
+            shapes = layer.late_shapes(self.bottoms[index])
         if shapes is None or shapes == nodes[index].top_shapes:
-            return False
+            if not (ran and ends_here):
+                return False
+            shapes = nodes[index].top_shapes
         # Those of late layers further on were for other values.
         known = [n for n in nodes[:index] if n.layer.is_late] + [n for n in nodes if not n.bottoms]
         given = {t: s for n in known for t, s in zip(n.tops, n.top_shapes, strict=True)}
         given |= zip(nodes[index].tops, shapes, strict=True)
-        self.blueprint.reshape(given)
+        self._work_out(given, index if ran else index - 1)
         self._bind()
         return True
+
+    def _work_out(self, given: Mapping[str, Shape], after: int) -> None:
+        """Work out all shapes; where those of late layers that are still to run, the ones after
+        this index, do not fit what is below them now, of the layers up to the next of these only.
+        """
+        late = [i for i in range(after + 1, len(self.own_layers)) if self.own_layers[i].is_late]
+        try:
+            self.blueprint.reshape(given)
+        except MinidlError:
+            if not late:
+                raise
+            self.blueprint.reshape(given, late[0] + 1)
 
     def _follow_inputs(self) -> None:
         changed = any(blob.shape != shape for blob, shape in self._free_inputs)

@@ -144,11 +144,10 @@ class Runner:
                         run()
                 except LabelError as error:
                     raise diagnosis.with_record(net, error, net.bottoms[i]) from None
-                if net.own_layers[i].unfinished and net.follow_values(i):
+                if net.own_layers[i].is_late and net.follow_values(i, ran=True):
                     program = self.ready(within=True)
-                    steps = program.forward
-                    program.step = i
-                    for run in steps[i]:
+                    steps, program.step = program.forward, i
+                    for run in steps[i] if net.own_layers[i].unfinished else ():
                         run()
                 for callback in after:
                     callback(i)

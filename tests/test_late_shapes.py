@@ -1,10 +1,13 @@
 """Nets in which a layer has as many items in its tops as its bottoms' values say: the rest follows.
 
-Filter is that layer. What it does by itself stands in tests/layers/test_filter.py.
+Filter is that layer, and a Python layer may be one. What they do by themselves stands in
+tests/layers/test_filter.py and test_python_layer.py.
 """
 
 import numpy as np
+import pytest
 
+from minidl.errors import LayerConfigError
 from minidl.net import Net
 from tests.places import on
 
@@ -101,3 +104,64 @@ def test_its_passes_are_not_recorded_as_a_graph(place):
         loss = net.training_pass()
         assert np.isfinite(net.device.to_host(loss))
         assert net.blobs["kept"].shape[0] == np.count_nonzero(selector)
+
+
+# Targets get their shapes only in the forward of a Python layer. When the input changes its size,
+# those of the last pass do not fit what is below the losses.
+STEP = """
+layer {{ name: "c{i}" type: "Convolution" bottom: "{below}" top: "c{i}"
+  convolution_param {{ num_output: 2 kernel_size: 3 weight_filler {{ type: "msra" }} }} }}
+{target}
+layer {{ name: "l{i}" type: "EuclideanLoss" bottom: "c{i}" bottom: "t{i}" top: "l{i}" }}
+"""
+LIKE = """layer {{ name: "t{i}" type: "Python" bottom: "c{i}" top: "t{i}"
+  python_param {{ module: "tests.layers.user_layers" layer: "Like" }} }}"""
+INPUT = """layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{
+  shape {{ dim: 1 dim: {c} dim: {h} dim: {w} }} }} }}"""
+
+
+def chain(h, w, target):
+    steps, below = [INPUT.format(name="x", c=1, h=h, w=w)], "x"
+    for i in (1, 2):
+        size = {"c": 2, "h": h - 2 * i, "w": w - 2 * i}
+        steps.append(STEP.format(i=i, below=below, target=target.format(i=i, name=f"t{i}", **size)))
+        below = f"c{i}"
+    return "".join(steps)
+
+
+@on("cpu/numpy", "cpu/onednn", "cuda:0", "cuda:0/cudnn")
+def test_shapes_that_forward_finds_need_not_fit_before(place):
+    late = Net(chain(9, 9, LIKE), phase="TRAIN", seed=3, allow_python=True)
+    host, held = late.device.to_host, late.blobs["t2"]
+    for step, (h, w) in enumerate([(9, 9), (12, 7), (7, 12), (7, 12), (9, 9)]):
+        known = Net(chain(h, w, INPUT), phase="TRAIN", seed=3)
+        given = {"x": random(1, 1, h, w, seed=step)}
+        losses = host(late.forward(**given)["l2"])
+        for i in (1, 2):
+            shape = known.blobs[f"t{i}"].shape
+            given[f"t{i}"] = np.linspace(0, 1, known.blobs[f"t{i}"].count).reshape(shape)
+        np.testing.assert_allclose(losses, host(known.forward(**given)["l2"]), rtol=1e-5)
+        assert held is late.blobs["t2"] and held.shape == (1, 2, h - 4, w - 4)
+        for net in (late, known):
+            net.clear_param_diffs()
+            net.backward()
+        for mine, theirs in zip(late.learnable, known.learnable, strict=True):
+            expected = host(theirs.diff)
+            atol = 1e-5 * np.abs(expected).max()
+            np.testing.assert_allclose(host(mine.diff), expected, rtol=1e-4, atol=atol)
+
+
+def test_what_does_not_fit_when_all_is_known_is_refused(monkeypatch):
+    """And the net goes on with inputs that do fit."""
+    text = chain(9, 9, LIKE).replace('bottom: "c2" bottom: "t2"', 'bottom: "c2" bottom: "c1"')
+    with pytest.raises(LayerConfigError, match="'l2'"):
+        Net(text, allow_python=True)
+    sizes = INPUT.format(name="z", c=2, h=5, w=5)
+    text = sizes + chain(9, 9, LIKE).replace(
+        'bottom: "c2" bottom: "t2"', 'bottom: "c2" bottom: "z"'
+    )
+    net = Net(text, allow_python=True)
+    expected = float(net.forward(x=np.ones((1, 1, 9, 9)))["l2"])
+    with pytest.raises(LayerConfigError, match="'l2'"):
+        net.forward(x=np.ones((1, 1, 8, 9)))
+    assert float(net.forward(x=np.ones((1, 1, 9, 9)))["l2"]) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
 import math
 import os
@@ -19,12 +20,22 @@ from minidl.blob import Blob, Param, Shape
 from minidl.errors import LayerConfigError
 
 
+class Phase(enum.IntEnum):
+    """A number, as in today's pycaffe; as text its name, as in that of 2015: 'TRAIN'."""
+
+    TRAIN = schema.TRAIN
+    TEST = schema.TEST
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class PythonLayer:
     """Base of layers written in Python, if they want one: `caffe.Layer` in their modules.
 
     type        "Python"
     param_str   what python_param says
-    phase       0 in training (`caffe.TRAIN`), 1 in testing
+    phase       0 in training (`caffe.TRAIN`), 1 in testing; str() of it is the name
     blobs       the layer's parameters; setup makes them with ``self.blobs.add_blob(*shape)`` and
                 may fill their `data`
 
@@ -42,7 +53,7 @@ class PythonLayer:
 
     type: str = "Python"
     param_str: str = ""
-    phase: int = schema.TEST
+    phase: Phase = Phase.TEST
     blobs: Blobs
 
     def __init__(self, param: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -103,8 +114,6 @@ class HostBlob:
 
     def hand_over(self, blob: Blob) -> None:
         """Stand for this blob, to which the next `write_back` brings what was shown so far."""
-        if self._blob is None:
-            _ = self.data
         self._blob = blob
 
     def write_back(self, *kinds: str) -> None:

@@ -12,6 +12,7 @@ from minidl.layers.base import Layer, register
 from minidl.layers.python_code import (
     Blobs,
     HostBlob,
+    Phase,
     PythonLayer,
     describe,
     find_class,
@@ -81,7 +82,7 @@ class Python(Layer):
         self.code = self._make()
         if getattr(self.code, "type", None) is None:
             self.code.type = "Python"
-        self.code.param_str, self.code.phase = p.param_str, int(ctx.phase)
+        self.code.param_str, self.code.phase = p.param_str, Phase(ctx.phase)
         self.code.param_str_ = p.param_str  # its name in pycaffe until 2015
         self.code.blobs = Blobs(ctx.dtype)
         self.differentiable = callable(getattr(self.code, "backward", None))

@@ -108,7 +108,9 @@ def test_a_diff_that_backward_does_not_write_is_zero():
 
 @pytest.mark.parametrize("phase", [TRAIN, TEST])
 def test_the_phase_is_known(phase):
-    assert net_of("Told", phase, param_str="{}").forward(x=X)["z"] == 2 * phase
+    net = net_of("Told", phase, param_str="{}")
+    assert net.forward(x=X)["z"] == 2 * phase
+    assert str(net.layers[1].phase) == ("TRAIN", "TEST")[phase]
 
 
 def test_ten_of_them_in_a_row():

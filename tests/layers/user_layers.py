@@ -85,6 +85,23 @@ class Found(caffe.Layer):
         top[0].data[...] = values
 
 
+class Like(caffe.Layer):
+    """A target for its bottom: numbers from 0 to 1 in the bottom's shape, which forward finds."""
+
+    def setup(self, bottom, top):
+        top[0].reshape(*bottom[0].shape)
+
+    def reshape(self, bottom, top):
+        pass
+
+    def forward(self, bottom, top):
+        top[0].reshape(*bottom[0].shape)
+        top[0].data[...] = np.linspace(0, 1, top[0].count).reshape(top[0].shape)
+
+    def backward(self, top, propagate_down, bottom):
+        pass
+
+
 class Fetching(caffe.Layer):
     """A data layer whose reshape fetches the next batch."""
 
