@@ -113,9 +113,10 @@ class Preprocess:
         """Write the description, and a copy of its mean file beside it, which it then names."""
         target, description = Path(path), self
         if self.transform.mean_file:
-            own = target.with_name(f"{target.stem}_mean.binaryproto")
-            data = files.read(self.transform.mean_file, "mean image")
-            files.write_all(own, [data])
+            own = Path(self.transform.mean_file)
+            if own.resolve().parent != target.resolve().parent:
+                own = target.with_name(f"{target.stem}_mean.binaryproto")
+                files.write_all(own, [files.read(self.transform.mean_file, "mean image")])
             description = replace(self, transform=_copy(self.transform))
             description.transform.mean_file = own.name
         files.write_all(target, [description.to_json().encode()])
@@ -217,6 +218,8 @@ def of_net(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Preprocess |
     if p.new_height:
         transform.resize.height, transform.resize.width = p.new_height, p.new_width
     shape = _record_shape(layer, source)
+    if shape and shape[0] not in (1, 3):
+        return None
     if not transform.HasField("resize") and layer.type == "Data":
         _set_resize(transform, stored, shape)
     channels = "gray" if shape and shape[0] == 1 else "BGR"

@@ -83,6 +83,7 @@ def summary(path: str, report: Any, what: str) -> str:
 
 def _form(args: Namespace) -> Any:
     from minidl.data import imageset
+    from minidl.data.resize import stretch
 
     if args.backend.lower() != "lmdb":
         raise UsageError(
@@ -104,9 +105,10 @@ def _form(args: Namespace) -> Any:
             where=WHERE,
             expected=", ".join(imageset.FORMATS),
         )
-    size = (args.resize_height, args.resize_width) if args.resize_height else None
+    height, width = args.resize_height, args.resize_width
+    resize = (lambda image: stretch(image, height, width)) if height else None
     upright = not args.ignore_orientation
-    return imageset.Form(size, not args.gray, args.encoded or bool(kind), kind, upright)
+    return imageset.Form(resize, not args.gray, args.encoded or bool(kind), kind, upright)
 
 
 def _check_out(args: Namespace) -> None:

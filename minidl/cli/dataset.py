@@ -1,20 +1,32 @@
-"""Get a data set and write it as LMDB, the form that Data layers read."""
+"""Get a data set, or make one of folders of pictures, as LMDB, the form that Data layers read.
+
+    minidl dataset mnist
+    minidl dataset folder PICTURES
+
+PICTURES has a folder for each class; however deep pictures lie in it, they belong to that class.
+"""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
-from minidl.cli import log
+from minidl.cli import folder, log
 from minidl.cli.arguments import Parser
+from minidl.errors import UsageError
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="digits, mnist or fashion-mnist")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="digits, mnist, fashion-mnist, folder"
+    )
+    parser.add_argument("pictures", nargs="?", metavar="PICTURES", help="for dataset folder")
     parser.add_argument(
         "--from", dest="source", metavar="DIR", help="take the files from a folder, do not download"
     )
     parser.add_argument("--out", metavar="DIR", help="where to write (default: data/NAME)")
     parser.add_argument("--force", action="store_true", help="write again what is there already")
+    folder.add_arguments(parser)
 
 
 def run(args: Namespace) -> int:
@@ -23,7 +35,16 @@ def run(args: Namespace) -> int:
     if not args.name:
         for name, what in datasets.listing().items():
             print(f"{name:<16}{what}")
+        print(f"{'folder PICTURES':<16}pictures of your own, a folder for each class")
         return 0
+    if args.name == "folder":
+        return _folder(args)
+    if args.pictures is not None:
+        raise UsageError(f"does not know what to do with '{args.pictures}'", where="minidl dataset")
+    if Path(args.name).is_dir() and args.name not in datasets.listing():
+        raise UsageError(
+            f"there is no data set '{args.name}'", fix=f"minidl dataset folder {args.name}"
+        )
     with log.logging_to(args):
         counts = datasets.prepare(
             args.name,
@@ -34,4 +55,28 @@ def run(args: Namespace) -> int:
         )
     for path, count in counts.items():
         print(f"{path}  {count:,} records")
+    return 0
+
+
+def _folder(args: Namespace) -> int:
+    from minidl.preprocess import NAME
+
+    if args.pictures is None:
+        raise UsageError(
+            "which folder?",
+            where="minidl dataset folder",
+            expected="minidl dataset folder PICTURES",
+        )
+    if args.source is not None:
+        raise UsageError("--from is for data sets that have a name", where="minidl dataset folder")
+    source = Path(args.pictures)
+    out = Path(args.out) if args.out else Path("data", source.resolve().name)
+    if (out / NAME).exists() and not args.force:
+        raise UsageError(
+            "holds a data set already", where=str(out), fix="--out DIR, or --force to replace it"
+        )
+    with log.logging_to(args):
+        lines = folder.make(source, out, args)
+    print("\n".join(lines))
+    print(f"train with: minidl train --net lenet --data {out}")
     return 0

@@ -16,7 +16,6 @@ import numpy as np
 
 from minidl.data import planes
 from minidl.data.lmdb_writer import Writer
-from minidl.data.resize import stretch
 from minidl.data.sources import datum, image
 from minidl.data.sources.image_list import ImageList
 from minidl.errors import DataError
@@ -31,7 +30,7 @@ LABELS = range(-(1 << 31), 1 << 31)  # of a Datum
 class Form:
     """What an image becomes in the store.
 
-    size         (height, width) to stretch to; None: as it is
+    resize       brings an image (C, H, W) to a size; None: as it is
     color        3 channels, else 1
     encoded      an image file, else plain bytes
     encode_type  ending of the kind of file: jpg, png, ...; "": that of the file itself,
@@ -40,7 +39,7 @@ class Form:
     upright      turned as its EXIF orientation says
     """
 
-    size: tuple[int, int] | None = None
+    resize: Callable[[np.ndarray], np.ndarray] | None = None
     color: bool = True
     encoded: bool = False
     encode_type: str = ""
@@ -139,14 +138,14 @@ def _datum(images: ImageList, number: int, form: Form) -> Any:
         own = Path(images.paths[number]).suffix[1:].lower()
         if (
             form.encoded
-            and form.size is None
+            and form.resize is None
             and form.color
             and FORMATS.get(kind) == FORMATS.get(own)
             and image.is_plain(data, form.upright)
         ):
             return datum.Datum(encoded=True, data=data)  # as it is; decoding has shown it is whole
-        if form.size is not None:
-            pixels = stretch(pixels, *form.size)
+        if form.resize is not None:
+            pixels = form.resize(pixels)
         if form.encoded:
             return datum.Datum(encoded=True, data=_encode(pixels, kind))
         channels, height, width = pixels.shape

@@ -11,7 +11,7 @@ from minidl.cli import main
 def test_without_a_name_it_lists_what_there_is(capsys):
     assert main(["dataset"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["digits", "mnist", "fashion-mnist"]
+    assert names == ["digits", "mnist", "fashion-mnist", "folder"]
 
 
 def test_a_misspelt_name_gets_the_nearest(capsys):

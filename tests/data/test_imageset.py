@@ -63,7 +63,7 @@ def test_the_order_is_that_which_is_said(made):
 
 
 def test_images_are_stretched_and_grey(made):
-    _, ((_, message), *_) = made(LINES, Form(size=(3, 4), color=False))
+    _, ((_, message), *_) = made(LINES, Form(lambda image: stretch(image, 3, 4), color=False))
     expected = stretch(image.decode(_png(RGB[0]), False), 3, 4)
     assert (message.channels, message.height, message.width) == (1, 3, 4)
     assert message.data == expected.tobytes()
@@ -127,7 +127,7 @@ def test_pictures_are_turned_unless_that_is_not_wanted(made, folder, upright, en
 
 
 def test_files_are_written_anew_where_something_is_to_change(made):
-    _, ((_, message), *_) = made(LINES, Form(size=(3, 4), encoded=True))
+    _, ((_, message), *_) = made(LINES, Form(lambda image: stretch(image, 3, 4), encoded=True))
     np.testing.assert_array_equal(image.decode(message.data), stretch(IMAGES[0], 3, 4))
     _, ((_, message), *_) = made(LINES, Form(encoded=True, color=False))
     assert image.decode(message.data).shape == (1, 6, 8)

@@ -1,0 +1,152 @@
+"""`minidl dataset folder`: a data set made of folders of pictures, and what is said of it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from minidl.cli.arguments import Parser, names, whole
+from minidl.cli.progress import bar
+from minidl.errors import UsageError
+
+log = logging.getLogger("minidl")
+MODES = ("squash", "crop", "fill", "half_crop")
+SHOWN = 12  # classes that are printed by name
+
+
+def add_arguments(parser: Parser) -> None:
+    group = parser.add_argument_group("for dataset folder PICTURES, a folder for each class in it")
+    group.add_argument(
+        "--size",
+        type=size,
+        metavar="N",
+        help="side of the pictures, or H,W (default: their own if it is one, else 256)",
+    )
+    group.add_argument(
+        "--resize",
+        type=mode,
+        default="squash",
+        metavar="MODE",
+        help="squash; or keep the proportions and crop, fill with noise, or half_crop: both",
+    )
+    group.add_argument("--gray", action="store_true", help="one channel, whatever they have")
+    group.add_argument("--color", action="store_true", help="three channels, whatever they have")
+    percent = dict(type=share, metavar="PERCENT")
+    group.add_argument("--val", default=25, help="for validation (default: 25)", **percent)  # type: ignore[arg-type]
+    group.add_argument("--test", default=0, help="for test (default: 0)", **percent)  # type: ignore[arg-type]
+    group.add_argument(
+        "--min", type=whole(1), default=2, metavar="N", help="leave out smaller classes (2)"
+    )
+    group.add_argument("--max", type=whole(1), metavar="N", help="pictures to take of a class")
+    group.add_argument(
+        "--mean",
+        choices=("pixel", "image", "none"),
+        default="pixel",
+        help="what nets subtract: a number a channel (default), the mean image, or nothing",
+    )
+    group.add_argument("--encode-type", choices=("png", "jpg"), help="store files, not pixels")
+    group.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the split (0)")
+
+
+def make(folder: Path, out: Path, args: Namespace) -> list[str]:
+    """Write the data set with its preprocess.json; returns what is to be printed."""
+    from minidl.data import folder_dataset, picture_folder
+
+    if args.gray and args.color:
+        raise UsageError("--gray and --color are both given", expected="one of them, or none")
+    choices = folder_dataset.Choices(
+        size=args.size,
+        mode=args.resize,
+        color=True if args.color else False if args.gray else None,
+        percent=picture_folder.percentages(args.val, args.test),
+        least=args.min,
+        most=args.max,
+        seed=args.seed,
+        encode=args.encode_type or "",
+    )
+    with bar(args, desc="reading", unit="files") as progress:
+        made = folder_dataset.prepare(folder, out, choices, progress.update)
+    _describe(made, args.mean, out)
+    for sentence in made.unreadable:
+        log.warning("left out: %s", sentence)
+    for name, count in made.few.items():
+        log.warning("left out: class '%s', which has %d picture%s", name, count, "s"[: count != 1])
+    return report(made, out)
+
+
+def _describe(made: Any, mean: str, out: Path) -> None:
+    """Write preprocess.json, the last file: where it is, the data set is whole."""
+    from minidl import preprocess, schema
+    from minidl.data import folder_dataset
+
+    transform = schema.TransformationParameter(resize=made.resize)
+    if mean == "pixel":
+        transform.mean_value.extend(made.means)
+    elif mean == "image":
+        transform.mean_file = str(out / folder_dataset.MEAN)
+    channels = "gray" if len(made.means) == 1 else "BGR"
+    preprocess.Preprocess(transform, channels, made.labels).write(out / preprocess.NAME)
+
+
+def report(made: Any, out: Path) -> list[str]:
+    """What was made, and what was not."""
+    from minidl import preprocess
+    from minidl.data import folder_dataset
+
+    lines = [
+        f"{out / folder_dataset.STORES[part]}  {count:,} pictures"
+        for part, count in made.counts.items()
+    ]
+    shown = [f"{name} ({count:,})" for name, count in made.by_class.items()]
+    more = ", ..." if len(shown) > SHOWN else ""
+    lines.append(f"{len(shown)} classes: {', '.join(shown[:SHOWN])}{more}")
+    color = "grey" if len(made.means) == 1 else "colour"
+    way = next(k for k, v in folder_dataset.MODES.items() if v == _mode_name(made.resize))
+    lines.append(f"{made.resize.height} x {made.resize.width}, {color}, by {way}")
+    if made.unreadable:
+        lines.append(f"{_plural(len(made.unreadable), 'file')} left out that could not be read")
+    if made.few:
+        lines.append(f"left out, as they have too few pictures: {', '.join(made.few)}")
+    if made.others:
+        kinds = ", ".join(f"{end} ({count})" for end, count in sorted(made.others.items())[:SHOWN])
+        lines.append(f"passed over, as no pictures by their names: {kinds}")
+    lines.append(f"{out / preprocess.NAME}  what nets do to a picture")
+    return lines
+
+
+def _mode_name(resize: Any) -> str:
+    return str(type(resize).Mode.Name(resize.mode))
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count != 1 else ''}"
+
+
+def size(text: str) -> tuple[int, int]:
+    """Argument type: a side, or height and width by comma."""
+    parts = names(text)
+    if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 256 or 240,320")
+    return int(parts[0]), int(parts[-1])
+
+
+def mode(text: str) -> str:
+    """Argument type: one of MODES, with either dash."""
+    name = text.replace("-", "_").lower()
+    if name not in MODES:
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(MODES)}")
+    return name
+
+
+def share(text: str) -> float:
+    """Argument type: a percentage."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a percentage below 100")
+    return value

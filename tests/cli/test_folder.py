@@ -1,0 +1,140 @@
+"""minidl dataset folder: from folders of pictures to a data set."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minidl import preprocess
+from minidl.cli import main
+from minidl.data.sources.lmdb import Lmdb
+from minidl.storage import mean
+
+image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+pytest.importorskip("lmdb", reason="lmdb is not installed")
+
+RNG = np.random.default_rng(1)
+COUNTS = {"cat": 8, "dog": 12, "owl": 1}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The current folder with pictures/: colour, sizes that differ, one file that is none."""
+    monkeypatch.chdir(tmp_path)
+    for name, count in COUNTS.items():
+        (tmp_path / "pictures" / name / "deep").mkdir(parents=True)
+        for i in range(count):
+            pixels = RNG.integers(0, 256, (10 + i, 14, 3), np.uint8)
+            place = name if i % 2 else f"{name}/deep"
+            image.fromarray(pixels).save(f"pictures/{place}/{i} {name}.png")
+    (tmp_path / "pictures/cat/broken.jpg").write_text("<html>")
+    (tmp_path / "pictures/cat/notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def records(part, out="data/pictures"):
+    store = Lmdb(Path(out, f"{part}_lmdb"))
+    try:
+        return [store[i] for i in range(len(store))]
+    finally:
+        store.close()
+
+
+def test_everything_lies_in_one_folder_and_is_told(capsys, folder):
+    assert main(["dataset", "folder", "pictures", "--size", "9,7"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "data/pictures/train_lmdb  15 pictures",
+        "data/pictures/val_lmdb  5 pictures",
+        "2 classes: cat (8), dog (12)",
+        "9 x 7, colour, by squash",
+        "1 file left out that could not be read",
+        "left out, as they have too few pictures: owl",
+        "passed over, as no pictures by their names: .txt (1)",
+        "data/pictures/preprocess.json  what nets do to a picture",
+        "train with: minidl train --net lenet --data data/pictures",
+    ]
+    assert "broken.jpg" in err and "class 'owl', which has 1 picture" in err
+    assert (folder / "data/pictures/labels.txt").read_text() == "cat\ndog\n"
+
+
+def test_records_are_the_pictures_as_the_description_makes_them(folder):
+    words = ["--resize", "half-crop", "--size", "8", "--mean", "none"]
+    assert main(["dataset", "folder", "pictures", *words]) == 0
+    prepare = preprocess.read("data/pictures/preprocess.json")
+    lines = (folder / "data/pictures/val.txt").read_text().splitlines()
+    for line, record in zip(lines, records("val"), strict=True):
+        path, label = line.rsplit(" ", 1)
+        assert prepare.labels[int(label)] in path and record.label == int(label)
+        np.testing.assert_array_equal(prepare(path), record.image)
+
+
+@pytest.mark.parametrize("kind", ["pixel", "image"])
+def test_the_mean_is_that_of_what_is_learned_from(kind):
+    assert main(["dataset", "folder", "pictures", "--size", "6", "--mean", kind]) == 0
+    whole = np.mean([r.image for r in records("train")], axis=0, dtype="f8")
+    np.testing.assert_allclose(mean.read("data/pictures/mean.binaryproto"), whole, rtol=1e-5)
+    description = preprocess.read("data/pictures/preprocess.json").transform
+    if kind == "pixel":
+        np.testing.assert_allclose(description.mean_value, whole.mean(axis=(1, 2)), atol=1e-3)
+    else:
+        assert description.mean_file == "data/pictures/mean.binaryproto"
+
+
+def test_pictures_of_one_size_keep_it_and_grey_ones_have_one_channel(folder, capsys):
+    for i in range(8):
+        (folder / "grey" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        pixels = RNG.integers(0, 256, (5, 6), np.uint8)
+        image.fromarray(pixels).save(f"grey/{i % 2}/{i}.bmp")
+    assert main(["dataset", "folder", "grey", "--out", "out", "--test", "25"]) == 0
+    assert "5 x 6, grey, by squash" in capsys.readouterr().out
+    assert [len(records(part, "out")) for part in ("train", "val", "test")] == [4, 2, 2]
+    assert records("test", "out")[0].image.shape == (1, 5, 6)
+    words = ["--out", "out", "--color", "--force", "--encode-type", "png"]
+    assert main(["dataset", "folder", "grey", *words]) == 0
+    assert records("train", "out")[0].image.shape == (3, 5, 6)
+    assert not (folder / "out/test_lmdb").exists()  # of the data set that was there before
+
+
+def test_what_is_split_already_stays_so(folder, capsys):
+    for part, classes in {"train": "ab", "val": "abc"}.items():
+        for name in classes:
+            (folder / "split" / part / name).mkdir(parents=True)
+            for i in range(3):
+                pixels = RNG.integers(0, 256, (4, 4), np.uint8)
+                image.fromarray(pixels).save(f"split/{part}/{name}/{i}.png")
+    assert main(["dataset", "folder", "split"]) == 0
+    assert [len(records(part, "data/split")) for part in ("train", "val")] == [6, 6]
+    assert "val: class 'c' is not learned" in capsys.readouterr().err
+
+
+REFUSED = {
+    "which folder": (["folder"], "which folder"),
+    "a folder for a name": (["pictures"], "minidl dataset folder pictures"),
+    "two words": (["digits", "pictures"], "does not know what to do with 'pictures'"),
+    "no such folder": (["folder", "pictuers"], "pictuers: there is no such folder"),
+    "one class": (["folder", "pictures", "--min", "9"], r"has 1 classes(.|\n)*too few: cat, owl"),
+    "shares": (["folder", "pictures", "--val", "60", "--test", "40"], "leave 0 %"),
+    "a share": (["folder", "pictures", "--val", "100"], "not a percentage"),
+    "mode": (["folder", "pictures", "--resize", "crush"], "'crush' is none of squash"),
+    "both": (["folder", "pictures", "--gray", "--color"], "--gray and --color"),
+    "size": (["folder", "pictures", "--size", "big"], "'big' is not a size"),
+}
+
+
+@pytest.mark.parametrize("words, message", REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_is_refused(words, message, capsys, folder):
+    assert main(["dataset", *words]) == 2
+    err = capsys.readouterr().err
+    assert re.search(message, err), err
+    assert not (folder / "data").exists()
+
+
+def test_a_data_set_that_is_there_is_replaced_only_by_force(capsys):
+    words = ["dataset", "folder", "pictures", "--size", "5"]
+    assert main(words) == 0
+    assert main(words) == 2
+    assert "holds a data set already" in capsys.readouterr().err
+    assert main([*words, "--force", "--max", "4", "--val", "50"]) == 0
+    assert len(records("train")) == len(records("val")) == 4
