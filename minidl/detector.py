@@ -11,6 +11,7 @@ import numpy as np
 from minidl.classifier import NetOfImages
 from minidl.errors import UsageError
 from minidl.io import load_image, resize_image
+from minidl.preprocess import Preprocess
 
 Window = Sequence[float]  # (ymin, xmin, ymax, xmax) in pixels
 
@@ -28,7 +29,8 @@ class Detector(NetOfImages):
 
     context_pad   pixels of the net's (square) input that show a window's surroundings, on each
                   side, as R-CNN's nets were trained with 16; beyond the image the mean stands in
-    the rest      as in Classifier
+    the rest      as in Classifier; windows are stretched to the input, whatever `preprocess` says
+                  of sizes
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Detector(NetOfImages):
         raw_scale: float | None = None,
         channel_swap: Sequence[int] | None = None,
         context_pad: int | None = None,
+        preprocess: Preprocess | str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
             model,
             pretrained,
+            preprocess=preprocess,
             mean=mean,
             input_scale=input_scale,
             raw_scale=raw_scale,
@@ -72,7 +76,8 @@ class Detector(NetOfImages):
         crops, found = [], []
         for image, windows in images_windows:
             named = isinstance(image, str | os.PathLike)
-            pixels = load_image(image) if named else np.asarray(image, np.float32)
+            color = self.preprocess is None or self.preprocess.channels != "gray"
+            pixels = load_image(image, color) if named else np.asarray(image, np.float32)
             for window in windows:
                 crops.append(self.crop(pixels, window))
                 found.append({"window": np.asarray(window), "filename": image if named else ""})

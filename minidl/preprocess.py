@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 from google.protobuf import json_format
 
-from minidl import schema
+from minidl import run_folder, schema
 from minidl.data.sources import image as image_files
 from minidl.data.sources.leveldb import open_store
 from minidl.data.transform import Transform
@@ -28,7 +28,7 @@ from minidl.storage import files, mean
 
 log = logging.getLogger("minidl")
 
-NAME = "preprocess.json"
+NAME = run_folder.DESCRIPTION
 FORMAT = "minidl preprocess 1"
 CHANNELS = ("BGR", "RGB", "gray")
 RECORDS = 256  # side of the records of nets that crop, where nothing else says it: Caffe's own
@@ -72,6 +72,12 @@ class Preprocess:
             self._apply(_Places, pixels, name, [(*c, m) for m in (0, 1) for c in corners])
         )
 
+    def load(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """A picture's bytes, H x W x 3 (red, green, blue) or H x W x 1: what calls take, too."""
+        pixels, _ = self.pixels(path)
+        turned = pixels[::-1] if self.channels == "BGR" else pixels
+        return np.ascontiguousarray(turned.transpose(1, 2, 0))
+
     def pixels(self, picture: Any) -> tuple[np.ndarray, str]:
         """The picture as a data layer would get it, (C, H, W), and what to call it."""
         if isinstance(picture, str | os.PathLike):
@@ -97,6 +103,26 @@ class Preprocess:
         if not resize.height or resize.mode == schema.ImageResize.COVER:
             return None
         return channels, resize.height, resize.width or resize.height
+
+    def steps(self, size: Sequence[int]) -> dict[str, Any]:
+        """The same for a net of pictures (height, width) = `size`, as pycaffe's words: `mean`,
+        `raw_scale`, `channel_swap`, `input_scale`, for pictures from 0 to 1 that are cut already.
+        """
+        t, image = self.transform, None
+        if t.mean_file:
+            image = mean.read(t.mean_file)
+            top, left = ((old - new) // 2 for old, new in zip(image.shape[1:], size, strict=True))
+            if min(top, left) >= 0:
+                image = image[:, top : top + size[0], left : left + size[1]]
+        elif t.mean_value:
+            count = 1 if self.channels == "gray" else 3
+            image = np.array(list(t.mean_value) * (count if len(t.mean_value) == 1 else 1))
+        return dict(
+            mean=image,
+            raw_scale=255.0,
+            channel_swap=(2, 1, 0) if self.channels == "BGR" else None,
+            input_scale=t.scale if t.HasField("scale") else None,
+        )
 
     def to_json(self) -> str:
         found = {
@@ -231,9 +257,15 @@ def of_net(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Preprocess |
 
 
 def of_input(shape: Sequence[int]) -> Preprocess:
-    """All that the shape of a net's input, (N, C, H, W), says: stretched to it, as bytes."""
+    """All that the shape of a net's input, (N, C, H, W), says: stretched to it, as bytes.
+
+    An input of 200 to 256 rows and columns sees the middle of 256 x 256, as nets of ImageNet do.
+    """
     transform = schema.TransformationParameter()
-    transform.resize.height, transform.resize.width = shape[2], shape[3]
+    height, width = shape[2:]
+    if height == width and 200 <= height <= RECORDS:
+        transform.crop_size, height, width = height, RECORDS, RECORDS
+    transform.resize.height, transform.resize.width = height, width
     return Preprocess(transform, "gray" if shape[1] == 1 else "BGR")
 
 

@@ -25,7 +25,7 @@ LEVELS = """
     classifier coord_map
     net spec io preprocess
     pycaffe_names
-    weights sharing net_log runner in_batches
+    weights sharing net_log runner in_batches run_folder
     diagnosis training_pass
     program params
     schedule

@@ -16,7 +16,7 @@ from minidl.errors import MinidlError, UsageError, did_you_mean
 from minidl.legible import legible
 
 COMMANDS = {
-    "train": "train a net by its solver file",
+    "train": "train a net by its solver file, or one of the zoo on pictures",
     "test": "score trained weights on a net's data",
     "time": "time every layer of a net, forward and backward",
     "check": "print what a net or a solver would be, without making it",
@@ -25,14 +25,14 @@ COMMANDS = {
     "summarize": "print a net as a table, with sums by layer type",
     "draw": "draw a net as SVG, with the shapes of its blobs",
     "extract_features": "write what blobs hold for the records of a data set",
-    "classify": "write and print class scores of images",
+    "classify": "print class scores of pictures",
     "detect": "score windows of images, listed in a file",
     "parse_log": "turn a run's log into tables of its training and test figures",
     "plot": "draw loss, test figures and learning rate of runs",
     "export": "write a net with its weights as an ONNX model",
     "convert": "write weights as caffemodel, HDF5, npz or safetensors",
     "upgrade": "write a net or solver of 2013 or 2014 in today's form",
-    "dataset": "get a data set and write it as LMDB",
+    "dataset": "get a data set, or make one of folders of pictures",
     "convert_imageset": "write listed images as an LMDB of Datums",
     "compute_image_mean": "compute the mean image of a data set",
     "run": "run a program that was written for pycaffe",

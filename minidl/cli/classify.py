@@ -1,87 +1,150 @@
-"""Class scores of images: the words and flags of Caffe's classify.py.
+"""Class scores of pictures.
 
-    minidl classify IMAGES OUT --model-def deploy.prototxt --pretrained-model net.caffemodel
+    minidl classify PICTURE... --run RUN
+    minidl classify PICTURE... --model NET --weights FILE
 
-IMAGES is an image, a folder of images (their order is that of their names), or images H x W x C of
-one size in a .npy file. OUT.npy gets the scores, a row for each image.
+A PICTURE is a file, a folder, or images H x W x C of one size in a .npy file. Of a folder of
+folders, one a class, the accuracy and a confusion matrix are printed. What is done to pictures is
+what was done in training. A last word that ends in .npy, after the pictures, is the file for the
+scores, a row for each picture: these are the words of Caffe's classify.py, whose flags are taken,
+too.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 from minidl.cli.arguments import Parser, existing, names, whole
 from minidl.cli.log import logging_to
-from minidl.cli.models import read_net
-from minidl.cli.pictures import add_preparation, load_npy, preparation
-from minidl.errors import UsageError
+from minidl.cli.pictures import add_net, add_words, is_grey, opened
+from minidl.errors import UsageError, did_you_mean
+
+log = logging.getLogger("minidl")
+AT_ONCE = 256  # pictures that are held in memory
+TOP = 5
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("images", metavar="IMAGES", help="an image, a folder of them, or a .npy")
-    parser.add_argument("out", metavar="OUT", help=".npy for the scores")
-    parser.add_argument("--center-only", action="store_true", help="the centre, not ten crops")
-    parser.add_argument(
-        "--images-dim", type=size, default=(256, 256), metavar="H,W", help="default: 256,256"
-    )
-    parser.add_argument("--ext", default="jpg", help="ending of images in a folder (default: jpg)")
+    parser.add_argument("pictures", metavar="PICTURE", nargs="+", help="a file, folder or .npy")
+    parser.add_argument("--out", metavar="FILE", help=".npy for the scores")
+    parser.add_argument("--ext", default="", help="only such files of a folder: png (default: all)")
     parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
-    parser.add_argument("--top", type=whole(0), default=5, metavar="N", help="classes to print")
-    add_preparation(parser)
+    parser.add_argument(
+        "--top",
+        type=whole(0),
+        metavar="N",
+        help="classes to print of each picture (default: 5, of folders of classes 0)",
+    )
+    crops = parser.add_mutually_exclusive_group()
+    crops.add_argument("--oversample", action="store_true", help="ten crops averaged")
+    crops.add_argument("--center-only", action="store_true", help="the middle alone")
+    add_net(parser)
+    add_words(parser)
+    parser.add_argument(
+        "--images-dim",
+        type=size,
+        metavar="H,W",
+        help="resize to this, and average ten crops, as Caffe does",
+    )
 
 
 def run(args: Namespace) -> int:
+    from minidl.cli import picture_files
+
+    if len(args.pictures) > 1 and args.pictures[-1].endswith(".npy") and not args.out:
+        args.out = args.pictures.pop()
+    with logging_to(args):
+        from minidl.classifier import Classifier
+
+        with opened(Classifier, args) as net:
+            found = picture_files.find(args.pictures, _loader(net), args.ext)
+            pictures, scores = _scores(net, found, args)
+    labels = _labels(args.labels, net, scores.shape[1])
+    if args.out:
+        _save(args.out, scores)
+    truth = _truth(pictures, labels)
+    known = [i for i, number in enumerate(truth) if number is not None]
+    top = args.top if args.top is not None else 0 if known else TOP
+    _print_best(pictures, scores, labels, top)
+    if known:
+        _print_report(scores[known], [truth[i] for i in known], labels)
+    return 0
+
+
+def _loader(net: Any) -> Any:
+    from minidl.io import load_image
+
+    if net.preprocess is not None:
+        return net.preprocess.load
+    return lambda path: load_image(path, color=not is_grey(net))
+
+
+def _scores(net: Any, found: list[Any], args: Namespace) -> tuple[list[Any], Any]:
+    """The pictures that could be read, and their scores."""
+    import numpy as np
+
+    from minidl.cli import picture_files
+
+    ten = True if args.oversample else False if args.center_only else None
+    pictures: list[Any] = []
+    parts = []
+    for some, pixels in picture_files.loaded(found, AT_ONCE):
+        pictures += some
+        parts.append(net.predict(pixels, oversample=ten))
+    return pictures, np.concatenate(parts)
+
+
+def _labels(path: str | None, net: Any, count: int) -> list[str]:
+    """Names of the classes: of the file, of the description, or their numbers."""
+    if path is not None:
+        text = existing(path, "names of classes").read_text(encoding="utf-8")
+        labels = text.splitlines()
+        if len(labels) != count:
+            raise UsageError(f"has {len(labels)} names", where=path, expected=f"{count}")
+        return labels
+    described = list(net.preprocess.labels) if net.preprocess is not None else []
+    if described and len(described) != count:
+        log.warning("there are %d labels for %d classes: not used", len(described), count)
+    return described if len(described) == count else [str(i) for i in range(count)]
+
+
+def _truth(pictures: list[Any], labels: list[str]) -> list[int | None]:
+    """The number of the class in whose folder a picture lies, where it is one of the net's."""
+    numbers = {label: i for i, label in enumerate(labels)}
+    folders = sorted({p.folder for p in pictures if p.folder is not None})
+    unknown = [name for name in folders if name not in numbers]
+    if unknown and len(unknown) < len(folders):
+        hint = did_you_mean(unknown[0], labels)
+        log.warning("no class is called '%s': its pictures do not count. %s", unknown[0], hint)
+    return [None if p.folder is None else numbers.get(p.folder) for p in pictures]
+
+
+def _print_best(pictures: list[Any], scores: Any, labels: list[str], top: int) -> None:
+    import numpy as np
+
+    for picture, row in zip(pictures, scores, strict=True):
+        for place in np.argsort(-row, kind="stable")[:top]:
+            print(f"{picture.name}  {row[place]:.4f}  {labels[place]}")
+
+
+def _print_report(scores: Any, truth: list[Any], labels: list[str]) -> None:
+    import numpy as np
+
+    from minidl.cli import confusion
+
+    print("\n".join(confusion.report(scores, np.array(truth), labels)))
+
+
+def _save(path: str, scores: Any) -> None:
     import numpy as np
 
     from minidl.storage import files
 
-    labels = _labels(args.labels)
-    with logging_to(args):
-        from minidl.classifier import Classifier
-
-        sources, images = read_images(args.images, args.ext, args.channel_swap)
-        model, options = read_net(args.model_def), preparation(args)
-        net = Classifier(model, image_dims=args.images_dim, **options)
-        with net:
-            scores = net.predict(images, oversample=not args.center_only)
-    if labels and len(labels) != scores.shape[1]:
-        raise UsageError(
-            f"has {len(labels)} names", where=args.labels, expected=f"{scores.shape[1]}"
-        )
-    with files.replacing(args.out) as file:
+    with files.replacing(path) as file:
         np.save(file, scores)
-    for source, row in zip(sources, scores, strict=True):
-        for place in np.argsort(-row, kind="stable")[: args.top]:
-            print(f"{source}  {row[place]:.4f}  {labels[place] if labels else place}")
-    return 0
-
-
-def read_images(given: str, ext: str, swap: tuple[int, ...]) -> tuple[list[str], list[Any]]:
-    """Names and images, H x W x C."""
-    from minidl.io import load_image
-
-    path = Path(given)
-    if path.suffix == ".npy":
-        images = load_npy(given)
-        images = images[None] if images.ndim == 3 else images
-        if images.ndim != 4 or not len(images):
-            raise UsageError(f"has the shape {images.shape}", where=given, expected="(N, H, W, C)")
-        return [f"{path.name}[{i}]" for i in range(len(images))], list(images)
-    found = [path]
-    if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() == f".{ext.lstrip('.')}")
-        if not found:
-            raise UsageError(f"has no files ending in .{ext}", where=given, fix="--ext png")
-    return [str(p) for p in found], [load_image(p, color=len(swap) != 1) for p in found]
-
-
-def _labels(path: str | None) -> list[str]:
-    if path is None:
-        return []
-    return existing(path, "names of classes").read_text(encoding="utf-8").splitlines()
 
 
 def size(text: str) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def _folder(args: Namespace) -> int:
             "holds a data set already", where=str(out), fix="--out DIR, or --force to replace it"
         )
     with log.logging_to(args):
-        lines = folder.make(source, out, args)
+        lines = folder.make(source, out, folder.choices(args), args.mean, args)
     print("\n".join(lines))
     print(f"train with: minidl train --net lenet --data {out}")
     return 0

@@ -1,6 +1,6 @@
 """Class scores of windows of images: the words and flags of Caffe's detect.py.
 
-    minidl detect windows.csv OUT --model-def deploy.prototxt --pretrained-model net.caffemodel
+    minidl detect windows.csv OUT --model deploy.prototxt --weights net.caffemodel
 
 The list has the columns filename, ymin, xmin, ymax, xmax; paths count from the folder you stand in.
 OUT is a .csv, .npz or .h5.
@@ -16,8 +16,7 @@ from typing import Any
 
 from minidl.cli.arguments import Parser, existing, whole
 from minidl.cli.log import logging_to
-from minidl.cli.models import read_net
-from minidl.cli.pictures import add_preparation, preparation
+from minidl.cli.pictures import add_net, add_words, opened
 from minidl.errors import UsageError
 
 EDGES = ("ymin", "xmin", "ymax", "xmax")
@@ -36,7 +35,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--context-pad", type=whole(0), default=0, metavar="N", help="pixels around a window"
     )
-    add_preparation(parser)
+    add_net(parser)
+    add_words(parser)
 
 
 def run(args: Namespace) -> int:
@@ -45,8 +45,7 @@ def run(args: Namespace) -> int:
     with logging_to(args):
         from minidl.detector import Detector
 
-        net = Detector(read_net(args.model_def), context_pad=args.context_pad, **preparation(args))
-        with net:
+        with opened(Detector, args, context_pad=args.context_pad) as net:
             if args.crop_mode == "selective_search":
                 net.detect_selective_search([args.windows])
             found = net.detect_windows(read_windows(args.windows))

@@ -51,13 +51,13 @@ def add_arguments(parser: Parser) -> None:
     group.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the split (0)")
 
 
-def make(folder: Path, out: Path, args: Namespace) -> list[str]:
-    """Write the data set with its preprocess.json; returns what is to be printed."""
+def choices(args: Namespace) -> Any:
+    """How the data set is to be made, by the flags."""
     from minidl.data import folder_dataset, picture_folder
 
     if args.gray and args.color:
         raise UsageError("--gray and --color are both given", expected="one of them, or none")
-    choices = folder_dataset.Choices(
+    return folder_dataset.Choices(
         size=args.size,
         mode=args.resize,
         color=True if args.color else False if args.gray else None,
@@ -67,9 +67,19 @@ def make(folder: Path, out: Path, args: Namespace) -> list[str]:
         seed=args.seed,
         encode=args.encode_type or "",
     )
+
+
+def make(folder: Path, out: Path, choices: Any, mean: str, args: Namespace) -> list[str]:
+    """Write the data set with its preprocess.json; returns what is to be printed.
+
+    mean   "pixel", "image" or "none"
+    args   for the log and the progress bar
+    """
+    from minidl.data import folder_dataset
+
     with bar(args, desc="reading", unit="files") as progress:
         made = folder_dataset.prepare(folder, out, choices, progress.update)
-    _describe(made, args.mean, out)
+    _describe(made, mean, out)
     for sentence in made.unreadable:
         log.warning("left out: %s", sentence)
     for name, count in made.few.items():

@@ -1,56 +1,160 @@
-"""Nets that take images, on the command line: the flags of classify and detect, and their files."""
+"""Nets that take pictures, on the command line: which net, and what is done to pictures."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from minidl.cli import engine_flags
-from minidl.cli.arguments import Parser, add_device, existing, names
-from minidl.cli.models import use_device
+from minidl.cli.arguments import Parser, add_device, add_state, existing, names
+from minidl.cli.models import read_net, use_device
 from minidl.errors import UsageError
 
+log = logging.getLogger("minidl")
+WORDS = ("mean_file", "mean_value", "input_scale", "raw_scale", "channel_swap", "images_dim")
 
-def add_preparation(parser: Parser) -> None:
-    """The flags that classify and detect have in common: the net, and what images become."""
-    model = parser.add_argument_group("net and preprocessing")
-    model.add_argument("--model-def", required=True, metavar="NET", help="prototxt, deploy form")
-    model.add_argument("--pretrained-model", required=True, metavar="WEIGHTS", help="caffemodel")
-    model.add_argument("--mean-file", metavar="FILE", help="mean image, .npy or .binaryproto")
-    model.add_argument("--mean-value", type=numbers, metavar="B,G,R", help="a mean per channel")
-    model.add_argument("--input-scale", type=float, metavar="X", help="factor after the mean")
+
+def add_net(parser: Parser) -> None:
+    """Which net: --run, or --model and --weights; and what is done to pictures."""
+    model = parser.add_argument_group("net, and what is done to pictures")
+    model.add_argument("--run", metavar="RUN", dest="run_folder", help="folder of a run")
     model.add_argument(
-        "--raw-scale", type=float, default=255.0, metavar="X", help="before it (default: 255)"
+        "--model", "--model-def", metavar="NET", help="prototxt, for training or deployment"
     )
     model.add_argument(
+        "--weights", "--pretrained-model", metavar="FILE", help="caffemodel (default: RUN's last)"
+    )
+    model.add_argument(
+        "--preprocess",
+        metavar="FILE",
+        help="preprocess.json (default: what NET's data layer says, else the one beside FILE)",
+    )
+    add_state(parser)
+
+
+def add_words(parser: Parser) -> None:
+    """Caffe's flags for what is done to pictures, in place of what is written."""
+    words = parser.add_argument_group("in place of preprocess.json, by Caffe's words")
+    words.add_argument("--mean-file", metavar="FILE", help="mean image, .npy or .binaryproto")
+    words.add_argument("--mean-value", type=numbers, metavar="B,G,R", help="a mean per channel")
+    words.add_argument("--input-scale", type=float, metavar="X", help="factor after the mean")
+    words.add_argument("--raw-scale", type=float, metavar="X", help="before it (default: 255)")
+    words.add_argument(
         "--channel-swap",
         type=order,
-        default=(2, 1, 0),
         metavar="I,J,K",
-        help="order of the channels (default: 2,1,0, RGB to BGR)",
+        help="order of the channels (default: 2,1,0, RGB to BGR; 0 for grey)",
     )
     add_device(parser)
     engine_flags.add(parser)
 
 
-def preparation(args: Namespace) -> dict[str, Any]:
-    """What Classifier and Detector take, by keyword."""
+def files(args: Namespace) -> tuple[str, str, str | None]:
+    """The net, its weights and the description that the flags name."""
+    if args.run_folder:
+        from minidl import run_folder
+
+        if args.model:
+            raise UsageError("--run and --model are both given", expected="one of them")
+        run = run_folder.find(args.run_folder, args.weights)
+        existing(str(run.weights), "weights")
+        log.info("Weights of %s", run.weights)
+        return str(run.net), str(run.weights), args.preprocess or _path(run.description)
+    if not args.model or not args.weights:
+        raise UsageError(
+            "which net?" if not args.model else "which weights?",
+            where=f"minidl {args.command}",
+            expected="--run RUN, or --model NET --weights FILE",
+        )
+    existing(args.weights, "weights")
+    return args.model, args.weights, args.preprocess
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def opened(cls: Any, args: Namespace, **more: Any) -> Any:
+    """The net that the flags describe, as a Classifier or a Detector."""
+    from minidl import preprocess
+    from minidl.graph import deploy
+
+    path, weights, written = files(args)
+    model = read_net(path)
+    options = dict(device=use_device(args), level=args.level, stages=args.stage)
+    options |= engine_flags.options(args) | more
+    if any(getattr(args, word, None) is not None for word in WORDS):
+        if args.preprocess:
+            raise UsageError("--preprocess and Caffe's words are both given", expected="either")
+        return cls(model, weights, **_words(model, args), **options)
+    state = args.level, args.stage
+    found = preprocess.read(written) if written else None
+    found = found or preprocess.find(model, weights, path, *state)
+    if found is None and deploy.is_for_use(model, *state):
+        found = preprocess.of_input(_input_shape(model, args))
+        log.warning(
+            "nothing says what becomes of pictures: they are stretched to %s, and go in as bytes, "
+            "0 to 255, %s; --model train_val.prototxt, --preprocess, or --mean-value and the like "
+            "say more",
+            _size(found),
+            "grey" if found.channels == "gray" else "blue, green and red",
+        )
+    return cls(model, weights, preprocess=found, **options)
+
+
+def _size(found: Any) -> str:
+    resize, side = found.transform.resize, found.transform.crop_size
+    return f"{resize.height} x {resize.width}" + (f" and cut to {side} x {side}" if side else "")
+
+
+def _input_shape(model: Any, args: Namespace) -> tuple[int, ...]:
+    """The shape (N, C, H, W) of the one input of a net for deployment."""
+    from minidl import schema
+    from minidl.graph.build import filter_layers, net_state
+
+    kept = filter_layers(model, net_state(schema.TEST, args.level, args.stage))
+    shapes = [tuple(s.dim) for x in kept.layer if x.type == "Input" for s in x.input_param.shape]
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        raise UsageError(
+            f"has inputs of the shapes {shapes}", where=args.model, expected="one, (N, C, H, W)"
+        )
+    return shapes[0]
+
+
+def _words(model: Any, args: Namespace) -> dict[str, Any]:
+    """What Classifier and Detector take in pycaffe's words."""
     import numpy as np
+
+    from minidl import preprocess
+    from minidl.graph import deploy
 
     if args.mean_file and args.mean_value:
         raise UsageError("mean_file and mean_value are both given", expected="one of them")
-    existing(args.pretrained_model, "weights")
     mean = read_mean(args.mean_file) if args.mean_file else args.mean_value
-    return dict(
-        pretrained=args.pretrained_model,
+    swap = args.channel_swap
+    words = dict(
         mean=None if mean is None else np.asarray(mean, np.float32),
         input_scale=args.input_scale,
-        raw_scale=args.raw_scale,
-        channel_swap=args.channel_swap or None,
-        device=use_device(args),
-        **engine_flags.options(args),
+        raw_scale=255.0 if args.raw_scale is None else args.raw_scale,
     )
+    found = preprocess.of_net(model, args.level, args.stage)
+    if deploy.is_for_use(model, args.level, args.stage):
+        found = preprocess.of_input(_input_shape(model, args))
+    gray = found is not None and found.channels == "gray"
+    words["channel_swap"] = (None if gray else (2, 1, 0)) if swap is None else swap or None
+    if hasattr(args, "images_dim"):
+        resize = found.transform.resize if found is not None else None
+        own = (resize.height, resize.width) if resize is not None and resize.height else None
+        words["image_dims"] = args.images_dim or own
+    return words
+
+
+def is_grey(net: Any) -> bool:
+    """Whether a net takes pictures of one channel."""
+    return bool(net.blobs[net.input].shape[1] == 1)
 
 
 def read_mean(path: str) -> Any:

@@ -1,7 +1,11 @@
-"""Train a net by its solver file.
+"""Train a net by its solver file, or a net of the zoo on a folder of pictures.
 
-Leaves snapshots, a log and events.jsonl in the folder of snapshot_prefix. Ctrl-C and SIGTERM
-snapshot and stop; -snapshot goes on from there, bit for bit as if the run had never stopped.
+    minidl train SOLVER
+    minidl train --net lenet --data FOLDER
+
+Leaves snapshots, a log, events.jsonl, and what `minidl classify --run` needs, in the folder of
+snapshot_prefix. Ctrl-C and SIGTERM snapshot and stop; -snapshot goes on from there, bit for bit as
+if the run had never stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidl.cli import engine_flags, models, overrides, snapshots
+from minidl.cli import engine_flags, models, new_run, overrides, snapshots
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -33,7 +37,7 @@ log = logging.getLogger("minidl")
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_file("solver", "prototxt of the solver")
+    parser.add_file("solver", "prototxt of the solver", required=False)
     parser.add_argument(
         "--snapshot",
         metavar="FILE",
@@ -61,12 +65,23 @@ def add_arguments(parser: Parser) -> None:
             default=default,
             help=f"what {name.upper()} does: stop, snapshot or none (default: {default})",
         )
+    new_run.add_arguments(parser)
     add_state(parser)
     add_device(parser)
     engine_flags.add(parser)
 
 
 def run(args: Namespace) -> int:
+    new_run.check(args)
+    if args.net:
+        with logging_to(args):
+            args.solver = new_run.prepare(args)
+    elif not args.solver:
+        raise UsageError(
+            "which solver?",
+            where="minidl train",
+            expected="minidl train SOLVER, or minidl train --net NET --data FOLDER",
+        )
     if args.weights and args.snapshot:
         raise UsageError(
             "-weights and -snapshot exclude each other",
@@ -90,6 +105,8 @@ def run(args: Namespace) -> int:
     for line in [*summary.lines(), f"log      {file}", f"events   {place / 'events.jsonl'}"]:
         print(line)
     if not signals.stopped or summary.reason != "stopped":  # by a signal in the last test: done
+        if args.net:
+            print(f"classify with: minidl classify PICTURE --run {Path(prefix).parent}")
         return 0
     print(f"stopped by {signals.stopped} after {summary.iter} of {param.max_iter} iterations")
     if summary.snapshot is not None and summary.snapshot["iter"] == summary.iter:
@@ -154,11 +171,13 @@ def train(
     param: Any, resume: Path | None, events: Path, device: str, args: Namespace
 ) -> tuple[Summary, Signals]:
     """Run the solver to its end or to a signal; returns what it left, and the signals."""
-    from minidl.cli.watch import ProgressBar, Summary
-    from minidl.solver import EventsFile, get_solver
+    from minidl.cli.watch import Description, ProgressBar, Summary
+    from minidl.solver import EventsFile, get_solver, parameters
 
     summary, progress = Summary(), ProgressBar(args)
-    hooks = [summary, EventsFile(events)] + ([progress] if on_terminal(args) else [])
+    place = Path(parameters.snapshot_prefix(param)).parent
+    hooks = [summary, EventsFile(events), Description(place)]
+    hooks += [progress] if on_terminal(args) else []
     # Nobody sees the nets but the hooks, which ask for nothing that is inside them.
     solver = get_solver(param, device=device, hooks=hooks, share=True, **engine_flags.options(args))
     signals = Signals(solver, args.sigint_effect, args.sighup_effect)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from minidl import preprocess, prototxt, run_folder, schema
 from minidl.cli.log import say
 from minidl.cli.progress import bar
-from minidl.solver import Hook
+from minidl.solver import Hook, nets
 from minidl.solver.early_stop import reason
+from minidl.storage import files
 
 Info = Mapping[str, Any]
 BAR = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -143,3 +146,25 @@ def figures(info: Info, nets: int) -> str:
 
 def _batch_size(net: Any) -> int:
     return next((shape[0] for shape in net.blueprint.blob_shapes.values() if shape), 0)
+
+
+class Description(Hook):
+    """Leaves in a run's folder its net, as it is tested, and what that does to pictures."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def on_solve(self, solver: Any) -> None:
+        sources = nets.Sources(solver.param)
+        plan = (sources.testing() or [sources.training()])[0]
+        net = schema.NetParameter()
+        net.CopyFrom(plan.model)
+        net.ClearField("state")
+        if plan.state.level or plan.state.stage:
+            net.state.CopyFrom(plan.state)
+            net.state.ClearField("phase")
+        text = f"# The net of this run.\n{prototxt.to_text(net)}"
+        files.write_all(self.place / run_folder.NET, [text.encode()])
+        found = preprocess.of_net(net)
+        if found is not None:
+            found.write(self.place / preprocess.NAME)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl.data import planes
+from minidl.data.sources import image
 from minidl.errors import DataError
 from minidl.rng import Streams
 
@@ -129,7 +130,7 @@ def look(paths: list[str], tick: Any = lambda: None) -> Looks:
     for path in paths:
         tick()
         try:
-            with pillow.open(path) as picture:
+            with pillow.open(path, formats=image.FORMATS) as picture:
                 looks.sizes[picture.height, picture.width] += 1
                 looks.grey &= picture.mode in _GREY or picture.mode.startswith("I")
         except Exception as error:  # damaged files make Pillow raise nearly anything

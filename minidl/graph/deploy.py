@@ -23,7 +23,7 @@ _MEASURES = ("Accuracy", "Silence", "HDF5Output")
 def reader(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Any | None:
     """The layer from which a net of phase TEST, or else TRAIN, gets its data; None if none does."""
     for phase in (schema.TEST, schema.TRAIN):
-        for layer in filter_layers(net, net_state(phase, level, stages)).layer:
+        for layer in filter_layers(net, _state(net, phase, level, stages)).layer:
             if layer.type in _SOURCES:
                 return layer
     return None
@@ -31,7 +31,7 @@ def reader(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Any | None:
 
 def is_for_use(net: Any, level: int = 0, stages: Sequence[str] = ()) -> bool:
     """Whether a net of phase TEST takes what a program gives it."""
-    kept = filter_layers(net, net_state(schema.TEST, level, stages))
+    kept = filter_layers(net, _state(net, schema.TEST, level, stages))
     return bool(kept.input) or any(layer.type == "Input" for layer in kept.layer)
 
 
@@ -51,8 +51,7 @@ def for_use(net: Any, shape: Sequence[int], level: int = 0, stages: Sequence[str
             where=f"net '{net.name}'",
             expected="a train_val.prototxt, or a deploy.prototxt",
         )
-    state = net_state(schema.TEST, level, stages)
-    result = filter_layers(net, state)
+    result = filter_layers(net, _state(net, schema.TEST, level, stages))
     layers = [_input(source, shape)]
     head, absent = None, set(source.top[1:])
     for layer in result.layer:
@@ -77,6 +76,11 @@ def for_use(net: Any, shape: Sequence[int], level: int = 0, stages: Sequence[str
     result.layer.extend(copies)
     result.ClearField("state")
     return result
+
+
+def _state(net: Any, phase: int, level: int, stages: Sequence[str]) -> Any:
+    """The net's own state, and what is asked for beyond it."""
+    return net_state(phase, level or net.state.level, [*net.state.stage, *stages])
 
 
 def _input(source: Any, shape: Sequence[int]) -> Any:

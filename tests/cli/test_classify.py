@@ -128,8 +128,20 @@ def test_windows_are_scored(ending, folder, capsys):
 
 
 REFUSED = {
-    "no image": (["classify", "pictures", "o.npy", *FLAGS], r"no files ending in \.jpg"),
-    "no net": (["classify", "pictures/a.png", "o.npy"], "model-def"),
+    "no image": (
+        ["classify", "pictures", "o.npy", *FLAGS, "--ext", "jpg"],
+        r"no files ending in \.jpg",
+    ),
+    "no net": (["classify", "pictures/a.png", "o.npy"], r"which net(.|\n)*--run RUN, or --model"),
+    "no weights": (["classify", "pictures/a.png", "--model", "net.prototxt"], "which weights"),
+    "no run": (["classify", "pictures/a.png", "--run", "nowhere"], "nowhere: there is no such"),
+    "no run's folder": (["classify", "pictures/a.png", "--run", "."], "trained_net.prototxt"),
+    "run and net": (["classify", "pictures/a.png", "--run", ".", *MODEL], "--run and --model"),
+    "two ways": (
+        ["classify", "pictures/a.png", *FLAGS, "--preprocess", "x.json"],
+        "--preprocess and Caffe's words",
+    ),
+    "damaged": (["classify", "pictures/notes.txt", *FLAGS], "not a whole image"),
     "weights": (
         ["classify", "pictures/a.png", "o.npy", *MODEL[:3], "x.caffemodel"],
         "no such file",
@@ -161,3 +173,107 @@ def test_what_cannot_be_is_refused(words, message, folder, capsys):
     assert main(words) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (folder / "o.npy").exists() and not (folder / "o.csv").exists()
+
+
+# ---------------------------------------------------------------------- as the net was trained
+
+TRAINED = """
+name: "trained"
+layer { name: "d" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  data_param { source: "data/train_lmdb" batch_size: 2 backend: LMDB }
+  transform_param { scale: 0.01 mirror: true mean_value: 50 } }
+layer { name: "d" type: "Data" top: "data" top: "label" include { phase: TEST }
+  data_param { source: "data/train_lmdb" batch_size: 6 backend: LMDB }
+  transform_param { scale: 0.01 mean_value: 50 crop_size: 4 } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+
+
+@pytest.fixture
+def trained(folder):
+    """trained.prototxt on data/train_lmdb, which holds the pictures of shown/, two of a class."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pytest.importorskip("lmdb", reason="lmdb is not installed")
+    (folder / "trained.prototxt").write_text(TRAINED)
+    for i, label in enumerate(["owl", "cat", "dog"] * 2):
+        (folder / "shown" / label).mkdir(parents=True, exist_ok=True)
+        pixels = RNG.integers(0, 256, (5, 6, 3), np.uint8)
+        image.fromarray(pixels).save(f"shown/{label}/{i}.PNG")
+    words = ["--out", "data", "--val", "0", "--size", "5,6"]
+    assert main(["dataset", "folder", "shown", *words]) == 0
+    with minidl.Net("trained.prototxt", minidl.TEST, seed=5) as net:
+        net.save("trained.caffemodel")
+        net.forward()
+        ip, labels = net.blobs["ip"].data.astype("f8"), net.blobs["label"].data.astype(int)
+    scores = np.exp(ip) / np.exp(ip).sum(axis=1, keepdims=True)
+    lines = (folder / "data/train.txt").read_text().splitlines()
+    return {line.rsplit(" ", 1)[0]: row for line, row in zip(lines, scores, strict=True)}, labels
+
+
+NETWORK = ["--model", "trained.prototxt", "--weights", "trained.caffemodel"]
+
+
+def test_a_net_for_training_does_to_pictures_what_its_data_layer_does(trained, capsys):
+    expected, _ = trained
+    paths = sorted(expected)
+    assert main(["classify", *paths, *NETWORK, "--top", "1", "--out", "out.npy"]) == 0
+    found = np.load("out.npy")
+    np.testing.assert_allclose(found, [expected[path] for path in paths], rtol=1e-5)
+    shown = capsys.readouterr().out.splitlines()
+    names = ["cat", "dog", "owl"]
+    best = [f"{p}  {expected[p].max():.4f}  {names[expected[p].argmax()]}" for p in paths]
+    assert shown[-6:] == best
+
+
+def test_folders_of_classes_give_accuracy_and_a_matrix(trained, capsys):
+    expected, _ = trained
+    capsys.readouterr()
+    assert main(["classify", "shown", *NETWORK]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names, matrix = ["cat", "dog", "owl"], np.zeros((3, 3), int)
+    for path, row in expected.items():
+        matrix[names.index(path.split("/")[1]), row.argmax()] += 1
+    right = matrix.trace()
+    assert lines[0] == f"accuracy {right / 6:.4f} ({right} of 6)"
+    assert lines[2].split() == names
+    for name, row, line in zip(names, matrix, lines[3:], strict=True):
+        share = row[names.index(name)] / row.sum()
+        assert line.split() == [name, *map(str, row), f"{share:.1%}"]
+
+
+def test_the_description_beside_the_weights_serves_a_deploy_net(trained, folder, capsys):
+    expected, _ = trained
+    (folder / "run").mkdir()
+    (folder / "trained.caffemodel").rename(folder / "run/w.caffemodel")
+    minidl.preprocess.of_net(minidl.prototxt.read_net("trained.prototxt")).write(
+        "run/preprocess.json"
+    )
+    path = min(expected)
+    words = ["--model", "net.prototxt", "--weights", "run/w.caffemodel", "--out", "out.npy"]
+    assert main(["classify", path, *words]) == 0
+    np.testing.assert_allclose(np.load("out.npy"), [expected[path]], rtol=1e-5)
+
+
+def test_where_nothing_says_what_becomes_of_pictures_a_warning_does(capsys):
+    assert main(["classify", "pictures/a.png", *MODEL, "--out", "out.npy"]) == 0
+    assert "nothing says what becomes of pictures" in capsys.readouterr().err
+    image = pytest.importorskip("PIL.Image")
+    picture = image.open("pictures/a.png")
+    whole = (0, 0, *picture.size)
+    small = picture.transform((4, 4), image.Transform.EXTENT, whole, image.Resampling.BILINEAR)
+    x = np.asarray(small, np.float32)[:, :, ::-1].transpose(2, 0, 1)
+    with minidl.Net(NET, weights="net.caffemodel") as net:
+        expected = net.forward_all(data=[x])["prob"]
+    np.testing.assert_allclose(np.load("out.npy"), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_one_damaged_picture_of_many_is_left_out(folder, capsys):
+    (folder / "pictures" / "bad.jpg").write_text("no")
+    assert main(["classify", "pictures", *FLAGS, "--top", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == [
+        f"pictures/{name}.png" for name in "abc"
+    ]
+    assert "left out: pictures/bad.jpg" in err

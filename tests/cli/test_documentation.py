@@ -20,5 +20,5 @@ def test_every_flag_that_is_named_exists():
 
 def test_every_flag_is_named():
     named = {f"--{n.replace('_', '-')}" for n in re.findall(r"(?<![\w-])--?([a-z][\w-]+)", TEXT)}
-    aliases = {"--h", "--o", "--v", "--model", "--alsologtostderr"}
+    aliases = {"--h", "--o", "--v", "--alsologtostderr"}
     assert OURS - named == aliases

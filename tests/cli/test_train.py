@@ -13,6 +13,7 @@ from tests.support import ROOT, shared
 
 FILES = ["tiny.log", "events.jsonl", "tiny_iter_10.caffemodel", "tiny_iter_10.solverstate"]
 FILES += ["tiny_iter_20.caffemodel", "tiny_iter_20.solverstate"]
+FILES += ["trained_net.prototxt", "preprocess.json"]
 
 
 @pytest.fixture(params=[(), ("-gpu", "0")], ids=["cpu", "gpu"])
