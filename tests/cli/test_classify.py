@@ -141,7 +141,7 @@ REFUSED = {
         ["classify", "pictures/a.png", *FLAGS, "--preprocess", "x.json"],
         "--preprocess and Caffe's words",
     ),
-    "damaged": (["classify", "pictures/notes.txt", *FLAGS], "not a whole image"),
+    "damaged": (["classify", "pictures/notes.txt", *FLAGS], "pictures/notes.txt: holds 8 bytes"),
     "weights": (
         ["classify", "pictures/a.png", "o.npy", *MODEL[:3], "x.caffemodel"],
         "no such file",
