@@ -45,6 +45,9 @@ REASONS = {
     r"is unknown|has \d bottoms?|has input_param": (
         "an owner's slip, or a development branch: a bottom that is missing or too many"
     ),
+    r"kernel_size is \d+, pad \d+, and the bottom|which layer '.*' already makes": (
+        "an owner's slip: two layers of one name, or filters larger than what they slide over"
+    ),
 }
 
 

@@ -21,6 +21,7 @@ from minidl.context import Context
 from minidl.errors import MinidlError
 from minidl.layers.base import REGISTRY
 from minidl.net import Net
+from minidl.prototxt import upgrade_v0, upgrade_v1
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path(os.environ.get("MINIDL_SHARED", ROOT.parent / "shared")) / "prototxt"
@@ -73,7 +74,8 @@ def is_net(entry: dict[str, Any]) -> bool:
 
 def unknown_types(entry: dict[str, Any]) -> list[str]:
     """The layer types of a file that minidl does not have."""
-    return sorted(set(entry["layer_types"] or ()) - set(REGISTRY) - FOLDED)
+    old = {*upgrade_v0.TYPES, *upgrade_v1.TYPES}
+    return sorted(set(entry["layer_types"] or ()) - set(REGISTRY) - old - FOLDED)
 
 
 def read(file: str) -> Any:
@@ -84,23 +86,23 @@ def read(file: str) -> Any:
 def possible(net: Any, phase: int, file: str) -> Trial:
     """The net for one record if it can be one, else for as many as the file says.
 
-    A refusal in the same words for two shapes of a record is none of the shape: no more are tried.
+    A refusal in the same words for records of very different sizes is none of the shape: no more
+    are tried.
 
     Errors: MinidlError, the first refusal.
     """
     refusal: MinidlError | None = None
     for param in variants(net):
         for stages in STAGES:
-            said = ""
+            said: dict[str, int] = {}  # words -> side of the first record they were said for
             for record in records(param, file):
                 ctx = Context(phase=phase, absent_data=record, allow_python=True)
                 try:
                     return Trial(param, phase, record, stages, Blueprint(param, ctx, stages=stages))
                 except MinidlError as error:
                     refusal = refusal or error
-                    if said == str(error):
+                    if max(record) >= 4 * said.setdefault(str(error), max(record)):
                         break
-                    said = str(error)
                 try:
                     fitted = with_targets(param, ctx, stages)
                     return Trial(fitted, phase, record, stages, Blueprint(fitted, ctx, 0, stages))
@@ -160,17 +162,22 @@ def of_owners_layer(top: str, classes: int) -> tuple[int, ...]:
 
 
 def with_targets(net: Any, ctx: Context, stages: tuple[str, ...]) -> Any:
-    """The net with an Input layer that gives HDF5 data targets of the shapes its losses want."""
+    """The net with an Input layer in place of its data, with targets of the shapes its losses want.
+
+    HDF5 files have targets of any shape, and so have the databases of some forks.
+    """
     changed = schema.NetParameter()
     changed.CopyFrom(net)
-    losses = [layer for layer in net.layer if layer.type == "EuclideanLoss"]
-    sources = [layer for layer in changed.layer if layer.type == "HDF5Data"]
+    losses = [layer for layer in net.layer if layer.type in ("EuclideanLoss", "AngleLoss")]
+    sources = [layer for layer in changed.layer if layer.type in ("HDF5Data", "Data")]
     if not losses or not sources:
         raise MinidlError("has no targets")
     body = schema.NetParameter()
     body.CopyFrom(net)
     del body.layer[:]
-    body.layer.extend(layer for layer in net.layer if not layer.type.endswith("Loss"))
+    body.layer.extend(
+        layer for layer in net.layer if not layer.type.endswith(("Loss", "AccuracyRegression"))
+    )
     shapes = Blueprint(body, ctx, 0, stages).blob_shapes
     for source in sources:
         wanted = {top: shapes.get(top, (1, *(ctx.absent_data or ()))) for top in source.top}
@@ -179,7 +186,8 @@ def with_targets(net: Any, ctx: Context, stages: tuple[str, ...]) -> Any:
                 if one in wanted and other not in wanted:
                     wanted[one] = shapes[other]
         source.type = "Input"
-        source.ClearField("hdf5_data_param")
+        for field in ("hdf5_data_param", "data_param", "transform_param"):
+            source.ClearField(field)
         for top in source.top:
             source.input_param.shape.add(dim=wanted[top])
     return changed

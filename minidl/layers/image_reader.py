@@ -104,7 +104,9 @@ class ImageReader(Reader):
 
     def _stand_in(self) -> tuple[Maker, tuple[Shape, ...]]:
         assert self.ctx.absent_data is not None
-        channels, height, width = self.ctx.absent_data
-        side, n = self.transform.crop, self.batch_size
-        shape = (channels, side, side) if side else (channels, height, width)
+        shape, side, n = self.ctx.absent_data, self.transform.crop, self.batch_size
+        if len(shape) != 3:
+            self.reject(f"its records would have the shape {shape}", expected="(C, H, W)")
+        if side:
+            shape = (shape[0], side, side)
         return self.stand_in((n, *shape), (n,))

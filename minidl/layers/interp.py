@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from minidl.layers.base import Layer, register, scratch
+from minidl.layers.base import register
+from minidl.layers.resampling import Resampling
 
 
 @register("Interp")
-class Interp(Layer):
+class Interp(Resampling):
     r"""Resize images by bilinear interpolation, with the corners of both on one another.
 
     Along an axis of n places that becomes one of m, place o lies at u = o * (n - 1) / (m - 1) of
@@ -60,8 +61,7 @@ class Interp(Layer):
         self.cut = (-p.pad_beg, -p.pad_end)
 
     def top_shapes(self, bottom):
-        if len(bottom) != 4 or 0 in bottom:
-            self.reject(f"the bottom is {bottom}", expected="4 axes (N, C, H, W), none of them 0")
+        self.check_images(bottom)
         left = [size - sum(self.cut) for size in bottom[2:]]
         if min(left) < 1:
             self.reject(
@@ -71,45 +71,8 @@ class Interp(Layer):
         scaled = tuple(((n - 1) // self.shrink) * self.zoom + 1 for n in left)
         return ((*bottom[:2], *(self.size or scaled)),)
 
-    def buffers(self, bottom):
-        (n, c, h, _), (_, _, height, width) = bottom, self.top_shapes(bottom)[0]
-        return {
-            "wide": scratch((n * c, h, width)),
-            "turned": scratch((n * c, width, h)),
-            "turned_top": scratch((n * c, width, height)),
-        }
-
-    def multiply_adds(self, bottom):
-        (n, c, h, w), (_, _, height, width) = bottom, self.top_shapes(bottom)[0]
-        return n * c * (h * w * width + h * width * height)
-
-    def forward(self, bottom, top):
-        xp, (rows, columns) = self.xp, self._matrices(bottom[0].shape, top[0].shape)
-        x, y, wide = bottom[0].data, top[0].data, self.wide
-        xp.matmul(_rows(x), columns.T, out=_rows(wide))
-        self.turned[...] = wide.swapaxes(1, 2)
-        xp.matmul(_rows(self.turned), rows.T, out=_rows(self.turned_top))
-        y.reshape(-1, *y.shape[2:])[...] = self.turned_top.swapaxes(1, 2)
-
-    def backward(self, top, wanted, bottom):
-        xp, (rows, columns) = self.xp, self._matrices(bottom[0].shape, top[0].shape)
-        dx, dy, wide = bottom[0].diff, top[0].diff, self.wide
-        self.turned_top[...] = dy.reshape(-1, *dy.shape[2:]).swapaxes(1, 2)
-        xp.matmul(_rows(self.turned_top), rows, out=_rows(self.turned))
-        wide[...] = self.turned.swapaxes(1, 2)
-        xp.matmul(_rows(wide), columns, out=_rows(dx))
-
-    def _matrices(self, bottom, top):
-        """A for the rows and for the columns, each (places of the top, places of the bottom)."""
-        return [
-            self.table(weights, size, out, self.cut, self.dtype)
-            for size, out in zip(bottom[2:], top[2:], strict=True)
-        ]
-
-
-def _rows(array):
-    """An array as a matrix of all its rows."""
-    return array.reshape(-1, array.shape[-1])
+    def matrix(self, size, out):
+        return self.table(weights, size, out, self.cut, self.dtype)
 
 
 def weights(size, out, cut, dtype):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class Labelled(Layer):
 
     The scores are (outer, classes, inner) with the classes on `class_axis`; the labels are
     outer * inner whole numbers from 0 to classes - 1, or `ignore_label` where that is not None.
+    Where `first_label` is not 0, labels count from there.
 
     A subclass sets `class_axis` and `ignore_label`, adds `label_buffers` to its own, and calls
     `read_labels` first in forward. Then `self.place`, of shape (outer, inner), says where the
@@ -29,6 +30,7 @@ class Labelled(Layer):
     when it next shows one.
     """
 
+    first_label: ClassVar[int] = 0
     class_axis: int
     ignore_label: int | None
     place: Any
@@ -75,10 +77,12 @@ class Labelled(Layer):
         """The same, but for `place`, which then holds the number of each item's class."""
         xp, place, nearest = self.xp, self.place, self.labels
         values = labels.reshape(place.shape)
-        xp.fmax(values, 0, out=nearest)  # 0 for a NaN too
-        xp.fmin(nearest, classes - 1, out=nearest)
+        xp.fmax(values, self.first_label, out=nearest)  # the first for a NaN too
+        xp.fmin(nearest, self.first_label + classes - 1, out=nearest)
         place[...] = nearest  # without the fraction
         xp.not_equal(place, values, out=self.no_class)
+        if self.first_label:
+            place -= self.first_label
         if self.ignore_label is not None:
             xp.equal(values, self.ignore_label, out=self.ignored)
             xp.greater(self.no_class, self.ignored, out=self.no_class)
@@ -110,7 +114,7 @@ class Labelled(Layer):
     def sample_labels(self, scores: Shape, labels: Shape, rng: np.random.Generator) -> np.ndarray:
         """Random labels, about a third of them `ignore_label` where that is set."""
         _, classes, _ = self.fold_scores(scores, labels)
-        sample = rng.integers(classes, size=labels).astype(np.float64)
+        sample = rng.integers(classes, size=labels).astype(np.float64) + self.first_label
         if self.ignore_label is not None:
             sample[rng.random(labels) < 1 / 3] = self.ignore_label
         return sample
@@ -122,7 +126,8 @@ class Labelled(Layer):
 
     def _refuse_labels(self, labels: Any, classes: int) -> None:
         values = self.ctx.device.to_host(labels).astype(np.float64)
-        usable = (values >= 0) & (values < classes) & (values == np.floor(values))
+        start, end = self.first_label, self.first_label + classes
+        usable = (values >= start) & (values < end) & (values == np.floor(values))
         if self.ignore_label is not None:
             usable |= values == self.ignore_label
         if usable.all():
@@ -131,13 +136,16 @@ class Labelled(Layer):
         value = float(values[first])
         place = f"{first[0]}" if len(first) == 1 else str(first)
         shown = f"{value:.0f}" if value.is_integer() else f"{value:g}"
-        expected = f"a whole number from 0 to {classes - 1}: '{self.spec.bottom[0]}' has "
+        expected = f"a whole number from {start} to {end - 1}: '{self.spec.bottom[0]}' has "
         expected += f"{classes} class{'' if classes == 1 else 'es'}"
         if self.ignore_label is not None:
             expected += f"; or the ignore_label {self.ignore_label}"
-        fix = "correct the label; labels count classes from 0"
-        if value >= classes and value.is_integer():
-            fix = f"correct the label (labels count from 0), or provide {shown} + 1 scores an item"
+        fix = f"correct the label; labels count classes from {start}"
+        if value >= end and value.is_integer():
+            needed = f"{shown} + {1 - start}" if start < 1 else shown
+            fix = (
+                f"correct the label (labels count from {start}), or provide {needed} scores an item"
+            )
         raise LabelError(
             f"label {place} of '{self.spec.bottom[1]}' is {shown}",
             where=self.where,

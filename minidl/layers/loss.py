@@ -30,6 +30,7 @@ class LossLayer(Layer):
     no_gradient: tuple[int, ...] = (1,)
     default_normalization = "VALID"
     weighs_classes = False  # whether it knows loss_param.class_weight
+    scales = False  # whether it knows loss_param.scale
 
     def read_loss_param(self) -> None:
         """Set `ignore_label` (None where unset), `normalization` and `class_weight`, a tuple, from
@@ -38,16 +39,9 @@ class LossLayer(Layer):
         The old field `normalize` counts only where `normalization` is not set.
         """
         p = self.spec.loss_param
-        self.class_weight = tuple(p.class_weight)
-        if self.class_weight and not self.weighs_classes:
-            self.reject("knows no class_weight", field="loss_param.class_weight")
-        for c, weight in enumerate(self.class_weight):
-            if not 0 <= weight < math.inf:
-                self.reject(
-                    f"class_weight of class {c} is {weight:g}",
-                    expected="a number that is not negative",
-                    field="loss_param.class_weight",
-                )
+        if p.HasField("scale") and not self.scales:
+            self.reject("knows no scale", fix="set loss_weight instead", field="loss_param.scale")
+        self.class_weight = self._class_weights()
         self.ignore_label = p.ignore_label if p.HasField("ignore_label") else None
         if p.HasField("normalization"):
             modes = p.DESCRIPTOR.enum_types_by_name["NormalizationMode"].values_by_number
@@ -56,6 +50,30 @@ class LossLayer(Layer):
             self.normalization = "VALID" if p.normalize else "BATCH_SIZE"
         else:
             self.normalization = self.default_normalization
+
+    def _class_weights(self) -> tuple[float, ...]:
+        """`class_weight`, or SegNet's `class_weighting`, which another field has to turn on."""
+        p, name = self.spec.loss_param, "class_weight"
+        if p.weight_by_label_freqs:
+            name = "class_weighting"
+            if p.class_weight or not p.class_weighting:
+                self.reject(
+                    "has weight_by_label_freqs "
+                    + ("beside class_weight" if p.class_weight else "without class_weighting"),
+                    expected="a class_weighting for each class, as in SegNet's fork since 2015",
+                    field="loss_param.weight_by_label_freqs",
+                )
+        weights = tuple(getattr(p, name))
+        if weights and not self.weighs_classes:
+            self.reject(f"knows no {name}", field=f"loss_param.{name}")
+        for c, weight in enumerate(weights):
+            if not 0 <= weight < math.inf:
+                self.reject(
+                    f"{name} of class {c} is {weight:g}",
+                    expected="a number that is not negative",
+                    field=f"loss_param.{name}",
+                )
+        return weights
 
     def fill_divisor(self, divisor: Any, outer: int, inner: int, valid: Any) -> None:
         """Set `divisor`, an array of shape (), to what to divide by, at least 1.

@@ -29,7 +29,8 @@ class SigmoidCrossEntropyLoss(LossLayer):
     loss_param  ignore_label: targets that are this number, fraction cut off, do not count;
                 normalization: n is BATCH_SIZE (default here), N; VALID, the scores that count;
                 FULL, all of them; NONE, 1; never below 1; normalize: its old form, true for VALID
-                and false for BATCH_SIZE; class_weight is refused: scores are no classes
+                and false for BATCH_SIZE; class_weight, class_weighting, weight_by_label_freqs
+                and scale are refused
 
     Source: Caffe; cross-entropy of independent outputs, Hinton 1989, section 5.
     """

@@ -40,7 +40,9 @@ class SoftmaxWithLoss(LossLayer, Labelled):
                     all items; BATCH_SIZE, those before the class axis; NONE, 1; never below 1;
                     normalize: its old form, true for VALID and false for BATCH_SIZE;
                     class_weight: v, a number for each class; n stays a number of items, so the
-                    loss is that of InfogainLoss with v on the diagonal of its matrix
+                    loss is that of InfogainLoss with v on the diagonal of its matrix;
+                    class_weighting: the same as SegNet's fork calls it, of effect only with
+                    weight_by_label_freqs, as there; scale is MultiSoftmaxLoss's, and refused
 
     class_weight is not Caffe's, which has InfogainLoss for it; array code computes it, no engine.
     Where something above top[1] sends a gradient down, it is added through softmax; Caffe drops

@@ -28,12 +28,15 @@ SOURCES = {
 # Only for training or measuring: the model ends with what they read.
 LEFT_OUT = {
     "Accuracy": "it compares with labels, which a model that is used does not have",
+    "AccuracyRegression": "it compares with labels, which a model that is used does not have",
+    "AngleLoss": "a loss is for training; what it compared is an output",
     "ContrastiveLoss": "a loss is for training; what it compared is an output",
     "EuclideanLoss": "a loss is for training; what it compared is an output",
     "HDF5Output": "it writes a file; what it wrote is an output",
     "HingeLoss": "a loss is for training; the scores that it read are an output",
     "InfogainLoss": "a loss is for training; the scores that it read are an output",
     "MultiBoxLoss": "a loss is for training; the offsets and scores that it read are outputs",
+    "MultiSoftmaxLoss": "a loss is for training; the scores that it read are an output",
     "MultinomialLogisticLoss": "a loss is for training; what it read is an output",
     "SigmoidCrossEntropyLoss": "a loss is for training; the scores that it read are an output",
     "Silence": "it only keeps blobs from being outputs",
@@ -49,6 +52,8 @@ REFUSED = {
     "DetectionOutput": "how it picks boxes has no translation; end the net before it, and "
     "pick them from what it reads",
     "Filter": "how many items its tops have depends on what they are",
+    "LabelDropout": "it compares with labels; end the net before it",
+    "Local": "ONNX has no operator with filters of its own at every place",
     "PSROIPooling": "ONNX has no operator in which each bin of a region reads channels of its own",
     "Proposal": "how it picks boxes has no translation; end the net before it, and "
     "pick them from what it reads",

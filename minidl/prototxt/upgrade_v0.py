@@ -8,7 +8,7 @@ from minidl import schema
 from minidl.errors import PrototxtError, Several, did_you_mean, raise_all
 from minidl.prototxt.origin import label, where
 
-_TYPES = {
+TYPES = {
     "accuracy": "ACCURACY",
     "bnll": "BNLL",
     "concat": "CONCAT",
@@ -23,6 +23,7 @@ _TYPES = {
     "images": "IMAGE_DATA",
     "infogain_loss": "INFOGAIN_LOSS",
     "innerproduct": "INNER_PRODUCT",
+    "locally_connected": "LOCAL",
     "lrn": "LRN",
     "multinomial_logistic_loss": "MULTINOMIAL_LOGISTIC_LOSS",
     "pool": "POOLING",
@@ -36,19 +37,48 @@ _TYPES = {
 }
 
 _CONV, _POOL, _IP = "convolution_param", "pooling_param", "inner_product_param"
+_LOCAL = "local_param"
 _DATA, _IMAGES, _WINDOWS = "data_param", "image_data_param", "window_data_param"
 _HDF5, _INFOGAIN = "hdf5_data_param", "infogain_loss_param"
 
 # old field -> {old type: (new message, new field)}
 _FIELDS: dict[str, dict[str, tuple[str, str]]] = {
-    "num_output": {"conv": (_CONV, "num_output"), "innerproduct": (_IP, "num_output")},
-    "biasterm": {"conv": (_CONV, "bias_term"), "innerproduct": (_IP, "bias_term")},
-    "weight_filler": {"conv": (_CONV, "weight_filler"), "innerproduct": (_IP, "weight_filler")},
-    "bias_filler": {"conv": (_CONV, "bias_filler"), "innerproduct": (_IP, "bias_filler")},
-    "pad": {"conv": (_CONV, "pad"), "pool": (_POOL, "pad")},
-    "kernelsize": {"conv": (_CONV, "kernel_size"), "pool": (_POOL, "kernel_size")},
+    "num_output": {
+        "conv": (_CONV, "num_output"),
+        "innerproduct": (_IP, "num_output"),
+        "locally_connected": (_LOCAL, "num_output"),
+    },
+    "biasterm": {
+        "conv": (_CONV, "bias_term"),
+        "innerproduct": (_IP, "bias_term"),
+        "locally_connected": (_LOCAL, "bias_term"),
+    },
+    "weight_filler": {
+        "conv": (_CONV, "weight_filler"),
+        "innerproduct": (_IP, "weight_filler"),
+        "locally_connected": (_LOCAL, "weight_filler"),
+    },
+    "bias_filler": {
+        "conv": (_CONV, "bias_filler"),
+        "innerproduct": (_IP, "bias_filler"),
+        "locally_connected": (_LOCAL, "bias_filler"),
+    },
+    "pad": {
+        "conv": (_CONV, "pad"),
+        "pool": (_POOL, "pad"),
+        "locally_connected": (_LOCAL, "pad"),
+    },
+    "kernelsize": {
+        "conv": (_CONV, "kernel_size"),
+        "pool": (_POOL, "kernel_size"),
+        "locally_connected": (_LOCAL, "kernel_size"),
+    },
     "group": {"conv": (_CONV, "group")},
-    "stride": {"conv": (_CONV, "stride"), "pool": (_POOL, "stride")},
+    "stride": {
+        "conv": (_CONV, "stride"),
+        "pool": (_POOL, "stride"),
+        "locally_connected": (_LOCAL, "stride"),
+    },
     "pool": {"pool": (_POOL, "pool")},
     "dropout_ratio": {"dropout": ("dropout_param", "dropout_ratio")},
     "local_size": {"lrn": ("lrn_param", "local_size")},
@@ -132,13 +162,13 @@ def v0_layers(net: Any) -> tuple[Any, list[str]]:
     if not old:
         return net, []
     unknown = [layer for layer in old if layer.layer.HasField("type")]
-    unknown = [layer for layer in unknown if layer.layer.type not in _TYPES]
+    unknown = [layer for layer in unknown if layer.layer.type not in TYPES]
     raise_all(
         [
             PrototxtError(
                 f"'{layer.layer.type}' is no layer type of Caffe in this form of 2013",
                 where=where(layer),
-                fix=did_you_mean(layer.layer.type, _TYPES) if i < Several.shown else "",
+                fix=did_you_mean(layer.layer.type, TYPES) if i < Several.shown else "",
             )
             for i, layer in enumerate(unknown)
         ]
@@ -208,4 +238,4 @@ def _line(old: Any, new: Any, name: str, path: str) -> None:
 
 def _type_number(name: str) -> int:
     values = schema.V1LayerParameter.DESCRIPTOR.enum_types_by_name["LayerType"].values_by_name
-    return int(values[_TYPES[name]].number)
+    return int(values[TYPES[name]].number)

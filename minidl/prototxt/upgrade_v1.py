@@ -8,7 +8,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from minidl import schema
 from minidl.errors import PrototxtError, raise_all
-from minidl.prototxt.origin import v1_type, where
+from minidl.prototxt.origin import move_line, v1_type, where
 
 TYPES = {
     "ABSVAL": "AbsVal",
@@ -50,7 +50,20 @@ TYPES = {
     "TANH": "TanH",
     "WINDOW_DATA": "WindowData",
     "THRESHOLD": "Threshold",
+    # of forks and development branches: docs/forks.md
+    "ACCURACY_REGRESSION": "AccuracyRegression",
+    "ANGLE_LOSS": "AngleLoss",
+    "LABEL_DROPOUT": "LabelDropout",
+    "LOCAL": "Local",
+    "LRN_MAP": "LRN",
+    "MULTI_SOFTMAX": "Softmax",
+    "MULTI_SOFTMAX_LOSS": "MultiSoftmaxLoss",
+    "NORM": "Norm",
+    "RESIZE": "Resize",
+    "SPATIAL_PYRAMID_POOLING": "SpatialPyramidPooling",
+    "TOPK": "TopK",
 }
+_RENAMED = {"lrn_map_param": "lrn_param"}
 _PARAM_FIELDS = {  # lists with one entry a blob -> field of ParamSpec
     "param": "name",
     "blob_share_mode": "share_mode",
@@ -87,9 +100,12 @@ def _layer(old: Any, new: Any) -> None:
                     new.param.add()
                 setattr(new.param[i], _PARAM_FIELDS[name], item)
         else:
-            _copy_field(new, name, value)
+            _copy_field(new, _RENAMED.get(name, name), value)
+    if v1_type(old) == "LRN_MAP":
+        new.lrn_param.norm_region = new.lrn_param.WITHIN_CHANNEL
     if new.HasField(schema.ORIGIN):
         _move_param_lines(new)
+        _move_renamed_lines(new)
 
 
 def _move_param_lines(new: Any) -> None:
@@ -100,6 +116,13 @@ def _move_param_lines(new: Any) -> None:
         for key, line in moved.items():
             if line:
                 lines[f"param{index}.{_PARAM_FIELDS[key]}"] = line
+
+
+def _move_renamed_lines(new: Any) -> None:
+    for path in list(new.minidl_origin.lines):
+        name, dot, rest = path.partition(".")
+        if name in _RENAMED:
+            move_line(new.minidl_origin, path, f"{_RENAMED[name]}{dot}{rest}")
 
 
 def _copy_field(message: Any, name: str, value: Any) -> None:

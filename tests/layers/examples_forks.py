@@ -9,6 +9,8 @@ def example(*shapes, **keywords):
 
 
 FORKS = {
+    "AccuracyRegression": {"": example((3, 4, 2), (3, 8))},
+    "AngleLoss": {"": example((2, 3, 4, 5), (2, 3, 4, 5)), "flat": example((2, 12), (2, 12))},
     "Axpy": {
         "": example((2, 3), IMAGES, IMAGES),
         "1 x 1": example((2, 3, 1, 1), (2, 3, 4), (2, 3, 4)),
@@ -43,6 +45,14 @@ FORKS = {
         "zoom": example(IMAGES, zoom_factor=3, pad_beg=-1),
         "shrink": example(IMAGES, shrink_factor=2),
     },
+    "LabelDropout": {
+        "": example(IMAGES, IMAGES, hard_ratio=0.5, rand_ratio=0.5, drop_neg_ratio=0.5),
+        "all": example((2, 3, 10), (2, 3, 5, 2), drop_neg_ratio=90),
+    },
+    "Local": {
+        "": example(IMAGES, num_output=4, kernel_size=3, stride=2, pad=1),
+        "no bias": example(IMAGES, num_output=2, kernel_size=2, bias_term=False),
+    },
     "MultiBoxLoss": {
         "": example((2, 40), (2, 30), (1, 2, 40), (1, 1, 4, 8), num_classes=3),
         "logistic": example(
@@ -50,6 +60,14 @@ FORKS = {
             **dict(num_classes=3, conf_loss_type="LOGISTIC", loc_loss_type="L2", loc_weight=2),
         ),
     },
+    "MultiSoftmaxLoss": {
+        "": example((2, 3, 4, 5), (2, 4, 5), scale=0.5),
+        "weighted": example(
+            *((2, 3, 4), (2, 4)),
+            **dict(class_weighting=[2, 1, 0.5], weight_by_label_freqs=True, ignore_label=2),
+        ),
+    },
+    "Norm": {"": example(IMAGES), "vectors": example((4, 3))},
     "Normalize": {
         "images": example(IMAGES, scale_filler=GAUSSIAN, eps=0.5),
         "pixels": example(IMAGES, across_spatial=False, channel_shared=False),
@@ -77,6 +95,16 @@ FORKS = {
     "ROIPooling": {"": example(IMAGES, (4, 5), pooled_h=2, pooled_w=3, spatial_scale=0.5)},
     "ReLU6": {"": example(IMAGES)},
     "ShuffleChannel": {"": example((2, 6, 3, 2), group=3), "one group": example((2, 4), group=1)},
+    "Resize": {
+        "size": example(IMAGES, height=9, width=4),
+        "factors": example(IMAGES, is_pyramid_test=True, out_height_scale=0.5, out_width_scale=1.5),
+    },
+    "SpatialPyramidPooling": {
+        "maxima": example((2, 3, 7, 6), spatial_bin=[1, 2, 3]),
+        "means": example(IMAGES, spatial_bin=[2, 5], pool="AVE"),
+        "one level": example(IMAGES, spatial_bin=[3]),
+    },
+    "TopK": {"": example((3, 4, 2), k=3), "testing": example((3, 8), k=3, a=2, phase=1)},
     "SmoothL1Loss": {
         "": example((4, 3, 2), (4, 6)),
         "weighted": example((4, 6), (4, 6), (4, 6), (4, 6), sigma=3),
@@ -91,6 +119,7 @@ FORKS = {
 # be recorded as a CUDA graph.
 ON_HOST = {
     "DetectionOutput": "boxes are compared there",
+    "LabelDropout": "places are drawn there",
     "MultiBoxLoss": "boxes are compared there",
     "Proposal": "boxes are compared there",
     "PSROIPooling": "the regions are read there",

@@ -365,6 +365,12 @@ def test_the_stand_in_is_cropped(make):
     assert make("nowhere", absent_data=(3, 9, 8), crop_size=5).top_shapes()[0] == (4, 3, 5, 5)
 
 
+def test_a_stand_in_is_of_images():
+    with pytest.raises(LayerConfigError, match="records would have the shape .2,."):
+        spec = make_spec("Data", source="nowhere", batch_size=1)
+        layer_class(spec)(spec, Context(absent_data=(2,))).top_shapes()
+
+
 def test_a_data_set_that_is_there_is_used_all_the_same(folder, make):
     np.testing.assert_array_equal(batches(make(folder, absent_data=(1, 2, 2)), 1)[0][0], IMAGES[:4])
 

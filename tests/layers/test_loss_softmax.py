@@ -187,6 +187,23 @@ def test_class_weights_are_the_diagonal_of_an_infogain_matrix():
     assert float(loss.data) == pytest.approx(float(expected.data), rel=1e-12)
 
 
+def test_segnets_class_weighting_is_the_same_where_it_is_turned_on():
+    x, t = np.random.default_rng(7).standard_normal((5, 4)), np.array([0, 1, 2, 3, 1])
+
+    def loss(**keywords):
+        return float(run(build("SoftmaxWithLoss", **keywords), x, t)[1][0].data)
+
+    weighted = loss(class_weighting=WEIGHTS, weight_by_label_freqs=True)
+    assert weighted == loss(class_weight=WEIGHTS)
+    assert loss(class_weighting=WEIGHTS) == loss() != weighted
+
+
+@pytest.mark.parametrize("more", [{}, dict(class_weighting=[1, 2], class_weight=[1, 2])])
+def test_what_to_weigh_by_has_to_be_said_once(more):
+    with pytest.raises(LayerConfigError, match="has weight_by_label_freqs (beside|without)"):
+        build("SoftmaxWithLoss", weight_by_label_freqs=True, **more)
+
+
 def test_engines_are_not_asked_where_classes_have_weights():
     assert build("SoftmaxWithLoss").op is not None
     assert getattr(build("SoftmaxWithLoss", class_weight=[1, 2]), "op", None) is None

@@ -117,3 +117,57 @@ def test_no_level_and_other_than_four_axes_are_refused():
         build("SPP", name="s")
     with pytest.raises(LayerConfigError, match=r"SPP layer 's'.*\(2, 3, 4\)"):
         build("SPP", name="s", pyramid_height=1).top_shapes((2, 3, 4))
+
+
+# ------------------------------------------------------------------- SpatialPyramidPooling, 2014
+
+BINS = {"even": ([1, 2, 4], 8, 4), "overhanging": ([2, 3, 6], 13, 13), "uneven": ([3, 1], 7, 5)}
+every_bins = pytest.mark.parametrize("bins, height, width", BINS.values(), ids=BINS.keys())
+
+
+def of_2014(x, bins, pool):
+    """Windows of size // b, side by side, to the end of the bottom."""
+    rows = []
+    for image in x:
+        row = []
+        for b in bins:
+            kh, kw = x.shape[2] // b, x.shape[3] // b
+            for channel in image:
+                for i in range(0, x.shape[2], kh):
+                    for j in range(0, x.shape[3], kw):
+                        window = channel[i : i + kh, j : j + kw]
+                        row.append(window.max() if pool == "MAX" else window.mean())
+        rows.append(row)
+    return np.array(rows)
+
+
+@every_bins
+@pools
+def test_windows_of_2014_lie_side_by_side_to_the_end(bins, height, width, pool):
+    x = sample((2, 3, height, width))
+    layer = build("SpatialPyramidPooling", spatial_bin=bins, pool=pool)
+    _, (y,) = run(layer, x)
+    expected = of_2014(x, bins, pool)
+    assert layer.top_shapes(x.shape) == (expected.shape,)
+    np.testing.assert_allclose(y.data, expected, rtol=1e-13)
+
+
+@every_bins
+def test_backward_of_2014_is_the_derivative_of_forward(bins, height, width):
+    layer = build("SpatialPyramidPooling", spatial_bin=bins, pool="AVE")
+    check_backward(layer, sample((2, 3, height, width)), limit=40)
+
+
+def test_a_single_level_of_2014_is_one_window():
+    x = sample((2, 3, 6, 5))
+    _, (y,) = run(build("SpatialPyramidPooling", spatial_bin=[3]), x)
+    np.testing.assert_array_equal(y.data, x.max(axis=(2, 3), keepdims=True))
+
+
+@pytest.mark.parametrize(
+    "bins, found", [([], "missing"), ([2, 0], "2, 0"), ([1, 6], "6, and the bottom 7 x 5")]
+)
+def test_bins_are_checked(bins, found):
+    with pytest.raises(LayerConfigError, match=f"layer 'spp'.*spatial_bin is {found}"):
+        layer = build("SpatialPyramidPooling", name="spp", spatial_bin=bins)
+        layer.top_shapes((1, 1, 7, 5))

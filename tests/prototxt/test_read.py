@@ -198,7 +198,8 @@ REFUSED = {
     ),
     "kernel_size: 5": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'kernel_size'"
-        "\n  fix: it is a field of convolution_param, pooling_param: move it in there"
+        "\n  fix: it is a field of convolution_param, pooling_param, local_param: move"
+        " it in there"
     ),
     "data_param { transform_param { scale: 2 } }": (
         "net.prototxt:4:16: Convolution layer 'conv1': data_param has no field 'transform_param'"

@@ -23,6 +23,21 @@ PAIRS = {
           convolution_param { num_output: 8 bias_term: false kernel_size: 5 pad: 2 stride: 3
             group: 2 weight_filler { type: 'gaussian' std: 0.5 } bias_filler { value: 1 } } }""",
     ),
+    "V0: locally connected": (
+        """layers { layer { name: 'l' type: 'locally_connected' num_output: 8 biasterm: false
+                  kernelsize: 5 pad: 2 stride: 3 weight_filler { type: 'gaussian' std: 0.5 }
+                  bias_filler { value: 1 } } bottom: 'data' top: 'l' }""",
+        """layer { name: 'l' type: 'Local' bottom: 'data' top: 'l'
+          local_param { num_output: 8 bias_term: false kernel_size: 5 pad: 2 stride: 3
+            weight_filler { type: 'gaussian' std: 0.5 } bias_filler { value: 1 } } }""",
+    ),
+    "V1: normalisation within maps had a type of its own": (
+        """layers { name: 'n' type: LRN_MAP bottom: 'x' top: 'y'
+                    lrn_map_param { local_size: 3 alpha: 5e-05 beta: 0.5 } }""",
+        """layer { name: 'n' type: 'LRN' bottom: 'x' top: 'y'
+                   lrn_param { local_size: 3 alpha: 5e-05 beta: 0.5
+                               norm_region: WITHIN_CHANNEL } }""",
+    ),
     "V0: every other type": (
         """layers { layer { name: 'p' type: 'pool' pool: AVE kernelsize: 3 stride: 2 pad: 1 } }
         layers { layer { name: 'i' type: 'innerproduct' num_output: 3 biasterm: true
@@ -181,6 +196,9 @@ V1_TYPES = {
     "RELU": "ReLU",
     "TANH": "TanH",
     "SOFTMAX_LOSS": "SoftmaxWithLoss",
+    "LRN_MAP": "LRN",
+    "MULTI_SOFTMAX": "Softmax",
+    "TOPK": "TopK",
     "NONE": "",
 }
 
@@ -228,8 +246,8 @@ def test_every_type_of_v1_has_todays_name(old):
 
 
 V0_TYPES = (
-    "conv pool innerproduct dropout lrn data images hdf5_data window_data infogain_loss concat "
-    "hdf5_output relu"
+    "conv pool innerproduct locally_connected dropout lrn data images hdf5_data window_data "
+    "infogain_loss concat hdf5_output relu"
 ).split()
 
 

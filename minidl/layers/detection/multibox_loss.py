@@ -38,8 +38,8 @@ class MultiBoxLoss(LossLayer):
                   difficult; a row of image -1 is none. No gradient
     top[0]        the loss, shape ()
     loss_param    normalization: VALID (default), the matched boxes; FULL, N * P; BATCH_SIZE, N;
-                  NONE, 1; never below 1; normalize, its old form. ignore_label and class_weight
-                  are not read
+                  NONE, 1; never below 1; normalize, its old form. ignore_label is not read;
+                  class_weight, class_weighting, weight_by_label_freqs and scale are refused
 
     multibox_loss_param
         loc_loss_type (SMOOTH_L1), conf_loss_type (SOFTMAX), loc_weight (1)

@@ -1,4 +1,4 @@
-"""Layers whose numbers are places: ArgMax, Embed, BatchReindex."""
+"""Layers whose numbers are places: ArgMax, TopK, Embed, BatchReindex."""
 
 from __future__ import annotations
 
@@ -30,6 +30,16 @@ def argmax(step: Step) -> list[str]:
     if p.out_max_val:
         places = step.emit("Concat", places, values, axis=1)
     return [step.reshape(places, (shape[0], (1 + p.out_max_val) * p.top_k), step.top_shapes[0])]
+
+
+@exports("TopK", "TopK, and ScatterElements into zeros")
+def top_k(step: Step) -> list[str]:
+    shape = step.bottom_shapes[0]
+    rows = (shape[0], math.prod(shape[1:]))
+    x = step.reshape(step.x, shape, rows)
+    values, places = step.emit_all("TopK", 2, x, step.ints("k", [step.layer.k]), axis=1)
+    y = step.emit("ScatterElements", step.emit("Sub", x, x), places, values, axis=1)
+    return [step.reshape(y, rows, shape)]
 
 
 @exports("Embed", "Gather of its weights, and Add of its bias")

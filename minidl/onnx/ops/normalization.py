@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.layers.norm import EPS
 from minidl.onnx.graph import Step
 from minidl.onnx.table import exports
 
@@ -89,6 +90,12 @@ def normalize(step: Step) -> list[str]:
     length = step.emit("Sqrt", step.emit("Add", square, step.number(layer.eps)))
     scale = step.param("scale", () if layer.channel_shared else _by_channel(shape))
     return [step.emit("Mul", step.emit("Div", step.x, length), scale)]
+
+
+@exports("Norm", "Div by Sqrt of ReduceSumSquare and 1e-6")
+def norm(step: Step) -> list[str]:
+    length = step.emit("Sqrt", step.emit("ReduceSumSquare", step.x, axes=[1], keepdims=1))
+    return [step.emit("Div", step.x, step.emit("Add", length, step.number(EPS)))]
 
 
 def _by_channel(shape: tuple[int, ...]) -> tuple[int, ...]:

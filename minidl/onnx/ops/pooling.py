@@ -1,4 +1,4 @@
-"""Pooling and SPP: Caffe's windows, which may overhang, and its divisor."""
+"""Pooling, SPP and SpatialPyramidPooling: Caffe's windows, which may overhang, and its divisor."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def pooling(step: Step) -> list[str]:
     return kinds[op.kind](step, op)
 
 
+@exports("SpatialPyramidPooling", "as SPP")
 @exports("SPP", "what Pooling becomes, for each level; Flatten and Concat")
 def pyramid(step: Step) -> list[str]:
     shape, levels = step.bottom_shapes[0], []
-    for level in step.layer._levels(shape):
+    for level in step.layer._poolings(shape):
         part = dataclasses.replace(step, layer=level, top_shapes=level.top_shapes(shape))
         levels += pooling(part)
     if len(levels) == 1:

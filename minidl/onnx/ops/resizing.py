@@ -1,4 +1,4 @@
-"""Upsample and Interp: maps made larger or smaller."""
+"""Upsample, Interp and Resize: maps made larger or smaller."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from minidl.layers.interp import weights
+from minidl.layers.resize import weights as resize_weights
 from minidl.onnx.graph import Step
 from minidl.onnx.table import exports
 
@@ -22,9 +23,7 @@ def interp(step: Step) -> list[str]:
     layer, before, after = step.layer, step.bottom_shapes[0][2:], step.top_shapes[0][2:]
     axes = list(zip(before, after, strict=True))
     if not all(_places_fit(size - sum(layer.cut), out) for size, out in axes):
-        rows, columns = (weights(size, out, layer.cut, np.float32) for size, out in axes)
-        wide = step.emit("MatMul", step.x, step.array("columns", columns.T))
-        return [step.emit("MatMul", step.array("rows", rows), wide)]
+        return _by_weights(step, *(weights(*axis, layer.cut, np.float32) for axis in axes))
     x = _without_ends(step, *layer.cut) if any(layer.cut) else step.x
     return [
         step.emit(
@@ -34,6 +33,17 @@ def interp(step: Step) -> list[str]:
             coordinate_transformation_mode="align_corners",
         )
     ]
+
+
+@exports("Resize", "MatMul by the weights of rows and columns")
+def resize(step: Step) -> list[str]:
+    axes = zip(step.bottom_shapes[0][2:], step.top_shapes[0][2:], strict=True)
+    return _by_weights(step, *(resize_weights(*axis, np.float32) for axis in axes))
+
+
+def _by_weights(step: Step, rows: np.ndarray, columns: np.ndarray) -> list[str]:
+    wide = step.emit("MatMul", step.x, step.array("columns", columns.T))
+    return [step.emit("MatMul", step.array("rows", rows), wide)]
 
 
 def _places_fit(size: int, out: int) -> bool:

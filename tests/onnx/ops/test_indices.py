@@ -1,4 +1,4 @@
-"""ArgMax, Embed and BatchReindex in ONNX."""
+"""ArgMax, TopK, Embed and BatchReindex in ONNX."""
 
 import numpy as np
 import pytest
@@ -18,6 +18,14 @@ CHOICES = {
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 3, 2, 4)])
 def test_of_equal_numbers_the_later_is_chosen(shape, keywords):
     net = layer_net("ArgMax", shape, **keywords)
+    check(net)
+    check(net, {"x0": np.round(random_inputs(net)["x0"])}, vary=False)
+
+
+@needs("TopK")
+@pytest.mark.parametrize("shape", [(3, 8), (2, 3, 2, 4)])
+def test_top_k_keeps_the_first_of_equal_numbers(shape):
+    net = layer_net("TopK", shape, k=3, a=2)
     check(net)
     check(net, {"x0": np.round(random_inputs(net)["x0"])}, vary=False)
 

@@ -107,6 +107,12 @@ def test_bn_of_either_fork(keywords, begins, shape):
     assert convert(net).batch, "it is fixed"
 
 
+@needs("Norm")
+@pytest.mark.parametrize("shape", [(2, 3), IMAGES])
+def test_norm(shape):
+    assert convert(check_layer("Norm", shape)).batch, "it is fixed"
+
+
 @needs("Normalize")
 @pytest.mark.parametrize("across_spatial", [True, False])
 @pytest.mark.parametrize("channel_shared", [True, False])

@@ -83,3 +83,10 @@ def test_any_geometry(data):
 @pytest.mark.parametrize("pool", ["MAX", "AVE"])
 def test_pyramid(height, pool):
     check_layer("SPP", (2, 3, 9, 7), pyramid_height=height, pool=pool)
+
+
+@needs("SpatialPyramidPooling")
+@pytest.mark.parametrize("pool", ["MAX", "AVE"])
+@pytest.mark.parametrize("bins", [[1, 2, 3], [4], [2, 6]])
+def test_pyramid_of_2014(bins, pool):
+    check_layer("SpatialPyramidPooling", (2, 3, 13, 9), spatial_bin=bins, pool=pool)

@@ -1,4 +1,4 @@
-"""Interp and Upsample in ONNX."""
+"""Interp, Resize and Upsample in ONNX."""
 
 import numpy as np
 import pytest
@@ -55,6 +55,13 @@ def test_interp_of_large_maps(before, after, operator):
 @needs("Interp")
 def test_ends_are_cut_off_large_maps_too():
     check_layer("Interp", (1, 2, 4, 303), height=5, width=501, pad_beg=-1, pad_end=-2)
+
+
+@needs("Resize")
+@given(size=st.tuples(sides, sides), out=st.tuples(st.integers(1, 20), st.integers(1, 20)))
+@settings(max_examples=10)
+def test_resize_to_any_size(size, out):
+    check_layer("Resize", (2, 3, *size), height=out[0], width=out[1])
 
 
 @needs("Upsample")
