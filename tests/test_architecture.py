@@ -37,7 +37,7 @@ LEVELS = """
     memory
     device rng schema fillers columns windows ops threads
     named
-    errors units glog
+    errors units glog method_cache
     legible
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from minidl.data.resize import stretch
 from minidl.data.sources import image
 from minidl.data.sources.window_file import WindowFile
 from minidl.errors import DataError
+from minidl.method_cache import method_cache
 from minidl.rng import Streams
 
 
@@ -123,7 +123,7 @@ class WindowBatches:
         self._look, self._dtype, self._empty = look, dtype, empty
         self._streams, self._name = streams, name
         self._pool = ThreadPoolExecutor(workers, f"minidl worker of {name}")
-        self._read = functools.lru_cache(maxsize=None)(self._bytes) if cache else self._bytes
+        self._read = method_cache(self._bytes, None if cache else 0)
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         u = self._streams.generator(self._name, number).random((self._size, 2 + Augment.draws))

@@ -8,7 +8,6 @@ array exists. The net allocates all of it, binds it to the layer, and calls `for
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
@@ -21,6 +20,7 @@ from minidl.context import Context
 from minidl.device import Cuda
 from minidl.engines import Wish
 from minidl.errors import DeviceError, LayerConfigError, UnknownLayerTypeError, did_you_mean
+from minidl.method_cache import method_cache
 
 log = logging.getLogger("minidl")
 # Values of `engine` fields, by the kind of device. CAFFE is Caffe's own code: on the CPU the
@@ -128,7 +128,7 @@ class Layer:
         self.fillers: dict[str, Any] = {}
         self.params: list[Param] = []
         # Of the last shapes; a data set of images of many sizes does not fill the memory.
-        self._tables = functools.lru_cache(maxsize=32)(self._make_table)
+        self._tables = method_cache(self._make_table, 32)
         self._check_counts()
 
     # ------------------------------------------------------------------ declare (pure)

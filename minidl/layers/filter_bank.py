@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from minidl import ops
 from minidl.columns import Unfolding
 from minidl.layers.base import saved, scratch
 from minidl.layers.sliding import Sliding
+from minidl.method_cache import method_cache
 
 MANY = 32  # positions; from here on a product for each image beats gathering the images
 
@@ -84,7 +84,7 @@ class FilterBank(Sliding):
         if p.bias_term:
             self.fillers["bias"] = p.bias_filler
         self._limit = ctx.workspace_limit // np.dtype(self.dtype).itemsize
-        self._plan = functools.lru_cache(maxsize=4)(self._make_plan)
+        self._plan = method_cache(self._make_plan, 4)
 
     # ------------------------------------------------------------------ declare
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 from minidl import ops
 from minidl.columns import Unfolding
 from minidl.layers.base import register, scratch
 from minidl.layers.sliding import Sliding
+from minidl.method_cache import method_cache
 
 
 @register("Im2col")
@@ -40,7 +40,7 @@ class Im2col(Sliding):
         super().__init__(spec, ctx)
         # Not `op`, by which engines would take this for a convolution.
         self.window = ops.Conv(num_output=0, **self.read_geometry())
-        self._unfolding = functools.lru_cache(maxsize=4)(self._make_unfolding)
+        self._unfolding = method_cache(self._make_unfolding, 4)
 
     def top_shapes(self, bottom):
         axis, out = self.slide(self.window, bottom)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 from minidl import ops
 from minidl.columns import Unfolding
 from minidl.layers.base import Layer, register, saved, scratch
+from minidl.method_cache import method_cache
 
 
 @register("Local")
@@ -51,7 +51,7 @@ class Local(Layer):
         # Not `op`, by which engines would take this for a convolution.
         kernel, stride, pad = (p.kernel_size,), (p.stride,), (p.pad,)
         self.window = ops.Conv(p.num_output, kernel, stride, pad, bias=p.bias_term)
-        self._unfolding = functools.lru_cache(maxsize=4)(self._make_unfolding)
+        self._unfolding = method_cache(self._make_unfolding, 4)
 
     def top_shapes(self, bottom):
         if len(bottom) != 4 or 0 in bottom:

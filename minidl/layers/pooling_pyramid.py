@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ import numpy as np
 from minidl import schema
 from minidl.layers.base import Layer, register, scratch
 from minidl.layers.pooling import Pooling
+from minidl.method_cache import method_cache
 
 
 class Pyramid(Layer):
@@ -27,7 +27,7 @@ class Pyramid(Layer):
         self.stochastic = self.kind == schema.PoolingParameter.STOCHASTIC
         if self.stochastic and not self.ctx.training:
             self.keeps = ("bottom",)
-        self._poolings = functools.lru_cache(maxsize=4)(self._make_poolings)
+        self._poolings = method_cache(self._make_poolings, 4)
 
     def windows(self, level, size):
         """kernel, stride and pad of a level, each (rows, columns), for a bottom of this size."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.layers.base import Layer
+from minidl.method_cache import method_cache
 from minidl.windows import Axis
 
 Index = tuple[Any, ...]
@@ -33,7 +33,7 @@ class Windows(Layer):
         )
         self._check_fields()
         self.check_engine(p)
-        self._axes = functools.lru_cache(maxsize=4)(self._make_axes)
+        self._axes = method_cache(self._make_axes, 4)
 
     def _pair(self, single, stem):
         """A field or its _h and _w forms, as (h, w); () for a kernel that is not given."""

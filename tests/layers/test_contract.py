@@ -3,7 +3,9 @@
 A new layer type needs an entry in EXAMPLES of examples.py, and gets all these tests for it.
 """
 
+import gc
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -412,3 +414,17 @@ def blobs(cls):
 
 def word(name, text):
     return re.search(rf"\b{name}\b", text)
+
+
+@every_case
+def test_a_layer_that_nobody_holds_is_gone_at_once(type, shapes, keywords):
+    """A reference to itself would keep its arrays until the garbage collector comes by."""
+    gc.disable()
+    try:
+        layer, bottom, top = prepare(type, shapes, keywords)
+        forward(layer, bottom, top)
+        left = weakref.ref(layer)
+        del layer, bottom, top
+        assert left() is None
+    finally:
+        gc.enable()

@@ -8,7 +8,6 @@ import struct
 import threading
 import weakref
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -139,7 +138,9 @@ class BTree:
     # ------------------------------------------------------------------ the tree
 
     def _walk_again(self) -> None:
-        self._ahead = self._leaves()
+        # Where the walk is, from the root down. No generator: that would hold on to this object,
+        # and its file would stay open until the garbage collector comes by.
+        self._path = [iter([self._root])]
         self._found = 0  # records in the leaves found so far
         self._starts = array("Q")  # first record number of each of those
         self._pages = array("Q")  # and its page number
@@ -147,9 +148,9 @@ class BTree:
     def _find(self, number: int) -> Leaf:
         while number >= self._found:
             try:
-                leaf = next(self._ahead, None)
+                leaf = self._next_leaf()
             except BaseException:
-                self._walk_again()  # a generator that raised is spent
+                self._walk_again()
                 raise
             if leaf is None:
                 self._damaged(f"it claims {self._entries} records and holds {self._found}")
@@ -158,9 +159,9 @@ class BTree:
         index = bisect.bisect_right(self._starts, number) - 1
         return self._parse_leaf(self._starts[index], self._page(self._pages[index], LEAF)[0])
 
-    def _leaves(self) -> Iterator[Leaf]:
+    def _next_leaf(self) -> Leaf | None:
         """The leaves from left to right, each noted in `_starts` and `_pages` as it comes by."""
-        path = [iter([self._root])]
+        path = self._path
         while path:
             number = next(path[-1], None)
             if number is None:
@@ -178,7 +179,8 @@ class BTree:
                 self._damaged(f"it claims {self._entries} records and holds more")
             self._starts.append(leaf.start)
             self._pages.append(number)
-            yield leaf
+            return leaf
+        return None
 
     def _children(self, number: int, page: bytes) -> list[int]:
         children = []
