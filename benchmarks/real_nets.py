@@ -31,9 +31,13 @@ STAGES = [(), ("train",), ("val",), ("deploy",)]  # DIGITS writes one file for a
 # Records where nothing in a file tells their shape: the first with which the net can be built.
 RECORDS = [
     *[(1, 28, 28), (3, 32, 32), (2, 28, 28), (1, 100, 100), (3, 100, 100), (3, 256, 256)],
+    (3, 360, 480),
     *[(1, 32, 100), (1, 32, 128), (3, 40, 40), (2,), (4,)],
 ]
-READERS = ("data_param", "image_data_param", "hdf5_data_param", "window_data_param")
+READERS = (
+    *("data_param", "image_data_param", "hdf5_data_param", "window_data_param"),
+    *("dense_image_data_param",),
+)
 ROIS = 2  # regions of an image where a net's own data layer would give them
 
 

@@ -44,7 +44,9 @@ LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit 
 
 DATA_LAYERS = [
     f"minidl.layers.{name}"
-    for name in "data hdf5_data image_data image_reader memory_data reader window_data".split()
+    for name in (
+        "data dense_image_data hdf5_data image_data image_reader memory_data reader window_data"
+    ).split()
 ]
 
 # What the order alone does not say: unit -> the only modules that may import it.

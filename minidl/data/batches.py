@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 class Batch(NamedTuple):
     """An array for each top there can be, items along the first axis, and what each item was.
 
-    Of images: data (N, C, H, W), transformed, and labels, (N) or (N, L).
+    Of images: data (N, C, H, W), transformed, and labels, (N) or (N, L); (N, 1, H, W) of pixels.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -101,7 +101,7 @@ class Batches:
         numbers = self._order.batch(number)
         first = self._source[numbers[0]]
         shape, key = self._shape(numbers[0], first), (numbers[0], first.key)
-        shapes = (len(numbers), *shape), (len(numbers), *first.label_shape)
+        shapes = (len(numbers), *shape), (len(numbers), *self.label_shape(first))
         batch = Batch(room(shapes, self._dtype, spare, self._empty_array), [key] * len(numbers))
         u = self._draw(number, len(numbers))
 
@@ -112,13 +112,21 @@ class Batches:
             if found != shape:
                 self._refuse(batch.records[i], found, key, shape)
             self._transform(sample.image, None if u is None else u[i], batch.data[i])
-            batch.labels[i] = sample.label
+            if batch.labels.ndim == 4:
+                self._transform.label(sample.label, None if u is None else u[i], batch.labels[i])
+            else:
+                batch.labels[i] = sample.label
 
         put(0, first)
         run = map if self._pool is None else self._pool.map
         for _ in run(put, range(1, len(numbers))):  # raises what the first of them raised
             pass
         return batch
+
+    def label_shape(self, sample: Sample) -> Shape:
+        """The shape of a sample's label in a batch: an image is seen as the sample's own is."""
+        shape = sample.label_shape
+        return self._transform.label_shape(shape) if len(shape) == 3 else shape
 
     def describe(self, record: tuple[int, str]) -> str:
         return self._source.describe(*record)

@@ -205,6 +205,17 @@ class Transform:
         if self.scale != 1:
             out *= self.scale
 
+    def label_shape(self, shape: Shape) -> Shape:
+        """What becomes of a label image of this shape, as high and wide as its image."""
+        return (shape[0], self.crop, self.crop) if self.crop else shape
+
+    def label(self, label: np.ndarray, u: np.ndarray | None, out: np.ndarray) -> None:
+        """Write the window of a label image that its image is seen through, and no more, to `out`.
+
+        u   the numbers that its image is transformed with
+        """
+        out[...] = label[self._window(label.shape, out.shape, u)]
+
     def _window(self, shape: Shape, cut: Shape, u: np.ndarray | None) -> tuple[slice, ...]:
         """What of an image of `shape` is seen, from left to right or from right to left."""
         (height, width), (h, w) = shape[1:], cut[1:]

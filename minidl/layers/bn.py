@@ -40,19 +40,20 @@ class BN(Layer):
 
     bottom[0]           (N, C, ...)
     top[0]              the same shape; may be bottom[0] itself
+    top[1], top[2]      optional, SegNet's with bn_mode LEARN: mu and var, (1, C, 1, 1). Where
+                        something above sends a gradient down, it is added to dx; the fork drops it
     scale, shift        (1, C, 1, 1); PSPNet calls them slope and bias
     mean, variance      (1, C, 1, 1), PSPNet's: set by the layer, never by a solver
     bn_param            SegNet's: scale_filler, shift_filler (both 0), bn_mode (LEARN)
                         PSPNet's: slope_filler, bias_filler (both 0), momentum (0.9), eps (1e-5),
                         frozen (false); engine, which is not read
 
-    SegNet's further tops, the batch's mean and variance, are refused.
-
     Source: Ioffe & Szegedy 2015, algorithm 1; Badrinarayanan et al. 2017 (SegNet) and Zhao et al.
     2017 (PSPNet), their forks of Caffe.
     """
 
     parameters = ("bn_param",)
+    tops = (1, 3)
     in_place = True
 
     def __init__(self, spec, ctx):
@@ -69,6 +70,11 @@ class BN(Layer):
         else:
             self.fillers = {"scale": p.scale_filler, "shift": p.shift_filler}
             self.eps, self.moments = SEGNET_EPS, "batch" if p.bn_mode == p.LEARN else "none"
+        if len(spec.top) > 1 and (self.keeps_statistics or self.moments == "none"):
+            fork = "PSPNet's" if self.keeps_statistics else "SegNet's with bn_mode INFERENCE"
+            self.reject(
+                f"has {len(spec.top)} tops, and is {fork}", expected="1 top: it finds no statistics"
+            )
         self.saves = self.moments != "none" or self.is_in_place
         self.keeps = () if self.saves else ("bottom",)
 
@@ -97,7 +103,8 @@ class BN(Layer):
     def top_shapes(self, bottom):
         if len(bottom) < 2 or 0 in bottom:
             self.reject(f"the bottom has the shape {bottom}", expected="(N, C, ...), not empty")
-        return (bottom,)
+        statistic = (1, bottom[1], 1, 1)
+        return (bottom, statistic, statistic)[: len(self.spec.top)]
 
     def param_shapes(self, bottom):
         shape = (1, bottom[1], 1, 1)
@@ -133,6 +140,8 @@ class BN(Layer):
                 var /= three[0] * three[2]
                 if self.keeps_statistics:
                     self._update(self.variance, var)
+                for found, blob in zip((mu, var), top[1:], strict=False):
+                    blob.data[...] = found.reshape(blob.shape)
             var += self.eps
             xp.sqrt(var, out=var)
             xp.divide(1, var, out=self.inv_std)
@@ -163,8 +172,21 @@ class BN(Layer):
             part += sum_dy[:, None]
             xp.subtract(dy, part, out=dx)
             dx *= factor[:, None]
+            self._add_through_statistics(top[1:], u, dx)
         else:
             xp.multiply(dy, factor[:, None], out=dx)
+
+    def _add_through_statistics(self, statistics, u, dx):
+        """Add to dx what comes down through the tops that hold mu and var."""
+        m, (share, _, _, _) = u.shape[0] * u.shape[2], self.by_channel
+        if len(statistics) > 0:
+            self.xp.divide(statistics[0].diff.reshape(-1), m, out=share)
+            dx += share[:, None]
+        if len(statistics) > 1:  # 2 (x - mu) / m, where x - mu is u / inv_std
+            self.xp.divide(statistics[1].diff.reshape(-1), self.inv_std, out=share)
+            share *= 2 / m
+            self.xp.multiply(u, share[:, None], out=self.part)
+            dx += self.part
 
     def _find_moments(self, x, mu, var):
         """The mean, and the variance if it is known already."""

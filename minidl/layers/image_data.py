@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from minidl import schema
 from minidl.context import Context
-from minidl.data.resize import Resize
 from minidl.data.sources.image_list import ImageList
-from minidl.errors import DataError
 from minidl.layers.base import register
 from minidl.layers.image_reader import ImageReader
 
@@ -57,12 +54,6 @@ class ImageData(ImageReader):
         self.read_sizes("image_data_param", "batch_size", "prefetch")
         self.read_source("image_data_param", "data/train.txt")
         self.refuse_old_fields("image_data_param")
-        if bool(p.new_height) != bool(p.new_width):
-            self.reject(
-                f"new_height is {p.new_height} and new_width {p.new_width}",
-                expected="both, or none",
-                field="image_data_param.new_height",
-            )
         if p.new_height and spec.transform_param.HasField("resize"):
             self.reject(
                 "has both new_height and transform_param.resize",
@@ -70,7 +61,7 @@ class ImageData(ImageReader):
                 field="transform_param.resize",
             )
         self.shuffle = p.shuffle
-        self.transform = self.transform_with(self._stretch if p.new_height else None)
+        self.transform = self.transform_with(self.stretch_to("image_data_param"))
         self.color = p.is_color if self.transform.color is None else self.transform.color
 
     def open_source(self) -> ImageList:
@@ -78,18 +69,5 @@ class ImageData(ImageReader):
         source = ImageList(
             Path(self.data_source), p.root_folder, self.color, p.labels, self.transform.upright
         )
-        if p.rand_skip > len(source):
-            raise DataError(
-                f"lists {len(source)} images, and rand_skip is {p.rand_skip}",
-                where=str(source.file),
-                expected=f"rand_skip <= {len(source)}",
-            )
-        if p.rand_skip:  # drawn here, for the seed may be another one when a run goes on
-            rng = self.ctx.streams.generator(f"{self.name} skip", 0)
-            self.skip = int(rng.integers(p.rand_skip))
+        self.draw_skip(p.rand_skip, len(source), str(source.file))
         return source
-
-    def _stretch(self) -> Resize:
-        p = self.spec.image_data_param
-        size = schema.ImageResize(height=p.new_height, width=p.new_width)
-        return Resize(size, self.reject)

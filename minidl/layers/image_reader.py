@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidl import prototxt
+from minidl import prototxt, schema
 from minidl.blob import Shape
 from minidl.context import Context
 from minidl.data.batches import Batches, Maker
@@ -55,6 +55,30 @@ class ImageReader(Reader):
                     field=f"{field}.{name}",
                 )
 
+    def stretch_to(self, field: str) -> Callable[[], Resize] | None:
+        """What resizes to new_height and new_width in the message `field`; None where unset."""
+        p = getattr(self.spec, field)
+        if bool(p.new_height) != bool(p.new_width):
+            self.reject(
+                f"new_height is {p.new_height} and new_width {p.new_width}",
+                expected="both, or none",
+                field=f"{field}.new_height",
+            )
+        size = schema.ImageResize(height=p.new_height, width=p.new_width)
+        return (lambda: Resize(size, self.reject)) if p.new_height else None
+
+    def draw_skip(self, rand_skip: int, length: int, source: str) -> None:
+        """Set `skip`. Drawn once it is opened, for the seed may be another when a run goes on."""
+        if rand_skip > length:
+            raise DataError(
+                f"lists {length} images, and rand_skip is {rand_skip}",
+                where=source,
+                expected=f"rand_skip <= {length}",
+            )
+        if rand_skip:
+            rng = self.ctx.streams.generator(f"{self.name} skip", 0)
+            self.skip = int(rng.integers(rand_skip))
+
     def transform_with(self, resize: Callable[[], Resize] | None = None) -> Transform:
         """What transform_param says; `resize` where the layer's own fields say a size."""
         p = self.spec.transform_param
@@ -93,7 +117,7 @@ class ImageReader(Reader):
             self.workers,
             self.ctx.device.host_empty,
         )
-        return maker, ((n, *shape), (n, *first.label_shape))
+        return maker, ((n, *shape), (n, *maker.label_shape(first)))
 
     def _order(self, length: int) -> Sequential:
         n, skip = self.batch_size, self.skip
@@ -107,6 +131,13 @@ class ImageReader(Reader):
         shape, side, n = self.ctx.absent_data, self.transform.crop, self.batch_size
         if len(shape) != 3:
             self.reject(f"its records would have the shape {shape}", expected="(C, H, W)")
-        if side:
-            shape = (shape[0], side, side)
-        return self.stand_in((n, *shape), (n,))
+        shape = (shape[0], side, side) if side else self.absent_shape(shape)
+        return self.stand_in((n, *shape), (n, *self.absent_label(shape)))
+
+    def absent_shape(self, shape: Shape) -> Shape:
+        """The shape that an absent image of this shape has in a batch where nothing crops it."""
+        return shape
+
+    def absent_label(self, shape: Shape) -> Shape:
+        """The shape of the label of an absent image that has this shape in a batch."""
+        return ()

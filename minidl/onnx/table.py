@@ -17,6 +17,7 @@ WORDS: dict[str, str] = {}  # type -> what it becomes, for docs/onnx.md
 # Layers without bottoms whose tops whoever runs the model has to give.
 SOURCES = {
     "Data": "reads a data set",
+    "DenseImageData": "reads images and their labels",
     "DummyData": "makes numbers up",
     "HDF5Data": "reads HDF5 files",
     "ImageData": "reads images",

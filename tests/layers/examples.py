@@ -199,6 +199,7 @@ EXAMPLES = {
 # of them. Counts, refusals and docstrings are checked all the same.
 NOT_RUN = {
     "Data": "reads a database",
+    "DenseImageData": "reads image files",
     "Filter": "its bottoms' values decide its tops' shapes: see test_filter.py",
     "HDF5Data": "reads files",
     "HDF5Output": "writes a file",

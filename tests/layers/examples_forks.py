@@ -17,6 +17,7 @@ FORKS = {
     },
     "BN": {
         "SegNet": example(IMAGES, scale_filler=GAUSSIAN),
+        "SegNet, with statistics": example(IMAGES, scale_filler=GAUSSIAN, tops=3),
         "SegNet, folded": example(IMAGES, bn_mode="INFERENCE"),
         "PSPNet": example(IMAGES, slope_filler=GAUSSIAN, momentum=0.75),
         "PSPNet, frozen": example(IMAGES, frozen=True, eps=0.5),

@@ -36,6 +36,24 @@ def test_segnets_folded_form_only_scales_and_shifts():
     np.testing.assert_allclose(y.data, SCALE * X + SHIFT, rtol=1e-12)
 
 
+@pytest.mark.parametrize("tops", [2, 3])
+def test_segnets_further_tops_are_the_batchs_mean_and_variance(tops):
+    layer = build("BN", bn_mode="LEARN", tops=tops)
+    _, top = run(layer, X)
+    for blob, expected in zip(
+        top[1:], (X.mean(axis=(0, 2, 3)), X.var(axis=(0, 2, 3))), strict=False
+    ):
+        assert blob.shape == (1, 3, 1, 1)
+        np.testing.assert_allclose(blob.data.ravel(), expected, rtol=1e-12)
+    check_backward(build("BN", bn_mode="LEARN", tops=tops), X)
+
+
+@pytest.mark.parametrize("keywords", [dict(eps=0.5), dict(bn_mode="INFERENCE")])
+def test_who_finds_no_statistics_has_no_tops_for_them(keywords):
+    with pytest.raises(LayerConfigError, match="BN layer 'b'.*has 2 tops(.|\n)*1 top"):
+        build("BN", name="b", tops=2, **keywords)
+
+
 def test_pspnets_normalises_by_the_batch_in_training_and_keeps_averages():
     layer = build("BN", momentum=0.75, eps=0.5)
     _, (y,) = run(layer, X, params=[SCALE, SHIFT, MEAN, VARIANCE])

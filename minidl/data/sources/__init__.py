@@ -10,7 +10,8 @@ import numpy as np
 class Sample(NamedTuple):
     """One record: `key` for messages, `image` of shape (C, H, W), uint8 or float32, and `label`.
 
-    The label is a number or, where records have several, an array (L,) of them.
+    The label is a number or, where records have several, an array (L,) of them; or, for all
+    pixels, an image (1, H, W).
     """
 
     key: str
@@ -19,7 +20,7 @@ class Sample(NamedTuple):
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """() or (L,)"""
+        """(), (L,) or (1, H, W)"""
         return np.shape(self.label)
 
 

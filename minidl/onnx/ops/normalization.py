@@ -6,7 +6,7 @@ import numpy as np
 
 from minidl.layers.norm import EPS
 from minidl.onnx.graph import Step
-from minidl.onnx.table import exports
+from minidl.onnx.table import cannot, exports
 
 TINY = float(np.finfo(np.float32).tiny)  # keeps 0 / 0 away where eps is 0
 
@@ -72,6 +72,8 @@ def _by_batch(step: Step, eps: float, axes: int) -> str:
 )
 def bn(step: Step) -> list[str]:
     layer, shape = step.layer, step.bottom_shapes[0]
+    if len(step.top_shapes) > 1:
+        cannot("its tops with the batch's mean and variance are not carried over")
     if layer.moments == "stored":
         names = ("scale", "shift", "mean", "variance")
         params = [step.param(name, shape[1:2]) for name in names]
