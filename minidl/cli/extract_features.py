@@ -1,8 +1,11 @@
-"""Run a net over its data and write what some of its blobs hold, an item for each record.
-
-The words are those of Caffe's tool:
+"""Run a net over its data, or over pictures, and write what some of its blobs hold.
 
     minidl extract_features WEIGHTS NET BLOB[,BLOB] OUT[,OUT] BATCHES [TYPE] [CPU|GPU] [ID]
+    minidl extract_features WEIGHTS NET BLOB[,BLOB] OUT[,OUT] --pictures PICTURE...
+
+The first words are those of Caffe's tool: an item for each record of BATCHES batches. A PICTURE is
+a file, a folder, or images H x W x C of one size in a .npy file; what is done to it is what was
+done in training.
 
 TYPE is lmdb (float Datums under keys of ten digits, as Caffe writes them), npz or hdf5; without
 it the ending of OUT says it: .npz, .h5 or .hdf5, else LMDB. One npz or HDF5 file may take several
@@ -15,25 +18,33 @@ import logging
 from argparse import Namespace
 from typing import Any
 
-from minidl.cli import engine_flags, feature_files
+from minidl.cli import engine_flags, feature_files, pictures
 from minidl.cli.arguments import Parser, add_device, add_state, existing, names, whole
 from minidl.cli.log import logging_to
-from minidl.cli.models import read_net, use_device
-from minidl.cli.progress import steps
+from minidl.cli.models import read_net, refuse_unfed, use_device
+from minidl.cli.progress import bar, steps
 from minidl.errors import UsageError, did_you_mean
 
 log = logging.getLogger("minidl")
+AT_ONCE = 32  # pictures in a batch
 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("weights", metavar="WEIGHTS", help="caffemodel with the weights")
-    parser.add_argument("model", metavar="NET", help="prototxt of the net, with its data layer")
+    parser.add_argument("model", metavar="NET", help="prototxt, for training or deployment")
     parser.add_argument("blobs", metavar="BLOBS", type=names, help="names of blobs, by comma")
     parser.add_argument("out", metavar="OUT", type=names, help="where to write, one for each blob")
-    parser.add_argument("batches", metavar="BATCHES", type=whole(1), help="batches to run")
+    parser.add_argument(
+        "batches", nargs="?", metavar="BATCHES", type=whole(1), help="batches to run"
+    )
     parser.add_argument("kind", nargs="?", metavar="TYPE", help=f"{', '.join(feature_files.KINDS)}")
     parser.add_argument("where", nargs="?", metavar="CPU|GPU", help="as in Caffe: CPU, or GPU")
     parser.add_argument("device_id", nargs="?", metavar="ID", help="of the GPU (default: 0)")
+    parser.add_argument(
+        "--pictures", nargs="+", default=[], metavar="PICTURE", help="a file, folder or .npy"
+    )
+    parser.add_argument("--preprocess", metavar="FILE", help="what is done to them, as in classify")
+    parser.set_defaults(run_folder=None)
     add_state(parser)
     add_device(parser)
     engine_flags.add(parser)
@@ -42,10 +53,15 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     _set_device(args)
-    param = read_net(args.model)
+    if bool(args.batches) == bool(args.pictures):
+        raise UsageError(
+            "BATCHES and --pictures are both given" if args.pictures else "how many batches?",
+            where="minidl extract_features",
+            expected="BATCHES of the net's data layer, or --pictures PICTURE...",
+        )
     existing(args.weights, "a caffemodel")
     with logging_to(args):
-        written = extract(param, args)
+        written = of_pictures(args) if args.pictures else extract(read_net(args.model), args)
     for file, blob, (items, *sizes) in written:
         print(f"{file}  {blob}: {items:,} items of {' x '.join(map(str, sizes)) or '1'}")
     return 0
@@ -61,14 +77,70 @@ def extract(param: Any, args: Namespace) -> list[tuple[str, str, tuple[int, ...]
         Net(param, weights=args.weights, seed=args.seed, **options) as net,
         feature_files.writers(args.out, args.blobs, args.kind) as files,
     ):
-        _check_blobs(net, args.blobs)
-        for file, blob in files:
-            file.check(blob, net.blobs[blob].shape)
+        refuse_unfed(net, "minidl extract_features", fix="--pictures FILE_OR_FOLDER")
+        _check(net, files)
         for _ in steps(args.batches, "extracting", args):
             net.forward_pass()
-            for file, blob in files:
-                file.add(blob, net.device.to_host(net.blobs[blob].data))
-        return [(str(file.path), blob, file.shapes[blob]) for file, blob in files]
+            _add(net, files)
+        return _written(files)
+
+
+def of_pictures(args: Namespace) -> list[tuple[str, str, tuple[int, ...]]]:
+    """The same for pictures."""
+    import numpy as np
+
+    from minidl.classifier import NetOfImages
+    from minidl.cli import picture_files
+
+    more = {"seed": args.seed, "share": True, "keep": args.blobs}
+    with (
+        pictures.opened(NetOfImages, args, **more) as net,
+        feature_files.writers(args.out, args.blobs, args.kind) as files,
+    ):
+        prepare = net.preprocess
+        _check(net, files)
+        found = picture_files.find(args.pictures, prepare.load)
+        done: list[str] = []
+        with bar(args, total=len(found), desc="extracting") as progress:
+            for some, pixels in picture_files.loaded(found, AT_ONCE):
+                ready = [prepare(each) for each in pixels]
+                if len({array.shape for array in ready}) > 1:
+                    raise UsageError(
+                        "the pictures become arrays of different shapes",
+                        where=args.model,
+                        expected="one shape for all",
+                        fix="transform_param { resize { height: 256 width: 256 } }",
+                    )
+                net.forward(**{net.input: np.stack(ready)})
+                _add(net, files, len(some))
+                done += [picture.name for picture in some]
+                progress.update(len(some))
+        for file in {file for file, _ in files}:
+            file.name_items(done)
+        return _written(files)
+
+
+def _check(net: Any, files: list[tuple[Any, str]]) -> None:
+    _check_blobs(net, tuple(blob for _, blob in files))
+    for file, blob in files:
+        file.check(blob, net.blobs[blob].shape)
+
+
+def _add(net: Any, files: list[tuple[Any, str]], count: int | None = None) -> None:
+    """Write what the blobs hold now, if asked to of as many items as there were pictures."""
+    for file, blob in files:
+        values = net.device.to_host(net.blobs[blob].data)
+        if count is not None and len(values) != count:
+            raise UsageError(
+                f"blob '{blob}' has {len(values)} items for {count} pictures",
+                where="minidl extract_features",
+                expected="a blob with an item for each picture",
+            )
+        file.add(blob, values)
+
+
+def _written(files: list[tuple[Any, str]]) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(str(file.path), blob, file.shapes[blob]) for file, blob in files]
 
 
 def _check_blobs(net: Any, blobs: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from minidl.errors import RunError, UsageError
 
 KINDS = ("lmdb", "npz", "hdf5")
 ROOM = 1 << 20  # bytes that an LMDB may take at first; it is doubled when it is full
+PICTURES = "pictures"  # the array of their names
 ENDINGS = {".npz": "npz", ".h5": "hdf5", ".hdf5": "hdf5"}
 
 
@@ -61,10 +62,16 @@ class Npz:
 
         self.path = path
         self.arrays: dict[str, list[Any]] = {}
+        self.names: list[str] = []
         files.check_target(path)
 
     def check(self, blob: str, shape: tuple[int, ...]) -> None:
         """Refuse a shape that the file cannot hold."""
+
+    def name_items(self, names: Sequence[str]) -> None:
+        """Say which item is whose: an array of text beside the others."""
+        if PICTURES not in self.arrays:
+            self.names = list(names)
 
     def add(self, blob: str, values: Any) -> None:
         """Append a batch."""
@@ -85,6 +92,8 @@ class Npz:
         from minidl.storage import files
 
         whole: dict[str, Any] = {blob: np.concatenate(parts) for blob, parts in self.arrays.items()}
+        if self.names:
+            whole[PICTURES] = np.array(self.names)
         with files.replacing(self.path) as file:
             np.savez(file, **whole)
 
@@ -103,6 +112,9 @@ class Hdf5(Npz):
         with hdf5.writing(self.path) as file:
             for blob, parts in self.arrays.items():
                 file.create_dataset(blob, data=np.concatenate(parts))
+            if self.names:
+                names = [name.encode("utf-8", "surrogateescape") for name in self.names]
+                file.create_dataset(PICTURES, data=np.array(names))
 
 
 class Lmdb:
@@ -126,6 +138,9 @@ class Lmdb:
                 expected="at most 4 axes, which a Datum has",
                 fix="write .npz or .h5",
             )
+
+    def name_items(self, names: Sequence[str]) -> None:
+        """Nothing: the keys are Caffe's, and the items in the order of the pictures."""
 
     def add(self, blob: str, values: Any) -> None:
         import lmdb

@@ -87,6 +87,18 @@ def training_device(param: Any, args: Namespace) -> str:
     return use_device(args)
 
 
+def refuse_unfed(net: Any, where: str, fix: str = "") -> None:
+    """Refuse a net whose inputs nobody fills: what it computes of zeros says nothing."""
+    if net.inputs:
+        names = ", ".join(f"'{name}'" for name in net.inputs)
+        raise UsageError(
+            f"net '{net.name}' reads nothing: its input {names} would be zero",
+            where=where,
+            expected="a net with a data layer",
+            fix=fix,
+        )
+
+
 def is_solver(path: str) -> bool:
     """Whether a prototxt holds a solver rather than a net, by the names of its outermost fields."""
     from minidl import prototxt, schema

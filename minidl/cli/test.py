@@ -12,7 +12,7 @@ from typing import Any
 from minidl.cli import as_json, engine_flags
 from minidl.cli.arguments import Parser, add_device, add_state, existing, whole
 from minidl.cli.log import logging_to
-from minidl.cli.models import read_net, use_device
+from minidl.cli.models import read_net, refuse_unfed, use_device
 from minidl.cli.progress import steps
 from minidl.errors import UsageError
 
@@ -64,6 +64,7 @@ def score(args: Namespace) -> dict[str, Any]:
     options: dict[str, Any] = dict(level=args.level, stages=args.stage, device=device)
     options |= engine_flags.options(args) | {"share": True}
     with Net(param, weights=args.weights, seed=args.seed, **options) as net:
+        refuse_unfed(net, "minidl test", fix="a train_val.prototxt, or minidl classify PICTURES")
         net.prepare()
         log.info("Running for %d iterations.", args.iterations)
         loss = 0.0
