@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,29 @@ def _prepared(
     return deploy.for_use(model, (1, *shape), *state), None if words else preprocess
 
 
+def _several(inputs: Any, paths: bool) -> list[Any]:
+    """The images that `predict` is given; one that is no list of them gets the right call.
+
+    paths   whether images may be files
+    """
+    if isinstance(inputs, str | os.PathLike):
+        image = f"'{os.fspath(inputs)}'" if paths else f"io.load_image('{os.fspath(inputs)}')"
+        raise UsageError(f"'{inputs}' is one image", fix=f"predict([{image}])")
+    shape = getattr(inputs, "shape", None)
+    if shape is not None and (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
+        raise UsageError(f"an array of shape {tuple(shape)} is one image", fix="predict([image])")
+    if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping):
+        raise UsageError(
+            f"{type(inputs).__name__} is no list of images", expected="arrays H x W x C"
+        )
+    images = list(inputs)
+    for image in images:
+        if isinstance(image, str | os.PathLike) and not paths:
+            path = os.fspath(image)
+            raise UsageError(f"'{path}' is a file's name", fix=f"[io.load_image('{path}')]")
+    return images
+
+
 def _check_shape(net: NetOfImages, preprocess: Preprocess, shape: Sequence[int]) -> None:
     made = preprocess.shape()
     if made is not None and made != tuple(shape):
@@ -192,9 +215,7 @@ class Classifier(NetOfImages):
         oversample   average over ten crops, corners and centre, plain and mirrored; else the
                      centre. By default the centre with `preprocess`, as in tests, else ten
         """
-        if isinstance(inputs, str | os.PathLike):
-            raise UsageError(f"'{inputs}' is one image", expected="a list of them: [image]")
-        images = list(inputs)
+        images = _several(inputs, paths=self.preprocess is not None)
         if not images:
             raise UsageError("there are no images", where=f"net '{self.name}'")
         if self.preprocess is not None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minidl
+from minidl.errors import UsageError
 from minidl.io import resize_image
 
 # Each output sums one channel with weights that tell positions apart: crops, mirrors and channel
@@ -84,3 +85,29 @@ REFUSED = {
 def test_what_cannot_be_is_refused(weights, do, message):
     with pytest.raises(minidl.MinidlError, match=message):
         do(weights)
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        (IMAGES[0], r"shape \(9, 11, 3\) is one image(.|\n)*fix: predict\(\[image\]\)"),
+        (IMAGES[0][..., 0], r"shape \(9, 11\) is one image"),
+        (IMAGES[0][..., :1], r"shape \(9, 11, 1\) is one image"),
+        ("cat.jpg", r"'cat.jpg' is one image(.|\n)*fix: predict\(\[io.load_image\('cat.jpg'\)\]\)"),
+        (["cat.jpg"], r"'cat.jpg' is a file's name(.|\n)*fix: \[io.load_image\('cat.jpg'\)\]"),
+        (None, "NoneType is no list of images"),
+        ({"cat": IMAGES[0]}, "dict is no list of images"),
+        (3, "int is no list of images"),
+        ([], "there are no images"),
+    ],
+)
+def test_one_image_in_place_of_a_list_gets_the_right_call(weights, given, said):
+    with pytest.raises(UsageError, match=said):
+        classifier(weights).predict(given)
+
+
+def test_images_come_in_any_collection(weights):
+    net = classifier(weights)
+    expected = net.predict(IMAGES[:1])
+    for some in (tuple(IMAGES[:1]), iter(IMAGES[:1]), IMAGES[0][None], np.array(IMAGES[:1])):
+        np.testing.assert_array_equal(net.predict(some), expected)
