@@ -32,7 +32,7 @@ def test(
     goes_on: Callable[[], bool],
     diverged: Callable[[str], DivergedError],
 ) -> dict[str, Any] | None:
-    """Means over so many batches: `outputs`, `loss_weights`, `loss`.
+    """Means over so many batches: `outputs`, `loss_weights`, `loss`; of no batches, no means.
 
     goes_on     asked before each batch; where it says False, the test is broken off: None
     diverged    makes the error for a loss or an output that is NaN or infinite; asked while the
@@ -52,8 +52,11 @@ def test(
             if not np.isfinite(array).all():
                 raise diverged(f"the output '{name}' is not finite")
             sums[name] = sums[name] + array.astype(np.float64)
-    means = {name: plain(total / batches) for name, total in sums.items()}
-    return {"outputs": means, "loss_weights": _loss_weights(net), "loss": loss / batches}
+    found: dict[str, Any] = {"outputs": {}, "loss_weights": _loss_weights(net)}
+    if batches:
+        found["outputs"] = {name: plain(total / batches) for name, total in sums.items()}
+        found["loss"] = loss / batches
+    return found
 
 
 def _loss_weights(net: Net) -> dict[str, float]:

@@ -54,8 +54,10 @@ def _test_nets(p: Any) -> Iterator[Finding]:
         found = f"test_interval is {p.test_interval}, but there are nets to test"
         yield Finding("test_interval", found, "a positive number", "or leave out test_iter")
     for count in p.test_iter:
-        if count < 1:
-            yield Finding("test_iter", f"test_iter is {count}", "a positive number of batches")
+        if count < 0:
+            yield Finding(
+                "test_iter", f"test_iter is {count}", "a number of batches, 0 for no test"
+            )
 
 
 def _rate(p: Any) -> Iterator[Finding]:
@@ -160,6 +162,9 @@ def _monitor(p: Any, field: str, monitor: Any) -> Iterator[Finding]:
     elif not 0 <= monitor.test_net < len(p.test_iter):
         found = f"{field}: test_net is {monitor.test_net}, and there are {len(p.test_iter)}"
         yield Finding(field, found, "the number of a test net, counted from 0")
+    elif not p.test_iter[monitor.test_net]:
+        found = f"{field} watches test net #{monitor.test_net}, whose test_iter is 0"
+        yield Finding(field, found, "a test with batches")
     if not monitor.output:
         yield Finding(field, f"{field}: output is missing", "the name of an output of the test net")
     if not monitor.HasField("mode"):

@@ -96,6 +96,9 @@ def say_what_has_no_effect(param: Any) -> None:
             where(param, "test_interval"),
             param.test_interval,
         )
+    for i, count in enumerate(param.test_iter):
+        if not count:
+            log.warning("%s: test_iter: 0: test net #%d never runs", where(param, "test_iter"), i)
 
 
 def _of_no_use(param: Any) -> Iterator[tuple[str, str]]:

@@ -176,7 +176,7 @@ class Solver(Loop):
                     self._tell("on_test_stopped")
                     return None
                 if not self.param.test_compute_loss:
-                    del means["loss"]
+                    means.pop("loss", None)
                 results.append({"iter": self.iter, "net": i, **means})
                 self._tell("on_test", results[-1])
             return results

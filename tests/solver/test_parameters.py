@@ -97,7 +97,13 @@ REFUSED = {
         "(?s)unknown regularization_type 'l2'.*'L2'",
     ),
     "test_iter without interval": ("test_iter: 3", "", "test_interval is 0, but there are nets"),
-    "a test of nothing": ("test_iter: 0 test_interval: 1", "", "test_iter is 0"),
+    "a test of less than nothing": ("test_iter: -1 test_interval: 1", "", "test_iter is -1"),
+    "a watch on a test that never runs": (
+        'test_iter: 2 test_iter: 0 test_interval: 1 plateau_monitor { output: "l" mode: MIN '
+        "test_net: 1 }",
+        "",
+        "plateau_monitor watches test net #1, whose test_iter is 0",
+    ),
     "too few test_iter": (
         'test_net: "a" test_net: "b" test_iter: 1 test_interval: 1',
         "",
@@ -158,12 +164,12 @@ def test_a_value_set_in_memory_is_not_said_to_be_in_the_file(tmp_path):
     assert parameters.where(param, "max_iter") == str(path)  # it ought to be there
     param.momentum = 1.5
     del param.minidl_origin.lines["momentum"]  # as --set does
-    param.test_iter.append(0)
+    param.test_iter.append(-1)
     param.test_interval = 1
     with pytest.raises(SolverError) as caught:
         parameters.check(param)
     assert [line for line in str(caught.value).splitlines() if line[0] != " "] == [
-        "solver: test_iter is 0",
+        "solver: test_iter is -1",
         "solver: momentum is 1.5",
     ]
     assert parameters.where(schema.SolverParameter(), "momentum") == "solver"
