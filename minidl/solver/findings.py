@@ -56,7 +56,7 @@ def _test_nets(p: Any) -> Iterator[Finding]:
     for count in p.test_iter:
         if count < 0:
             yield Finding(
-                "test_iter", f"test_iter is {count}", "a number of batches, 0 for no test"
+                "test_iter", f"test_iter is {count}", "batches, 0 for no test"
             )
 
 

@@ -9,20 +9,43 @@ from google.protobuf.message import DecodeError
 
 from minidl import schema
 from minidl.data.sources import image
-from minidl.errors import DataError
+from minidl.errors import DataError, FormatError
+from minidl.storage import sniff, wire
 
 Datum = schema.Datum
+EXPECTED = "Caffe's Datum message, as convert_imageset writes it"
+_MESSAGE_FIRST = b"\x0a"  # field 1, of so many bytes; in a Datum it is a number
 
 
 def parse(value: bytes) -> Any:
     """The Datum message in the bytes of a record. Errors: DataError; the source adds the place."""
+    kind = _other_kind(value)
+    if kind:
+        raise DataError(f"is {kind}", expected=EXPECTED)
     try:
         return Datum.FromString(value)
     except DecodeError:
+        kind = sniff.guess(value[:1024])
         raise DataError(
-            f"its {len(value)} bytes are not a Datum",
-            expected="Caffe's Datum message, as convert_imageset writes it",
+            f"its {len(value)} bytes are not a Datum" + (f": {kind}" if kind else ""),
+            expected=EXPECTED,
         ) from None
+
+
+def _other_kind(value: bytes) -> str:
+    """What a record is that begins as no Datum does; protobuf may read it as an empty one."""
+    if image.is_image(value):
+        return "an image file by itself"
+    if value[:1] != _MESSAGE_FIRST:
+        return ""
+    try:
+        first = next(wire.Reader(np.frombuffer(value, np.uint8), "", "record").fields())
+        inner = Datum.FromString(value[first.start : first.end])
+    except (FormatError, DecodeError):
+        return ""
+    if inner.data or inner.float_data:
+        return "an AnnotatedDatum, SSD's message of a picture with its boxes"
+    return "a message of another kind: its first field is a message"
 
 
 def to_array(datum: Any, color: bool | None = None, upright: bool = True) -> np.ndarray:

@@ -39,6 +39,11 @@ def read(path: str, where: str) -> bytes:
         ) from None
 
 
+def is_image(data: bytes) -> bool:
+    """Whether these bytes begin as a JPEG, PNG, GIF or WebP file does."""
+    return data.startswith(_BEGINNINGS)
+
+
 def decode(data: bytes, color: bool | None = None, upright: bool = True) -> np.ndarray:
     """An image file as uint8 of shape (C, H, W), channels in the order blue, green, red.
 
@@ -89,7 +94,7 @@ def _opened(data: bytes) -> Any:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
-        if data.startswith(_BEGINNINGS):
+        if is_image(data):
             raise _not_whole(data, ValueError("it is cut short, or damaged")) from None
         kind = sniff.guess(data[:1024]).removesuffix(" (a prototxt?)")
         raise DataError(

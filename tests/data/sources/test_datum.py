@@ -71,3 +71,26 @@ def test_bytes_that_are_no_message_are_refused():
 def test_arbitrary_bytes_give_a_data_error_or_an_array_no_larger_than_they(data):
     with contextlib.suppress(DataError):
         assert values(data).size <= len(data)
+
+
+def annotated(**inner):
+    """SSD's AnnotatedDatum: a Datum as field 1, type: BBOX as field 2, a group of boxes."""
+    part = schema.Datum(**inner).SerializeToString()
+    assert len(part) < 128
+    return b"\x0a" + bytes([len(part)]) + part + b"\x10\x00" + b"\x1a\x02\x08\x03"
+
+
+OTHERS = {
+    "SSD's": (annotated(encoded=True, data=b"..."), "is an AnnotatedDatum, SSD's message"),
+    "SSD's, of floats": (annotated(channels=1, float_data=[1.0]), "is an AnnotatedDatum"),
+    "of another program": (b"\x0a\x02\x08\x03", "its first field is a message"),
+    "a picture": (b"\xff\xd8\xff\xe0" + bytes(30), "is an image file by itself"),
+    "text": (b"label: {3}", "its 10 bytes are not a Datum: a text file"),
+    "nothing but a cut one": (b"\x0a\x7f\x08", "its 3 bytes are not a Datum"),
+}
+
+
+@pytest.mark.parametrize("value, message", OTHERS.values(), ids=OTHERS.keys())
+def test_records_of_other_kinds_are_called_what_they_are(value, message):
+    with pytest.raises(DataError, match=message + "(.|\n)*expected: Caffe's Datum message"):
+        datum.parse(value)
