@@ -38,7 +38,7 @@ LEVELS = """
     device rng schema fillers columns windows ops threads
     named
     errors units glog method_cache
-    legible
+    legible sniff
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}
 

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from minidl import schema
+from minidl import schema, sniff
 from minidl.errors import PrototxtError, did_you_mean, raise_all
 from minidl.prototxt.parser import Parser
 from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
@@ -19,6 +19,10 @@ from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
 MAX_BYTES = 4 * 2**20
 TEXT = "<text>"  # the file's name in errors about text that comes from no file
 
+_FETCH = {
+    sniff.WEB_PAGE: "fetch the file's text, not the page that shows it (GitHub has a button 'Raw')",
+    sniff.POINTER: "fetch it by 'git lfs pull'",
+}
 _log = logging.getLogger("minidl.prototxt")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
@@ -64,10 +68,24 @@ def read_message(text: str, cls: Any, filename: str = TEXT) -> Any:
             expected=f"at most {MAX_BYTES}",
             fix="keep weights and other arrays in binary files",
         )
+    _refuse_other_text(text, filename)
     parser = Parser(text, filename)
     message = parser.read(cls)
     raise_all(parser.errors())
     return message
+
+
+def _refuse_other_text(text: str, filename: str) -> None:
+    """Refuse what a browser or git leaves in place of a file, and text that is no prototxt."""
+    kind = sniff.guess(text[:1024].encode("utf-8", "replace")) if text.strip() else ""
+    if kind in ("", sniff.TEXT):
+        return
+    raise PrototxtError(
+        f"this is {kind}",
+        where=filename,
+        expected="a net or solver as text",
+        fix=_FETCH.get(kind, ""),
+    )
 
 
 def _pass_on(found: list[str], notes: list[str] | None) -> None:
@@ -142,7 +160,8 @@ def _decoded(data: bytes, file: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise PrototxtError("this is UTF-16 text", where=file, fix="save the file as UTF-8")
     if _NOT_TEXT.search(data, 0, 65536):
-        kind = "an HDF5 file" if data.startswith(b"\x89HDF") else "a binary file"
+        kind = sniff.message(data[:512])
+        kind = f"a {kind}" if kind else sniff.guess(data[:512]) or "a binary file"
         raise PrototxtError(
             f"this is {kind}, not a prototxt",
             where=file,

@@ -6,8 +6,9 @@ import os
 
 import numpy as np
 
+from minidl import sniff
 from minidl.errors import FormatError
-from minidl.storage import arrays, files, sniff, wire
+from minidl.storage import arrays, files, wire
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:

@@ -12,9 +12,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from minidl import schema
+from minidl import schema, sniff
 from minidl.errors import UsageError
-from minidl.storage import sniff
 
 PathLike = str | os.PathLike[str]
 

@@ -431,6 +431,29 @@ def test_a_missing_file_is_an_error_that_names_those_like_it(tmp_path):
         read_net("C:/nets/lenet.prototxt")
 
 
+LEFT_BY_OTHERS = {
+    "a page": ("\n\n<!DOCTYPE html>\n<html><body>name: 'x'", "a web page(.|\n)*a button 'Raw'"),
+    "a page as XML": ('<?xml version="1.0"?><html xmlns="x">', "a web page"),
+    "a page with a comment": ("\ufeff<!-- saved -->\n<HTML lang=en>", "a web page"),
+    "an answer": ("404: Not Found", "there is no such file: 404"),
+    "a pointer": (
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0",
+        "a Git LFS(.|\n)*git lfs pull",
+    ),
+    "XML": ('<?xml version="1.0"?><net/>', "an XML file"),
+}
+
+
+@pytest.mark.parametrize("text, message", LEFT_BY_OTHERS.values(), ids=LEFT_BY_OTHERS.keys())
+@pytest.mark.parametrize("read", [read_net, read_solver])
+def test_what_lies_in_place_of_a_prototxt_is_called_what_it_is(tmp_path, read, text, message):
+    path = tmp_path / "deploy.prototxt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(PrototxtError, match=rf"deploy\.prototxt: this is .*{message}") as caught:
+        read(path)
+    assert len(str(caught.value).splitlines()) <= 3
+
+
 def test_what_is_no_text_file_is_refused(tmp_path):
     def refused(data):
         path = tmp_path / "x"
@@ -441,7 +464,8 @@ def test_what_is_no_text_file_is_refused(tmp_path):
 
     weights = schema.NetParameter(name="net")
     weights.layer.add(name="conv1").blobs.add(data=[1.0, 2.0])
-    assert "a binary file, not a prototxt" in refused(weights.SerializeToString())
+    assert "this is a caffemodel, not a prototxt" in refused(weights.SerializeToString())
+    assert "a binary file, not a prototxt" in refused(b"\xff\x00\x01")
     assert "an HDF5 file" in refused(b"\x89HDF\r\n\x1a\n\x00\x00")
     assert "UTF-16" in refused("name: 'x'".encode("utf-16"))
     assert f"more than {MAX_BYTES} bytes" in refused(b"#" * (MAX_BYTES + 1))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minidl import sniff
 from minidl.data.sources import Sample, image
 from minidl.errors import DataError, UsageError, raise_all
 from minidl.storage import files
@@ -128,6 +129,9 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
         ) from None
     if b"\0" in data:
         raise DataError("is not a text file: it has zero bytes", where=str(file))
+    kind = sniff.guess(data[:1024])
+    if kind in (sniff.WEB_PAGE, sniff.POINTER):
+        raise DataError(f"is {kind}", where=str(file), expected="a text file")
     text = data.decode("utf-8-sig", "surrogateescape")  # file names may be of any bytes
     for number, line in enumerate(text.split("\n"), 1):
         if stripped := line.strip():

@@ -76,6 +76,7 @@ WRONG = {
     "too many": ("a.png 1 2\nb.png 1 2 3\n", "3 numbers at its end(.|\n)*labels: N"),
     "not a number": ("a.png nan\n", "no label"),
     "zero bytes": ("a.png 1\0\n", "is not a text file"),
+    "a web page": ("<!DOCTYPE html>\n<html>1\n", "is a web page"),
 }
 
 

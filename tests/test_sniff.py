@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minidl import schema
+from minidl import schema, sniff
 from minidl.errors import FormatError
-from minidl.storage import arrays, caffemodel, mean, snapshot, sniff
+from minidl.storage import arrays, caffemodel, mean, snapshot
 from tests.support import shared
 
 IMAGE = np.arange(1, 25, dtype=np.float32).reshape(2, 3, 4)

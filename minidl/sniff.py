@@ -6,17 +6,20 @@ import itertools
 import re
 from collections.abc import Iterator
 
+WEB_PAGE = "a web page, not the file itself"
+POINTER = "a Git LFS pointer, not the file itself"
+TEXT = "a text file (a prototxt?)"
 _KINDS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"PK\x03\x04", "a zip archive (an .npz file?)"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x93NUMPY", "a NumPy .npy file"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+    (b"404: Not Found", "a server's answer that there is no such file: 404"),
+    (b"version https://git-lfs", POINTER),
     (b"<?xml", "an XML file"),
     (b"<svg", "a drawing in SVG"),
     (b"%PDF", "a PDF file"),
 )
-_PAGE = "a web page, not the file itself"
 _HTML = re.compile(rb"<(!doctype html|html|head|body|title|meta|script)\b", re.IGNORECASE)
 
 
@@ -44,7 +47,7 @@ def guess(head: bytes) -> str:
         return "nothing but zeros at its beginning"
     begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if begin.startswith(b"<") and _HTML.search(begin):
-        return _PAGE
+        return WEB_PAGE
     if head[4:8] == b"ftyp":
         return "a video, or a picture in HEIC or AVIF"
     for magic, kind in _KINDS:
@@ -52,7 +55,7 @@ def guess(head: bytes) -> str:
             return kind
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
     if printable == len(head) and any(byte in b":{}<" for byte in head):
-        return "a text file (a prototxt?)"
+        return TEXT
     return ""
 
 
