@@ -55,9 +55,7 @@ def _test_nets(p: Any) -> Iterator[Finding]:
         yield Finding("test_interval", found, "a positive number", "or leave out test_iter")
     for count in p.test_iter:
         if count < 0:
-            yield Finding(
-                "test_iter", f"test_iter is {count}", "batches, 0 for no test"
-            )
+            yield Finding("test_iter", f"test_iter is {count}", "batches, 0 for no test")
 
 
 def _rate(p: Any) -> Iterator[Finding]:
