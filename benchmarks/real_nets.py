@@ -21,7 +21,7 @@ from minidl.context import Context
 from minidl.errors import MinidlError
 from minidl.layers.base import REGISTRY
 from minidl.net import Net
-from minidl.prototxt import upgrade_v0, upgrade_v1
+from minidl.prototxt import upgrade_netscope, upgrade_v0, upgrade_v1
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path(os.environ.get("MINIDL_SHARED", ROOT.parent / "shared")) / "prototxt"
@@ -78,7 +78,7 @@ def is_net(entry: dict[str, Any]) -> bool:
 
 def unknown_types(entry: dict[str, Any]) -> list[str]:
     """The layer types of a file that minidl does not have."""
-    old = {*upgrade_v0.TYPES, *upgrade_v1.TYPES}
+    old = {*upgrade_v0.TYPES, *upgrade_v1.TYPES, upgrade_netscope.IMPLICIT}
     return sorted(set(entry["layer_types"] or ()) - set(REGISTRY) - old - FOLDED)
 
 

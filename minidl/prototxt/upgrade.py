@@ -11,6 +11,7 @@ from typing import Any
 from minidl import schema
 from minidl.errors import PrototxtError
 from minidl.prototxt.origin import label, move_line, v1_type, where
+from minidl.prototxt.upgrade_netscope import implicit_layers
 from minidl.prototxt.upgrade_v0 import padding_layers, v0_layers
 from minidl.prototxt.upgrade_v1 import v1_layers
 
@@ -202,6 +203,7 @@ STEPS = (
     ignored_transforms,
     input_fields,
     batch_norm_params,
+    implicit_layers,
 )
 
 

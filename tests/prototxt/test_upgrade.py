@@ -23,6 +23,14 @@ PAIRS = {
           convolution_param { num_output: 8 bias_term: false kernel_size: 5 pad: 2 stride: 3
             group: 2 weight_filler { type: 'gaussian' std: 0.5 } bias_filler { value: 1 } } }""",
     ),
+    "Netscope: a mark of an output, and a layer that passes on": (
+        """layer { name: 'i' type: 'InnerProduct' bottom: 'x' top: 'y' }
+        layer { name: 'out' type: 'implicit' bottom: 'y' }
+        layer { name: 'too' type: 'implicit' bottom: 'y' top: 'y' }
+        layer { name: 'on' type: 'implicit' bottom: 'y' top: 'z' }""",
+        """layer { name: 'i' type: 'InnerProduct' bottom: 'x' top: 'y' }
+        layer { name: 'on' type: 'Split' bottom: 'y' top: 'z' }""",
+    ),
     "V0: locally connected": (
         """layers { layer { name: 'l' type: 'locally_connected' num_output: 8 biasterm: false
                   kernelsize: 5 pad: 2 stride: 3 weight_filler { type: 'gaussian' std: 0.5 }

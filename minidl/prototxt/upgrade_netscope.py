@@ -1,0 +1,44 @@
+"""Nets drawn for Netscope: its marks into what they mean to a program that runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl import schema
+from minidl.prototxt.origin import label
+
+IMPLICIT = "implicit"
+
+
+def implicit_layers(net: Any) -> tuple[Any, list[str]]:
+    """Layers of type "implicit", which Netscope draws as passing on what they read.
+
+    One that names no top, or its bottom, marks an output: it is dropped, so that its bottom is one.
+    Others become a Split. Those of several bottoms or tops are left, for Netscope does not say what
+    they are.
+
+    Source: dgschwend/netscope (src/analyzer.coffee).
+    """
+    marks = [_is_mark(layer) for layer in net.layer]
+    if not any(marks):
+        return net, []
+    notes = []
+    upgraded = schema.NetParameter()
+    upgraded.CopyFrom(net)
+    del upgraded.layer[:]
+    for layer, is_mark in zip(net.layer, marks, strict=True):
+        passed_on = is_mark and list(layer.top) not in ([], list(layer.bottom))
+        if passed_on:
+            notes.append(f"{label(layer)}: turned Netscope's type into Split")
+        elif is_mark:
+            notes.append(f"dropped {label(layer)}, by which Netscope marks an output")
+            continue
+        new = upgraded.layer.add()
+        new.CopyFrom(layer)
+        if passed_on:
+            new.type = "Split"
+    return upgraded, notes
+
+
+def _is_mark(layer: Any) -> bool:
+    return layer.type == IMPLICIT and len(layer.bottom) == 1 and len(layer.top) <= 1
