@@ -41,7 +41,7 @@ class Params:
                     continue
                 if plan.filler is not None:
                     self._fill(param, plan, node.layer)
-                elif (values := node.layer.first_values(plan.attr)) is not None:
+                elif (values := node.layer.first_values(plan.attr, plan.shape)) is not None:
                     param.write(values)
 
     def _make(self) -> None:

@@ -145,7 +145,7 @@ class Layer:
         """The arrays to be bound beside tops and parameters, by attribute name."""
         return {}
 
-    def first_values(self, name: str) -> np.ndarray | None:
+    def first_values(self, name: str, shape: Shape) -> np.ndarray | None:
         """What a parameter without a filler starts with; None: zeros."""
         return None
 

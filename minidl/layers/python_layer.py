@@ -111,7 +111,7 @@ class Python(Layer):
             self.top_shapes(*bottom)
         return {f"blob{i}": blob.shape for i, blob in enumerate(self.code.blobs)}
 
-    def first_values(self, name):
+    def first_values(self, name, shape):
         return self.code.blobs[int(name.removeprefix("blob"))].data
 
     def late_shapes(self, bottom):

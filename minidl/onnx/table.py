@@ -55,6 +55,7 @@ REFUSED = {
     "Filter": "how many items its tops have depends on what they are",
     "LabelDropout": "it compares with labels; end the net before it",
     "Local": "ONNX has no operator with filters of its own at every place",
+    "MultiStageMeanfield": "its filters have no translation; end the net before it",
     "PSROIPooling": "ONNX has no operator in which each bin of a region reads channels of its own",
     "Proposal": "how it picks boxes has no translation; end the net before it, and "
     "pick them from what it reads",

@@ -69,6 +69,12 @@ FORKS = {
         ),
     },
     "Norm": {"": example(IMAGES), "vectors": example((4, 3))},
+    "MultiStageMeanfield": {
+        "": example(
+            *((2, 3, 4, 5), (2, 3, 4, 5), (2, 3, 4, 5)),
+            **dict(num_iterations=3, theta_alpha=4, theta_beta=2, theta_gamma=1.5),
+        ),
+    },
     "Normalize": {
         "images": example(IMAGES, scale_filler=GAUSSIAN, eps=0.5),
         "pixels": example(IMAGES, across_spatial=False, channel_shared=False),
@@ -123,6 +129,7 @@ ON_HOST = {
     "LabelDropout": "places are drawn there",
     "MultiBoxLoss": "boxes are compared there",
     "Proposal": "boxes are compared there",
+    "MultiStageMeanfield": "the lattice is there",
     "PSROIPooling": "the regions are read there",
     "ROIAlign": "the regions are read there",
     "ROIPooling": "the regions are read there",
