@@ -47,12 +47,12 @@ _HOMES = {
 }
 
 # Those whose names are used with their own: minidl.io.Transformer.
-_MODULES = ("coord_map", "io", "preprocess", "spec")
+_MODULES = ("coord_map", "io", "preprocess", "spec", "tiles")
 
 __all__ = [*_HOMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
-    from minidl import coord_map, io, preprocess, spec
+    from minidl import coord_map, io, preprocess, spec, tiles
     from minidl.blob import Blob, Param
     from minidl.classifier import Classifier
     from minidl.detector import Detector

@@ -22,7 +22,7 @@ LEVELS = """
     minidl
     testing pycaffe
     solver onnx detector
-    classifier coord_map
+    classifier coord_map tiles
     net spec io preprocess
     pycaffe_names
     weights sharing net_log runner in_batches run_folder
@@ -37,7 +37,7 @@ LEVELS = """
     memory
     device rng schema fillers columns windows ops threads
     named
-    errors units glog method_cache
+    errors units glog method_cache array_facts
     legible sniff
 """
 LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit in line.split()}

@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "run all of cuDNN's algorithms on every convolution of a net",
     "summarize": "print a net as a table, with sums by layer type",
     "draw": "draw a net as SVG, with the shapes of its blobs",
+    "show": "show filters, and what they make of a picture, with statistics",
     "extract_features": "write what blobs hold for the records of a data set, or for pictures",
     "classify": "print class scores of pictures",
     "detect": "score windows of images, listed in a file",

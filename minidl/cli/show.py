@@ -1,0 +1,191 @@
+"""Show what a net has learned: filters, and what they make of a picture, with their statistics.
+
+    minidl show NET --weights FILE --out filters.png
+    minidl show --run RUN --picture cat.jpg --out cat.svg
+
+A row is printed for each parameter, and with --picture for each blob. In the file filters and
+activations are drawn as planes in a grid, black the least and white the greatest of them, beside
+the histogram of their values.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minidl.cli import as_json, engine_flags, models, pictures, table
+from minidl.cli.arguments import Parser, add_device, add_shape, add_state, names, whole
+from minidl.cli.log import logging_to
+from minidl.errors import UsageError, did_you_mean
+
+ENDINGS = (".png", ".svg", ".pdf")
+PLANES = 1024  # of one array that are drawn
+SMALLEST = 3  # height and width, in pixels, of a plane that shows anything
+
+
+class Shown(NamedTuple):
+    """A parameter or a blob. planes: what is drawn of it, and how many lie in a row."""
+
+    name: str
+    kind: str
+    values: Any
+    planes: Any = None
+    columns: int | None = None
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_file("model", "prototxt of the net, for training or deployment", required=False)
+    parser.add_argument("--weights", metavar="FILE", help="caffemodel (default: RUN's last)")
+    parser.add_argument("--run", dest="run_folder", metavar="RUN", help="folder of a run")
+    parser.add_argument("--picture", metavar="FILE", help="what goes through the net")
+    parser.add_argument("--preprocess", metavar="FILE", help="what is done to it, as in classify")
+    parser.add_argument("--out", "-o", metavar="FILE", help="FILE.png, .svg or .pdf to draw")
+    parser.add_argument(
+        "--layers", type=names, default=(), metavar="A,B", help="only these (default: all)"
+    )
+    parser.add_argument(
+        "--most",
+        type=whole(1),
+        default=24,
+        metavar="N",
+        help="arrays to draw; the first of them (default: 24)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the statistics as JSON")
+    add_state(parser)
+    add_shape(parser)
+    add_device(parser)
+    engine_flags.add(parser)
+
+
+def run(args: Namespace) -> int:
+    if args.out and Path(args.out).suffix.lower() not in ENDINGS:
+        raise UsageError(
+            f"cannot write '{args.out}'",
+            where="minidl show --out",
+            expected=f"a file that ends with {', '.join(ENDINGS)}",
+        )
+    with logging_to(args), opened(args) as net:
+        shown = list(found(net, args))
+        drawn = [each for each in shown if each.planes is not None][: args.most]
+        if args.out:
+            from minidl.cli import show_page
+
+            show_page.draw(drawn, args.out)
+    print(as_json.dumps(facts(shown)) if args.json else report(shown))
+    if args.out and not args.json:
+        left = sum(each.planes is not None for each in shown) - len(drawn)
+        more = f", {left} more are not drawn: --layers, --most" if left else ""
+        count = f"{len(drawn)} array{'s' if len(drawn) != 1 else ''}"
+        print(f"\n{args.out}  {count}{more}")
+    return 0
+
+
+def opened(args: Namespace) -> Any:
+    """The net with its weights, after a forward pass if there is a picture."""
+    path, weights, _ = pictures.files(args)
+    if args.picture is None:
+        from minidl.net import Net
+
+        param = models.read_net(path)
+        record = models.guess_record(param, path, args)
+        state: dict[str, Any] = dict(level=args.level, stages=args.stage)
+        with models.shape_hint(param, record):
+            device = models.use_device(args)
+            return Net(param, weights=weights, absent_data=record, device=device, **state)
+    from minidl.classifier import NetOfImages
+
+    net = pictures.opened(NetOfImages, args)
+    ready = net.preprocess(args.picture)
+    net.forward(**{net.input: ready[None]})
+    return net
+
+
+def found(net: Any, args: Namespace) -> Iterator[Shown]:
+    """The arrays of the layers that were asked for, in the order of the net."""
+    host = net.device.to_host
+    for name in args.layers:
+        if name not in net.layer_dict:
+            fix = did_you_mean(name, net.layer_dict)
+            raise UsageError(f"the net has no layer '{name}'", where="--layers", fix=fix)
+    blobs: dict[str, list[str]] = {}  # who makes each, the last of them in place
+    for name in net.layer_names:
+        for top in net.top_names[name]:
+            blobs.setdefault(top, []).append(name)
+    for node in net.blueprint.nodes:
+        name = node.name
+        if args.layers and name not in args.layers:
+            continue
+        for i, (plan, param) in enumerate(zip(node.params, net.params.get(name, ()), strict=True)):
+            values = host(param.data)
+            drawn = _filters(values, node.bottom_shapes) if i == 0 else (None, None)
+            yield Shown(f"{name} {plan.attr}", "parameter", values, *drawn)
+        if args.picture is None or node.type == "Split":
+            continue
+        for top in net.top_names[name]:
+            if blobs[top][0] == name:
+                after = f" (after {blobs[top][-1]})" if len(blobs[top]) > 1 else ""
+                values = host(net.blobs[top].data)
+                planes = _maps(values, coloured=top in net.inputs)
+                yield Shown(f"{top}{after}", "blob", values, planes)
+
+
+def _filters(values: Any, below: Sequence[Any]) -> tuple[Any, int | None]:
+    """Planes of a layer's first parameter: of filters, or of rows that look at a map."""
+    from minidl import tiles
+
+    if values.ndim == 2 and below and len(below[0]) == 4:
+        if values.shape[1] == below[0][1] * below[0][2] * below[0][3]:
+            values = values.reshape(-1, *below[0][1:])
+    if values.ndim != 4 or min(values.shape[2:]) < SMALLEST:
+        return None, None
+    inputs = values.shape[1]
+    if inputs == 3:
+        return tiles.filters(values[:PLANES]), None
+    side = max(1, int(PLANES**0.5))
+    some = values[: max(1, PLANES // min(inputs, side)), :side]
+    return tiles.filters(some), some.shape[1] if inputs > 1 else None
+
+
+def _maps(values: Any, coloured: bool) -> Any:
+    """Planes of the channels of a blob; one picture, if they are its colours."""
+    from minidl import tiles
+
+    if values.ndim != 4 or min(values.shape[2:]) < SMALLEST:
+        return None
+    if coloured and values.shape[1] == 3:
+        return tiles.filters(values[:1])
+    return tiles.maps(values[0, :PLANES])
+
+
+def facts(shown: list[Shown]) -> list[dict[str, Any]]:
+    from minidl import array_facts
+
+    return [
+        {
+            "name": each.name,
+            "kind": each.kind,
+            **array_facts.facts(each.values, int(each.kind == "blob"))._asdict(),
+        }
+        for each in shown
+    ]
+
+
+def report(shown: list[Shown]) -> str:
+    """A row for each array."""
+    rows = []
+    for each in facts(shown):
+        numbers = [f"{each[name]:.4g}" for name in ("mean", "std", "least", "most")]
+        rows.append(
+            [
+                each["name"],
+                table.shape(each["shape"]),
+                *numbers,
+                f"{100 * each['zeros']:.1f}%" if each["zeros"] else "",
+                f"{each['idle']:,}" if each["idle"] else "",
+                f"{each['bad']:,}" if each["bad"] else "",
+            ]
+        )
+    header = ["array", "shape", "mean", "std", "least", "most", "zeros", "idle", "NaN or inf"]
+    return table.render(header, rows, left=2)

@@ -1,0 +1,77 @@
+"""The page that `minidl show` draws: planes in a grid, and beside them how values are spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minidl.cli import table
+from minidl.errors import UsageError
+from minidl.legible import escaped
+
+WIDTH, LEAST, MOST = 7.5, 1.4, 5.0  # inches: of the page, and heights of a row
+SPREAD = 2.0  # of the histogram
+
+
+def draw(arrays: Sequence[Any], path: str) -> None:
+    """Write the page of these, each with name, values, planes and columns."""
+    import io
+
+    from minidl import tiles
+    from minidl.storage import files
+
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError(
+            "the package matplotlib is not installed",
+            where="minidl show --out",
+            fix="pip install 'minidl[plot]'",
+        ) from None
+    if not arrays:
+        raise UsageError(
+            "there is nothing to draw: no filter or blob has height and width",
+            where="minidl show --out",
+            fix="leave out --out, or --layers",
+        )
+    grids = [tiles.grid(each.planes, each.columns) for each in arrays]
+    heights = [_height(grid) for grid in grids]
+    ending = Path(path).suffix.lower()[1:]
+    with rc_context({"font.size": 8, "svg.hashsalt": "minidl", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+        axes = figure.subplots(
+            len(arrays),
+            2,
+            squeeze=False,
+            gridspec_kw={"width_ratios": [WIDTH - SPREAD, SPREAD], "height_ratios": heights},
+        )
+        for (left, right), each, grid in zip(axes, arrays, grids, strict=True):
+            title = escaped(f"{each.name}  {table.shape(each.values.shape)}").replace("$", r"\$")
+            left.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            left.set_title(title, loc="left", fontsize=8)
+            left.set_axis_off()
+            _spread(right, each.values)
+        file = io.BytesIO()
+        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(ending, {})
+        figure.savefig(file, format=ending, dpi=150, metadata=metadata)
+    files.write_all(path, [file.getvalue()])
+
+
+def _height(grid: Any) -> float:
+    """Inches of a row whose grid fills the width, within bounds."""
+    rows, columns = grid.shape[:2]
+    return float(min(MOST, max(LEAST, 0.3 + (WIDTH - SPREAD) * rows / columns)))
+
+
+def _spread(axes: Any, values: Any) -> None:
+    from minidl import array_facts
+
+    counts, edges = array_facts.histogram(values)
+    axes.stairs(counts, edges, fill=True, color="#3d74b0")
+    if counts.any():
+        axes.set_yscale("log")
+    axes.tick_params(labelsize=6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
