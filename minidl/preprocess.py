@@ -30,6 +30,7 @@ log = logging.getLogger("minidl")
 
 NAME = run_folder.DESCRIPTION
 FORMAT = "minidl preprocess 1"
+LARGEST = 1 << 26  # bytes of a description
 CHANNELS = ("BGR", "RGB", "gray")
 RECORDS = 256  # side of the records of nets that crop, where nothing else says it: Caffe's own
 _TRAINING = ("mirror", "augment", "workers", "force_color", "force_gray")
@@ -195,9 +196,10 @@ class _Places(Transform):
 
 def read(path: str | os.PathLike[str]) -> Preprocess:
     """The description in a file that `write` wrote, or somebody by hand. Errors: FormatError."""
+    text = files.read(path, "description of pictures", limit=LARGEST).tobytes()
     try:
-        found = json.loads(files.read(path, "description of pictures").tobytes())
-    except ValueError as error:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"is not JSON: {error}", where=str(path)) from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise FormatError("does not describe pictures", where=str(path), expected=f'"{FORMAT}"')

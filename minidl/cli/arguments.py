@@ -238,6 +238,17 @@ def dims(text: str) -> tuple[int, ...]:
     return tuple(int(p) for p in parts)
 
 
+def text_of(path: str, what: str) -> str:
+    """The text in such a file; refuses one that is not there, or no text of a reasonable length."""
+    from minidl.storage import files
+
+    data = files.read(existing(path, what), what, limit=1 << 28)
+    try:
+        return data.tobytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"is not UTF-8 at byte {error.start}", where=path, expected=what) from None
+
+
 def existing(path: str, what: str) -> Path:
     """`path` if there is such a file; otherwise an error with the nearest name beside it."""
     file = Path(path)

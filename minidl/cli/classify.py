@@ -17,7 +17,7 @@ import logging
 from argparse import Namespace
 from typing import Any
 
-from minidl.cli.arguments import Parser, existing, names, whole
+from minidl.cli.arguments import Parser, names, text_of, whole
 from minidl.cli.log import logging_to
 from minidl.cli.pictures import add_net, add_words, is_grey, opened
 from minidl.errors import UsageError, did_you_mean
@@ -100,7 +100,7 @@ def _scores(net: Any, found: list[Any], args: Namespace) -> tuple[list[Any], Any
 def _labels(path: str | None, net: Any, count: int) -> list[str]:
     """Names of the classes: of the file, of the description, or their numbers."""
     if path is not None:
-        text = existing(path, "names of classes").read_text(encoding="utf-8")
+        text = text_of(path, "names of classes")
         labels = text.splitlines()
         if len(labels) != count:
             raise UsageError(f"has {len(labels)} names", where=path, expected=f"{count}")

@@ -14,7 +14,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from minidl.cli.arguments import Parser, existing, whole
+from minidl.cli.arguments import Parser, text_of, whole
 from minidl.cli.log import logging_to
 from minidl.cli.pictures import add_net, add_words, opened
 from minidl.errors import UsageError
@@ -56,7 +56,7 @@ def run(args: Namespace) -> int:
 
 def read_windows(path: str) -> list[tuple[str, list[tuple[float, ...]]]]:
     """(filename, windows) for each stretch of rows of one file."""
-    text = existing(path, "a table of windows").read_text(encoding="utf-8")
+    text = text_of(path, "a table of windows")
     rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
     missing = [name for name in ("filename", *EDGES) if name not in (rows.fieldnames or ())]
     if missing:

@@ -167,9 +167,10 @@ def read_mean(path: str) -> Any:
 def load_npy(path: str) -> Any:
     import numpy as np
 
+    file = existing(path, "an array")
     try:
-        return np.load(existing(path, "an array"), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        return np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:
         raise UsageError(
             f"is no array: {error}", where=path, expected="what np.save wrote"
         ) from None

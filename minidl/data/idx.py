@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minidl.errors import DataError, FormatError
+from minidl.errors import DataError, FormatError, MinidlError
 
 MOST_BYTES = 1 << 30  # MNIST's largest file unpacks to 47 MB; gzip can make anything of little
 
@@ -39,6 +39,8 @@ def read(path: Path) -> np.ndarray:
         raise FormatError(
             f"cannot be unpacked: {error}", where=str(path), fix="copy or download it again"
         ) from None
+    except MinidlError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot be read: {reason}", where=str(path)) from None

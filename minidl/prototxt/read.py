@@ -113,6 +113,8 @@ def _load(source: str | os.PathLike[str]) -> tuple[str, str]:
             raise PrototxtError("is not a regular file", where=file, expected="a text file")
         with open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
+    except PrototxtError:
+        raise
     except FileNotFoundError:
         raise _missing(path) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

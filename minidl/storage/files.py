@@ -58,6 +58,8 @@ def read(
             while done < data.size and (count := file.readinto(data[done:].data)):
                 done += count
             return data[:done]
+    except MinidlError:
+        raise
     except MemoryError:
         size = os.path.getsize(path)
         raise RunError(f"not enough memory for its {size:,} bytes", where=str(path)) from None

@@ -21,7 +21,17 @@ WEIGHTS_IN_HDF5, STATE_IN_HDF5 = "weights in HDF5", "a solver state in HDF5"
 LOG, EVENTS = "a log", "events of a run"
 _BYTES = 1 << 12  # of a file's beginning that are looked at
 _TABLES = {b"NumIters": "a table of a run", b"filename": "a table of windows"}
+_BEGINNINGS = {
+    b"\x93NUMPY": "an array (.npy)",
+    b"\x89PNG\r\n": "a picture (PNG)",
+    b"%PDF-": "a picture (PDF)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"GIF8": "a picture (GIF)",
+    b"<svg": "a picture (SVG)",
+    b"digraph ": "a graph (dot)",
+}
 _FIELD = re.compile(rb"(?:\s+|#[^\n]*\n)*([A-Za-z_]\w*)\s*[:{<]")
+_FORMAT = re.compile(rb'\{\s*"format":\s*"(minidl[ -~]{0,40}?)"')
 _LOG_LINE = re.compile(rb"[IWEF](\d{4})?\d{4} \d\d:\d\d:\d\d|Log file created at: ")
 
 
@@ -33,7 +43,7 @@ def check(path: PathLike, kind: str) -> None:
     A path that is not there, and an empty file, are free. Errors: UsageError.
     """
     found = _there(path)
-    if found is not None and found != kind:
+    if found is not None and (found != kind or not kind):
         raise UsageError(
             f"is {found or _other(path)}; what is to be written is {kind or 'of another kind'}",
             where=str(path),
@@ -72,13 +82,10 @@ def kind_of(path: PathLike) -> str:
         return _of_hdf5(path)
     if head.startswith(b"PK\x03\x04"):
         return _of_archive(path)
-    if head.startswith(b"\x93NUMPY"):
-        return "an array (.npy)"
-    if head.startswith(b"\x89PNG\r\n"):
-        return "a picture (PNG)"
-    if head.startswith(b"%PDF-"):
-        return "a picture (PDF)"
-    if head.startswith(b"<svg") or (head.startswith(b"<?xml") and b"<svg" in head):
+    for magic, kind in _BEGINNINGS.items():
+        if head.startswith(magic):
+            return kind
+    if head.startswith(b"<?xml") and b"<svg" in head:
         return "a picture (SVG)"
     if sniff.is_safetensors(head):
         return "weights in safetensors"
@@ -117,6 +124,8 @@ def _of_text(head: bytes) -> str:
         return EVENTS
     if _LOG_LINE.match(head):
         return LOG
+    if described := _FORMAT.match(head):
+        return f"a description ({described[1].decode()})"
     first = re.split(rb"\W", head[:20], maxsplit=1)[0]
     if first in _TABLES:
         return _TABLES[first]

@@ -169,3 +169,10 @@ def test_an_empty_folder_and_a_damaged_lmdb_give_way(tmp_path):
     (tmp_path / "db" / "data.mdb").write_bytes(data[:3000])
     lmdb_writer.write(tmp_path / "db", images, [0])
     assert (tmp_path / "db" / "data.mdb").stat().st_size > 3000
+
+
+def test_what_is_of_no_known_kind_is_kept_whatever_is_to_be_written(tmp_path):
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(UsageError, match="is not a file that minidl wrote"):
+        files.write_all(tmp_path / "a", [b"something else"])
+    assert (tmp_path / "a").read_text() == "mine"
