@@ -25,6 +25,7 @@ from minidl.graph import aliasing, build, gradients
 from minidl.layers.base import REGISTRY, Buffer, Layer, layer_class
 from minidl.layers.source import Source
 
+MOST_AXES = 32  # Caffe's own limit, and less than NumPy's 64
 MOST_CONFLICTS = 1000  # that are reported; n layers may have n * n
 AUTOMATIC = "(automatic)"  # Caffe's name for the top of a loss that the prototxt left out
 
@@ -430,7 +431,11 @@ def _check_sizes(
     if len(names) != len(shapes):
         layer.reject(f"has {len(names)} tops", expected=f"{len(shapes)}")
     for name, shape in zip(names, shapes, strict=True):
-        if any(d < 0 for d in shape) or math.prod(shape) > 2**31 - 1:
+        if len(shape) > MOST_AXES:
+            layer.reject(
+                f"{what}'{name}' would have {len(shape)} axes", expected=f"at most {MOST_AXES}"
+            )
+        if any(d < 0 for d in shape) or math.prod(max(d, 1) for d in shape) > 2**31 - 1:
             layer.reject(
                 f"{what}'{name}' would have the shape {shape}",
                 expected="no negative size and at most 2147483647 elements",

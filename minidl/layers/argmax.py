@@ -104,7 +104,7 @@ class ArgMax(Layer):
         if self.along is not None:
             y = y.reshape(outer, self.top_k, inner)
             return (None, y) if self.out_max_val else (y, None)
-        y = y.reshape(outer, -1, self.top_k, 1)
+        y = y.reshape(outer, 2 if self.out_max_val else 1, self.top_k, 1)
         return y[:, 0], y[:, 1] if self.out_max_val else None
 
 

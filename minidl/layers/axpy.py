@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from minidl.layers.base import Layer, register, scratch
+from minidl.layers.folding import matrix
 
 
 @register("Axpy")
@@ -65,4 +66,4 @@ class Axpy(Layer):
 
     def _rows(self, *arrays):
         """Each array as (N * C, elements of a channel)."""
-        return [array.reshape(array.shape[0] * array.shape[1], -1) for array in arrays]
+        return [matrix(array, 2) for array in arrays]

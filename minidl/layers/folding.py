@@ -23,6 +23,11 @@ def fold(shape: Shape, axis: int, axes: int = 1) -> tuple[int, int, int]:
     return math.prod(shape[:axis]), math.prod(shape[axis:end]), math.prod(shape[end:])
 
 
+def matrix(array: Any, axes: int) -> Any:
+    """An array as a matrix, its first `axes` axes as rows; also one without any number."""
+    return array.reshape(math.prod(array.shape[:axes]), math.prod(array.shape[axes:]))
+
+
 def views(view: Callable[[Any], Any], *arrays: Any) -> list[Any]:
     """``view(array)`` of each array: one and the same view where two arrays are the same.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minidl.layers.base import Layer, register, saved, scratch
-from minidl.layers.recurrent import Recurrent, matrix
+from minidl.layers.folding import matrix
+from minidl.layers.recurrent import Recurrent
 
 
 @register("LSTM")

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from minidl.layers.base import Layer, carried, register, saved, scratch
+from minidl.layers.folding import matrix
 
 log = logging.getLogger("minidl")
 
@@ -212,11 +213,6 @@ class Recurrent(Layer):
             total = self.product[: param.count]
             self.xp.sum(d, axis=0, out=total)
             param.diff += total
-
-
-def matrix(array, axes):
-    """An array as a matrix, its first `axes` axes as rows."""
-    return array.reshape(math.prod(array.shape[:axes]), -1)
 
 
 @register("RNN")

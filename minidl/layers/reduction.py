@@ -3,6 +3,7 @@
 import math
 
 from minidl.layers.base import Layer, register, scratch
+from minidl.layers.folding import matrix
 
 
 @register("Reduction")
@@ -14,7 +15,7 @@ class Reduction(Layer):
         SUM     y = coeff * sum(x)        dx = coeff * dy
         ASUM    y = coeff * sum(|x|)      dx = coeff * dy * sign(x)      (0 at x = 0)
         SUMSQ   y = coeff * sum(x**2)     dx = 2 * coeff * dy * x
-        MEAN    y = coeff * sum(x) / n    dx = coeff * dy / n
+        MEAN    y = coeff * sum(x) / n    dx = coeff * dy / n    (0 where n is 0)
 
     bottom[0]         a blob with that axis
     top[0]            the bottom's shape up to `axis`; () for axis 0
@@ -48,7 +49,7 @@ class Reduction(Layer):
             terms = self.xp.abs(terms, out=self.terms)
         elif self.operation == "SUMSQ":
             terms = self.xp.square(terms, out=self.terms)
-        self.xp.sum(terms.reshape(len(y), -1), axis=1, out=y)
+        self.xp.sum(matrix(terms, top[0].data.ndim), axis=1, out=y)
         y *= self._factor(bottom[0].shape)
 
     def backward(self, top, wanted, bottom):
@@ -68,5 +69,5 @@ class Reduction(Layer):
     def _factor(self, shape):
         """What multiplies the sum."""
         if self.operation == "MEAN":
-            return self.coeff / math.prod(shape[self.axis(self.start, shape) :])
+            return self.coeff / max(1, math.prod(shape[self.axis(self.start, shape) :]))
         return self.coeff

@@ -15,7 +15,7 @@ import numpy as np
 from minidl import ops
 from minidl.device import Device
 from minidl.engines import Declined, Plan, Request, Run, Update
-from minidl.engines.onednn import layout, library, update
+from minidl.engines.onednn import api, layout, library, update
 from minidl.memory import Memory
 
 # Which module has the plans for an operator: its `plans(engine, op, request)`.
@@ -59,6 +59,9 @@ class OneDNN:
             return Declined("")
         if any(0 in shape for shape in (*request.bottom, *request.top)):
             return Declined(f"there is nothing in a bottom or top: {request.bottom}")
+        axes = max(map(len, (*request.bottom, *request.top)), default=0)
+        if axes > api.MAX_AXES:
+            return Declined(f"it takes arrays of at most {api.MAX_AXES} axes, not {axes}")
         if request.math == "bf16" and not self.bf16:
             return Declined(f"this machine's {self.isa} does not multiply bfloat16 numbers")
         self._dnnl.set_threads(request.threads)

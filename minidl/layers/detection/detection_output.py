@@ -96,7 +96,7 @@ class DetectionOutput(Layer):
         offsets, scores, priors = (self.ctx.device.to_host(blob.data) for blob in bottom)
         n, prior = len(offsets), priors.reshape(2, -1, 4)
         variances = prior[1] if self.uses_variance else None
-        offsets = offsets.reshape(n, prior.shape[1], -1, 4)
+        offsets = offsets.reshape(n, prior.shape[1], 1 if self.shared else self.classes, 4)
         scores = scores.reshape(n, prior.shape[1], self.classes)
         found = []
         for image in range(n):
