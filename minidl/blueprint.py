@@ -136,6 +136,13 @@ class Blueprint:
             sorted({*net.state.stage, *stages}),
         )
         self.filtered = build.filter_layers(net, state)
+        if not self.filtered.layer:
+            raise GraphError(
+                f"none of the {len(net.layer)} layers of the net takes part in phase "
+                f"{build.PHASE_NAMES[state.phase]}",
+                where=prototxt.where(net),
+                fix="give a layer without include and exclude rules, or rules that are met",
+            )
         self.param = _split(self.filtered)
         self.name = self.param.name
         self._multipliers = _shared_multipliers(self.param)
@@ -195,6 +202,7 @@ class Blueprint:
                 if layer.loss and not tops:
                     tops = (f"{AUTOMATIC} {layer.name}" if AUTOMATIC in shapes else AUTOMATIC,)
                 _check_sizes(layer, tops, top_shapes)
+                loss_weights = _loss_weights(layer, tops)
                 params = tuple(self._params(layer, bottom_shapes, owners))
                 _check_sizes(layer, [p.attr for p in params], [p.shape for p in params], "")
                 if params and layer.name in named:
@@ -218,7 +226,7 @@ class Blueprint:
                     top_shapes,
                     params,
                     buffers,
-                    _loss_weights(layer, tops),
+                    loss_weights,
                     needs_backward=False,
                     wanted=(False,) * len(bottoms),
                 )
@@ -421,6 +429,13 @@ def _shared_multipliers(net: Any) -> dict[tuple[str, str], float]:
 
 
 def _loss_weights(layer: Layer, tops: tuple[str, ...]) -> tuple[float, ...]:
+    given = len(layer.spec.loss_weight)
+    if given not in (0, len(tops)):
+        layer.reject(
+            f"has {given} loss_weight for {len(tops)} tops",
+            expected="none, or one for each top",
+            field="loss_weight",
+        )
     default = (1.0 if layer.loss and j == 0 else 0.0 for j in range(len(tops)))
     return tuple(layer.spec.loss_weight or default)
 
