@@ -121,13 +121,15 @@ class Lmdb:
     """Float Datums (C, H, W) under the keys 0000000000, 0000000001, ..., as Caffe's tool writes."""
 
     def __init__(self, path: Path) -> None:
+        from minidl.storage import files
+
         self.path = path
         self.shapes: dict[str, tuple[int, ...]] = {}
         if path.exists():
             raise UsageError(
                 "is there already", where=str(path), fix="remove it, or write somewhere else"
             )
-        self.fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+        self.fresh = files.named(path, f".{path.name}.{os.getpid()}.new")
         self.env: Any = None
 
     def check(self, blob: str, shape: tuple[int, ...]) -> None:

@@ -120,8 +120,9 @@ def _file_handler(file: Path) -> logging.Handler:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         return LogFile(file, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=f"log file {file}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot be written: {reason}", where=f"log file {file}") from None
 
 
 def _least(args: Namespace) -> int:

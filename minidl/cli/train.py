@@ -138,9 +138,10 @@ def make_folder(folder: Path) -> None:
     """Make the folder of snapshot_prefix, which Caffe leaves to its user."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"the folder cannot be made: {error.strerror}", where=f"snapshot_prefix: {folder}"
+            f"the folder cannot be made: {reason}", where=f"snapshot_prefix: {folder}"
         ) from None
 
 

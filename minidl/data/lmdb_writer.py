@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.data.sources import datum
 from minidl.errors import DataError
-from minidl.storage import replaceable
+from minidl.storage import files, replaceable
 
 AT_ONCE, BYTES_AT_ONCE = 1000, 1 << 25  # most of a transaction, which is held in memory
 ROOM = 1 << 24  # bytes to begin with; doubled when they are full. On Windows all of it is reserved
@@ -41,7 +41,7 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._fresh = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+        self._fresh = files.named(folder, f".{folder.name}.{os.getpid()}.new")
         self._waiting: list[tuple[bytes, bytes]] = []
         self._bytes = 0
 
@@ -102,7 +102,7 @@ class Writer:
 
 
 def _replace(fresh: Path, folder: Path) -> None:
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    old = files.named(folder, f".{folder.name}.{os.getpid()}.old")
     replaceable.folder_of_lmdb(folder)  # once more: hours may have passed
     if folder.exists():
         folder.rename(old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -183,8 +184,8 @@ class Transform:
         except MinidlError as error:
             error.where = ": ".join(filter(None, (self._where_mean, f"mean_file {error.where}")))
             path = Path(self.mean_file)
-            if not path.exists():
-                beside = path.parent.iterdir() if path.parent.is_dir() else ()
+            if not os.path.exists(path):  # unlike Path's, False for a name no system accepts
+                beside = path.parent.iterdir() if os.path.isdir(path.parent) else ()
                 alike = [p.name for p in beside if p.suffix == path.suffix]
                 error.fix = did_you_mean(path.name, alike)
             raise

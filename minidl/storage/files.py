@@ -144,7 +144,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     that is there and not of the new one's kind (`replaceable.check`).
     """
     target = Path(path)
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    partial = named(target, f"{target.name}.partial-{os.getpid()}")
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder")
@@ -169,7 +169,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
 def check_writable(path: PathLike) -> None:
     """Refuse a path beside which no file can be made: before hours of work, not after."""
     target = Path(path)
-    probe = target.with_name(f"{target.name}.probe-{os.getpid()}")
+    probe = named(target, f"{target.name}.probe-{os.getpid()}")
     try:
         probe.touch()
         probe.unlink()
@@ -182,6 +182,17 @@ def check_target(path: PathLike) -> None:
     minidl writes."""
     replaceable.check_known(path)
     check_writable(path)
+
+
+def named(path: Path, name: str) -> Path:
+    """Another name beside `path`, which is refused if it can name nothing new."""
+    if path.name in ("", "..") or "\0" in str(path):
+        raise UsageError(
+            "is not a name that a file could have",
+            where=repr(str(path)) if "\0" in str(path) else str(path),
+            expected="a name, perhaps with the folder that it is to lie in",
+        )
+    return path.with_name(name)
 
 
 def _cannot_write(path: Path, error: OSError) -> MinidlError:

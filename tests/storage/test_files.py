@@ -157,3 +157,12 @@ def test_a_file_larger_than_the_memory_or_its_limit_is_refused_unread(tmp_path):
     with pytest.raises(UsageError, match=r"has 1,099,511,627,776 bytes\n.*text of at most 1,000$"):
         files.read(tmp_path / "w", "text", limit=1000)
     assert files.read(tmp_path / "w", "weights", most=3).tobytes() == bytes(3)
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "a/..", "/", "a\0b"])
+def test_what_names_no_new_file_is_refused_in_words(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for write in (files.check_writable, lambda p: files.write_all(p, [b"x"])):
+        with pytest.raises(UsageError, match="is not a name that a file could have"):
+            write(path)
+    assert names(tmp_path) == []
