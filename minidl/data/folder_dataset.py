@@ -17,7 +17,7 @@ from minidl.data import image_mean, imageset, picture_folder
 from minidl.data.picture_folder import PARTS, Found
 from minidl.data.resize import Resize
 from minidl.data.sources.image_list import ImageList
-from minidl.data.sources.lmdb import Lmdb
+from minidl.data.sources.lmdb import Lmdb, is_lmdb
 from minidl.errors import DataError, UsageError
 from minidl.storage import files, replaceable
 from minidl.threads import threads
@@ -118,17 +118,21 @@ def prepare(
     )
     target = Path(out)
     target.mkdir(parents=True, exist_ok=True)
+    again = is_lmdb(target / STORES["train"])  # then the texts beside it are such a data set's, too
+    for name in () if again else (LABELS, *LISTS.values()):
+        replaceable.check(target / name, "a list of a data set")
     counts, unreadable = {}, list(bad.values())
     for part in PARTS:
         classes = {name: dealt[part].get(name, []) for name in labels}
         pairs = picture_folder.shuffled(classes, list(labels), choices.seed)
         if not pairs:
             continue
-        report = _write(target, part, pairs, form, tick)
+        report = _write(target, part, pairs, form, again, tick)
         counts[part] = report.written
         unreadable += [str(error).splitlines()[0] for error in report.unreadable]
     _remove_older(target, counts)
-    files.write_all(target / LABELS, ["\n".join((*labels, "")).encode("utf-8", "surrogateescape")])
+    names = "\n".join((*labels, "")).encode("utf-8", "surrogateescape")
+    files.write_all(target / LABELS, [names], own=again)
     total = {name: sum(len(dealt[part].get(name, [])) for part in PARTS) for name in labels}
     means = _mean(target)
     return Made(labels, counts, total, few, unreadable, dict(found.others), resize, means)
@@ -159,10 +163,15 @@ def _dealt(
 
 
 def _write(
-    target: Path, part: str, pairs: list[tuple[str, int]], form: Any, tick: Callable[[], object]
+    target: Path,
+    part: str,
+    pairs: list[tuple[str, int]],
+    form: Any,
+    again: bool,
+    tick: Callable[[], object],
 ) -> Any:
     lines = "".join(f"{path} {label}\n" for path, label in pairs)
-    files.write_all(target / LISTS[part], [lines.encode("utf-8", "surrogateescape")])
+    files.write_all(target / LISTS[part], [lines.encode("utf-8", "surrogateescape")], own=again)
     images = ImageList(target / LISTS[part], color=form.color, count=1)
     order = range(len(images))
     return imageset.convert(

@@ -130,7 +130,7 @@ def sha256(path: PathLike) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: PathLike) -> Iterator[BinaryIO]:
+def replacing(path: PathLike, own: bool = False) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends, and not before.
 
         with files.replacing("lenet_iter_500.caffemodel") as file:
@@ -139,6 +139,8 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     The bytes go to ``<path>.partial-<process id>``, reach the disk, and are renamed. Whoever
     looks at `path` sees the old file or the new one, whole, even if the process is killed or the
     power fails. An error removes the partial file; only a killed process leaves one behind.
+
+    own    the caller knows that a file of this name is one that it wrote: by what lies beside it
 
     Errors: RunError for a full disk; UsageError for a path that cannot be written, and for a file
     that is there and not of the new one's kind (`replaceable.check`).
@@ -154,7 +156,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if target.exists():
+        if target.exists() and not own:
             replaceable.check(target, replaceable.kind_of(partial))
         os.replace(partial, target)
         _sync_folder(target.parent)
@@ -226,8 +228,8 @@ def _names_beside(path: Path) -> list[str]:
         return []
 
 
-def write_all(path: PathLike, chunks: list[Any]) -> None:
-    """Replace `path` by these bytes and arrays, one after the other."""
-    with replacing(path) as file:
+def write_all(path: PathLike, chunks: list[Any], own: bool = False) -> None:
+    """Replace `path` by these bytes and arrays, one after the other; `own` as in `replacing`."""
+    with replacing(path, own) as file:
         for chunk in chunks:
             file.write(chunk)

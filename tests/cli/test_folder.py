@@ -1,5 +1,6 @@
 """minidl dataset folder: from folders of pictures to a data set."""
 
+import os
 import re
 from pathlib import Path
 
@@ -138,3 +139,15 @@ def test_a_data_set_that_is_there_is_replaced_only_by_force(capsys):
     assert "holds a data set already" in capsys.readouterr().err
     assert main([*words, "--force", "--max", "4", "--val", "50"]) == 0
     assert len(records("train")) == len(records("val")) == 4
+
+
+def test_texts_beside_no_data_set_are_somebody_elses(capsys):
+    words = ["dataset", "folder", "pictures", "--out", "mine", "--force"]
+    Path("mine").mkdir()
+    for name in ("train.txt", "labels.txt"):
+        Path("mine", name).write_text("years of work")
+        assert main(words) == 2
+        assert f"{name}: is not a file that minidl wrote" in capsys.readouterr().err
+        assert Path("mine", name).read_text() == "years of work"
+        Path("mine", name).unlink()
+    assert os.listdir("mine") == []
