@@ -22,6 +22,7 @@ from minidl.errors import (
     worth_a_hint,
 )
 from minidl.graph import aliasing, build, gradients
+from minidl.layers import unread
 from minidl.layers.base import REGISTRY, Buffer, Layer, layer_class
 from minidl.layers.source import Source
 
@@ -147,6 +148,7 @@ class Blueprint:
         self.name = self.param.name
         self._multipliers = _shared_multipliers(self.param)
         self.layers = _make_layers(self.param, ctx)
+        unread.warn(self.layers)
         self.nodes = self._infer(self.layers, {})
         self._plan_gradients()
         self._first = self.nodes

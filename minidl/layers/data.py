@@ -34,7 +34,7 @@ class Data(ImageReader):
       force_encoded_color   the old form of transform_param.force_color
       rand_skip    not applied, as in Caffe
     transform_param   scale, mirror, crop_size, mean_file, mean_value, force_color, force_gray;
-                      resize, augment and workers, which are not Caffe's:
+                      resize, augment, workers and ignore_orientation, which are not Caffe's:
                       see minidl.data.transform.Transform
 
     A Datum has one label, a whole number. Several, or real ones, go into a store of their own: a

@@ -36,8 +36,8 @@ class ImageData(ImageReader):
                    for other ways see transform_param { resize }
       is_color     True: three channels, grey images too; False: one
     transform_param   scale, mirror, crop_size, mean_file, mean_value; force_color and force_gray
-                      overrule is_color; resize, augment and workers, which are not Caffe's: see
-                      minidl.data.transform.Transform
+                      overrule is_color; resize, augment, workers and ignore_orientation, which are
+                      not Caffe's: see minidl.data.transform.Transform
 
     Batch n is a function of n as in Data layers, and so is a stand-in for a list that is not there.
     JPEGs may differ by one or two steps of a byte from what OpenCV decodes; grey of a coloured one

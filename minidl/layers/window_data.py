@@ -43,7 +43,8 @@ class WindowData(Reader):
     transform_param   crop_size, which is needed; mirror; mean_value, or mean_file, from the middle
                       of which a square is cut; scale; augment and workers, which are not Caffe's. A
                       window has its size from crop_size, so resize is refused; images are read
-                      in colour, so force_color says nothing new and force_gray is refused
+                      in colour, so force_color says nothing new and force_gray is refused; they
+                      are turned as EXIF says, unless ignore_orientation (not Caffe's) is true
 
     Which windows a batch has is a function of the seed, the layer's name and the batch's number.
     `position`, the number of batches given, may be set, and is what a snapshot keeps.
