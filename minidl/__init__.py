@@ -36,6 +36,7 @@ _HOMES = {
     "SGDSolver": "minidl.solver",
     "TEST": "minidl.schema",
     "TRAIN": "minidl.schema",
+    "flush_denormals": "minidl.denormals",
     "get_solver": "minidl.solver",
     "layer_type_list": "minidl.layers.base",
     "proto": "minidl.pycaffe",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from minidl import coord_map, io, preprocess, spec, tiles
     from minidl.blob import Blob, Param
     from minidl.classifier import Classifier
+    from minidl.denormals import flush_denormals
     from minidl.detector import Detector
     from minidl.device import set_device, set_mode_cpu, set_mode_gpu
     from minidl.errors import MinidlError

@@ -35,7 +35,7 @@ LEVELS = """
     engines prototxt storage arena replay
     blob context caffe_pb2
     memory
-    device rng schema fillers columns windows ops threads
+    device rng schema fillers columns windows ops threads denormals
     named
     errors units glog method_cache array_facts
     legible sniff

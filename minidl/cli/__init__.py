@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from minidl import threads
+from minidl import denormals, threads
 from minidl.cli import modules, output
 from minidl.cli.signals import Terminated, terminable
 from minidl.errors import MinidlError, UsageError, did_you_mean
@@ -125,10 +125,11 @@ def _dispatch(words: list[str]) -> int:
     except SystemExit as end:  # argparse has printed the help
         return int(end.code or 0)
     _use_threads(args)
-    modules.load(args.modules)
-    if args.allow_python:
-        return _run_with_python(args)
-    return int(args.run(args) or OK)
+    with denormals.flushed(args.flush_denormals):  # before NumPy starts its threads
+        modules.load(args.modules)
+        if args.allow_python:
+            return _run_with_python(args)
+        return int(args.run(args) or OK)
 
 
 def _run_with_python(args: Any) -> int:

@@ -143,6 +143,11 @@ def add_common(parser: Parser) -> None:
         help="threads that compute, in BLAS and in engines (default: OMP_NUM_THREADS or"
         " OPENBLAS_NUM_THREADS, else all cores)",
     )
+    group.add_argument(
+        "--flush-denormals",
+        action="store_true",
+        help="take numbers below 1.2e-38 as zero: on some processors they are slow",
+    )
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument(
         "--import",

@@ -207,6 +207,8 @@ def resume_command(args: Namespace, state: str) -> str:
         words += ["-gpu", args.gpu]
     if args.allow_python:
         words += ["--allow-python"]
+    if args.flush_denormals:
+        words += ["--flush-denormals"]
     for module in args.modules:
         words += ["--import", module]
     return shlex.join(words + engine_flags.words(args))
