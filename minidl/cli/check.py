@@ -1,8 +1,9 @@
 """Print what a net or a solver would be: shapes, parameters, arithmetic, engines, memory.
 
 No array is made and no weights are read. Of a data set that is there the first record is read,
-for its shape, and the mean_file with it. A solver file is checked with all the nets that it names,
-or with -phase those of that phase. What is said of memory holds for `minidl train` and `test`:
+for its shape, and the mean_file with it. All phases that a net has are checked, and the one for
+testing is shown; a solver file is checked with all the nets that it names. With -phase it is that
+phase alone. What is said of memory holds for `minidl train` and `test`:
 their nets share it.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from minidl.cli import as_json, engine_flags, models, plans, table
+from minidl.cli import as_json, engine_flags, models, parts, plans, table
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -51,12 +52,18 @@ def run(args: Namespace) -> int:
 
 
 def _net(args: Namespace) -> dict[str, Any]:
+    """The net of -phase; without it that of the first phase there is, the other one in order."""
     from minidl.graph.build import net_state
 
     param = models.read_net(args.model)
-    args.phase = args.phase or "TEST"
-    state = net_state(models.phase(args), args.level, args.stage)
-    return describe(param, state, args.model, args)[0]
+    if args.phase:
+        state = net_state(models.phase(args), args.level, args.stage)
+        return describe(param, state, args.model, args)[0]
+    found = parts.states(param, args.level, args.stage)
+    parts.check_all(param, found, lambda state: _blueprint(param, state, args.model, args))
+    facts = describe(param, found[0], args.model, args)[0]
+    facts["also_checked"] = [_phase(state) for state in found[1:]]
+    return facts
 
 
 def _solver_nets(args: Namespace) -> list[dict[str, Any]]:
@@ -96,18 +103,9 @@ def describe(
     Returns it with the layouts of the parameters.
     """
     from minidl import schema
-    from minidl.blueprint import Blueprint
-    from minidl.context import Context
-    from minidl.rng import DevicePasses, Streams
 
-    record = models.guess_record(param, path, args)
-    with models.shape_hint(param, record):
-        device, streams = models.device(args), Streams(0)
-        counter = DevicePasses(device, streams).address if device.kind == "cuda" else 0
-        ctx = Context(
-            device, phase=state.phase, streams=streams, counter=counter, absent_data=record
-        )
-        blueprint = Blueprint(param, ctx, state.level, state.stage)
+    blueprint = _blueprint(param, state, path, args)
+    device = blueprint.ctx.device
     models.warn_of_unused_shape(blueprint.param, args)
     policy = engine_flags.policy(args)
     schedule = plans.make(blueprint, policy, state.phase == schema.TRAIN, homes)
@@ -117,7 +115,7 @@ def describe(
     facts = {
         "file": path,
         "net": blueprint.name,
-        "phase": "TRAIN" if state.phase == schema.TRAIN else "TEST",
+        "phase": _phase(state),
         "inputs": blueprint.inputs,
         "outputs": blueprint.outputs,
         "batch": next((s[0] for s in blueprint.blob_shapes.values() if s), 1),
@@ -137,6 +135,27 @@ def describe(
         },
     }
     return facts, schedule.params
+
+
+def _blueprint(param: Any, state: Any, path: str, args: Namespace) -> Any:
+    from minidl.blueprint import Blueprint
+    from minidl.context import Context
+    from minidl.rng import DevicePasses, Streams
+
+    record = models.guess_record(param, path, args)
+    with models.shape_hint(param, record):
+        device, streams = models.device(args), Streams(0)
+        counter = DevicePasses(device, streams).address if device.kind == "cuda" else 0
+        ctx = Context(
+            device, phase=state.phase, streams=streams, counter=counter, absent_data=record
+        )
+        return Blueprint(param, ctx, state.level, state.stage)
+
+
+def _phase(state: Any) -> str:
+    from minidl.graph.build import PHASE_NAMES
+
+    return PHASE_NAMES[state.phase]
 
 
 def _layers(schedule: Any) -> list[dict[str, Any]]:
@@ -196,6 +215,7 @@ def _totals(net: dict[str, Any]) -> list[str]:
     t.update((k, bytes_(v)) for k, v in totals.items() if k.endswith("_bytes"))
     learnable = "" if t["learnable"] == t["params"] else f", {t['learnable']:,} of them learned"
     work = totals["multiply_adds"]
+    others = net.get("also_checked", ())
     copies = [plans.conversion_in_words(copy) for copy in net["conversions"]] or ["none"]
     return [
         f"parameters     {t['params']:,} in {t['param_blobs']} blobs{learnable}: "
@@ -212,6 +232,7 @@ def _totals(net: dict[str, Any]) -> list[str]:
         f"for each of {net['batch']} records",
         f"inputs         {', '.join(net['inputs']) or 'none'}",
         f"outputs        {', '.join(net['outputs']) or 'none'}",
+        *(f"phase {phase:<8} is in order, too: -phase {phase} shows it" for phase in others),
     ]
 
 

@@ -1,0 +1,58 @@
+"""The parts of a prototxt: the net of each phase that it has, and layers of neither."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from minidl.errors import MinidlError, raise_all
+
+
+def states(net: Any, level: int, stages: Sequence[str]) -> list[Any]:
+    """A NetState for each net that a NetParameter has, the one in phase TEST first.
+
+    A phase counts in which some layer brings data in: a file for training alone has no net to
+    test. Where all layers are the same in both phases, the net is one, and is that in TEST.
+    """
+    from minidl import schema
+    from minidl.graph.build import included, net_state
+
+    found = []
+    seen = []
+    for phase in (schema.TEST, schema.TRAIN):
+        state = net_state(phase, level, stages)
+        kept = [i for i, layer in enumerate(net.layer) if included(layer, state)]
+        if kept not in seen and any(not net.layer[i].bottom for i in kept):
+            found.append(state)
+            seen.append(kept)
+    return found or [net_state(schema.TEST, level, stages)]
+
+
+def check_all(net: Any, found: Sequence[Any], check: Callable[[Any], object]) -> None:
+    """Call ``check(state)`` for each state, and raise the errors of all of them, each once.
+
+    With them come those of layers that no state has, as far as a layer alone can show.
+    """
+    errors: list[MinidlError] = []
+    for state in found:
+        try:
+            check(state)
+        except MinidlError as error:
+            errors += getattr(error, "errors", [error])
+    errors += _faults(net, found)
+    raise_all(list({str(error): error for error in errors}.values()))
+
+
+def _faults(net: Any, found: Sequence[Any]) -> Iterator[MinidlError]:
+    """What layers of other levels and stages refuse of their own parameters."""
+    from minidl.context import Context
+    from minidl.graph.build import included
+    from minidl.layers.base import layer_class
+
+    for layer in net.layer:
+        if layer.type == "Python" or any(included(layer, state) for state in found):
+            continue  # the former would run somebody's code
+        try:
+            layer_class(layer)(layer, Context())
+        except MinidlError as error:
+            yield error
