@@ -27,29 +27,29 @@ class Output:
     """stdout: control characters escaped, and failures as OutputError or ReaderLeft."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self.plain = stream
 
     def write(self, text: str) -> int:
         with self._failures():
-            self._stream.write(escaped(text))
+            self.plain.write(escaped(text))
         return len(text)
 
     def flush(self) -> None:
         with self._failures():
-            self._stream.flush()
+            self.plain.flush()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.plain, name)
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:
-            _silence(self._stream)
+            _silence(self.plain)
             raise ReaderLeft from None
         except OSError as error:
-            _silence(self._stream)
+            _silence(self.plain)
             raise OutputError(f"cannot be written: {error.strerror}", where="stdout") from None
 
 
@@ -57,23 +57,23 @@ class Complaints:
     """stderr: there is nobody to tell of its failures, so what cannot be written is dropped."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self.plain = stream
 
     def write(self, text: str) -> int:
         try:
-            self._stream.write(text)
+            self.plain.write(text)
         except OSError:
-            _silence(self._stream)
+            _silence(self.plain)
         return len(text)
 
     def flush(self) -> None:
         try:
-            self._stream.flush()
+            self.plain.flush()
         except OSError:
-            _silence(self._stream)
+            _silence(self.plain)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.plain, name)
 
 
 @contextlib.contextmanager
@@ -92,6 +92,17 @@ def guarded() -> Iterator[None]:
     finally:
         err.flush()
         sys.stdout, sys.stderr = before[0] or stdout, before[1] or stderr
+
+
+@contextlib.contextmanager
+def given_back() -> Iterator[None]:
+    """While this lasts, stdout and stderr are as they were: for programs of others that are run."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (getattr(stream, "plain", stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
 
 
 def _opened(number: int, stream: Any, mode: int) -> Any:

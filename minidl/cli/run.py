@@ -12,6 +12,7 @@ import traceback
 from argparse import Namespace
 from pathlib import Path
 
+from minidl.cli import output, signals
 from minidl.cli.arguments import Parser, existing
 from minidl.cli.log import logging_to
 from minidl.errors import MinidlError, UsageError
@@ -34,7 +35,8 @@ def run(args: Namespace) -> int:
         sys.argv = [args.program, *args.words]
         sys.path.insert(0, str(path.resolve().parent))  # as `python program.py` does
         try:
-            runpy.run_path(str(path), run_name="__main__")
+            with output.given_back(), signals.given_back():
+                runpy.run_path(str(path), run_name="__main__")
         except MinidlError as error:
             frames = traceback.extract_tb(error.__traceback__)
             here = [frame for frame in frames if frame.filename == str(path)]

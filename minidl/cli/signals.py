@@ -28,15 +28,40 @@ def terminable() -> Iterator[None]:
     if not mine or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, _terminate)
+    owner = os.getpid()
+
+    def terminate(number: int, frame: Any) -> None:
+        if not _left_to_child(owner, number, signal.SIG_DFL):
+            raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _terminate(number: int, frame: Any) -> None:
-    raise Terminated
+@contextlib.contextmanager
+def given_back() -> Iterator[None]:
+    """While this lasts, SIGTERM has its own meaning: for programs of others that are run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _left_to_child(owner: int, number: int, before: Any) -> bool:
+    """Whether this is a process that `owner` forked, such as one of a Python layer's own: signals
+    do there what they did before, so that they can be stopped."""
+    if os.getpid() == owner:
+        return False
+    signal.signal(number, before)
+    os.kill(os.getpid(), number)
+    return True
 
 
 class Signals:
@@ -55,11 +80,15 @@ class Signals:
     def __init__(self, solver: Any, sigint: str, sighup: str) -> None:
         self.solver, self.stopped, self.status = solver, "", 0
         self._interrupted_at = -float("inf")
+        self._owner = os.getpid()
+        self._before: dict[int, Any] = {}
         self._effects: dict[int, str] = {signal.SIGINT: sigint, signal.SIGTERM: "stop"}
         if hasattr(signal, "SIGHUP"):
             self._effects[signal.SIGHUP] = sighup
 
     def _handle(self, number: int, frame: Any) -> None:
+        if _left_to_child(self._owner, number, self._before[number]):
+            return
         effect = self._effects[number]
         if effect == "stop":
             self._stop(number)
@@ -88,9 +117,11 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._handle) for number in self._effects}
+        self._before = {number: signal.getsignal(number) for number in self._effects}
+        for number in self._effects:
+            signal.signal(number, self._handle)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in self._before.items():
                 signal.signal(number, handler)

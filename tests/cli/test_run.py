@@ -87,3 +87,16 @@ def test_a_program_that_is_not_there_is_refused(tmp_path, capsys):
 
     assert main(["run", str(tmp_path / "absent.py"), "--x"]) == 2
     assert "there is no such file" in capsys.readouterr().err
+
+
+def test_what_a_program_prints_is_its_own_and_so_are_its_signals(tmp_path):
+    (tmp_path / "colours.py").write_text(
+        "import signal, sys\n"
+        "print('\\033[1mbold\\033[0m\\r', end='')\n"
+        "print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "minidl", "run", "colours.py"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True)
+    assert done.stdout == b"\x1b[1mbold\x1b[0m\r"
+    assert done.stderr.splitlines()[-1] == b"True"

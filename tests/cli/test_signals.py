@@ -151,3 +151,20 @@ def test_outside_the_main_thread_signals_keep_their_meaning():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_processes_that_a_layer_forks_can_be_stopped(sent):
+    """Or the join of a data layer's own reader, after its terminate(), would wait for ever."""
+    with terminable(), Signals(Solver(), "stop", "snapshot").handled():
+        child = os.fork()
+        if not child:
+            try:
+                signal.raise_signal(sent)
+            except KeyboardInterrupt:
+                os._exit(130)
+            os._exit(0)  # not reached: the signal ends it
+        _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code == {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: 130}[sent]
