@@ -26,6 +26,7 @@ from minidl.cli.arguments import (
 )
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError
+from minidl.legible import shortened
 from minidl.units import bytes_
 
 
@@ -47,7 +48,7 @@ def run(args: Namespace) -> int:
     if args.json:
         print(as_json.dumps(nets if len(nets) > 1 else nets[0]))
     else:
-        print("\n\n".join(report(net) for net in nets))
+        print(shortened("\n\n".join(report(net) for net in nets)))
     return 0
 
 

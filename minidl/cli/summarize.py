@@ -13,6 +13,7 @@ from typing import Any
 from minidl.cli import as_json, check, models, parser_for, table
 from minidl.cli.arguments import Parser, add_phase, add_shape, add_state
 from minidl.cli.log import logging_to
+from minidl.legible import shortened
 from minidl.units import bytes_
 
 Layer = dict[str, Any]
@@ -30,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     with logging_to(args):
         net = summary(models.read_net(args.model), args)
-    print(as_json.dumps(net) if args.json else report(net))
+    print(as_json.dumps(net) if args.json else shortened(report(net)))
     return 0
 
 

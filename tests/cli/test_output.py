@@ -122,3 +122,14 @@ def test_streams_are_put_back_and_failures_of_stdout_are_errors(monkeypatch):
         with pytest.raises(OutputError, match="stdout: cannot be written: Input/output error"):
             print("lost")
     assert (sys.stdout, sys.stderr) == mine
+
+
+@pytest.mark.parametrize("command", ["check", "summarize"])
+def test_names_of_a_megabyte_are_cut(folder, capsys, command):
+    long = "x" * 1_000_000
+    (folder / "n.prototxt").write_text(NET.replace('"x"', f'"{long}"').replace("größe", long))
+    assert main([command, "n.prototxt"]) == 0
+    out = capsys.readouterr().out
+    assert len(out) < 20_000 and "[999,780 more]" in out
+    assert main([command, "n.prototxt", "--json"]) == 0
+    assert long in capsys.readouterr().out, "programs get all of it"
