@@ -36,7 +36,7 @@ RECORDS = [
 ]
 READERS = (
     *("data_param", "image_data_param", "hdf5_data_param", "window_data_param"),
-    *("dense_image_data_param",),
+    *("dense_image_data_param", "pose_image_data_param"),
 )
 ROIS = 2  # regions of an image where a net's own data layer would give them
 

@@ -23,6 +23,7 @@ SOURCES = {
     "ImageData": "reads images",
     "Input": "is filled by whoever runs the net",
     "MemoryData": "is filled by whoever runs the net",
+    "PoseImageData": "reads images and the joints of bodies",
     "WindowData": "reads windows of images",
 }
 

@@ -59,6 +59,7 @@ TYPES = {
     "MULTI_SOFTMAX": "Softmax",
     "MULTI_SOFTMAX_LOSS": "MultiSoftmaxLoss",
     "NORM": "Norm",
+    "POSE_IMAGE_DATA": "PoseImageData",
     "RESIZE": "Resize",
     "SPATIAL_PYRAMID_POOLING": "SpatialPyramidPooling",
     "TOPK": "TopK",

@@ -206,6 +206,7 @@ NOT_RUN = {
     "ImageData": "reads image files",
     "MemoryData": "its arrays are those of whoever uses the net",
     "Input": "its tops are filled by whoever uses the net",
+    "PoseImageData": "reads image files",
     "Python": "what it computes is a class of its user's: see test_python_layer.py",
     "WindowData": "reads image files",
 }

@@ -33,25 +33,7 @@ class ImagePairs:
     ) -> None:
         self.file, self.roots, self.color = file, roots, color
         self.size, self.upright = size, upright
-        self.pairs: list[tuple[int, str, str]] = []
-        errors: list[DataError] = []
-        for number, line in read_lines(file):
-            paths = line.split()
-            if len(paths) == 2:
-                self.pairs.append((number, paths[0], paths[1]))
-            elif len(errors) < MOST_ERRORS:
-                errors.append(
-                    DataError(
-                        f"has {len(paths)} words",
-                        where=f"{file}:{number}",
-                        expected="the paths of an image and of its labels, without blanks in them",
-                    )
-                )
-        raise_all(errors)
-        if not self.pairs:
-            raise DataError(
-                "lists no image", where=str(file), expected="lines such as 'a.png b.png'"
-            )
+        self.pairs = read_pairs(file)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -83,6 +65,31 @@ class ImagePairs:
 
     def close(self) -> None:
         pass
+
+
+def read_pairs(file: Path) -> list[tuple[int, str, str]]:
+    """The number of each line, counted from 1, and the two paths in it.
+
+    Errors: DataError for a list that is absent or without lines, and for all lines that do not fit.
+    """
+    pairs: list[tuple[int, str, str]] = []
+    errors: list[DataError] = []
+    for number, line in read_lines(file):
+        paths = line.split()
+        if len(paths) == 2:
+            pairs.append((number, paths[0], paths[1]))
+        elif len(errors) < MOST_ERRORS:
+            errors.append(
+                DataError(
+                    f"has {len(paths)} words",
+                    where=f"{file}:{number}",
+                    expected="the paths of an image and of its labels, without blanks in them",
+                )
+            )
+    raise_all(errors)
+    if not pairs:
+        raise DataError("lists no image", where=str(file), expected="lines such as 'a.png b.png'")
+    return pairs
 
 
 def nearest(labels: np.ndarray, size: Size) -> np.ndarray:
