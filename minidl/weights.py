@@ -11,6 +11,7 @@ import numpy as np
 
 from minidl.blob import Param, Shape
 from minidl.errors import MinidlError, WeightsError, nearest, raise_all
+from minidl.prototxt.upgrade_nvidia import SCALE_BIAS, STATISTICS
 from minidl.storage import caffemodel, content, weight_files, weights_hdf5
 from minidl.storage.content import LayerWeights, Weights
 
@@ -54,6 +55,7 @@ def _load(net: Net, source: Weights, path: str | os.PathLike[str], must: bool) -
         log.info("%s: %s", path, note)
     for remark in content.drop_repeated(source):
         log.warning("%s %s", path, remark)
+    _split_scale_bias(net, source)
     stored = {layer.name: layer for layer in source.layers if layer.blobs}
     copies = _pairs(net, stored, source.owners_only, path)
     if not copies and net.params and must:
@@ -69,6 +71,21 @@ def _load(net: Net, source: Weights, path: str | os.PathLike[str], must: bool) -
             param.write(blob.reshape(param.shape))
     _say_what_changed(copies, path)
     _say_what_is_no_number(copies, path)
+
+
+def _split_scale_bias(net: Net, source: Weights) -> None:
+    """Give the scale and shift in NVIDIA's BatchNorm blobs to the Scale layer that stands for them.
+
+    Such a layer has five blobs: mean, variance, factor, scale, shift.
+    """
+    for layer in list(source.layers):
+        name = layer.name + SCALE_BIAS
+        if len(layer.blobs) == STATISTICS + 2 and name in net.params:
+            blobs = [None if blob is None else blob.reshape(-1) for blob in layer.blobs]
+            rest = LayerWeights(name, "Scale", blobs[STATISTICS:])
+            rest.legacy = [False] * len(rest.blobs)
+            layer.blobs, layer.legacy = blobs[:STATISTICS], [False] * STATISTICS
+            source.layers.append(rest)
 
 
 def lacking(net: Net, source: Weights) -> list[str]:
@@ -107,14 +124,7 @@ def _pairs(
         absent = [i for i in range(len(params)) if i not in blobs]
         elsewhere = owners_only and all(shared[name][i] for i in absent)
         if len(layer.blobs) > len(params) or (absent and not elsewhere):
-            errors.append(
-                WeightsError(
-                    f"layer '{name}' has {len(blobs)} blobs in the file, but {len(params)} in the "
-                    "net",
-                    where=str(path),
-                    fix="rename the net's layer to train it from scratch",
-                )
-            )
+            errors.append(_other_count(net, name, len(blobs), path))
             continue
         for i, blob in blobs.items():
             if _fits(blob.shape, params[i].shape, layer.legacy[i]):
@@ -130,6 +140,18 @@ def _pairs(
             )
     raise_all(errors)
     return pairs
+
+
+def _other_count(net: Net, name: str, count: int, path: str | os.PathLike[str]) -> WeightsError:
+    """A layer with another number of blobs in the file than in the net."""
+    fix = "rename the net's layer to train it from scratch"
+    if net.layer_dict[name].type == "BatchNorm" and count == STATISTICS + 2:
+        fix = (
+            "it is a BatchNorm of NVIDIA's Caffe, whose last two blobs are a learned scale and "
+            "shift: write batch_norm_param { scale_bias: true } in the net's layer"
+        )
+    found = f"layer '{name}' has {count} blobs in the file, but {len(net.params[name])} in the net"
+    return WeightsError(found, where=str(path), fix=fix)
 
 
 def _say_ignored(

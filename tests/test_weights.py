@@ -8,6 +8,7 @@ import pytest
 from minidl import schema
 from minidl.errors import WeightsError
 from minidl.net import Net
+from minidl.prototxt import read_message
 from minidl.storage import caffemodel, weight_files
 from minidl.storage.content import LayerWeights, Weights
 from tests.places import on
@@ -227,3 +228,36 @@ def test_of_very_many_layers_that_are_ignored_the_first_are_named(tmp_path, capl
     net().copy_from(tmp_path / "w.npz")
     ignored = [m for m in caplog.messages if m.startswith("Ignoring")]
     assert len(ignored) == 101 and ignored[-1].startswith("Ignoring 2900 more source layers")
+
+
+NVIDIAS = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y" PARAM }
+"""
+FIVE = [[1, 2, 3], [4, 5, 6], [2], [7, 8, 9], [-1, 0, 1]]  # mean, variance, factor, scale, shift
+
+
+def batch_norm_of_nvidia(path, shape):
+    blobs = [np.array(blob, np.float32).reshape(shape) for blob in FIVE]
+    text = 'layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y" }'
+    caffemodel.write(path, read_message(text, schema.NetParameter), {"bn": blobs})
+    return path
+
+
+@pytest.mark.parametrize("shape", [(-1,), (1, -1, 1, 1)], ids=["one axis", "four axes"])
+def test_a_batch_norm_of_five_blobs_gives_two_to_its_scale(tmp_path, shape):
+    path = batch_norm_of_nvidia(tmp_path / "w.caffemodel", shape)
+    param = "batch_norm_param { scale_bias: true }"
+    loaded = Net(NVIDIAS.replace("PARAM", param), weights=path)
+    assert [p.data.tolist() for p in loaded.params["bn"]] == FIVE[:3]
+    assert [p.data.tolist() for p in loaded.params["bn/scale_bias"]] == FIVE[3:]
+    x = np.array([[1, -2, 0.5], [3, 4, 5]])
+    mean, variance, scale, shift = (np.array(FIVE[i]) for i in (0, 1, 3, 4))
+    expected = (x - mean / 2) / np.sqrt(variance / 2 + 1e-5) * scale + shift
+    np.testing.assert_allclose(loaded.forward(x=x)["y"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_net_that_has_no_place_for_them_is_told_which_field_makes_one(tmp_path):
+    path = batch_norm_of_nvidia(tmp_path / "w.caffemodel", (-1,))
+    with pytest.raises(WeightsError, match=r"5 blobs in the file, but 3(.|\n)*scale_bias: true"):
+        Net(NVIDIAS.replace("PARAM", ""), weights=path)

@@ -29,6 +29,7 @@ class InnerProduct(Layer):
         axis (1)            first axis of the inputs; negative counts from the end
         bias_term (true), weight_filler, bias_filler
         transpose (false)   how the weights are stored
+        engine              CAFFE: this code; MKLDNN: oneDNN
 
     Source: Rosenblatt 1958; trained through several layers, Rumelhart, Hinton & Williams 1986.
     """
@@ -41,6 +42,7 @@ class InnerProduct(Layer):
         p = spec.inner_product_param
         if p.num_output == 0:
             self.reject("num_output is 0 or missing", expected="the number of outputs")
+        self.check_engine(p)
         self.op = ops.Gemm(p.num_output, p.bias_term, p.transpose, p.axis)
         self.fillers = {"weight": p.weight_filler}
         if p.bias_term:

@@ -37,9 +37,11 @@ class BatchNorm(Layer):
     top[0]             the same shape; may be bottom[0] itself
     mean, variance     (C), scale_factor (1): set by the layer, never by a solver
     batch_norm_param   use_global_stats (by default: in TEST, not in TRAIN),
-                       moving_average_fraction, eps
+                       moving_average_fraction, eps; engine (CAFFE: this code; MKLDNN: oneDNN;
+                       CUDNN: cuDNN, on a GPU)
 
-    There is no learned scale and shift here: add a Scale layer with `bias_term: true`.
+    There is no learned scale and shift here: add a Scale layer with `bias_term: true`. That is what
+    becomes of NVIDIA's scale_bias, scale_filler and bias_filler when a net is read.
 
     Source: Ioffe & Szegedy 2015, algorithm 1 and section 3.1. They keep a moving average; Caffe,
     followed here, keeps decaying sums and their weight, so that early averages are not biased.
@@ -67,6 +69,7 @@ class BatchNorm(Layer):
                 expected="a finite number >= 0",
                 field="batch_norm_param.eps",
             )
+        self.check_engine(p)
         self.op = ops.BatchNorm(self.eps, self.fraction, self.use_global_stats)
         for i, param in enumerate(spec.param):
             if param.HasField("lr_mult") and param.lr_mult != 0:

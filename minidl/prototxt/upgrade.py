@@ -10,8 +10,10 @@ from typing import Any
 
 from minidl import schema
 from minidl.errors import PrototxtError
+from minidl.prototxt.no_effect import without_effect
 from minidl.prototxt.origin import label, move_line, v1_type, where
 from minidl.prototxt.upgrade_netscope import implicit_layers
+from minidl.prototxt.upgrade_nvidia import scale_bias
 from minidl.prototxt.upgrade_v0 import padding_layers, v0_layers
 from minidl.prototxt.upgrade_v1 import v1_layers
 
@@ -26,6 +28,7 @@ _DATA_PARAMS = {  # old and new name of the data layers -> where the transform f
     "ImageData": "image_data_param",
     "WindowData": "window_data_param",
 }
+_INNER = ("data_param", "image_data_param")  # those that may have a transform_param
 _SOLVER_TYPES = {
     "SGD": "SGD",
     "NESTEROV": "Nesterov",
@@ -60,6 +63,9 @@ def upgrade_net(net: Any) -> tuple[Any, Notes]:
 def upgrade_solver(solver: Any) -> tuple[Any, Notes]:
     """A solver in today's form, the nets inside it included, and what was done."""
     solver, notes = solver_type(solver)
+    solver, dropped = without_effect(solver)
+    file = solver.minidl_origin.file
+    notes += [f"{file}: {note}" if file else note for note in dropped]
     upgraded = schema.SolverParameter()
     upgraded.CopyFrom(solver)
     for name in ("net_param", "train_net_param"):
@@ -92,6 +98,29 @@ def old_transforms(net: Any) -> tuple[Any, Notes]:
             getattr(layer, param).ClearField(name)
             move_line(layer.minidl_origin, f"{param}.{name}", f"transform_param.{name}")
     return net, [f"moved {', '.join(_TRANSFORM_FIELDS)} of data layers to transform_param"]
+
+
+def inner_transforms(net: Any) -> tuple[Any, Notes]:
+    """`transform_param` inside the data layers' own messages, as in BVLC's development of 2014.
+
+    It becomes the layer's own; fields that the layer has already stay as they are.
+    """
+    notes: Notes = []
+    for i, layer in enumerate([*net.layer, *net.layers]):
+        param = _data_param(layer)
+        if param in _INNER and getattr(layer, param).HasField("transform_param"):
+            if not notes:
+                net = _copy(net)
+            layer = [*net.layer, *net.layers][i]
+            moved = _copy(getattr(layer, param).transform_param)
+            moved.MergeFrom(layer.transform_param)
+            layer.transform_param.CopyFrom(moved)
+            getattr(layer, param).ClearField("transform_param")
+            for path in list(layer.minidl_origin.lines):
+                if path.startswith(f"{param}.transform_param."):
+                    move_line(layer.minidl_origin, path, path.removeprefix(f"{param}."))
+            notes.append(f"{label(layer)}: moved transform_param out of {param}, into the layer")
+    return net, notes
 
 
 def ignored_transforms(net: Any) -> tuple[Any, Notes]:
@@ -196,12 +225,15 @@ def solver_type(solver: Any) -> tuple[Any, Notes]:
 
 # In Caffe's order. A step finds only what the ones before it leave.
 STEPS = (
+    without_effect,
     padding_layers,
     v0_layers,
+    inner_transforms,
     old_transforms,
     v1_layers,
     ignored_transforms,
     input_fields,
+    scale_bias,
     batch_norm_params,
     implicit_layers,
 )
@@ -209,11 +241,16 @@ STEPS = (
 
 def _old_transform_fields(layer: Any) -> tuple[str, list[str]]:
     """The message of a data layer's own, and the transform fields set in it."""
-    old = layer.DESCRIPTOR.name == "V1LayerParameter"
-    param = _DATA_PARAMS.get(v1_type(layer) if old else layer.type)
-    if param is None:
+    param = _data_param(layer)
+    if not param:
         return "", []
     return param, [name for name in _TRANSFORM_FIELDS if getattr(layer, param).HasField(name)]
+
+
+def _data_param(layer: Any) -> str:
+    """The name of a data layer's own message that may hold transform fields; '' for others."""
+    old = layer.DESCRIPTOR.name == "V1LayerParameter"
+    return _DATA_PARAMS.get(v1_type(layer) if old else layer.type, "")
 
 
 def _copy(message: Any) -> Any:

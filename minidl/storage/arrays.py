@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from minidl import schema
-from minidl.storage.wire import BYTES, VARINT, Reader, field, head, varint
+from minidl.storage.wire import BYTES, VARINT, Field, Reader, field, head, varint
 
 # Field numbers of BlobProto and BlobShape.
 _LEGACY_AXES = (1, 2, 3, 4)  # num, channels, height, width
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF = 5, 6, 7, 8, 9
+_RAW_TYPE, _RAW_DATA = 10, 12  # of NVIDIA's Caffe
+_RAW = {0: "<f8", 1: "<f4", 2: "<f2"}  # its Type: DOUBLE, FLOAT, FLOAT16
 _DIM = 1
 _MOST_AXES, _MOST_ITEMS = 32, 2**31 - 1  # Caffe's own limits
 
@@ -33,9 +35,12 @@ def parse(reader: Reader, start: int, end: int, within: str) -> tuple[np.ndarray
     """(array, legacy) of the BlobProto in these bytes of a file; gradients are passed over.
 
     The array is a view of the file's bytes where they lie in one piece, as Caffe writes them.
-    `legacy`: its shape was given by the old fields num, channels, height and width.
+    `legacy`: its shape was given by the old fields num, channels, height and width. Values of 16
+    bits, as NVIDIA's Caffe may write them, become float32.
     """
     parts: dict[int, list[np.ndarray]] = {_DATA: [], _DOUBLE_DATA: []}
+    raw: Field | None = None
+    raw_type = 1
     old: dict[int, int] = {}
     shape: list[int] = []
     for item in reader.fields(start, end, within):
@@ -48,6 +53,17 @@ def parse(reader: Reader, start: int, end: int, within: str) -> tuple[np.ndarray
             parts[_DATA].append(reader.numbers(item, "<f4", within))
         elif item.number == _DOUBLE_DATA:
             parts[_DOUBLE_DATA].append(reader.numbers(item, "<f8", within))
+        elif item.number == _RAW_TYPE:
+            raw_type = reader.integer(item, within)
+        elif item.number == _RAW_DATA:
+            reader.expect(item, BYTES, within)
+            raw = item
+    if raw is not None:
+        if raw_type not in _RAW:
+            reader.fail(raw.start, within, f"raw_data of type {raw_type}")
+        values = reader.numbers(raw, _RAW[raw_type], within)
+        wide = _DOUBLE_DATA if raw_type == 0 else _DATA
+        parts[wide].append(values.astype("<f4") if raw_type == 2 else values)
     double = any(part.size for part in parts[_DOUBLE_DATA])
     chunks = parts[_DOUBLE_DATA] if double else parts[_DATA] or parts[_DOUBLE_DATA]
     values = chunks[0] if len(chunks) == 1 else np.concatenate(chunks or [np.empty(0, "<f4")])

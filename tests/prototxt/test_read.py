@@ -201,9 +201,9 @@ REFUSED = {
         "\n  fix: it is a field of convolution_param, pooling_param, local_param: move"
         " it in there"
     ),
-    "data_param { transform_param { scale: 2 } }": (
-        "net.prototxt:4:16: Convolution layer 'conv1': data_param has no field 'transform_param'"
-        "\n  fix: it is a field of the layer: move it out of data_param"
+    "hdf5_data_param { transform_param { scale: 2 } }": (
+        "net.prototxt:4:21: Convolution layer 'conv1': hdf5_data_param has no field "
+        "'transform_param'\n  fix: it is a field of the layer: move it out of hdf5_data_param"
     ),
     "blobs_lr: 1": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'blobs_lr'\n"

@@ -18,6 +18,7 @@ from minidl.prototxt import (
     read_message,
     read_net,
     read_solver,
+    upgrade_nvidia,
     upgrade_v1,
     validate_net,
 )
@@ -97,6 +98,8 @@ def test_every_net_that_reads_upgrades_and_has_the_layers_it_should():
         assert not net.layers and not net.input
         types = {}
         for layer in net.layer:
+            if layer.name.endswith(upgrade_nvidia.SCALE_BIAS):
+                continue  # half of a BatchNorm in the file
             types[layer.type] = types.get(layer.type, 0) + 1
             assert layer.minidl_origin.line > 0 and layer.minidl_origin.file.endswith(entry["file"])
         expected = Counter()

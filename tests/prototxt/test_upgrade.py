@@ -39,6 +39,35 @@ PAIRS = {
           local_param { num_output: 8 bias_term: false kernel_size: 5 pad: 2 stride: 3
             weight_filler { type: 'gaussian' std: 0.5 } bias_filler { value: 1 } } }""",
     ),
+    "NVIDIA: a scale and shift in BatchNorm": (
+        """layer { name: 'b' type: 'BatchNorm' bottom: 'x' top: 'y' include { phase: TEST }
+                   param { lr_mult: 0 } param { lr_mult: 0 } param { lr_mult: 0 }
+                   param { lr_mult: 0 } param { decay_mult: 0 }
+                   batch_norm_param { eps: 0.5 scale_bias: true scale_filler { value: 2 } } }
+           layer { name: 'c' type: 'BatchNorm' bottom: 'y' top: 'y'
+                   batch_norm_param { bias_filler { value: 3 } } }
+           layer { name: 'd' type: 'BatchNorm' bottom: 'y' top: 'z' }""",
+        """layer { name: 'b' type: 'BatchNorm' bottom: 'x' top: 'y' include { phase: TEST }
+                   param { lr_mult: 0 decay_mult: 0 } param { lr_mult: 0 decay_mult: 0 }
+                   param { lr_mult: 0 decay_mult: 0 } batch_norm_param { eps: 0.5 } }
+           layer { name: 'b/scale_bias' type: 'Scale' bottom: 'y' top: 'y' include { phase: TEST }
+                   param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 1 decay_mult: 1 }
+                   scale_param { filler { value: 2 } bias_term: true } }
+           layer { name: 'c' type: 'BatchNorm' bottom: 'y' top: 'y' batch_norm_param { } }
+           layer { name: 'c/scale_bias' type: 'Scale' bottom: 'y' top: 'y'
+                   scale_param { bias_term: true bias_filler { value: 3 } } }
+           layer { name: 'd' type: 'BatchNorm' bottom: 'y' top: 'z' }""",
+    ),
+    "V1: transform_param inside a data layer's own message": (
+        """layers { name: 'd' type: DATA top: 'x' transform_param { scale: 2 }
+                    data_param { batch_size: 3 transform_param { scale: 5 crop_size: 4 } } }
+           layers { name: 'i' type: IMAGE_DATA top: 'y'
+                    image_data_param { transform_param { mirror: true } batch_size: 3 } }""",
+        """layer { name: 'd' type: 'Data' top: 'x' transform_param { scale: 2 crop_size: 4 }
+                   data_param { batch_size: 3 } }
+           layer { name: 'i' type: 'ImageData' top: 'y' transform_param { mirror: true }
+                   image_data_param { batch_size: 3 } }""",
+    ),
     "V1: normalisation within maps had a type of its own": (
         """layers { name: 'n' type: LRN_MAP bottom: 'x' top: 'y'
                     lrn_map_param { local_size: 3 alpha: 5e-05 beta: 0.5 } }""",

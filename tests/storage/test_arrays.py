@@ -57,7 +57,18 @@ def test_several_packed_chunks_are_one_array():
     assert arrays.parse(reader, 0, len(data), "")[0].tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("kind, dtype", [(0, "<f8"), (1, "<f4"), (2, "<f2")])
+def test_values_may_lie_in_raw_data_as_nvidia_has_it(kind, dtype):
+    values = np.array([[1.5, -2.25, 65504], [0, 6.1e-5, -0.125]], dtype)
+    blob = schema.BlobProto(shape={"dim": [2, 3]}, raw_data_type=kind, raw_data=values.tobytes())
+    array = arrays.from_blob(blob)
+    assert array.dtype == (np.float64 if kind == 0 else np.float32)
+    assert array.tolist() == values.tolist()
+
+
 REFUSED = {
+    "raw whole numbers": (dict(raw_data_type=3, raw_data=b"1234"), "raw_data of type 3"),
+    "half a raw number": (dict(raw_data_type=2, raw_data=b"123"), "3 bytes of 2-byte numbers"),
     "too few values": (dict(data=[1, 2], shape={"dim": [3]}), r"2 values for the shape \(3,\)"),
     "no shape": (dict(data=[1, 2]), r"2 values for the shape \(\)"),
     "nothing at all": (dict(), "is empty"),
