@@ -14,6 +14,7 @@ from minidl.storage import hdf5
 
 TRAIN_SOURCES = ("net", "net_param", "train_net", "train_net_param")
 REGULARIZATIONS = ("L2", "L1")
+LARC_POLICIES = ("scale", "clip")
 
 
 class Finding(NamedTuple):
@@ -27,7 +28,7 @@ class Finding(NamedTuple):
 
 def of(param: Any) -> Iterator[Finding]:
     """Everything that is wrong with a SolverParameter in today's form."""
-    for find in (_sources, _test_nets, _rate, _type, _numbers, _formats, _monitors):
+    for find in (_sources, _test_nets, _rate, _type, _numbers, _formats, _monitors, _nvidias):
         yield from find(param)
 
 
@@ -87,6 +88,19 @@ def _type(p: Any) -> Iterator[Finding]:
         yield Finding("momentum", found, "0", "leave momentum out, or choose another type")
 
 
+def _nvidias(p: Any) -> Iterator[Finding]:
+    """What NVIDIA's Caffe has to itself."""
+    if p.larc and p.type != "SGD":
+        found = f"larc is true, but type is {p.type}"
+        yield Finding("larc", found, 'type: "SGD"', "leave larc out, or choose that type")
+    if p.larc_policy not in LARC_POLICIES:
+        found = f"unknown larc_policy '{p.larc_policy}'"
+        yield Finding("larc_policy", found, " or ".join(LARC_POLICIES))
+    if p.rampup_interval and p.warmup_iter:
+        found = "has both warmup_iter and rampup_interval"
+        yield Finding("rampup_interval", found, "one of them")
+
+
 _LEAST = {  # whole numbers
     "display": 0,
     "average_loss": 1,
@@ -95,6 +109,7 @@ _LEAST = {  # whole numbers
     "snapshot": 0,
     "test_interval": 0,
     "warmup_iter": 0,
+    "rampup_interval": 0,
 }
 _RANGES = {  # least, and below
     "momentum": (0.0, 1.0),
@@ -104,6 +119,8 @@ _RANGES = {  # least, and below
     "weight_decay": (0.0, math.inf),
     "warmup_start_lr": (0.0, math.inf),
     "min_lr": (0.0, math.inf),
+    "rampup_lr": (0.0, math.inf),
+    "larc_eta": (0.0, math.inf),
 }
 
 

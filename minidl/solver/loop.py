@@ -40,7 +40,9 @@ class Loop:
         if net.arena is None:
             self.updater = Updater(net.learnable, rule, engines)
         else:
-            self.updater = FlatUpdater(net.learnable, rule, engines, net.arena)
+            # the kernel for all parameters knows one rate alone
+            own_rates = () if param.larc else engines
+            self.updater = FlatUpdater(net.learnable, rule, own_rates, net.arena)
         self.iter = 0
         self._loss = SmoothedLoss()
         self.plateau, self.early_stop = Plateau(), EarlyStop()

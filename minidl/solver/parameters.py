@@ -28,11 +28,16 @@ HONOURED = frozenset(
     solver_mode device_id
     warmup_iter warmup_start_lr min_lr plateau_winsize plateau_monitor
     early_stop_monitor early_stop_patience
+    larc larc_policy larc_eta rampup_interval rampup_lr
     """.split()
 )
 
 # Set in a file they change nothing here, and the log says so.
-WITHOUT_EFFECT = {"layer_wise_reduce": "it is for training on several devices"}
+WITHOUT_EFFECT = {
+    "layer_wise_reduce": "it is for training on several devices",
+    "solver_data_type": "an update computes in the net's numbers",
+    "store_blobs_in_old_format": "weights are always written as BVLC's Caffe writes them",
+}
 
 # These do where lr_policy is one of those named; see also `Rule.reads`.
 FOR_POLICIES = {
@@ -110,6 +115,10 @@ def _of_no_use(param: Any) -> Iterator[tuple[str, str]]:
     for field, policies in FOR_POLICIES.items():
         if param.lr_policy not in policies:
             yield field, f"it is for lr_policy {_listing(policies)}"
+    if not param.rampup_interval:
+        yield "rampup_lr", "there is no rampup_interval"
+    if not param.larc:
+        yield from ((field, "larc is not true") for field in ("larc_policy", "larc_eta"))
     if not param.warmup_iter:
         yield "warmup_start_lr", "there is no warmup_iter"
 

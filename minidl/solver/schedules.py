@@ -104,7 +104,10 @@ def rate(param: Any, iteration: int, plateaus: int = 0) -> float:
     Errors: SolverError for a rate that is not a finite number.
     """
     used = policy(param)
-    if iteration < param.warmup_iter:
+    if iteration < param.rampup_interval:
+        done = (iteration / param.rampup_interval) ** 2
+        value = param.rampup_lr + (param.base_lr - param.rampup_lr) * done
+    elif iteration < param.warmup_iter:
         done = iteration / param.warmup_iter
         value = param.warmup_start_lr + (param.base_lr - param.warmup_start_lr) * done
     else:

@@ -103,7 +103,9 @@ class Updater:
         """
         self._prepare(p)
         correction = self.rule.correction(p, iteration)
-        factors = [(rate * m.lr_mult, p.weight_decay * m.decay_mult) for m in self.moving]
+        rates = self._adapted(rate, scale, p) if p.larc else [rate * m.lr_mult for m in self.moving]
+        decays = [p.weight_decay * m.decay_mult for m in self.moving]
+        factors = list(zip(rates, decays, strict=True))
         for place, update in self._by_engine.items():
             own_rate, decay = factors[place]
             update(own_rate * scale, own_rate * decay)
@@ -126,6 +128,22 @@ class Updater:
         workers.share(work, len(self._shares))
         for param in self.moving:
             param.touch()
+
+    def _adapted(self, rate: float, scale: float, p: Any) -> list[float]:
+        """Each moving parameter's rate under `larc`; its lr_mult plays no part.
+
+        Source: You, Gitman & Ginsburg 2017; NVIDIA/caffe, SGDSolver::GetLocalRate, as it runs on a
+        GPU: there the gradient has no weight decay in it yet.
+        """
+        rates = []
+        for param in self.moving:
+            xp, to_host = param.device.xp, param.device.to_host
+            weight, gradient = (math.sqrt(to_host(xp.dot(flat, flat))) for flat in param.flat())
+            local, gradient = 1.0, abs(scale) * gradient
+            if weight > 0 and gradient > 0:
+                local = p.larc_eta * (1 - p.momentum) * weight / gradient
+            rates.append(min(rate, local) if p.larc_policy == "clip" else rate * local)
+        return rates
 
     # ------------------------------------------------------------------ whose memory, who does it
 

@@ -136,6 +136,12 @@ def test_a_rate_warms_up_evenly_and_its_policy_takes_over_where_it_would_have_be
     assert [schedules.rate(from_nothing, i) for i in range(4)] == [0, 0.125, 0.25, 0.25]
 
 
+def test_a_rate_ramps_up_with_the_square_of_the_iteration():
+    p = param("step", gamma=0.5, stepsize=2, rampup_interval=4, rampup_lr=0.05)
+    expected = [0.05, 0.05 + 0.2 / 16, 0.05 + 0.2 * 4 / 16, 0.05 + 0.2 * 9 / 16, 0.0625]
+    assert [schedules.rate(p, i) for i in range(5)] == pytest.approx(expected, rel=1e-7)
+
+
 def test_each_plateau_multiplies_by_gamma():
     p = param("plateau", gamma=0.5, plateau_winsize=[4, 4])
     assert [schedules.rate(p, 9, count) for count in range(3)] == [0.25, 0.125, 0.0625]

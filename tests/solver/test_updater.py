@@ -201,6 +201,26 @@ def test_who_keeps_a_copy_of_the_weights_can_see_that_they_changed():
     assert all(param.version != old for param, old in zip(params, before, strict=True))
 
 
+@pytest.mark.parametrize("policy", ["scale", "clip"])
+def test_under_larc_each_parameter_has_a_rate_by_its_norms(policy):
+    p = schema.SolverParameter(
+        momentum=0.75, weight_decay=0.25, larc=True, larc_policy=policy, larc_eta=0.5
+    )
+    params = make(shapes=[(5, 3), (7,), (2,), (2,)], lr=(2, 1, 1, 0), decay=(1, 0, 1, 1))
+    params[0].diff[...] *= 10  # its own rate is below 0.04, the next one's above
+    params[1].diff[...] *= 0.1
+    params[2].data[...] = 0  # has no norm
+    start = [np.array(param.data) for param in params]
+    updaters.Updater(params, RULES["SGD"]).apply(0.04, 0.3, p)
+    for param, w, decay in zip(params[:3], start, (1, 0, 1), strict=False):
+        g = 0.3 * param.diff
+        norms = np.sqrt((w**2).sum()), np.sqrt((g**2).sum())
+        local = 0.5 * (1 - 0.75) * norms[0] / norms[1] if norms[0] else 1
+        rate = min(0.04, local) if policy == "clip" else 0.04 * local
+        np.testing.assert_allclose(param.data, w - rate * (g + 0.25 * decay * w), rtol=1e-6)
+    assert (params[3].data == start[3]).all()
+
+
 def test_the_sign_of_zero_is_zero_under_l1():
     (param,) = make([(3,)])
     param.data[...] = [0, -2, 3]
