@@ -17,7 +17,6 @@ from minidl.errors import (
     GraphError,
     MinidlError,
     UnknownLayerTypeError,
-    did_you_mean,
     raise_all,
     worth_a_hint,
 )
@@ -25,6 +24,7 @@ from minidl.graph import aliasing, build, gradients
 from minidl.layers import unread
 from minidl.layers.base import REGISTRY, Buffer, Layer, layer_class
 from minidl.layers.source import Source
+from minidl.prototxt.elsewhere import type_hint
 
 MOST_AXES = 32  # Caffe's own limit, and less than NumPy's 64
 MOST_CONFLICTS = 1000  # that are reported; n layers may have n * n
@@ -360,7 +360,7 @@ def _split(net: Any) -> Any:
                 UnknownLayerTypeError(
                     f"unknown type '{spec.type}'",
                     where=prototxt.where(spec),
-                    fix=did_you_mean(spec.type, REGISTRY) if worth_a_hint(errors) else "",
+                    fix=type_hint(spec.type, REGISTRY) if worth_a_hint(errors) else "",
                 )
             )
         elif REGISTRY[spec.type].loss and not spec.loss_weight and read.intersection(spec.top[:1]):

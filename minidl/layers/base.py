@@ -19,8 +19,9 @@ from minidl.blob import Blob, Param, Shape
 from minidl.context import Context
 from minidl.device import Cuda
 from minidl.engines import Wish
-from minidl.errors import DeviceError, LayerConfigError, UnknownLayerTypeError, did_you_mean
+from minidl.errors import DeviceError, LayerConfigError, UnknownLayerTypeError
 from minidl.method_cache import method_cache
+from minidl.prototxt.elsewhere import type_hint
 
 log = logging.getLogger("minidl")
 # Values of `engine` fields, by the kind of device. CAFFE is Caffe's own code: on the CPU the
@@ -325,5 +326,5 @@ def layer_class(spec: Any) -> type[Layer]:
     raise UnknownLayerTypeError(
         f"unknown type '{spec.type}'",
         where=prototxt.where(spec),
-        fix=did_you_mean(spec.type, REGISTRY),
+        fix=type_hint(spec.type, REGISTRY),
     )

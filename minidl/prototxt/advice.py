@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from minidl import schema
 from minidl.errors import did_you_mean, nearest
+from minidl.prototxt.elsewhere import field_hint
 from minidl.prototxt.fields import MESSAGE, fields
 from minidl.prototxt.values import short
 
@@ -46,6 +47,8 @@ def unknown_field(name: str, block: Block, near: bool) -> Parts:
 def _fix(name: str, block: Block, near: bool) -> str:
     if block.kind == "LayerParameter" and name in _MOVED:
         return _MOVED[name]
+    if block.layer and (hint := field_hint(name)):
+        return hint
     outer = block.outer
     while outer is not None:
         if name in outer.fields:

@@ -1,0 +1,47 @@
+"""Layer types that other Caffes have and minidl has not: where each of them is known from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from minidl.errors import did_you_mean
+
+_FLOWNET = "lmb-freiburg/flownet2 has it; minidl has not"
+_RTPOSE = "CMU-Perceptual-Computing-Lab/caffe_rtpose has it; minidl has not"
+TYPES = {
+    "Correlation": _FLOWNET,
+    "Correlation1D": _FLOWNET,
+    "DataAugmentation": _FLOWNET,
+    "FlowAugmentation": _FLOWNET,
+    "FlowWarp": _FLOWNET,
+    "GenerateAugmentationParameters": _FLOWNET,
+    "CPMData": _RTPOSE,
+    "ImResize": _RTPOSE,
+    "Nms": _RTPOSE,
+    "LocallyConnected": "it is Local here, and locally_connected_param is local_param",
+    "SPATIAL_PYRAMID_POOLING_DATA": (
+        "a branch of BVLC/caffe began it (pull request 560) and gave its tops no shape; "
+        "keep the features of regions in HDF5 files, and read them with HDF5_DATA"
+    ),
+    "Sparsify": "wenwei202/caffe has it; minidl has not",
+}
+# The messages of these types.
+FIELDS = {
+    "correlation_param": "Correlation",
+    "imresize_param": "ImResize",
+    "locally_connected_param": "LocallyConnected",
+    "nms_param": "Nms",
+    "sparsify_param": "Sparsify",
+    "spatial_pyramid_pooling_data_param": "SPATIAL_PYRAMID_POOLING_DATA",
+}
+
+
+def type_hint(name: str, known: Iterable[str]) -> str:
+    """What may put an unknown layer type right: where it is known from, else the nearest name."""
+    return TYPES.get(name) or did_you_mean(name, known)
+
+
+def field_hint(name: str) -> str:
+    """Whose an unknown field of a layer is; empty where that is not known."""
+    type = FIELDS.get(name)
+    return f"it is of the type {type}: {TYPES[type]}" if type else ""
