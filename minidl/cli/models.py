@@ -28,6 +28,7 @@ _OPENS = re.compile(r"\s*[:{<]")  # what follows the name of a field
 
 def read_net(path: str) -> Any:
     """The upgraded NetParameter in a prototxt."""
+    import minidl.layers  # noqa: F401  (messages about unknown fields name unknown types)
     from minidl import prototxt
 
     return prototxt.read_net(existing(path, "a net's prototxt"))

@@ -309,6 +309,7 @@ def register(name: str) -> Callable[[L], L]:
             raise ValueError(f"layer type {name!r} is registered by {REGISTRY[name].__name__}")
         cls.type = name
         REGISTRY[name] = cls
+        prototxt.LAYER_TYPES.add(name)
         return cls
 
     return add

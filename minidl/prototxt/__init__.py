@@ -9,8 +9,10 @@ to_text                  a message -> text
 where                    a message -> 'net.prototxt:41: Pooling layer 'pool1''
 clear_origins            forget where a message was read, before it is written
 without_origins          a copy without that
+LAYER_TYPES              the types there are, for messages: layers add theirs
 """
 
+from minidl.prototxt.advice import LAYER_TYPES
 from minidl.prototxt.origin import clear_origins, where, without_origins
 from minidl.prototxt.read import read_message, read_net, read_solver, read_text
 from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
@@ -18,6 +20,7 @@ from minidl.prototxt.validate import validate_net
 from minidl.prototxt.write import to_text
 
 __all__ = [
+    "LAYER_TYPES",
     "clear_origins",
     "read_message",
     "read_net",

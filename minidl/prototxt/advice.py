@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Parts = tuple[str, str, str]  # found, expected, fix
 
+LAYER_TYPES: set[str] = set()  # layers add theirs; none, as long as no layer was imported
+
 _CALLED = {
     "NetParameter": "the net",
     "SolverParameter": "the solver",
@@ -42,6 +44,22 @@ def unknown_field(name: str, block: Block, near: bool) -> Parts:
     near    whether to look for the nearest name, which takes a millisecond
     """
     return f"{called(block)} has no field '{short(name)}'", "", _fix(name, block, near)
+
+
+def unknown_type(block: Block, near: bool) -> Parts | None:
+    """The parts of an error if a layer has fields that nobody knows because its type is unknown.
+
+    By itself an unknown type is for the net to refuse, which may well leave the layer out.
+
+    near    as in `unknown_field`
+    """
+    if block.kind != "LayerParameter" or block.seen.keys() <= block.fields.keys():
+        return None
+    name = block.message.type
+    if not name or name in LAYER_TYPES or not LAYER_TYPES:
+        return None
+    fix = did_you_mean(name, LAYER_TYPES) if near and len(name) <= 80 else ""
+    return f"unknown type '{short(name)}'", "", fix
 
 
 def _fix(name: str, block: Block, near: bool) -> str:

@@ -69,6 +69,9 @@ class Parser(Recovery):
                 break
             else:
                 self._stray(token, block)
+        mistaken = advice.unknown_type(block, self._advising)
+        if mistaken:
+            self._problem(block.opened, block, *mistaken)
         for name, info in block.fields.items():
             if info.required and name not in block.seen:
                 self._problem(block.opened, block, f"{block.named(name)} is missing")

@@ -163,7 +163,7 @@ def _decoded(data: bytes, file: str) -> str:
         raise PrototxtError("this is UTF-16 text", where=file, fix="save the file as UTF-8")
     if _NOT_TEXT.search(data, 0, 65536):
         kind = sniff.message(data[:512])
-        kind = f"a {kind}" if kind else sniff.guess(data[:512]) or "a binary file"
+        kind = f"a binary file ({kind})" if kind else sniff.guess(data[:512]) or "a binary file"
         raise PrototxtError(
             f"this is {kind}, not a prototxt",
             where=file,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minidl import schema
 from minidl.errors import PrototxtError, Several
-from minidl.prototxt import clear_origins, read_message, read_net, read_solver
+from minidl.prototxt import advice, clear_origins, read_message, read_net, read_solver
 from minidl.prototxt.read import MAX_BYTES
 
 # Each is read by protobuf too, and must give the same message.
@@ -431,6 +431,34 @@ def test_a_missing_file_is_an_error_that_names_those_like_it(tmp_path):
         read_net("C:/nets/lenet.prototxt")
 
 
+@pytest.mark.parametrize("types", [{"Convolution"}, set()], ids=["known", "not imported"])
+def test_an_unknown_type_is_named_before_the_fields_that_only_it_has(monkeypatch, types):
+    monkeypatch.setattr(advice, "LAYER_TYPES", types)
+    text = """
+    layer { name: "a" top: "x"
+      fancy_param { size: 3 }
+      type: "Fancy" }
+    layer { name: "b" type: "Convolution" top: "y" polling_param { } }
+    layer { name: "c" type: "Convolutoin" top: "z" polling_param { } }
+    layer { name: "d" type: "Other" top: "w" }"""
+    found = [error.splitlines()[0] for error in refusal(text)]
+    fields = [
+        "net.prototxt:3:7: Fancy layer 'a': the layer has no field 'fancy_param'",
+        "net.prototxt:5:52: Convolution layer 'b': the layer has no field 'polling_param'",
+        "net.prototxt:6:52: Convolutoin layer 'c': the layer has no field 'polling_param'",
+    ]
+    if not types:
+        assert found == fields
+        return
+    assert found == [
+        "net.prototxt:2:5: Fancy layer 'a': unknown type 'Fancy'",
+        *fields[:2],
+        "net.prototxt:6:5: Convolutoin layer 'c': unknown type 'Convolutoin'",
+        fields[2],
+    ]
+    assert "did you mean 'Convolution'?" in refusal(text)[3]
+
+
 LEFT_BY_OTHERS = {
     "a page": ("\n\n<!DOCTYPE html>\n<html><body>name: 'x'", "a web page(.|\n)*a button 'Raw'"),
     "a page as XML": ('<?xml version="1.0"?><html xmlns="x">', "a web page"),
@@ -464,7 +492,7 @@ def test_what_is_no_text_file_is_refused(tmp_path):
 
     weights = schema.NetParameter(name="net")
     weights.layer.add(name="conv1").blobs.add(data=[1.0, 2.0])
-    assert "this is a caffemodel, not a prototxt" in refused(weights.SerializeToString())
+    assert "binary file (caffemodel), not a prototxt" in refused(weights.SerializeToString())
     assert "a binary file, not a prototxt" in refused(b"\xff\x00\x01")
     assert "an HDF5 file" in refused(b"\x89HDF\r\n\x1a\n\x00\x00")
     assert "UTF-16" in refused("name: 'x'".encode("utf-16"))
