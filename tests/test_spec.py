@@ -265,3 +265,9 @@ def test_assign_takes_messages_scalars_for_lists_and_empty_dicts():
     assign(made, dict(relu_param={}, loss_weight=(1, 2), top="y", exclude=dict(stage="s")))
     assert made.HasField("relu_param") and list(made.loss_weight) == [1, 2]
     assert list(made.top) == ["y"] and made.exclude[0].stage[0] == "s"
+
+
+def test_a_message_of_the_layer_is_not_looked_for_in_its_other_messages():
+    """data_param once had a transform_param of its own, and still reads."""
+    data = layer(L.Data(source="s", transform_param=dict(scale=0.5, mirror=True)))
+    assert data.transform_param.mirror and not data.data_param.HasField("transform_param")

@@ -42,12 +42,14 @@ def assign_layer(
     """Set a LayerParameter's fields, and those of the parameter messages its type reads.
 
     parameters   names of these messages, `Layer.parameters`: each value goes to the first that
-                 has such a field, or else to the LayerParameter itself
+                 has such a field, or else to the LayerParameter itself; a message of the
+                 LayerParameter, such as transform_param, to it in any case, as in pycaffe
     """
     parameters = list(parameters)
     errors: list[MinidlError] = []
     for name, value in values.items():
-        for home in parameters:
+        whole = str(name).endswith("_param") and name in fields(layer.DESCRIPTOR)
+        for home in () if whole else parameters:
             message = getattr(layer, home)
             if name in fields(message.DESCRIPTOR):
                 message.SetInParent()
