@@ -35,10 +35,10 @@ class Blob:
     def __init__(self, name: str, shape: Shape, device: Device, dtype: Any) -> None:
         self.name, self.device, self.dtype = name, device, dtype
         self._shape: Shape = tuple(shape)
-        self._data: Any = None
+        self._data: Any = None  # arrays that a layer was given to work on: see `use`
         self._diff: Any = None
-        self._homes: dict[str, Home] = {}  # "data", "diff": where values live if not in an array
-        self._of: dict[str, Blob] = {}  # "data", "diff": whose array this is a view of
+        self._homes: dict[str, Home] = {}  # "data", "diff": where the values of all others are
+        self._of: dict[str, Blob] = {}  # "data", "diff": whose values these are, in another shape
 
     @property
     def shape(self) -> Shape:
@@ -48,67 +48,56 @@ class Blob:
     def data(self) -> Any:
         if self._data is not None:
             return self._data
-        return self._find("data")
+        return self.home("data").lend().reshape(self._shape)
 
     @data.setter
     def data(self, values: Any) -> None:
+        self._set("data", values)
+
+    @property
+    def diff(self) -> Any:
+        if self._diff is not None:
+            return self._diff
+        return self.home("diff").lend().reshape(self._shape)
+
+    @diff.setter
+    def diff(self, values: Any) -> None:
+        self._set("diff", values)
+
+    def _set(self, kind: str, values: Any) -> None:
         if getattr(values, "shape", None) != self._shape:
             raise UsageError(
                 f"blob '{self.name}' was assigned {_described(values)}",
                 expected=f"an array of its shape {self._shape}",
                 fix="reshape() it first; net.forward(name=array) does both for an input",
             )
-        self.device.write(self.data, values)
-
-    @property
-    def diff(self) -> Any:
-        if self._diff is not None:
-            return self._diff
-        return self._find("diff")
-
-    @diff.setter
-    def diff(self, array: Any) -> None:
-        self.keep("diff", array)
-
-    def _find(self, kind: str) -> Any:
-        if kind in self._homes:
-            return self._homes[kind].lend()
-        if kind in self._of:
-            of = self._of[kind]
-            return (of.data if kind == "data" else of.diff).reshape(self._shape)
-        array = self.device.zeros(self._shape, self.dtype)
-        self.keep(kind, array)
-        return array
+        array = self._data if kind == "data" else self._diff
+        if array is not None:
+            self.device.write(array, values)
+        else:
+            self.home(kind).assign(values)
 
     def read(self, kind: str = "data") -> Any:
         """A plain array of the values as they are now, for reading only: perhaps a copy."""
-        if kind in self._homes:
-            return self._homes[kind].values()
-        return self.data if kind == "data" else self.diff
+        array = self._data if kind == "data" else self._diff
+        return array if array is not None else self.home(kind).values().reshape(self._shape)
 
     # ------------------------------------------------------------------ where the values are
 
-    def array(self, kind: str) -> Any:
-        """The plain array that holds "data" or "diff", None while there is none."""
-        return self._data if kind == "data" else self._diff
+    def home(self, kind: str) -> Home:
+        """Where "data" or "diff" lives; that of the blob which this one is a view of."""
+        if kind in self._of:
+            return self._of[kind].home(kind)
+        home = self._homes.get(kind)
+        if home is None:
+            home = self._homes[kind] = Home(self._shape, self.dtype, device=self.device)
+        return home
 
-    def use(self, array: Any) -> None:
-        """Take `array` itself as data instead of memory of its own."""
-        self._shape = tuple(array.shape)
-        self.keep("data", array)
-
-    def keep(self, kind: str, array: Any) -> None:
-        """Have "data" or "diff" in this plain array from now on; None: in a new one."""
-        self._homes.pop(kind, None)
-        if kind == "data":
-            self._data = array
-        else:
-            self._diff = array
-
-    def live_in(self, kind: str, home: Home) -> None:
-        """Read "data" or "diff" from a Home from now on."""
-        self.keep(kind, None)
-        self._homes[kind] = home
+    def use(self, data: Any, diff: Any = None) -> None:
+        """Work on these arrays themselves, of its shape; None: it has no such array."""
+        if data is not None:
+            self._shape = tuple(data.shape)
+        self._data, self._diff = data, diff
 
     def is_view(self, kind: str) -> bool:
         """Whether "data" or "diff" is another blob's."""
@@ -117,9 +106,12 @@ class Blob:
     def share(self, other: Blob, shape: Shape | None = None, diff: bool = True) -> None:
         """Become a view of `other`'s memory: same data and, if `diff`, same gradient."""
         self._shape = tuple(shape if shape is not None else other.shape)
-        self._data = self._diff = None
-        self._homes.clear()
-        self._of = {"data": other, "diff": other} if diff else {"data": other}
+        kinds = ("data", "diff") if diff else ("data",)
+        self._of = dict.fromkeys(kinds, other)
+        for kind in kinds:
+            self._homes.pop(kind, None)
+        if "diff" in self._homes and self._homes["diff"].shape != self._shape:
+            self._resize("diff", self._shape)
 
     def reshape(self, *dims: Any) -> None:
         """Change the shape; contents are kept only where the number of elements stays the same."""
@@ -133,11 +125,20 @@ class Blob:
             raise UsageError(f"blob '{self.name}': {shape} has a negative size")
         if shape == self._shape:
             return
-        same = math.prod(shape) == math.prod(self._shape)
-        for kind in ("data", "diff"):
-            array = self.array(kind) if same else None
-            self.keep(kind, array if array is None else array.reshape(shape))
+        for kind in [*self._homes]:
+            self._resize(kind, shape)
+        if self._data is not None:
+            same = math.prod(shape) == math.prod(self._shape)
+            self._data = self._data.reshape(shape) if same else None
+            self._diff = self._diff.reshape(shape) if same and self._diff is not None else None
         self._shape = shape
+
+    def _resize(self, kind: str, shape: Shape) -> None:
+        home = self._homes[kind]
+        if math.prod(shape) == math.prod(home.shape):
+            home.reshape(shape)
+        else:
+            del self._homes[kind]
 
     @property
     def count(self) -> int:
@@ -201,30 +202,29 @@ class Param(Blob):
 
     @data.setter
     def data(self, values: Any) -> None:
-        Blob.data.__set__(self, values)  # type: ignore[attr-defined]
+        self._set("data", values)
 
     @property
     def diff(self) -> Any:
         return self._gradient.lend().reshape(self._shape)
 
     @diff.setter
-    def diff(self, array: Any) -> None:
-        self._gradient.assign(array)
+    def diff(self, values: Any) -> None:
+        self._gradient.assign(values)
 
-    def read(self, kind: str = "data") -> Any:
-        home = self._values if kind == "data" else self._gradient
-        return home.values().reshape(self._shape)
+    def home(self, kind: str = "data") -> Home:
+        """Where the values or the gradient live."""
+        return self._values if kind == "data" else self._gradient
 
     def write(self, values: Any) -> None:
         """Overwrite the values."""
         self._values.assign(values)
 
-    # ------------------------------------------------------------------ for nets and solvers
+    def clear(self) -> None:
+        """Set the gradient to zero."""
+        self._gradient.clear()
 
-    @property
-    def home(self) -> Home:
-        """Where the values live."""
-        return self._values
+    # ------------------------------------------------------------------ for nets and solvers
 
     @property
     def memory(self) -> Memory:
@@ -254,23 +254,30 @@ class Param(Blob):
     def touch(self) -> None:
         """To be called by whoever changed the values in `memory`."""
         self._values.version += 1
-
-    @property
-    def held(self) -> bool:
-        """Whether somebody has an array of values or gradient, so that both have to be plain."""
-        return self._values.held or self._gradient.held
+        self._values.wrote(0)
+        self._values.give()
 
     def flat(self) -> tuple[Any, Any]:
         """Values and gradient as one-dimensional arrays, padding included, for an update."""
         self._gradient.fill()
         return tuple(m.array.reshape(-1).view(self.dtype) for m in (self.memory, self.gradient))
 
+    @property
+    def pending(self) -> bool:
+        """Whether somebody may have an array of values or gradient that is not their memory."""
+        return self._values.pending or self._gradient.pending
+
     def settle(self) -> None:
-        """Take back what was lent; if somebody still holds an array, both are plain from now on."""
+        """Have what users may have written to values and gradient in the memories of both."""
         self._values.settle()
         self._gradient.settle()
-        if self._gradient.made and self.memory.layout != self.gradient.layout:
-            self.arrange(None)
+
+    def give(self, learnt: bool = False) -> None:
+        """Bring arrays that somebody holds up to date; `learnt`: the gradient has been added to."""
+        if learnt and self._gradient.places:
+            self._gradient.wrote(0)
+        self._values.give()
+        self._gradient.give()
 
     def arrange(self, layout: Layout | None) -> None:
         """Live in this layout, values and gradient."""
@@ -278,13 +285,9 @@ class Param(Blob):
         if self._gradient.made:
             self._gradient.arrange(layout)
 
-    def array(self, kind: str) -> Any:
-        home = self._values if kind == "data" else self._gradient
-        return home.memory.array if home.made else None
-
-    def use(self, array: Any) -> None:
-        """Take `array` itself as the values; a copy of it if it is not in C order."""
-        values = self.device.xp.ascontiguousarray(array)
+    def use(self, data: Any, diff: Any = None) -> None:
+        """Take `data` itself as the values; a copy of it if it is not in C order."""
+        values = self.device.xp.ascontiguousarray(data)
         self._values.move(Memory(self._values.shape, None, values, self.device))
 
     def move(self, values: Memory, gradient: Memory) -> None:

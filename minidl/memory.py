@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from minidl.device import Cpu, Device, on_host
 
 Shape = tuple[int, ...]
 CPU = Cpu()
+USER = -1  # in the place of a memory's number: the plain array that users see
 ALIGNMENT = 64  # bytes: a cache line, and a register of AVX-512; GPUs ask for 16
 
 
@@ -100,31 +101,34 @@ def aligned(size: int) -> np.ndarray:
 
 
 class Home:
-    """Where the values of a blob or parameter are kept between calls, and who else holds them.
+    """The values of one blob, gradient or parameter: where they are, and who sees them.
 
-    Users see plain arrays, and theirs stay live: `lend` gives out the memory itself if it is
-    plain, otherwise a plain copy (a loan). Before the next pass `settle` looks whether anybody
-    still holds the loan, or a view of it. If not, its values go back into the engine's layout;
-    if so, the values live in the lent array from now on, and whoever runs on the old memory has
-    to move over to it.
+    Engines run on memories of their own, in their layouts, perhaps several of them; users see one
+    plain array. Each of these holds the values or is out of date: `current` says which hold them.
+    Whoever reads one asks for the values first (`want`), whoever overwrote one says so (`wrote`).
 
-    memory     as it is now; made (zeros) when first asked for
-    temporary  None, or a function that refuses (raises) where the contents are already overwritten:
-               then what is lent is a copy even of plain memory, and is never written back
-    fresh      the values count as zero, whatever the memory holds: whoever adds to them first may
-               overwrite it, and then has to set `fresh` to False
+    An array that was lent is live for as long as somebody holds it, or a view of it. Before
+    something runs, `take` lets what users may have written count; after it, `give` brings the
+    array up to date. It never moves, and nothing that runs depends on whether it is held.
+
+    places     the memories by number; a parameter has one, number 0, which is called `memory`
+    current    numbers of those that hold the values, USER among them for the plain array; empty
+               while nobody has computed or given any: they count as zero
+    fresh      the values count as zero, whatever the memories hold: whoever adds to them first may
+               overwrite them, and then has to set `fresh` to False
     plain_only   some net reads the values with array code, so no other should arrange them
-    like       another Home whose layout the memory takes when it is made
+    like       another Home whose layout `memory` takes when it is made
     device     where the values are
-    changes    of all Homes together: counted up whenever one is lent as a copy, or moves. A net
-               that saw no new change has nothing to settle
+    version    another number whenever the values may have changed
+    changes    of all Homes together: counted up whenever an array is lent that has to be taken, or
+               a memory moves. A net that saw no new change has nothing to take
     """
 
     changes = 0
 
     __slots__ = (
-        "_lent", "_loan", "_memory", "device", "dtype", "fresh", "like", "plain_only", "shape",
-        "temporary", "version",
+        "_array", "_direct", "_lent", "_refusals", "current", "device", "dtype", "fresh", "like",
+        "places", "plain_only", "shape", "version",
     )  # fmt: skip
 
     def __init__(
@@ -138,41 +142,29 @@ class Home:
         self.shape, self.dtype, self.like = tuple(shape), np.dtype(dtype), like
         self.device = device if memory is None else memory.device
         self.fresh = self.plain_only = False
-        self.temporary: Callable[[], None] | None = None
         self.version = 0
-        self._memory = memory
-        self._loan: Any = None
-        self._lent: weakref.ref[Any] | None = None
+        self.places: dict[int, Memory] = {}
+        self.current: set[int] = set()
+        self._array: Any = None  # the plain one; None while nobody asked for it
+        self._direct = USER  # the place whose memory it is; USER if it is memory of its own
+        self._lent: weakref.ref[Any] | None = None  # since the last `take`, or longer
+        self._refusals: dict[int, Callable[[], None]] = {}
+        if memory is not None:
+            self.move(memory)
 
-    @property
-    def made(self) -> bool:
-        """Whether there is memory yet."""
-        return self._memory is not None
-
-    @property
-    def memory(self) -> Memory:
-        if self._memory is None:
-            layout = self.like.memory.layout if self.like is not None else None
-            self._memory = place(self.shape, layout, self.dtype, self.device)
-            self.fresh = False
-        return self._memory
+    # ------------------------------------------------------------------ users
 
     def lend(self) -> Any:
         """A plain array of the values, that stays one with them."""
-        self.fill()
         lent = self._lent() if self._lent is not None else None
         if lent is None:
-            memory, array = self.memory, self._loan
-            if array is None and (memory.layout is not None or self.temporary is not None):
-                if self.temporary is not None:
-                    self.temporary()
-                array = self._loan = self.device.zeros(self.shape, self.dtype)
-                self.device.write(array, memory.plain(self.dtype))
-                Home.changes += 1
-            if array is None:
-                array = memory.array
-            lent = self.device.alias(array)
+            self.take()
+            self.fill()
+            self.want(self._direct)
+            lent = self.device.alias(self.array())
             self._lent = weakref.ref(lent)
+            if self.apart:
+                Home.changes += 1
         return lent.reshape(self.shape)
 
     @property
@@ -180,66 +172,210 @@ class Home:
         """Whether somebody outside has an array of these values."""
         return self._lent is not None and self._lent() is not None
 
-    def settle(self) -> None:
-        """Take a loan back, or move to it if it is still held."""
-        if self._loan is None:
+    @property
+    def apart(self) -> bool:
+        """Whether there is memory beside the array that users see."""
+        return len(self.places) > (self._direct != USER)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there may be something to take or to give."""
+        mirror = self._direct == USER and self._array is not None
+        return self.apart and (mirror or self._lent is not None)
+
+    def take(self) -> None:
+        """Let what users may have written since the last time be the values."""
+        if self._lent is None:
             return
-        loan, self._loan = self._loan, None
+        self.current = {self._direct}
         self.version += 1
+        if self._lent() is None:
+            self._lent = None
+
+    def give(self) -> None:
+        """Bring an array that somebody holds up to date; let go of one that nobody holds."""
         if self.held:
-            self._memory = Memory(self.shape, None, loan, self.device)
-            self.temporary = None
-            Home.changes += 1
-        elif self.temporary is None and not self.fresh:
-            self.memory.assign(loan)
-
-    def arrange(self, layout: Layout | None) -> None:
-        """Move the values to memory in another layout."""
-        self.settle()
-        if self.memory.layout == layout:
-            return
-        if self.fresh:
-            self.move(place(self.shape, layout, self.dtype, self.device))
-            return
-        values = self.memory.plain(self.dtype)
-        self.move(place(self.shape, layout, self.dtype, self.device))
-        self.memory.assign(values)
-
-    def move(self, memory: Memory) -> None:
-        """Live in this memory from now on, whatever it holds."""
-        self._memory, self._loan, self._lent = memory, None, None
-        Home.changes += 1
+            self.want(self._direct)
+        elif self._lent is None and self._direct == USER and self.current - {USER}:
+            self._array = None
+            self.current.discard(USER)
 
     def values(self) -> Any:
-        """A plain array to read now: the memory itself where that is plain, otherwise a copy."""
+        """A plain array to read now: memory itself where that is plain, otherwise a copy."""
         self.fill()
-        if self._loan is not None:
-            return self._loan
-        if self.temporary is not None:
-            self.temporary()
-        return self.memory.plain(self.dtype)
+        if self._lent is not None or self._direct in self.current:
+            return self.array().reshape(self.shape)
+        if not self.current:
+            self._refuse(self._direct)
+            return self.device.zeros(self.shape, self.dtype)
+        return self._plain(self._source()).reshape(self.shape)
 
     def assign(self, plain: Any) -> None:
-        """Overwrite the values, and a loan with them, with numbers from here or the host."""
+        """Overwrite the values with numbers from here or the host, of as many elements or one."""
         self.fresh = False
         here = isinstance(plain, self.device.xp.ndarray)
         xp = self.device.xp if here else np
         array = xp.asarray(plain if here else on_host(plain), self.dtype)
         same = array.size == math.prod(self.shape)
         array = array.reshape(self.shape) if same else xp.broadcast_to(array, self.shape)
-        if self._loan is not None:
-            self.device.write(self._loan, array)
-        self.memory.assign(array)
+        if self.held or not self.places:
+            self.device.write(self.array(), array)
+            self.current = {self._direct}
+        else:
+            self._lent = None
+            number = min(self.places)
+            self._write(number, array)
+            self.current = {number}
         self.version += 1
+
+    def clear(self) -> None:
+        """Set the values to zero: at once where somebody would see it, otherwise `fresh`."""
+        if self.held:
+            with self.device.current():
+                self.array().fill(0)
+            self.current, self.fresh = {self._direct}, False
+            self.version += 1
+            return
+        self._lent, self.fresh = None, True
+        if self.places:
+            self.current = set(self.places)
+            if self._direct == USER:
+                self._array = None
 
     def fill(self) -> None:
         """Make it true that fresh values are zero."""
-        if self.fresh:
-            with self.device.current():
-                self.memory.array.fill(0)
-                if self._loan is not None:
-                    self._loan.fill(0)
+        if not self.fresh:
+            return
+        with self.device.current():
+            for memory in self.places.values():
+                memory.array.fill(0)
+            if self._direct == USER and self._array is not None:
+                self._array.fill(0)
+        self.fresh = False
+        self.current = {*self.places, self._direct} if self._array is not None else {*self.places}
+
+    # ------------------------------------------------------------------ who runs on them
+
+    def want(self, number: int) -> None:
+        """Make the values current in this memory."""
+        if number in self.current:
+            return
+        if self.current:
+            self._write(number, self._plain(self._source()))
+        elif number == self._direct:
+            self._refuse(number)
+        self.current.add(number)
+
+    def wrote(self, *numbers: int) -> None:
+        """These memories hold new values: all others are out of date."""
+        self.current = set(numbers)
+        if not self.held:
+            self._lent = None  # what was written to it before is overwritten
+
+    def array(self) -> Any:
+        """The plain array that users see, current or not; made (zeros) if there is none."""
+        if self._array is None:
+            self._array = self.device.zeros(self.shape, self.dtype)
+        return self._array
+
+    def live_in(
+        self,
+        places: dict[int, Memory],
+        direct: int = USER,
+        refusals: Mapping[int, Callable[[], None]] | None = None,
+    ) -> None:
+        """Have the values in these memories from now on.
+
+        direct    the place that has `array()` for its memory: users see that one itself
+        refusals  by place: what raises an error once its contents are overwritten
+        """
+        self.take()
+        if self.current and self._direct not in self.current:
+            if self._refusals:
+                self.current = set()  # they were to be read during a pass only
+            else:
+                self.want(self._direct)
+        known = self._direct in self.current
+        self.places, self._direct = places, direct
+        self._refusals = dict(refusals or {})
+        self.current = {direct} if known or direct != USER else set()
+        Home.changes += 1
+
+    def reshape(self, shape: Shape) -> None:
+        """Be of another shape with as many elements; arrays that are held keep theirs."""
+        self.live_in({})
+        self.shape = tuple(shape)
+        if self._array is not None:
+            self._array = self._array.reshape(shape)
+
+    def _source(self) -> int:
+        """The place of current values that is simplest to read: plain, or not to be used again."""
+        if self._direct in self.current:
+            return self._direct
+        return min(self.current, key=lambda number: (number in self._refusals, number))
+
+    def _plain(self, number: int) -> Any:
+        if number == USER:
+            return self.array()
+        self._refuse(number)
+        return self.places[number].plain(self.dtype)
+
+    def _refuse(self, number: int) -> None:
+        """Raise an error if this memory was used for something else; USER: if all of them were."""
+        refuse = self._refusals.get(number)
+        if number == USER:
+            refuse = next(iter(self._refusals.values()), None)
+        if refuse is not None:
+            refuse()
+
+    def _write(self, number: int, plain: Any) -> None:
+        if number == USER:
+            self.device.write(self.array(), plain.reshape(self.shape))
+        else:
+            memory = self.places[number]
+            memory.assign(plain.reshape(memory.shape))
+
+    # ------------------------------------------------------------------ a single memory
+
+    @property
+    def made(self) -> bool:
+        """Whether there is memory yet."""
+        return self._array is not None or bool(self.places)
+
+    @property
+    def memory(self) -> Memory:
+        """The memory of a parameter."""
+        if 0 not in self.places:
+            layout = self.like.memory.layout if self.like is not None else None
             self.fresh = False
+            self.arrange(layout)
+        return self.places[0]
+
+    def settle(self) -> None:
+        """Have what users may have written in `memory`."""
+        self.take()
+        if self.places:
+            self.want(0)
+
+    def arrange(self, layout: Layout | None) -> None:
+        """Have the values in one memory of this layout."""
+        if 0 in self.places and self.places[0].layout == layout:
+            return
+        self.fill()
+        if layout is None:
+            self.live_in({0: Memory(self.shape, None, self.array(), self.device)}, 0)
+        else:
+            self.live_in({0: place(self.shape, layout, self.dtype, self.device)})
+        self.want(0)
+        self.give()
+
+    def move(self, memory: Memory) -> None:
+        """Live in this memory from now on, whatever it holds; nobody may hold the old one."""
+        plain = memory.layout is None
+        self.places, self._direct = {0: memory}, 0 if plain else USER
+        self._array, self._lent = memory.array if plain else None, None
+        self.current = {0}
+        Home.changes += 1
 
 
 def place(shape: Shape, layout: Layout | None, dtype: Any, device: Device = CPU) -> Memory:

@@ -32,7 +32,13 @@ Callback = Callable[[int], None]
 
 
 class Callbacks(list[Callback]):
-    """Functions of a layer's index; called with one, as pycaffe's scripts do, it is added."""
+    """Functions of a layer's index; called with one, as pycaffe's scripts do, it is added.
+
+    seeing   they may look at blobs and write to them: so every layer leaves its own top, and what
+             is written between two layers counts
+    """
+
+    seeing = True
 
     def __call__(self, callback: Callback) -> None:
         self.append(callback)
@@ -180,7 +186,7 @@ class Net(PycaffeNames):
         self.bottoms: list[list[Blob]] = []
         self.tops: list[list[Blob]] = []
         self.loss_tops: list[tuple[Blob, float]] = []
-        self._shared_seeds: list[tuple[Blob, float]] = []
+        self.shared_seeds: list[tuple[Blob, float]] = []
         for node in nodes:
             bottom = [self.blobs[name] for name in node.bottoms]
             top = [self._top(node, j, bottom) for j in range(len(node.tops))]
@@ -189,7 +195,7 @@ class Net(PycaffeNames):
                     self.loss_tops.append((blob, weight))
                     self._start_from(blob, weight)  # where backward starts; it stays, unless
                     if node.in_place or (j in node.layer.views and node.layer.view_diffs):
-                        self._shared_seeds.append((blob, weight))  # a layer below shares it
+                        self.shared_seeds.append((blob, weight))  # a layer below shares it
             self.bottoms.append(bottom)
             self.tops.append(top)
         self.data_layers = [layer for layer in self.own_layers if hasattr(layer, "position")]
@@ -325,7 +331,7 @@ class Net(PycaffeNames):
     def loss(self) -> float:
         """The weighted sum of the loss tops as they are now; a GPU is waited for."""
         host = self.device.to_host
-        return sum(weight * float(host(blob.data).sum()) for blob, weight in self.loss_tops)
+        return sum(weight * float(host(blob.read()).sum()) for blob, weight in self.loss_tops)
 
     def training_pass(self) -> Any:
         """Forward and backward without a wait for the device, if that is a GPU.
@@ -358,7 +364,7 @@ class Net(PycaffeNames):
         """Set the gradient of every learnable parameter to zero."""
         for param in self.learnable:
             if param.wanted:
-                param.fresh = True
+                param.clear()
 
     def forward(
         self,
@@ -474,7 +480,7 @@ class Net(PycaffeNames):
 
     def seed_gradients(self) -> None:
         """Put the loss weights back where the last backward overwrote them."""
-        for blob, weight in self._shared_seeds:
+        for blob, weight in self.shared_seeds:
             self._start_from(blob, weight)
 
     def _layer_index(self, name: str) -> int:

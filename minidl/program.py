@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from minidl.blob import Blob, Param
 from minidl.device import Device
 from minidl.engines import Bindings, Run
 from minidl.errors import DeviceError, UsageError
-from minidl.graph.layout import Array, Copy, Key
-from minidl.memory import Home, Layout, Memory, padded, place
+from minidl.graph.access import Left, part
+from minidl.graph.layout import Array, Copy
+from minidl.memory import USER, Home, Layout, Memory, padded, place
 from minidl.schedule import Schedule, Step, name_of, saved_name
 from minidl.units import bytes_
 
 Runs = tuple[Run, ...]
+Part = tuple[list[tuple[Home, int]], dict[Home, Left]]  # see minidl.graph.access.part
 
 
 class Program:
@@ -26,12 +29,15 @@ class Program:
 
     blobs     by name, as users see them; made by the net, with views already set up
     params    by owner's key
-    old       the program that this one replaces: contents of blobs are carried over
-    within    it is replaced within a pass: what its forward left for later steps is, too
+    old       the program that this one replaces: what its forward left for its backward is taken
+              over, where this one has the same
 
     forward[i], backward[i]   what to call for layer i, in order; nothing for one that is idle
     feeding[i]   the part of forward[i] that brings data in from outside: a layer without bottoms
     step         the step that ran last: contents of shared memory are what it left
+
+    Steps are numbered as in Walk. Whoever calls some of them, one after the other, does so while
+    they are `running`: before and after, arrays that users hold are taken and given.
     """
 
     def __init__(
@@ -42,11 +48,9 @@ class Program:
         device: Device,
         dtype: Any,
         old: Program | None = None,
-        within: bool = False,
     ) -> None:
         self.schedule, self.blobs, self.device, self.dtype = schedule, blobs, device, dtype
         self.step = -1
-        self._carried = old.contents(schedule) if old is not None else {}
         self.forward: list[Runs] = []
         self.backward: list[Runs] = []
         self.feeding: list[Runs] = []
@@ -57,18 +61,27 @@ class Program:
             self._pool = device.bytes_(schedule.scratch)
             self._arrange(params)
             self._memories = self._make_memories()
-            if old is not None and within:
+            self._homes = self._house()
+            if old is not None:
                 self._take_over(old)
-            self._homes = self._show()
-            self._carried = {}
             for i, step in enumerate(schedule.steps):
                 self._bind(i, step)
-        self._held = [p for p, _ in self._params if p.held]  # and plain only for that reason
         self._generations = self._ages()
-        self._seen = Home.changes
+        self._parts: dict[tuple[int, int], Part] = {}
+        self._pending: list[Home] = []
+        self._lent: list[Param] = []
+        self._seen = -1  # Home.changes at the last look for the two
 
     def _ages(self) -> list[int]:
         return [engine.generation for engine in self.schedule.engines]
+
+    @property
+    def fits(self) -> bool:
+        """Whether it may still run: not in a forked process, nor if a parameter has moved because
+        another net that has it, too, arranged it anew."""
+        return self._ages() == self._generations and all(
+            param.memory is memory for param, memory in self._params
+        )
 
     # ------------------------------------------------------------------ memory
 
@@ -90,13 +103,13 @@ class Program:
         for key, layout in self.schedule.params.items():
             param = params[key]
             if layout is None and param.borrowed and param.memory.layout is not None:
-                param.home.plain_only = True  # or two nets would arrange it in turns
+                param.home().plain_only = True  # or two nets would arrange it in turns
             param.arrange(layout)  # type: ignore[arg-type]
         self._params = [(param, param.memory) for param in params.values()]
 
     def _make_memories(self) -> list[Memory]:
         memories: list[Memory] = []
-        homes = self.schedule.walk.homes
+        self._seen_by_users = self._shown()
         for array in self.schedule.walk.arrays:
             if array.base is not None:
                 base = memories[array.base]
@@ -105,30 +118,60 @@ class Program:
                 memories.append(self._memory(array.shape, array.layout, values))
             elif name_of(array) in self.schedule.memory.offsets:
                 memories.append(self._planned(array))
-            elif array.layout is None and homes[array.blob, array.kind] == array.number:
-                memories.append(self._memory(array.shape, None, self._own(array)))
+            elif array.number in self._seen_by_users:
+                values = self._home_of(array.number).array().reshape(array.shape)
+                memories.append(self._memory(array.shape, None, values))
             else:
                 memories.append(place(array.shape, array.layout, self.dtype, self.device))
         return memories
 
-    def _take_over(self, old: Program) -> None:
-        """Copy what the old program's arrays hold into those that are the same here."""
-        there = old._by_origin()
-        for origin, here in self._by_origin().items():
-            before = there.get(origin)
-            if before is not None and before is not here and before.shape == here.shape:
-                here[...] = before
+    def _shown(self) -> dict[int, Home]:
+        """The arrays that users see themselves: plain, where a blob is found after a pass."""
+        walk = self.schedule.walk
+        shown: dict[Home, int] = {}
+        for number in walk.homes.values():
+            array = walk.arrays[number]
+            planned = name_of(array) in self.schedule.memory.offsets
+            if array.base is None and array.layout is None and not planned:
+                shown.setdefault(self._home_of(number), number)
+        return {number: home for home, number in shown.items()}
 
-    def _by_origin(self) -> dict[tuple[Any, ...], Any]:
-        """All data that a forward leaves behind, by what it is: raw arrays."""
-        found: dict[tuple[Any, ...], Any] = {}
+    def _home_of(self, number: int) -> Home:
+        """Where the values live that this array may hold."""
+        array = self.schedule.walk.arrays[number]
+        return self.blobs[array.blob].home(array.kind)
+
+    def _house(self) -> list[Home]:
+        """Let every blob's values live in the arrays of this program; those that may need care."""
+        places: dict[Home, dict[int, Memory]] = {}
+        refusals: dict[Home, dict[int, Any]] = {}
         for array, memory in zip(self.schedule.walk.arrays, self._memories, strict=True):
-            if array.base is None and array.kind == "data":
-                found[array.blob, array.layout, array.first] = memory.array
+            if array.base is not None:
+                continue
+            home = self._home_of(array.number)
+            places.setdefault(home, {})[array.number] = memory
+            if self.schedule.demands.share and name_of(array) in self.schedule.memory.offsets:
+                refuse = functools.partial(_check, weakref.ref(self), array)
+                refusals.setdefault(home, {})[array.number] = refuse
+        direct = {home: number for number, home in self._seen_by_users.items()}
+        for home, there in places.items():
+            home.live_in(there, direct.get(home, USER), refusals.get(home))
+        return [h for h, there in places.items() if len(there) > 1 or h not in direct]
+
+    def _take_over(self, old: Program) -> None:
+        """Copy what the old program's forward left for its backward."""
+        before = dict(old._all_saved())
+        for key, here in self._all_saved():
+            there = before.get(key)
+            if there is not None and there.shape == here.shape:
+                here[...] = there
+
+    def _all_saved(self) -> Iterator[tuple[tuple[Any, ...], Any]]:
+        """What steps keep from forward to backward, by what it is: raw arrays."""
         for i, step in enumerate(self.schedule.steps):
+            how = step.plan.algorithm if step.plan is not None else ""
             for name, size in self.schedule.saved(step).items():
-                found[i, name] = self._saved(i, step, name, size).array
-        return found
+                yield (i, name, how), self._saved(i, step, name, size).array
 
     def _planned(self, array: Array) -> Memory:
         """The array's place in the arena."""
@@ -141,39 +184,9 @@ class Program:
     def _memory(self, shape: tuple[int, ...], layout: Layout | None, array: Any) -> Memory:
         return Memory(shape, layout, array, self.device)
 
-    def _own(self, array: Array) -> Any:
-        """The plain array that the blob itself owns, made if it is not there yet."""
-        blob, key = self.blobs[array.blob], (array.blob, array.kind)
-        if not blob.is_view(array.kind):
-            blob.keep(array.kind, blob.array(array.kind))
-        values = blob.data if array.kind == "data" else blob.diff
-        if key in self._carried:
-            values[...] = self._carried[key]
-        return values
-
-    def _show(self) -> dict[Key, Home]:
-        """Let users find the blobs where they are now."""
-        homes: dict[Key, Home] = {}
-        for key, number in self.schedule.walk.homes.items():
-            name, kind = key
-            array, blob = self.schedule.walk.arrays[number], self.blobs[name]
-            if blob.is_view(kind):
-                continue
-            base = array if array.base is None else self.schedule.walk.arrays[array.base]
-            planned = name_of(base) in self.schedule.memory.offsets
-            if array.layout is None and not planned:
-                continue
-            memory = self._memories[number]
-            home = homes[key] = Home(array.shape, self.dtype, memory)
-            if planned:
-                home.temporary = functools.partial(_check, weakref.ref(self), name, base)
-            elif key in self._carried:
-                memory.assign(self._carried[key])
-            blob.live_in(kind, home)
-        return homes
-
-    def _check_live(self, name: str, array: Array) -> None:
+    def _check_live(self, array: Array) -> None:
         """Refuse a blob that is not in the arena now."""
+        name = array.blob
         if self.step < array.first:
             raise UsageError(
                 f"blob '{name}' has no {array.kind} yet: memory is shared, and its layer has not "
@@ -187,15 +200,6 @@ class Program:
                 f"'{later.name.partition(' ')[2]}'",
                 fix=f"construct the net with keep=['{name}'], or without share",
             )
-
-    def contents(self, schedule: Schedule) -> dict[Key, Any]:
-        """The values of the blobs in an engine's layout that have the same shape in `schedule`."""
-        arrays, homes = schedule.walk.arrays, schedule.walk.homes
-        return {
-            key: home.values()
-            for key, home in self._homes.items()
-            if home.temporary is None and key in homes and arrays[homes[key]].shape == home.shape
-        }
 
     # ------------------------------------------------------------------ calls
 
@@ -262,10 +266,11 @@ class Program:
     def _blob(self, name: str, shape: tuple[int, ...], data: int, diff: int | None) -> Blob:
         """A blob for a layer: on the memory that the schedule says."""
         blob = Blob(name, shape, self.device, self.dtype)
-        if self._memories[data].layout is None:  # otherwise a layer hands it on, and reads nothing
-            blob.use(self._memories[data].array.reshape(shape))
-        if diff is not None:
-            blob.diff = self._memories[diff].array.reshape(shape)
+        memory = self._memories[data]  # in a layout, if a layer hands it on and reads nothing
+        blob.use(
+            memory.array.reshape(shape) if memory.layout is None else None,
+            self._memories[diff].array.reshape(shape) if diff is not None else None,
+        )
         return blob
 
     def _bind_buffers(self, i: int, step: Step) -> None:
@@ -303,44 +308,97 @@ class Program:
         steps = self.schedule.steps
         return steps[first].fused or (last + 1 < len(steps) and steps[last + 1].fused)
 
-    def late_copies(self, first: int) -> Runs:
-        """What makes the copies current that layers from `first` on read and earlier ones made."""
-        steps = self.schedule.steps
-        return tuple(self._copy(steps[first], c) for c in self.schedule.walk.late_copies(first))
-
     # ------------------------------------------------------------------ what users hold
 
-    def settle(self) -> bool:
-        """Take back what was lent since the last pass; whether this program still fits after it.
+    def step_of(self, layer: int, backward: bool) -> int:
+        """The number of the step that is this layer's forward, or its backward."""
+        return 2 * len(self.forward) - 1 - layer if backward else layer
 
-        It does not in a forked process, or if a parameter or a blob has moved: to an array that
-        somebody holds, or because another net with the same parameters arranged them anew.
-        """
-        let_go = [param for param in self._held if not param.held]
-        if Home.changes == self._seen and not let_go and self._ages() == self._generations:
-            return True
-        for param, _ in self._params:
+    @contextlib.contextmanager
+    def running(self, first: int, last: int) -> Iterator[None]:
+        """While steps `first` to `last` run, one after the other; or until one of them fails."""
+        self.begin(first, last)
+        try:
+            yield
+        except BaseException:
+            self.end(first, max(first, self.step))
+            raise
+        self.end(first, last)
+
+    def begin(self, first: int, last: int) -> None:
+        """Before steps `first` to `last`: let what users wrote count, make current what is read."""
+        if self._seen != Home.changes:
+            self._look()
+        for home in self._pending:
+            home.take()
+        for param in self._lent:
             param.settle()
-        fits = (
-            not let_go
-            and self._ages() == self._generations
-            and all(param.memory is memory for param, memory in self._params)
-        )
-        for (name, kind), home in self._homes.items():
-            bound = home.memory
-            home.settle()
-            if home.memory is not bound:
-                self.blobs[name].keep(kind, home.memory.array)
-                fits = False
+        needs, _ = self._part(first, last)
+        for home, number in needs:
+            home.want(number)
+
+    def end(self, first: int, last: int) -> None:
+        """After them: say what is current, bring arrays that somebody holds up to date."""
+        _, left = self._part(first, last)
+        for home, what in left.items():
+            if what.written:
+                home.wrote(*what.current)
+            else:
+                home.current |= what.current
+        if self._seen != Home.changes:
+            self._look()
+        for home in self._pending:
+            home.give()
+        for param in self._lent:
+            param.give(learnt=last >= len(self.forward))
+        if self._pending or self._lent:
+            self._look()
+
+    def _look(self) -> None:
+        """Find what may have to be taken and given."""
         self._seen = Home.changes
-        return fits
+        self._pending = [home for home in self._homes if home.pending]
+        self._lent = [param for param, _ in self._params if param.pending]
+
+    @property
+    def lends(self) -> bool:
+        """Whether somebody has an array of a blob that will be gone when the pass has ended."""
+        if self._seen != Home.changes:
+            self._look()
+        return self.schedule.demands.share and bool(self._pending)
+
+    def _part(self, first: int, last: int) -> Part:
+        """What these steps need and leave, of the values that are in more than one place."""
+        found = self._parts.get((first, last))
+        if found is None:
+            steps = self.schedule.accesses[first : last + 1]
+            needs, left = part(steps, self._home_of)
+            care = set(self._homes)
+            found = self._parts[first, last] = (
+                [(home, number) for home, number in needs if home in care],
+                {home: what for home, what in left.items() if home in care},
+            )
+        return found
+
+    # ------------------------------------------------------------------ arrays by name
+
+    def plain(self, blob: str) -> Any:
+        """Where a pass leaves the data of an output or a loss, which is plain."""
+        return self._memories[self.schedule.walk.homes[blob, "data"]].array
+
+    def seed(self, blob: str) -> Any:
+        """Where a backward finds the gradient of a loss, which is plain."""
+        count = len(self.forward)
+        needs, _ = part(self.schedule.accesses[count:], self._home_of)
+        home = self.blobs[blob].home("diff")
+        return next(self._memories[number].array for whose, number in needs if whose is home)
 
 
-def _check(program: weakref.ref[Program], name: str, array: Array) -> None:
+def _check(program: weakref.ref[Program], array: Array) -> None:
     """Refuse a blob that is not there now; a program that nobody runs any more changes nothing."""
     there = program()
     if there is not None:
-        there._check_live(name, array)
+        there._check_live(array)
 
 
 def _cut(area: Any, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +51,9 @@ class Runner:
     @property
     def training(self) -> TrainingPass | None:
         """What runs forward and backward at one go; None where nothing is gained by that."""
-        return None if self._is_late or any(self._callbacks()) else self._training
+        lends = self._program is not None and self._program.lends
+        alone = lends or self._is_late or any(self._callbacks())
+        return None if alone else self._training
 
     @functools.cached_property
     def _is_late(self) -> bool:
@@ -60,16 +62,13 @@ class Runner:
 
     # ------------------------------------------------------------------ the program
 
-    def ready(self, within: bool = False) -> Program:
-        """The program of the next pass; a new one if shapes, parameters or held arrays changed.
-
-        within   it is to go on with a pass whose shapes changed in the middle
-        """
+    def ready(self) -> Program:
+        """The program of the next pass; a new one if shapes changed, or parameters have moved."""
         net, program = self._net, self._program
-        if program is None or self.stale or not program.settle():
+        if program is None or self.stale or not program.fits:
             schedule = self._schedule()
             owned = net.parameters.owned()
-            program = Program(schedule, net.blobs, owned, net.device, net.dtype, program, within)
+            program = Program(schedule, net.blobs, owned, net.device, net.dtype, program)
             self._program, self.stale = program, False
             if self._training is not None:
                 self._training.forget()
@@ -84,9 +83,9 @@ class Runner:
             backward=backward and any(node.needs_backward for node in nodes),
             pinned=frozenset(self._pinned()),
             homes={
-                key: None if param.held or param.home.plain_only else param.memory.layout
+                key: None if param.home().plain_only else param.memory.layout
                 for key, param in params.items()
-                if param.held or param.home.plain_only or param.borrowed
+                if param.home().plain_only or param.borrowed
             },
             learning=frozenset(key for key, param in params.items() if param.wanted),
             share=net.share,
@@ -97,12 +96,12 @@ class Runner:
         return Schedule(nodes, engines, net.policy, demands)
 
     def _pinned(self) -> Iterator[tuple[str, str]]:
-        """Blobs that have an array of their own already, or are to keep one."""
+        """Blobs that are to have a plain array of their own."""
         net = self._net
         for name, blob in net.blobs.items():
             for kind in ("data", "diff"):
                 kept = self.watched or (name in net.keep and net.share)
-                if not blob.is_view(kind) and (kept or blob.array(kind) is not None):
+                if kept and not blob.is_view(kind):
                     yield name, kind
 
     def _log_plans(self, schedule: Schedule) -> None:
@@ -124,33 +123,15 @@ class Runner:
     def forward(self, first: int, last: int) -> None:
         """Run forward from layer `first` to layer `last`, callbacks included."""
         net, program = self._net, self._prepared_for(first, last)
-        before, after, steps = net.before_forward, net.after_forward, program.forward
         self.begin_pass()
         # A NaN is found and named by its loss: see first_bad.
         with net.device.current(), np.errstate(all="ignore"):
             if self._passes is not None:
                 self._passes.count()
-            for run in program.late_copies(first) if first else ():
-                run()
-            for i in range(first, last + 1):
-                if net.own_layers[i].is_late and net.follow_values(i):
-                    program = self.ready(within=True)
-                    steps = program.forward
-                program.step = i
-                for callback in before:
-                    callback(i)
-                try:
-                    for run in steps[i]:
-                        run()
-                except LabelError as error:
-                    raise diagnosis.with_record(net, error, net.bottoms[i]) from None
-                if net.own_layers[i].is_late and net.follow_values(i, ran=True):
-                    program = self.ready(within=True)
-                    steps, program.step = program.forward, i
-                    for run in steps[i] if net.own_layers[i].unfinished else ():
-                        run()
-                for callback in after:
-                    callback(i)
+            for layers in self._parts(program, range(first, last + 1)):
+                if net.own_layers[layers[0]].is_late and net.follow_values(layers[0]):
+                    self.ready()
+                self._run(layers, backward=False)
 
     def backward(self, first: int, last: int) -> None:
         """Run backward from layer `first` down to layer `last`, callbacks included."""
@@ -162,23 +143,68 @@ class Runner:
                 f"net '{net.name}' was made to run forward only: phase TEST, with shared memory",
                 fix="construct it without share",
             )
-        before, after, steps = net.before_backward, net.after_backward, program.backward
+        layers = [i for i in range(first, last - 1, -1) if nodes[i].needs_backward]
         with net.device.current(), np.errstate(all="ignore"):
-            for i in range(first, last - 1, -1):
-                if not nodes[i].needs_backward:
-                    continue
-                program.step = 2 * len(steps) - 1 - i
-                for callback in before:
-                    callback(i)
-                for run in steps[i]:
-                    run()
-                for callback in after:
-                    callback(i)
+            for part in self._parts(program, layers):
+                self._run(part, backward=True)
 
-    def _callbacks(self) -> Iterator[Callback]:
-        """All functions that want to be called between layers."""
+    def _parts(self, program: Program, layers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """The layers of a pass in parts between which somebody may look at blobs, or write."""
+        alone = self._is_late or program.lends or any(self._callbacks(seeing=True))
+        start = 0
+        for k, i in enumerate(layers):
+            if alone or self._net.own_layers[i].type == "Python":
+                yield from (part for part in (layers[start:k], layers[k : k + 1]) if part)
+                start = k + 1
+        if start < len(layers):
+            yield layers[start:]
+
+    def _run(self, layers: Sequence[int], backward: bool) -> None:
+        """Run a part of a pass: these layers, in order."""
+        net, program = self._net, self._program
+        assert program is not None
+        before, after, runs = net.before_forward, net.after_forward, program.forward
+        if backward:
+            before, after, runs = net.before_backward, net.after_backward, program.backward
+        first, last = layers[0], layers[-1]
+        for callback in before:
+            callback(first)
+        with program.running(*(program.step_of(i, backward) for i in (first, last))):
+            for i in layers:
+                if i != first:
+                    for callback in before:
+                        callback(i)
+                program.step = program.step_of(i, backward)
+                try:
+                    for run in runs[i]:
+                        run()
+                except LabelError as error:
+                    raise diagnosis.with_record(net, error, net.bottoms[i]) from None
+                if i != last:
+                    for callback in after:
+                        callback(i)
+        late = net.own_layers[last].is_late and not backward
+        if late and net.follow_values(last, ran=True):
+            self._go_on(last)
+        for callback in after:
+            callback(last)
+
+    def _go_on(self, i: int) -> None:
+        """After layer i has run, all shapes behind it are others than they were; its tops', too,
+        if it is unfinished: it then has to run again."""
+        program = self.ready()
+        program.step = i
+        if self._net.own_layers[i].unfinished:
+            with program.running(i, i):
+                for run in program.forward[i]:
+                    run()
+
+    def _callbacks(self, seeing: bool = False) -> Iterator[Callback]:
+        """All functions that want to be called between layers; `seeing`: and may look at blobs."""
         for when in ("before_forward", "after_forward", "before_backward", "after_backward"):
-            yield from getattr(self._net, when)
+            callbacks = getattr(self._net, when)
+            if callbacks.seeing or not seeing:
+                yield from callbacks
 
     def _prepared_for(self, first: int, last: int) -> Program:
         """The program for a forward from layer `first` to layer `last`."""
@@ -189,7 +215,8 @@ class Runner:
                 "memory, so what the layers before it left is gone",
                 fix="construct the net without share",
             )
-        if program.cuts(first, last):
+        seen = any(self._callbacks(seeing=True)) and not self.separate
+        if seen or program.cuts(first, last):
             self.separate = self.stale = True
             program = self.ready()
         return program

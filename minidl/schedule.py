@@ -19,6 +19,7 @@ from minidl.blueprint import Node
 from minidl.engines import UNDECIDED, Engine, Plan, Request, Undecided
 from minidl.engines.select import Policy, asked, choose, insist
 from minidl.graph import aliasing, memory
+from minidl.graph.access import accesses
 from minidl.graph.layout import Array, Call, Key, Walk, lifetimes
 from minidl.memory import Layout, Shape, nbytes, padded
 from minidl.units import bytes_
@@ -81,6 +82,7 @@ class Schedule:
     """The schedule of these nodes.
 
     steps     one for each node;  walk: the arrays they work on
+    accesses  what each step, forward and backward, reads and writes
     params    by owner's key: the layout it is to live in
     spans     what shares memory, by name: see `name_of` and `saved_name`
     memory    where in the shared memory each span lies
@@ -112,6 +114,7 @@ class Schedule:
         for key, home in self.params.items():
             if isinstance(home, Undecided):
                 self.params[key] = None
+        self.accesses = accesses(self.walk)
         self.spans = [*self._blob_spans(), *self._saved_spans()]
         self.memory = memory.plan(self.spans)
         self.scratch = max(map(self.scratch_bytes, self.steps), default=0)
@@ -246,6 +249,7 @@ class Schedule:
             views=layer.views,
             view_diffs=layer.view_diffs,
             keeps=layer.keeps,
+            idle=step.idle,
             backward=node.needs_backward,
             wanted=node.wanted,
         )

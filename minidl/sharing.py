@@ -28,15 +28,15 @@ def share(net: Net, other: Net) -> None:
         if plan.key not in pairs:
             continue
         theirs, owner = pairs[plan.key], owned[plan.owner]
-        if mine is not owner and owner.home is theirs.home:
+        if mine is not owner and owner.home() is theirs.home():
             mine.share(owner, mine.shape)
         else:
             mine.share(theirs, mine.shape, diff=False)
         mine.borrowed = True
-        if mine.home is not owner.home:  # plans are made for the owner's layout
+        if mine.home() is not owner.home():  # plans are made for the owner's layout
             for param in (mine, owner):
                 param.arrange(None)
-                param.home.plain_only = True
+                param.home().plain_only = True
 
 
 def unshared(net: Net, other: Net) -> list[str]:

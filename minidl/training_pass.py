@@ -40,8 +40,12 @@ class TrainingPass:
 
     def run(self, program: Program) -> None:
         """Run the net's program once."""
-        net = self._net
-        with net.device.current(), np.errstate(all="ignore"):
+        net, last = self._net, 2 * len(self._net.layers) - 1
+        with (
+            net.device.current(),
+            np.errstate(all="ignore"),
+            program.running(0, last),
+        ):
             for runs in program.feeding:
                 for run in runs:
                     run()
@@ -51,7 +55,7 @@ class TrainingPass:
                 self._fresh_after[before] = [param.fresh for param in net.learnable]
             for param, fresh in zip(net.learnable, self._fresh_after[before], strict=True):
                 param.fresh = fresh
-        program.step = 2 * len(net.layers) - 1
+            program.step = last
 
     def forget(self) -> None:
         """The program is another one: record anew."""
@@ -66,17 +70,18 @@ class TrainingPass:
             for run in runs:
                 if run not in feeding:
                     run()
-        self._add_losses()
-        self._net.seed_gradients()
+        self._add_losses(program)
+        for blob, weight in self._net.shared_seeds:
+            program.seed(blob.name).fill(weight)
         nodes = self._net.blueprint.nodes
         for i in reversed(range(len(nodes))):
             for run in program.backward[i] if nodes[i].needs_backward else ():
                 run()
 
-    def _add_losses(self) -> None:
+    def _add_losses(self, program: Program) -> None:
         xp = self._net.device.xp
         self.loss.fill(0)
         for blob, weight in self._net.loss_tops:
-            xp.sum(blob.data, out=self._term)
+            xp.sum(program.plain(blob.name), out=self._term)
             self._term *= weight
             self.loss += self._term

@@ -91,7 +91,7 @@ def _split_scale_bias(net: Net, source: Weights) -> None:
 def lacking(net: Net, source: Weights) -> list[str]:
     """The net's layers for which the file has no values, nor for whom they share them with."""
     there = {
-        id(param.home)
+        id(param.home())
         for layer in source.layers
         for param, blob in zip(net.params.get(layer.name, ()), layer.blobs, strict=False)
         if blob is not None
@@ -99,7 +99,7 @@ def lacking(net: Net, source: Weights) -> list[str]:
     return [
         name
         for name, params in net.params.items()
-        if any(id(param.home) not in there for param in params)
+        if any(id(param.home()) not in there for param in params)
     ]
 
 
@@ -175,8 +175,8 @@ def _shared(net: Net) -> dict[str, list[bool]]:
     for name, params in net.params.items():
         found[name] = []
         for param in params:
-            found[name].append(id(param.home) in seen)
-            seen.add(id(param.home))
+            found[name].append(id(param.home()) in seen)
+            seen.add(id(param.home()))
     return found
 
 

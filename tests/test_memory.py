@@ -5,7 +5,7 @@ import pytest
 
 from minidl.blob import Blob, Param
 from minidl.device import Device
-from minidl.memory import ALIGNMENT, Home, Memory, aligned, place
+from minidl.memory import ALIGNMENT, USER, Home, Memory, aligned, place
 
 
 class Backwards:
@@ -64,14 +64,20 @@ def test_what_is_written_to_a_loan_is_in_the_layout_after_settling():
 
 
 @pytest.mark.parametrize("hold", [lambda a: a, lambda a: a[1:], lambda a: a.T.reshape(3, 2)[1]])
-def test_values_live_in_a_loan_that_is_still_held(hold):
+def test_an_array_that_is_held_is_live_and_the_memory_stays_what_it_is(hold):
     home = packed_home()
     view = hold(home.lend())
+    memory = home.memory
+    for round in range(2):
+        view[...] = round
+        home.settle()
+        assert home.memory is memory
+        assert (home.values() == round).sum() >= view.size
+        memory.array[4:].view(np.float32)[...] = 9
+        home.wrote(0)
+        home.give()
+        assert (view == 9).all()
     assert home.held
-    home.settle()
-    assert home.memory.layout is None
-    home.memory.array[...] = 9
-    assert (view == 9).all()
     del view
     assert not home.held
 
@@ -83,13 +89,83 @@ def test_one_loan_is_lent_as_often_as_asked():
     assert second[1, 2] == 8
 
 
-def test_moves_and_loans_are_counted():
+def test_an_array_that_nobody_holds_is_taken_and_let_go():
+    home = packed_home()
+    home.lend()[0, 0] = 3
+    assert home.pending
+    home.take()
+    home.give()  # nothing else has the values yet
+    assert home.pending
+    home.want(0)
+    home.give()
+    assert not home.pending
+    assert stored(home) == [5, 4, 3, 2, 1, 3]
+
+
+def test_what_is_overwritten_by_whoever_runs_is_not_taken():
+    home = packed_home()
+    home.lend()[...] = 3
+    home.memory.array[4:].view(np.float32)[...] = 9
+    home.wrote(0)
+    home.take()
+    assert (home.values() == 9).all()
+
+
+def test_several_memories_are_current_where_somebody_asked():
+    home = Home(SHAPE, np.float32)
+    home.assign(VALUES)
+    places = {n: place(SHAPE, Backwards(SHAPE), np.float32) for n in (4, 7)}
+    home.live_in(places)
+    home.want(4)
+    assert places[4].array[4:].view(np.float32).tolist() == [5, 4, 3, 2, 1, 0]
+    assert not places[7].array.any()
+    held = home.lend()
+    held[...] = 1
+    home.take()
+    assert home.current == {USER}
+    home.want(7)
+    assert (places[7].plain(np.float32) == 1).all()
+    home.wrote(4)
+    home.give()
+    np.testing.assert_array_equal(held, VALUES)
+
+
+def test_values_move_from_program_to_program_and_the_array_with_them():
+    home = packed_home()
+    held = home.lend()
+    held[0, 0] = 8
+    first = Memory(SHAPE, None, home.array())
+    home.live_in({2: first}, direct=2)
+    assert np.shares_memory(home.lend(), held)
+    home.live_in({5: place(SHAPE, Backwards(SHAPE), np.float32)})
+    home.want(5)
+    assert home.places[5].array[4:].view(np.float32).tolist() == [5, 4, 3, 2, 1, 8]
+    home.wrote(5)
+    home.places[5].array[...] = 0
+    home.give()
+    assert not held.any()
+
+
+def test_values_that_nobody_gave_are_zero():
+    home = Home(SHAPE, np.float32)
+    home.live_in({1: place(SHAPE, Backwards(SHAPE), np.float32)})
+    assert not home.values().any()
+    home.want(1)
+    assert not home.lend().any()
+
+
+def test_only_what_has_to_be_taken_is_counted():
     home, before = packed_home(), Home.changes
     home.values()
     home.settle()
     assert Home.changes == before
     home.lend()
     assert Home.changes > before
+    plain = Home(SHAPE, np.float32)
+    plain.arrange(None)
+    before = Home.changes
+    plain.lend()
+    assert Home.changes == before  # it is the memory itself
 
 
 def test_a_plain_array_is_lent_itself():
@@ -100,34 +176,37 @@ def test_a_plain_array_is_lent_itself():
     assert stored(home) == [5, 4, 3, 2, 1, 0]
 
 
-def test_fresh_values_are_zero_for_who_reads_them():
-    home = packed_home()
-    home.fresh = True
-    assert not home.values().any()
-    assert not home.fresh
+@pytest.mark.parametrize("layout", [None, Backwards(SHAPE)])
+def test_cleared_values_are_zero_for_who_reads_them(layout):
+    home = Home(SHAPE, np.float32, place(SHAPE, layout, np.float32))
     home.assign(VALUES)
-    home.fresh = True
+    home.clear()
+    assert home.fresh  # nobody has to write the zeros
+    assert not home.values().any()
+    home.assign(VALUES)
+    home.clear()
     home.lend()[0, 0] = 1
     assert home.values().sum() == 1
-    home.fresh = True  # with a loan out
-    assert not home.lend().any()
-    home.lend()[...] = 3
-    home.fresh = True
+    held = home.lend()
+    home.clear()
+    assert not held.any() and not home.fresh
+    held[...] = 3  # counts: it was written after
     home.settle()
-    assert not home.values().any()
+    assert (home.memory.plain(np.float32) == 3).all()
 
 
-def test_temporary_values_are_lent_as_copies_and_never_written_back():
+def test_values_that_were_overwritten_cannot_be_lent():
     def refuse():
         if overwritten:
             raise ValueError("overwritten")
 
     overwritten, memory = False, Memory(SHAPE, None, VALUES.copy())
-    home = Home(SHAPE, np.float32, memory)
-    home.temporary = refuse
+    home = Home(SHAPE, np.float32)
+    home.live_in({3: memory}, refusals={3: refuse})
+    home.wrote(3)
     home.lend()[...] = 5
-    home.settle()
-    np.testing.assert_array_equal(memory.array, VALUES)
+    np.testing.assert_array_equal(memory.array, VALUES)  # not before somebody asks for them
+    home.wrote(3)
     overwritten = True
     for read in (home.lend, home.values):
         with pytest.raises(ValueError, match="overwritten"):
@@ -135,8 +214,10 @@ def test_temporary_values_are_lent_as_copies_and_never_written_back():
 
 
 def test_a_blob_reads_from_its_home():
-    blob, home = Blob("b", SHAPE, Device(), np.float32), packed_home()
-    blob.live_in("data", home)
+    blob = Blob("b", SHAPE, Device(), np.float32)
+    home = blob.home("data")
+    home.live_in({0: place(SHAPE, Backwards(SHAPE), np.float32)})
+    blob.data = VALUES
     blob.data[0, 0] = 4
     home.settle()
     assert stored(home)[-1] == 4
@@ -163,21 +244,23 @@ def test_a_parameter_and_its_gradient_change_layout_together():
     np.testing.assert_array_equal(p.diff, VALUES + 1)
 
 
-def test_a_held_gradient_makes_the_parameter_plain():
+def test_a_held_gradient_leaves_the_layout_as_it_is():
     p = param()
     p.arrange(Backwards(SHAPE))
     gradient = p.diff
-    assert p.held
+    gradient[...] = 2
     p.settle()
-    assert p.memory.layout is p.gradient.layout is None
-    assert np.shares_memory(gradient, p.gradient.array)
-    np.testing.assert_array_equal(p.memory.array, VALUES)
+    assert p.memory.layout == p.gradient.layout == Backwards(SHAPE)
+    p.gradient.array[...] = 0
+    p.give(learnt=True)
+    assert not gradient.any()
+    np.testing.assert_array_equal(p.data, VALUES)
 
 
 def test_a_gradient_is_made_in_the_layout_of_the_values():
     p = Param("p", SHAPE, Device(), np.float32)
     p.arrange(Backwards(SHAPE))
-    assert p.array("diff") is None
+    assert not p.home("diff").made
     assert p.gradient.layout == Backwards(SHAPE)
     assert not p.diff.any()
 

@@ -42,7 +42,7 @@ def test_a_grid_is_about_as_wide_as_high():
     arrays.arrays(
         st.sampled_from([np.float32, np.float64]),
         arrays.array_shapes(max_dims=2, max_side=6),
-        elements=st.floats(-2.0**127, 2.0**127, width=32) | st.just(np.nan) | st.just(np.inf),
+        elements=st.floats(-(2.0**127), 2.0**127, width=32) | st.just(np.nan) | st.just(np.inf),
     )
 )
 def test_the_scale_goes_from_0_to_1_and_keeps_the_order(values):

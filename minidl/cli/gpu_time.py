@@ -68,6 +68,7 @@ class _Layers:
             (net.after_backward, lambda i: self._end("backward", i)),
         )
         for callbacks, own in self._callbacks:
+            callbacks.seeing = False
             callbacks.append(own)
 
     def run(self) -> None:

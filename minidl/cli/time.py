@@ -158,10 +158,14 @@ def _on_host(net: Any, args: Namespace) -> Timings:
         if i == 0 and net.data_layers:
             found.waiting.append(perf_counter() - t0)
 
-    net.before_forward += [begin_first, begin]
-    net.after_forward.append(lambda i: found.forward[i].append(perf_counter() - start))
-    net.before_backward.append(begin)
-    net.after_backward.append(lambda i: found.backward[i].append(perf_counter() - start))
+    for callbacks, clocks in (
+        (net.before_forward, [begin_first, begin]),
+        (net.after_forward, [lambda i: found.forward[i].append(perf_counter() - start)]),
+        (net.before_backward, [begin]),
+        (net.after_backward, [lambda i: found.backward[i].append(perf_counter() - start)]),
+    ):
+        callbacks.seeing = False
+        callbacks += clocks
     began = perf_counter()
     for i in steps(args.iterations, "timing", args):
         net.clear_param_diffs()

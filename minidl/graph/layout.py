@@ -21,7 +21,9 @@ class Call:
 
     bottom, top            the layouts of the data it reads and writes, one for each blob
     bottom_diff, top_diff  those of the gradients that it writes and reads
-    in_place, views, view_diffs, keeps   as in Layer
+    in_place, views, view_diffs   as in Layer
+    keeps    what its backward reads again: "bottom", "top", "top sign"
+    idle     its forward does nothing: its tops are its bottoms
     backward, wanted       whether its backward runs, and which bottoms get a gradient
     """
 
@@ -38,6 +40,7 @@ class Call:
     views: Mapping[int, int] = field(default_factory=dict)
     view_diffs: bool = True
     keeps: tuple[str, ...] = ()
+    idle: bool = False
     backward: bool = False
     wanted: tuple[bool, ...] = ()
 
@@ -92,19 +95,18 @@ class Place:
 class Walk:
     """The walk: `forward` for each call in order, then `backward` once.
 
-    calls    how many calls there will be; steps are numbered from 0, forward, and on, backward
+    count    of calls that there will be; steps are numbered from 0, forward, and on, backward
     pinned   blobs whose data or gradient has to be plain memory of its own, whoever writes it
 
-    arrays   all arrays;  places: for each call;  homes: where a reader finds a blob after the pass
+    arrays   all arrays;  places: for each call;  homes: where a blob is found after the pass
     """
 
-    def __init__(self, calls: int, pinned: Collection[Key] = ()) -> None:
-        self.count, self.pinned = calls, frozenset(pinned)
+    def __init__(self, count: int, pinned: Collection[Key] = ()) -> None:
+        self.count, self.pinned = count, frozenset(pinned)
+        self.calls: list[Call] = []
         self.arrays: list[Array] = []
         self.places: list[Place] = []
         self.homes: dict[Key, int] = {}
-        self.readers: dict[int, list[int]] = {}
-        self._calls: list[Call] = []
         self._copies: dict[int, dict[tuple[int, Any], int]] = {}  # by base
 
     def layout(self, blob: str) -> Any:
@@ -114,7 +116,7 @@ class Walk:
     def forward(self, call: Call) -> Place:
         """Place the next call's data."""
         step, place = len(self.places), Place()
-        self._calls.append(call)
+        self.calls.append(call)
         self.places.append(place)
         place.bottom = tuple(
             self._read((name, "data"), layout, step, place.before_forward)
@@ -136,15 +138,16 @@ class Walk:
     def backward(self) -> None:
         """Place the gradients of all calls, from the last to the first."""
         for i in range(self.count - 1, -1, -1):
-            if self._calls[i].backward:
-                self._backward(self._calls[i], self.places[i], 2 * self.count - 1 - i)
+            if self.calls[i].backward:
+                self._backward(self.calls[i], self.places[i], 2 * self.count - 1 - i)
 
     def _backward(self, call: Call, place: Place, step: int) -> None:
         top_diff = []
         for j, name in enumerate(call.tops):
             key, shape = (name, "diff"), call.top_shapes[j]
-            if key not in self.homes:  # nobody sends a gradient here
+            if key not in self.homes:  # nobody sends a gradient here; users may give one
                 self.homes[key] = self._new(name, "diff", shape, None, pinned=True)
+                self.pinned |= {key}
             top_diff.append(self._read(key, call.top_diff[j], step, place.before_backward))
         place.top_diff = tuple(top_diff)
         viewed = {b: t for t, b in call.views.items()} if call.view_diffs else {}
@@ -167,15 +170,6 @@ class Walk:
                 for number in numbers:
                     self._touch(number, step)
 
-    def late_copies(self, first: int) -> list[Copy]:
-        """Copies made for calls before `first` that calls from there on read, too."""
-        return [
-            copy
-            for place in self.places[:first]
-            for copy in place.before_forward
-            if any(first <= step < self.count for step in self.readers.get(copy.target, ()))
-        ]
-
     # ------------------------------------------------------------------
 
     def _read(self, key: Key, layout: Any, step: int, copies: list[Copy]) -> int:
@@ -183,7 +177,7 @@ class Walk:
         number = self.homes[key]
         array = self.arrays[number]
         if array.layout != layout:
-            copied = self._copies.setdefault(self._base(number), {})
+            copied = self._copies.setdefault(self.base(number), {})
             found = copied.get((number, layout))
             if found is None:
                 found = copied[number, layout] = self._new(*key, array.shape, layout, copy=True)
@@ -191,13 +185,12 @@ class Walk:
                 self._touch(number, step)
             number = found
         self._touch(number, step)
-        self.readers.setdefault(number, []).append(step)
         return number
 
     def _write(self, key: Key, number: int, step: int, copies: list[Copy]) -> None:
         """A call leaves a blob's new values in this array."""
         self._touch(number, step)
-        base = self._base(number)
+        base = self.base(number)
         self._copies.pop(base, None)  # those of what was there before
         array = self.arrays[number]
         if key in self.pinned and array.layout is not None:
@@ -225,15 +218,16 @@ class Walk:
     def _view(self, of: int, blob: str, shape: Shape, kind: str = "data") -> int:
         array = self.arrays[of]
         number = len(self.arrays)
-        self.arrays.append(Array(number, blob, kind, shape, array.layout, base=self._base(of)))
+        self.arrays.append(Array(number, blob, kind, shape, array.layout, base=self.base(of)))
         return number
 
-    def _base(self, number: int) -> int:
+    def base(self, number: int) -> int:
+        """The array whose memory this one is: itself, or the one that it is a view of."""
         base = self.arrays[number].base
         return number if base is None else base
 
     def _touch(self, number: int, step: int) -> None:
-        array = self.arrays[self._base(number)]
+        array = self.arrays[self.base(number)]
         if array.first < 0:
             array.first = step
         array.last = max(array.last, step)

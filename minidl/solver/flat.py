@@ -84,10 +84,16 @@ class FlatUpdater(Updater):
             param.settle()
             for home in homes:
                 home.settle()
-        return self.arena.whole and all(
-            home.memory.address == self.device.address(whole) + start * self.arena.dtype.itemsize
-            for (_, start, _), homes in zip(self.arena.segments, self._in_order(), strict=True)
-            for whole, home in zip(self._histories, homes, strict=True)
+        lent = any(param.pending for param in self.moving)
+        return (
+            not lent
+            and self.arena.whole
+            and all(
+                home.memory.address
+                == self.device.address(whole) + start * self.arena.dtype.itemsize
+                for (_, start, _), homes in zip(self.arena.segments, self._in_order(), strict=True)
+                for whole, home in zip(self._histories, homes, strict=True)
+            )
         )
 
     def _in_order(self) -> list[list[Any]]:
@@ -115,5 +121,4 @@ class FlatUpdater(Updater):
             factor, self._limit = self._norm.factor_address, math.inf
         l1 = p.regularization_type == "L1"
         self._flat(rate, scale, p.momentum, p.weight_decay, l1, factor)
-        for param in self.moving:
-            param.touch()
+        self._tell()

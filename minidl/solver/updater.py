@@ -126,8 +126,16 @@ class Updater:
                 self.rule.update(xp, w, g, state, own_rate * correction, scratch, p)
 
         workers.share(work, len(self._shares))
-        for param in self.moving:
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let those who hold weights or histories see what has changed."""
+        for param, homes in zip(self.moving, self._states, strict=True):
             param.touch()
+            for home in homes:
+                if home.pending:
+                    home.wrote(0)
+                    home.give()
 
     def _adapted(self, rate: float, scale: float, p: Any) -> list[float]:
         """Each moving parameter's rate under `larc`; its lr_mult plays no part.
@@ -165,6 +173,7 @@ class Updater:
                 param.flat()  # writes the zeros
             for home in homes:
                 home.arrange(param.memory.layout)
+                home.settle()
             memory += [param.memory, param.gradient, *(home.memory for home in homes)]
         return memory
 

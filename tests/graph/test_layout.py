@@ -127,12 +127,6 @@ def test_data_live_until_the_backward_that_reads_them():
     assert (z.first, z.last) == (2, 3)
 
 
-def test_running_from_a_later_layer_makes_its_copies_again():
-    w = walk(call("in", (), "x"), call("f", "x", "y", "a"), call("g", "x", "z", "a"))
-    assert names(w, w.late_copies(2)) == [("x data", "x data as a")]
-    assert not w.late_copies(1)
-
-
 # ---------------------------------------------------------------------- any net
 
 

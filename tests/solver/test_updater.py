@@ -239,7 +239,7 @@ def test_a_frozen_parameter_stands_still_without_a_look_at_its_gradient():
     updater = updaters.Updater(params, RULES["SGD"])
     updater.apply(0.5, 1.0, schema.SolverParameter(momentum=0.9, weight_decay=0.5))
     np.testing.assert_array_equal(params[1].data, before)
-    assert params[1].array("diff") is None  # nobody made it
+    assert not params[1].home("diff").made  # nobody made it
     assert len(updater.history) == 4  # Caffe's files have an array for it all the same
     assert not updater.history[1].any()
 
