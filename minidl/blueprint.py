@@ -137,13 +137,6 @@ class Blueprint:
             sorted({*net.state.stage, *stages}),
         )
         self.filtered = build.filter_layers(net, state)
-        if not self.filtered.layer:
-            raise GraphError(
-                f"none of the {len(net.layer)} layers of the net takes part in phase "
-                f"{build.PHASE_NAMES[state.phase]}",
-                where=prototxt.where(net),
-                fix="give a layer without include and exclude rules, or rules that are met",
-            )
         self.param = _split(self.filtered)
         self.name = self.param.name
         self._multipliers = _shared_multipliers(self.param)

@@ -122,6 +122,8 @@ class Runner:
 
     def forward(self, first: int, last: int) -> None:
         """Run forward from layer `first` to layer `last`, callbacks included."""
+        if first > last:
+            return
         net, program = self._net, self._prepared_for(first, last)
         self.begin_pass()
         # A NaN is found and named by its loss: see first_bad.
@@ -135,6 +137,8 @@ class Runner:
 
     def backward(self, first: int, last: int) -> None:
         """Run backward from layer `first` down to layer `last`, callbacks included."""
+        if first < last:
+            return
         net, program = self._net, self.ready()
         nodes = net.blueprint.nodes
         learns = any(node.needs_backward for node in nodes)

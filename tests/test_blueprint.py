@@ -215,13 +215,6 @@ def test_overwriting_a_bottom_that_is_another_bottoms_memory_is_refused():
         blueprint(text)
 
 
-def test_a_net_without_a_layer_in_this_phase_is_refused():
-    text = 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" include { phase: TEST } }'
-    net = prototxt.read_net(text)
-    with pytest.raises(GraphError, match="none of the 1 layers .* takes part in phase TRAIN"):
-        Blueprint(net, Context(phase=schema.TRAIN))
-
-
 def test_a_loss_weight_without_a_top_is_refused():
     text = 'layer { name: "s" type: "Silence" bottom: "x" bottom: "label" loss_weight: 1 }'
     with pytest.raises(LayerConfigError, match="Silence layer 's': has 1 loss_weight for 0 tops"):

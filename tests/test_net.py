@@ -448,3 +448,12 @@ def test_a_net_that_nobody_holds_is_freed_at_once(share):
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_net_without_a_layer_in_this_phase_is_empty_and_runs():
+    """As pycaffe's nets whose stages select nothing."""
+    text = 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" include { phase: TEST } }'
+    net = Net(text, "TRAIN")
+    assert not net.blobs and not net.layers
+    assert net.forward() == net.backward() == {}
+    assert net.forward_pass() == 0
