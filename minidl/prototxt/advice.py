@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from minidl import schema
 from minidl.errors import did_you_mean, nearest
-from minidl.prototxt.elsewhere import field_hint
+from minidl.prototxt.elsewhere import field_hint, type_hint
 from minidl.prototxt.fields import MESSAGE, fields
 from minidl.prototxt.values import short
 
@@ -58,7 +58,7 @@ def unknown_type(block: Block, near: bool) -> Parts | None:
     name = block.message.type
     if not name or name in LAYER_TYPES or not LAYER_TYPES:
         return None
-    fix = did_you_mean(name, LAYER_TYPES) if near and len(name) <= 80 else ""
+    fix = type_hint(name, LAYER_TYPES if near and len(name) <= 80 else ())
     return f"unknown type '{short(name)}'", "", fix
 
 
