@@ -109,23 +109,23 @@ def found(net: Any, args: Namespace) -> Iterator[Shown]:
         if name not in net.layer_dict:
             fix = did_you_mean(name, net.layer_dict)
             raise UsageError(f"the net has no layer '{name}'", where="--layers", fix=fix)
-    blobs: dict[str, list[str]] = {}  # who makes each, the last of them in place
-    for name in net.layer_names:
-        for top in net.top_names[name]:
-            blobs.setdefault(top, []).append(name)
+    makers: dict[str, list[Any]] = {}  # of each blob: its layer, and those that work in place
+    for node in net.blueprint.nodes:
+        for top in node.tops:
+            makers.setdefault(top, []).append(node)
     for node in net.blueprint.nodes:
         name = node.name
         if args.layers and name not in args.layers:
             continue
-        for i, (plan, param) in enumerate(zip(node.params, net.params.get(name, ()), strict=True)):
+        for i, (plan, param) in enumerate(zip(node.params, node.layer.params, strict=True)):
             values = host(param.data)
             drawn = _filters(values, node.bottom_shapes) if i == 0 else (None, None)
             yield Shown(f"{name} {plan.attr}", "parameter", values, *drawn)
         if args.picture is None or node.type == "Split":
             continue
-        for top in net.top_names[name]:
-            if blobs[top][0] == name:
-                after = f" (after {blobs[top][-1]})" if len(blobs[top]) > 1 else ""
+        for top in node.tops:
+            if makers[top][0] is node:
+                after = f" (after {makers[top][-1].name})" if len(makers[top]) > 1 else ""
                 values = host(net.blobs[top].data)
                 planes = _maps(values, coloured=top in net.inputs)
                 yield Shown(f"{top}{after}", "blob", values, planes)

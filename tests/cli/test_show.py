@@ -127,3 +127,13 @@ def test_wrong_words_are_refused(folder, capsys, words, said):
 def test_without_weights_it_asks_for_them(folder, capsys):
     assert main(["show", "net.prototxt"]) == 2
     assert "which weights?" in capsys.readouterr().err
+
+
+def test_an_input_that_is_called_like_a_layer_has_no_parameters(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = NET.replace('name: "data" type', 'name: "conv1" type')
+    (tmp_path / "net.prototxt").write_text(text)
+    Net(text, seed=3).save("w.caffemodel")
+    assert show("--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [r["shape"] for r in rows if r["name"] == "conv1 weight"] == [[5, 3, 3, 3]]
