@@ -178,7 +178,8 @@ class Solver(Loop):
                 if not self.param.test_compute_loss:
                     means.pop("loss", None)
                 results.append({"iter": self.iter, "net": i, **means})
-                self._tell("on_test", results[-1])
+                if self.param.test_iter[i]:
+                    self._tell("on_test", results[-1])
             return results
 
     def _test_diverged(self, index: int) -> Callable[[str], DivergedError]:

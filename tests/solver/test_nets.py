@@ -26,13 +26,14 @@ def test_figures_are_means_over_batches():
 
 
 def test_a_test_of_no_batches_is_none_and_said_to_be(caplog):
-    solver, _ = diary("test_iter: 0 test_iter: 2 test_interval: 2 test_compute_loss: true")
+    solver, notes = diary("test_iter: 0 test_iter: 2 test_interval: 2 test_compute_loss: true")
     assert "test_iter: 0: test net #0 never runs" in caplog.text
     solver.step(3)
     none, some = solver.test_all()
     assert none["outputs"] == {} and "loss" not in none
     assert some["outputs"]["loss"] == pytest.approx(some["loss"])
     assert solver.test_nets[0].streams.passes == 0
+    assert {net for _, net, _ in notes.tests} == {1}
     plain = make()
     plain.step(3)
     for mine, theirs in zip(weights(solver), weights(plain), strict=True):
