@@ -317,7 +317,7 @@ def _record_shape(layer: Any, source: str) -> tuple[int, ...] | None:
         return (3 if color else 1, 0, 0)
     if os.path.isdir(source):
         color = True if p.force_color else False if p.force_gray else None
-        store = open_store(Path(source), color)
+        store = open_store(Path(source), color, not p.ignore_orientation)
         try:
             return store[0].image.shape
         finally:

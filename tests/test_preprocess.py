@@ -52,6 +52,20 @@ TRANSFORMS = {
 }
 
 
+@pytest.mark.parametrize("text", ["", "ignore_orientation: true"])
+def test_a_turned_picture_becomes_what_the_data_layer_gives(text):
+    picture = image.fromarray(PIXELS)
+    exif = picture.getexif()
+    exif[0x0112] = 8
+    picture.save("picture.png", exif=exif)
+    with minidl.Net(net_text(text), minidl.TEST) as net:
+        net.forward()
+        expected = net.blobs["data"].data[0].copy()
+    prepare = preprocess.find(prototxt.read_net(net_text(text)))
+    np.testing.assert_array_equal(prepare("picture.png"), expected)
+    assert expected.shape == ((3, 9, 13) if text else (3, 13, 9))
+
+
 @pytest.mark.parametrize("text", TRANSFORMS.values(), ids=TRANSFORMS.keys())
 def test_a_picture_becomes_what_the_data_layer_gives(text):
     model = net_text(text)

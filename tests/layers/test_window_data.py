@@ -189,3 +189,16 @@ def test_images_that_are_absent_or_of_another_size_are_named(make, folder):
     (folder / "0.png").unlink()
     with pytest.raises(MinidlError, match=r"w.txt: .*png cannot be read(.|\n)*root_folder"):
         batches(make(), 1)
+
+
+def test_windows_of_a_picture_that_exif_turns_are_its_own_or_not_as_is_said(make, folder):
+    """Its 30 rows and 20 columns are what the file has; a window file may mean either picture."""
+    for i, rgb in enumerate(RGB):
+        lying = Image.fromarray(np.ascontiguousarray(rgb.swapaxes(0, 1)))
+        exif = lying.getexif()
+        exif[0x0112] = 5
+        lying.save(folder / f"{i}.png", exif=exif)
+    check(make(), count=2)
+    with pytest.raises(DataError, match="has 30 rows and 20 columns(.|\n)*20 and 30") as caught:
+        batches(make(ignore_orientation=True), 1)
+    assert "ignore_orientation" in str(caught.value)
