@@ -19,6 +19,7 @@ from minidl.blueprint import Blueprint
 from minidl.cli.models import guess_record
 from minidl.context import Context
 from minidl.errors import MinidlError
+from minidl.layers import python_known
 from minidl.layers.base import REGISTRY
 from minidl.net import Net
 from minidl.prototxt import upgrade_netscope, upgrade_v0, upgrade_v1
@@ -34,6 +35,7 @@ RECORDS = [
     (3, 360, 480),
     *[(1, 32, 100), (1, 32, 128), (3, 40, 40), (2,), (4,)],
 ]
+LOSSES = ("EuclideanLoss", "AngleLoss", "NormalizedMSE")  # whose targets have any shape
 READERS = (
     *("data_param", "image_data_param", "hdf5_data_param", "window_data_param"),
     *("dense_image_data_param", "pose_image_data_param"),
@@ -165,6 +167,12 @@ def of_owners_layer(top: str, classes: int) -> tuple[int, ...]:
     return {**shapes, **masks}.get(top, image)
 
 
+def _type(layer: Any) -> str:
+    """The type of a layer; of well-known Python layers the one that stands in for it."""
+    found = python_known.known(layer) if layer.type == "Python" else None
+    return found.type if found is not None else str(layer.type)
+
+
 def with_targets(net: Any, ctx: Context, stages: tuple[str, ...]) -> Any:
     """The net with an Input layer in place of its data, with targets of the shapes its losses want.
 
@@ -172,7 +180,7 @@ def with_targets(net: Any, ctx: Context, stages: tuple[str, ...]) -> Any:
     """
     changed = schema.NetParameter()
     changed.CopyFrom(net)
-    losses = [layer for layer in net.layer if layer.type in ("EuclideanLoss", "AngleLoss")]
+    losses = [layer for layer in net.layer if _type(layer) in LOSSES]
     sources = [layer for layer in changed.layer if layer.type in ("HDF5Data", "Data")]
     if not losses or not sources:
         raise MinidlError("has no targets")
@@ -180,7 +188,9 @@ def with_targets(net: Any, ctx: Context, stages: tuple[str, ...]) -> Any:
     body.CopyFrom(net)
     del body.layer[:]
     body.layer.extend(
-        layer for layer in net.layer if not layer.type.endswith(("Loss", "AccuracyRegression"))
+        layer
+        for layer in net.layer
+        if not _type(layer).endswith(("Loss", "AccuracyRegression", "MSE"))
     )
     shapes = Blueprint(body, ctx, 0, stages).blob_shapes
     for source in sources:

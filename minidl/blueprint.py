@@ -21,7 +21,7 @@ from minidl.errors import (
     worth_a_hint,
 )
 from minidl.graph import aliasing, build, gradients
-from minidl.layers import unread
+from minidl.layers import python_known, unread
 from minidl.layers.base import REGISTRY, Buffer, Layer, layer_class
 from minidl.layers.source import Source
 from minidl.prototxt.elsewhere import type_hint
@@ -136,7 +136,7 @@ class Blueprint:
             net.state.level if level is None else level,
             sorted({*net.state.stage, *stages}),
         )
-        self.filtered = build.filter_layers(net, state)
+        self.filtered = python_known.replace_absent(build.filter_layers(net, state), ctx)
         self.param = _split(self.filtered)
         self.name = self.param.name
         self._multipliers = _shared_multipliers(self.param)

@@ -18,6 +18,7 @@ from minidl.layers.python_code import (
     find_class,
     standing_in,
 )
+from minidl.layers.python_known import known
 
 METHODS = ("setup", "reshape", "forward")
 IN_BACKWARD = "shapes are given in reshape() and forward()"
@@ -188,6 +189,11 @@ class Python(Layer):
     def _class(self):
         return f"class '{self.class_name}' of module '{self.module}'"
 
+    def _origin(self):
+        """Where the code may be had, if that is known."""
+        found = known(self.spec)
+        return f"it is known from {found.source}: put that folder on PYTHONPATH" if found else ""
+
     def _make(self):
         """An instance of the class."""
         try:
@@ -198,6 +204,7 @@ class Python(Layer):
             self.reject(
                 f"there is no module '{self.module}'",
                 expected="a module on Python's path (PYTHONPATH) or in the current folder",
+                fix=self._origin(),
                 field="python_param.module",
             )
         except AttributeError as error:

@@ -41,6 +41,7 @@ LEFT_OUT = {
     "MultiSoftmaxLoss": "a loss is for training; the scores that it read are an output",
     "MultinomialLogisticLoss": "a loss is for training; what it read is an output",
     "SigmoidCrossEntropyLoss": "a loss is for training; the scores that it read are an output",
+    "NormalizedMSE": "a loss is for training; what it compared is an output",
     "Silence": "it only keeps blobs from being outputs",
     "SmoothL1Loss": "a loss is for training; what it compared is an output",
     "SoftmaxWithLoss": "a loss is for training; the scores that it read are an output",

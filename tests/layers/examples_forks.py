@@ -112,6 +112,11 @@ FORKS = {
         "one level": example(IMAGES, spatial_bin=[3]),
     },
     "TopK": {"": example((3, 4, 2), k=3), "testing": example((3, 8), k=3, a=2, phase=1)},
+    "NormalizedMSE": {"": example((3, 6), (3, 6)), "maps": example((2, 5, 1), (2, 1, 5))},
+    "SpatialDropout": {
+        "testing": example(IMAGES, phase=1),
+        "scaled": example(IMAGES, phase=1, scale_test=True),
+    },
     "SmoothL1Loss": {
         "": example((4, 3, 2), (4, 6)),
         "weighted": example((4, 6), (4, 6), (4, 6), (4, 6), sigma=3),

@@ -17,6 +17,16 @@ def dropout(step: Step) -> list[str]:
     return [step.emit("Mul", step.x, step.number(1 - layer.ratio))]
 
 
+@exports("SpatialDropout", "nothing: in TEST it passes its bottom on; Mul where scale_test is true")
+def spatial_dropout(step: Step) -> list[str]:
+    layer = step.layer
+    if layer.draws:
+        cannot("it draws random numbers in phase TRAIN")
+    if layer.factor == 1:
+        return [step.x]
+    return [step.emit("Mul", step.x, step.number(layer.factor))]
+
+
 @exports("Eltwise", "Sum, Mul or Max; for SUM, Mul by each coeff that is not 1")
 def eltwise(step: Step) -> list[str]:
     layer, xs = step.layer, list(step.bottoms)

@@ -17,6 +17,8 @@ CASES = [
     ("Sigmoid", ["Sigmoid"], {}),
     ("TanH", ["Tanh"], {}),
     ("Dropout", ["Identity"], {}),
+    ("SpatialDropout", ["Identity"], {}),
+    ("SpatialDropout", ["Mul"], dict(scale_test=True)),
     ("PReLU", ["PRelu"], {}),
     ("PReLU", ["PRelu"], dict(channel_shared=True)),
     ("ELU", ["Elu"], dict(alpha=0.5)),
