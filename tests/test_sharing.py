@@ -44,6 +44,7 @@ def two_in_a_row(shared=("w", "b"), seed=1):
 
 TRAINED = {
     "which it shares with a layer of both nets": [conv("a", "x", "y", "w", "b")],
+    "which has no name in the other net": [conv("a", "x", "y")],
     "which only a layer of the other net has": [conv("other", "x", "y", "w", "b")],
     "behind the layer that shares it": [conv("b", "x", "y", "w", "b")],
 }
