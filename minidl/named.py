@@ -43,6 +43,18 @@ class Named(dict[str, T]):
         return dict, (dict(self),)  # copies and pickles are plain
 
 
+class ParamList(list[Any]):
+    """A layer's parameters: a list, so ``net.params["conv1"].data`` is told of its first one."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("data", "diff", "shape", "reshape"):
+            raise AttributeError(
+                f"a layer has a list of parameters: params[...][0].{name} is that of its weights, "
+                f"params[...][1].{name} that of its bias"
+            )
+        raise AttributeError(f"a list of parameters has no attribute '{name}'")
+
+
 def listed(names: Sequence[str]) -> str:
     """The names, or the first of many.
 

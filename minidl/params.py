@@ -13,7 +13,7 @@ from minidl.blob import Param
 from minidl.blueprint import Blueprint, ParamPlan
 from minidl.context import Context
 from minidl.layers.base import Layer
-from minidl.named import Named
+from minidl.named import Named, ParamList
 
 
 class Params:
@@ -49,7 +49,7 @@ class Params:
         ctx, forced = self._ctx, self._blueprint.param.force_backward
         for node in self._blueprint.nodes:
             layer = node.layer
-            layer.params = []
+            layer.params = ParamList()
             for plan in node.params:
                 multipliers = plan.lr_mult, plan.decay_mult
                 param = Param(plan.key, plan.shape, ctx.device, ctx.dtype, *multipliers)

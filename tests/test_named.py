@@ -105,3 +105,11 @@ def test_a_net_without_inputs_is_helped_too():
 
 def test_long_lists_are_cut():
     assert listed(["a"] * 1000).endswith("and 988 more")
+
+
+def test_the_parameters_of_a_layer_are_a_list_and_say_so(net):
+    params = net.params["ip1"]
+    assert isinstance(params, list) and params[0].data.shape == (4, 3) and len(params[:1]) == 1
+    with pytest.raises(AttributeError, match=r"list of parameters: params\[...\]\[0\].data"):
+        params.data  # noqa: B018
+    assert not hasattr(params, "shapes") and np.ndim(params[1].data) == 1
