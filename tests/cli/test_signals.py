@@ -157,6 +157,7 @@ def test_outside_the_main_thread_signals_keep_their_meaning():
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_processes_that_a_layer_forks_can_be_stopped(sent):
     """Or the join of a data layer's own reader, after its terminate(), would wait for ever."""
+    shell = signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest-xdist ignores it
     with terminable(), Signals(Solver(), "stop", "snapshot").handled():
         child = os.fork()
         if not child:
@@ -166,5 +167,6 @@ def test_processes_that_a_layer_forks_can_be_stopped(sent):
                 os._exit(130)
             os._exit(0)  # not reached: the signal ends it
         _, status = os.waitpid(child, 0)
+    signal.signal(signal.SIGINT, shell)
     code = os.waitstatus_to_exitcode(status)
     assert code == {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: 130}[sent]
