@@ -3,8 +3,7 @@
 No array is made and no weights are read. Of a data set that is there the first record is read,
 for its shape, and the mean_file with it. All phases that a net has are checked, and the one for
 testing is shown; a solver file is checked with all the nets that it names. With -phase it is that
-phase alone. What is said of memory holds for `minidl train` and `test`:
-their nets share it.
+phase alone. What is said of memory holds for `minidl train` and `test`: their nets share it.
 """
 
 from __future__ import annotations
