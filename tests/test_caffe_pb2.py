@@ -75,6 +75,18 @@ def test_fields_have_caffes_numbers(message):
         assert fields[name].number == int(number)
 
 
+def test_labels_of_detections_have_names():
+    """As in the programs around SSD."""
+    text = """item { name: "none" label: 0 display_name: "background" }
+    item { name: "n1" label: 1 display_name: "plane" } item { name: "n2" label: 2 }"""
+    labelmap = caffe_pb2.LabelMap()
+    text_format.Merge(text, labelmap)
+    names = {item.label: item.display_name for item in labelmap.item}
+    assert names == {0: "background", 1: "plane", 2: ""}
+    assert len(labelmap.item) == 3 and labelmap.item[2].name == "n2"
+    assert labelmap.item[1].SerializeToString() == b"\x0a\x02n1\x10\x01\x1a\x05plane"
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no 'NetParam'"):
         caffe_pb2.NetParam  # noqa: B018
