@@ -60,20 +60,25 @@ class Complaints:
         self.plain = stream
 
     def write(self, text: str) -> int:
-        try:
+        with self._failures():
             self.plain.write(text)
-        except OSError:
-            _silence(self.plain)
         return len(text)
 
     def flush(self) -> None:
-        try:
+        with self._failures():
             self.plain.flush()
-        except OSError:
-            _silence(self.plain)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.plain, name)
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except BlockingIOError:  # a pipe that its reader has not emptied yet
+            pass
+        except OSError:
+            _silence(self.plain)
 
 
 @contextlib.contextmanager
