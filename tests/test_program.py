@@ -288,6 +288,81 @@ def test_gradients_that_are_held_are_live_too():
     close(held, plain.net.params["c2"][0].diff)
 
 
+ARRAYS = {
+    "data of a blob": lambda net: net.blobs["p1"].data,
+    "gradient of a blob": lambda net: net.blobs["p1"].diff,
+    "a weight": lambda net: net.params["c2"][0].data,
+    "gradient of a weight": lambda net: net.params["c2"][0].diff,
+    "blob of a layer": lambda net: net.layers[net.layer_names.index("c2")].params[0].data,
+    "a view that is let go": lambda net: net.blobs["n1"].data[0].sum(),
+}
+
+
+@pytest.mark.parametrize("find", ARRAYS.values(), ids=ARRAYS)
+def test_an_array_taken_between_forward_and_backward_changes_no_gradient(find):
+    net, plain = make("like AlexNet"), make("like AlexNet", **PLAIN)
+    held = []
+    for n in (net, plain):
+        n.forward_pass()
+        held.append(find(n))
+        n.backward_pass()
+    close(*held)
+    for mine, theirs in zip(net.learnable, plain.learnable, strict=True):
+        close(mine.read("diff"), theirs.read("diff"))
+
+
+@pytest.mark.parametrize("by_array", [True, False])
+@pytest.mark.parametrize("kind", ["ReLU", "BatchNorm", "Scale", "TanH", "Softmax", "Dropout"])
+def test_a_gradient_given_for_what_an_in_place_layer_wrote_reaches_the_input(kind, by_array):
+    lines = [INPUT, conv("c1", "data", "h", 16), layer(kind, "m", "h", "h"), "force_backward: true"]
+    found, gradient = [], np.random.default_rng(2).standard_normal((4, 16, 14, 13))
+    for given in ({}, PLAIN):
+        net = Net("\n".join(lines), TRAIN, seed=3, **given)
+        feed(net)
+        net.forward()
+        if by_array:
+            net.blobs["h"].diff[...] = gradient.astype(np.float32)
+            net.backward()
+        else:
+            net.backward(h=gradient)
+        found.append(np.array(net.blobs["data"].read("diff")))
+    assert np.abs(found[1]).max() > 0
+    close(*found)
+
+
+def test_a_held_gradient_is_zero_once_cleared_and_what_is_written_then_is_used():
+    solver = train("like AlexNet")
+    net = solver.net
+    net.forward_pass()
+    net.backward_pass()
+    held, before = net.params["c2"][0].diff, np.array(net.params["c2"][0].data)
+    net.clear_param_diffs()
+    assert not held.any()
+    held[...] = 1
+    solver.apply_update()
+    decayed = before - 0.01 * (1 + 0.01 * before)
+    np.testing.assert_allclose(net.params["c2"][0].data, decayed, rtol=1e-5)
+
+
+def test_a_callback_sees_each_layers_own_top_and_what_it_writes_counts():
+    net, plain = make("like AlexNet"), make("like AlexNet", **PLAIN)
+    seen = {net: [], plain: []}
+    net.forward_pass()  # by then the ReLU is computed with the convolution
+    for n in (net, plain):
+
+        def look(i, n=n):
+            if n.layer_names[i] == "c1":
+                seen[n].append(np.array(n.blobs["c1"].data))
+                n.blobs["c1"].data[:, 3] = 1
+
+        n.after_forward(look)
+        n.forward_pass()
+    assert (seen[plain][0] < 0).any()
+    close(seen[net][0], seen[plain][0])
+    close(net.blobs["c1"].data, plain.blobs["c1"].data)
+    assert net.loss == pytest.approx(plain.loss, rel=1e-5)
+
+
 def test_a_pass_in_which_nobody_held_anything_settles_nothing():
     solver = train("like AlexNet", share=True)
     solver.step(2)
