@@ -10,6 +10,8 @@ from minidl.prototxt import advice, values
 from minidl.prototxt.fields import MESSAGE, Field
 from minidl.prototxt.recovery import CLOSING, Block, Problem, Recovery, Stop
 from minidl.prototxt.tokens import BROKEN, END, MARK, NAME, Token
+from minidl.prototxt.tokens import STRING as QUOTED
+from minidl.prototxt.upgrade_v1 import TYPES
 
 LAYERS = ("LayerParameter", "V1LayerParameter")
 
@@ -193,12 +195,27 @@ class Parser(Recovery):
         # what a broken quote hides may be a brace: those that then lack are no news
         self._braces_reported = self._braces_reported or token.kind == BROKEN
         value = values.read(self.tokens, info)
+        if isinstance(value, values.Refused) and block.kind == "V1LayerParameter":
+            value = self._todays_type(info, token, value)
         if isinstance(value, values.Refused):
             self._problem(token, block, f"{path} is {value.shown}", values.wanted(info), value.fix)
         elif info.repeated:
             getattr(block.message, info.name).append(value)
         else:
             setattr(block.message, info.name, value)
+
+    def _todays_type(self, info: Field, token: Token, refused: values.Refused) -> Any:
+        """The number of a type that stands in `layers` as it is written in `layer`: "Softmax".
+
+        protobuf refuses it, but it has one meaning.
+        """
+        named = token.text[1:-1] if info.name == "type" and token.kind == QUOTED else ""
+        old = next((old for old, new in TYPES.items() if new == named), None)
+        if old is None:
+            return refused
+        line = self.tokens.place(token.start)[0]
+        self.notes.append(f'read type: "{named}" in line {line} as {old}, its name in `layers`')
+        return info.values[old]
 
     def _block_for_scalar(self, block: Block, info: Field, path: str, token: Token) -> None:
         self._template(token, block)

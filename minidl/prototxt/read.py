@@ -40,23 +40,26 @@ def read_net(source: str | os.PathLike[str], notes: list[str] | None = None) -> 
     not Caffe's, with file, line and column of each error, and files above 4 MiB.
     """
     text, file = _load(source)
-    net, found = upgrade_net(read_message(text, schema.NetParameter, file))
-    _pass_on(found, notes)
+    said: list[str] = []
+    net, found = upgrade_net(read_message(text, schema.NetParameter, file, said))
+    _pass_on(said + found, notes)
     return net
 
 
 def read_solver(source: str | os.PathLike[str], notes: list[str] | None = None) -> Any:
     """The SolverParameter in a prototxt, as `read_net` reads nets; nets inside are upgraded too."""
     text, file = _load(source)
-    solver, found = upgrade_solver(read_message(text, schema.SolverParameter, file))
-    _pass_on(found, notes)
+    said: list[str] = []
+    solver, found = upgrade_solver(read_message(text, schema.SolverParameter, file, said))
+    _pass_on(said + found, notes)
     return solver
 
 
-def read_message(text: str, cls: Any, filename: str = TEXT) -> Any:
+def read_message(text: str, cls: Any, filename: str = TEXT, notes: list[str] | None = None) -> Any:
     """A message of class `cls` from text, as it is written there: nothing is upgraded.
 
     Raises PrototxtError, for all that is wrong with the text at once. `filename` is for errors.
+    `notes`, if given, gets a sentence for each thing that protobuf would have refused.
 
     >>> read_message("dim: 2 dim: 3", schema.BlobShape).dim
     [2, 3]
@@ -72,6 +75,8 @@ def read_message(text: str, cls: Any, filename: str = TEXT) -> Any:
     parser = Parser(text, filename)
     message = parser.read(cls)
     raise_all(parser.errors())
+    if notes is not None:
+        notes += [f"{filename}: {note}" for note in parser.notes]
     return message
 
 

@@ -68,6 +68,7 @@ class Recovery:
         self.tokens = Tokens(text)
         self.text, self.file = text, file
         self.problems: list[Problem] = []
+        self.notes: list[str] = []  # what was read though it is not quite right
         self._braces_reported = False
         self._unwinding = False
         self._is_template: advice.Parts | None = None  # not looked at yet

@@ -12,7 +12,7 @@ from minidl import schema
 from minidl.errors import PrototxtError
 from minidl.prototxt.no_effect import without_effect
 from minidl.prototxt.origin import label, move_line, v1_type, where
-from minidl.prototxt.upgrade_netscope import implicit_layers
+from minidl.prototxt.upgrade_netscope import drawn_inputs, implicit_layers
 from minidl.prototxt.upgrade_nvidia import scale_bias
 from minidl.prototxt.upgrade_v0 import padding_layers, v0_layers
 from minidl.prototxt.upgrade_v1 import v1_layers
@@ -235,6 +235,7 @@ STEPS = (
     input_fields,
     scale_bias,
     batch_norm_params,
+    drawn_inputs,
     implicit_layers,
 )
 

@@ -40,5 +40,26 @@ def implicit_layers(net: Any) -> tuple[Any, list[str]]:
     return upgraded, notes
 
 
+def drawn_inputs(net: Any) -> tuple[Any, list[str]]:
+    """Data layers that have input_param, and nothing to read from, become Input layers.
+
+    That is what Netscope takes them for.
+    """
+    found = [i for i, layer in enumerate(net.layer) if _is_drawn_input(layer)]
+    if not found:
+        return net, []
+    upgraded, notes = schema.NetParameter(), []
+    upgraded.CopyFrom(net)
+    for i in found:
+        notes.append(f"{label(net.layer[i])}: turned into an Input layer: it has input_param alone")
+        upgraded.layer[i].type = "Input"
+    return upgraded, notes
+
+
+def _is_drawn_input(layer: Any) -> bool:
+    own = any(layer.HasField(name) for name in ("data_param", "transform_param"))
+    return layer.type in ("Data", "data") and layer.HasField("input_param") and not own
+
+
 def _is_mark(layer: Any) -> bool:
     return layer.type == IMPLICIT and len(layer.bottom) == 1 and len(layer.top) <= 1

@@ -581,3 +581,12 @@ def test_hostile_texts_are_refused_in_time_in_proportion(text):
     with pytest.raises(PrototxtError) as caught:
         read_message(text, schema.NetParameter)
     assert len(str(caught.value)) < 10000
+
+
+def test_a_type_of_today_in_layers_of_2014_is_read_and_said():
+    notes = []
+    net = read_net('layers { name: "p" bottom: "x" top: "p"\n  type: "Softmax" }', notes)
+    assert net.layer[0].type == "Softmax"
+    assert notes[0] == '<text>: read type: "Softmax" in line 2 as SOFTMAX, its name in `layers`'
+    with pytest.raises(PrototxtError, match='type is the string "Scale"'):
+        read_net('layers { name: "p" type: "Scale" }')  # which 2014 did not have

@@ -39,6 +39,14 @@ PAIRS = {
           local_param { num_output: 8 bias_term: false kernel_size: 5 pad: 2 stride: 3
             weight_filler { type: 'gaussian' std: 0.5 } bias_filler { value: 1 } } }""",
     ),
+    "Netscope: a data layer that is an input": (
+        """layer { name: 'd' type: 'Data' top: 'x' input_param { shape { dim: 3 } } }
+           layer { name: 'e' type: 'Data' top: 'y' input_param { shape { dim: 3 } }
+                   data_param { source: 's' } }""",
+        """layer { name: 'd' type: 'Input' top: 'x' input_param { shape { dim: 3 } } }
+           layer { name: 'e' type: 'Data' top: 'y' input_param { shape { dim: 3 } }
+                   data_param { source: 's' } }""",
+    ),
     "NVIDIA: a scale and shift in BatchNorm": (
         """layer { name: 'b' type: 'BatchNorm' bottom: 'x' top: 'y' include { phase: TEST }
                    param { lr_mult: 0 } param { lr_mult: 0 } param { lr_mult: 0 }
