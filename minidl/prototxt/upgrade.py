@@ -42,10 +42,11 @@ _SOLVER_TYPES = {
 def upgrade_net(net: Any) -> tuple[Any, Notes]:
     """A net in today's form, and what was done to get there (empty: nothing was).
 
-    Parameter blobs, as in weight files, are kept. Refuses nets that mix `layer` with `layers`,
-    layer types that Caffe never had, and inputs whose shapes do not add up.
+    Parameter blobs, as in weight files, are kept. Refuses nets that mix `layer` with `layers` in
+    an order that is not known, layer types that Caffe never had, and inputs whose shapes do not add
+    up.
     """
-    if len(net.layer) and len(net.layers):
+    if len(net.layer) and len(net.layers) and not _in_known_order(net):
         raise PrototxtError(
             f"the net has both 'layer' ({len(net.layer)}) and 'layers' ({len(net.layers)})",
             where=where(net.layers[0]),
@@ -58,6 +59,15 @@ def upgrade_net(net: Any) -> tuple[Any, Notes]:
         notes += done
     file = net.minidl_origin.file
     return net, [f"{file}: {note}" if file else note for note in notes]
+
+
+def _in_known_order(net: Any) -> bool:
+    """Whether a net of both forms was read from text, whose lines say what comes after what.
+
+    Layers of 2013 are older than the form beside them; such a mixture is nobody's.
+    """
+    known = all(layer.minidl_origin.line for layer in [*net.layer, *net.layers])
+    return known and not any(layer.HasField("layer") for layer in net.layers)
 
 
 def upgrade_solver(solver: Any) -> tuple[Any, Notes]:

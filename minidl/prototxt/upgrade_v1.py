@@ -74,7 +74,10 @@ _PARAM_FIELDS = {  # lists with one entry a blob -> field of ParamSpec
 
 
 def v1_layers(net: Any) -> tuple[Any, list[str]]:
-    """Layers of the form `layers`, in which types are an enum, become `layer`."""
+    """Layers of the form `layers`, in which types are an enum, become `layer`.
+
+    Where a text has both, they come in the order of its lines.
+    """
     if not net.layers:
         return net, []
     errors = [error for layer in net.layers for error in _unknown_type(layer)]
@@ -85,6 +88,11 @@ def v1_layers(net: Any) -> tuple[Any, list[str]]:
             _copy_field(upgraded, field.name, value)
     for layer in net.layers:
         _layer(layer, upgraded.layer.add())
+    if net.layer:
+        upgraded.layer.extend(net.layer)
+        upgraded.layer.sort(
+            key=lambda layer: (layer.minidl_origin.line, layer.minidl_origin.column)
+        )
     count = len(net.layers)
     return upgraded, [f"upgraded {count} layers from the form of 2014 (layers {{ type: RELU }})"]
 

@@ -101,7 +101,7 @@ def test_nothing_is_written_over_without_force(folder, capsys):
 
 BAD = {
     "a typo": (b'layers { name: "a" type: RELUU }', "old.prototxt:1"),
-    "both forms": (b"layer { } layers { }", "has both 'layer'"),
+    "both forms": (b"layer { } layers { layer { } }", "has both 'layer'"),
     "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00", "not a prototxt"),
     "a cut caffemodel": (b"\x0a\x01n\xa2\x06\x09\x0a\x01", "is damaged at byte"),
 }

@@ -27,12 +27,8 @@ from tests.support import SHARED, shared
 INDEX = SHARED / "prototxt" / "index.json"
 FILES = json.loads(INDEX.read_text()) if INDEX.exists() else []
 
-# In Caffe's formats, but refused after parsing: `layer` beside `layers`.
-NOT_UPGRADED = {
-    "dgschwend+netscope__presets-vgg-16.prototxt",
-}
 # What the index of the files calls as they do, and what it is today.
-TODAY = {**upgrade_v1.TYPES, "locally_connected": "Local"}
+TODAY = {**upgrade_v1.TYPES, "data": "Data", "locally_connected": "Local"}
 
 
 def text_of(entry):
@@ -91,7 +87,7 @@ def test_every_net_that_reads_upgrades_and_has_the_layers_it_should():
         if entry["format"] in ("UNPARSED", "labelmap"):
             continue
         cls = class_of(entry)
-        if expected_of(entry["file"]) is None or entry["file"] in NOT_UPGRADED:
+        if expected_of(entry["file"]) is None:
             continue
         upgraded += 1
         if cls is schema.SolverParameter:
@@ -121,10 +117,6 @@ def test_every_net_that_reads_upgrades_and_has_the_layers_it_should():
 
 def test_what_caffe_never_had_is_named_with_its_layer():
     folder = shared("prototxt")
-    for name in sorted(NOT_UPGRADED):
-        with pytest.raises(PrototxtError) as caught:
-            read_net(folder / name)
-        assert "both 'layer'" in str(caught.value)
     with pytest.raises(PrototxtError) as caught:
         read_net(folder / "yalecyu+crnn.caffe__examples-crnn-crnn.prototxt")
     text = str(caught.value)

@@ -399,9 +399,18 @@ def test_what_is_dropped_is_named():
     assert "Data layer 'd': data_param has mirror, which has no effect there" in note
 
 
-def test_both_forms_in_one_net_are_refused():
-    error = refused(net("layer { name: 'a' }\nlayers { name: 'b' type: RELU }"))
-    assert error.startswith("old.prototxt:2: RELU layer 'b': the net has both 'layer' (1) and")
+def test_both_forms_in_one_text_come_in_the_order_of_its_lines():
+    text = "layers { name: 'b' type: RELU }\nlayer { name: 'a' } layers { name: 'c' }\nlayer { }"
+    upgraded, _ = upgrade_net(net(text))
+    assert [layer.name for layer in upgraded.layer] == ["b", "a", "c", ""]
+
+
+def test_both_forms_in_an_order_that_is_not_known_are_refused():
+    mixed = net("layer { name: 'a' }\nlayers { name: 'b' type: RELU }")
+    clear_origins(mixed)
+    assert refused(mixed).startswith("RELU layer 'b': the net has both 'layer' (1) and")
+    with_2013 = net("layer { name: 'a' }\nlayers { layer { name: 'b' type: 'relu' } }")
+    assert refused(with_2013).startswith("old.prototxt:2: relu layer 'b': the net has both")
 
 
 def test_unknown_types_are_all_named():
