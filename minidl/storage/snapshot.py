@@ -18,6 +18,8 @@ from minidl.storage import arrays, files, hdf5, wire
 # Fields of SolverState.
 _ITER, _LEARNED_NET, _HISTORY, _CURRENT_STEP, _RESUME = 1, 2, 3, 4, 20000
 FORMAT = "1"  # of ResumeState
+_MOST_COUNTED = 1 << 53  # of anything: a million a second for 285 years
+_MOST_ITERATIONS = (1 << 31) - 1  # Caffe's field has 31 bits
 
 
 @dataclass
@@ -90,6 +92,19 @@ def _of_this_version(resume: Any, path: str) -> Any:
             expected=f"version {FORMAT!r}",
             fix="go on with the version of minidl that wrote it",
         )
+    counts = {
+        "passes": [resume.train_passes, *resume.test_passes],
+        "batches": [position.batches for position in resume.position],
+        "iterations": [resume.plateau.iter, resume.early_stop.iter],
+    }
+    for what, numbers in counts.items():
+        for number in numbers:
+            if not 0 <= number < _MOST_COUNTED:
+                raise FormatError(
+                    f"is damaged: it counts {number:,} {what}",
+                    where=path,
+                    fix="go on from another snapshot",
+                )
     return resume
 
 
@@ -147,6 +162,12 @@ def write(path: str | os.PathLike[str], state: State) -> None:
 
     Errors: RunError for a full disk, UsageError for a path that cannot be written.
     """
+    if state.iter > _MOST_ITERATIONS:
+        raise UsageError(
+            f"cannot hold iteration {state.iter:,}",
+            where=str(path),
+            expected=f"at most {_MOST_ITERATIONS:,}, as in Caffe",
+        )
     if str(path).endswith(".h5"):
         _write_hdf5(path, state)
         return
@@ -191,7 +212,8 @@ def weights_path(state: State, path: str | os.PathLike[str]) -> Path:
     if own != Path(path).name:
         places.append(folder / own)
     places = list(dict.fromkeys(places))
-    found = [place for place in places if place.is_file()]
+    # os.path's: Path's raises for a name that no system accepts
+    found = [place for place in places if os.path.isfile(place)]
     if not found:
         raise UsageError(
             "the weights that belong to this solver state are not there",

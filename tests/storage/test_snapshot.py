@@ -250,3 +250,33 @@ def test_no_damaged_hdf5_gives_anything_but_a_state_or_a_minidl_error(tmp_path, 
     except MinidlError as error:
         assert str(error).startswith(f"{path}: ")
         assert error.exit_code == 2
+
+
+COUNTED = {
+    "passes": lambda r, n: setattr(r, "train_passes", n),
+    "passes of a test": lambda r, n: r.test_passes.append(n),
+    "batches": lambda r, n: r.position.add(net="train", layer="d", batches=n),
+    "iterations": lambda r, n: setattr(r.plateau, "iter", n),
+    "iterations of tests": lambda r, n: setattr(r.early_stop, "iter", n),
+}
+
+
+@pytest.mark.parametrize("what", COUNTED)
+@pytest.mark.parametrize("number", [-1, -(2**63), 2**53, 2**63 - 1])
+def test_counts_that_no_run_reaches_are_damage(tmp_path, what, number):
+    message = resume()
+    COUNTED[what](message, number)
+    snapshot.write(tmp_path / "a", snapshot.State(6, "w", [], 0, message))
+    with pytest.raises(FormatError, match=f"damaged: it counts {number:,} {what.split()[0]}"):
+        snapshot.read(tmp_path / "a")
+
+
+def test_an_iteration_beyond_caffes_field_is_refused_not_written(tmp_path):
+    with pytest.raises(UsageError, match="cannot hold iteration 2,147,483,648"):
+        snapshot.write(tmp_path / "a", snapshot.State(2**31, "w", []))
+
+
+def test_weights_with_an_impossible_name_are_not_there(tmp_path):
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(UsageError, match="weights that belong to this solver state are not"):
+            snapshot.weights_path(snapshot.State(6, name, []), tmp_path / "a.solverstate")
