@@ -47,10 +47,10 @@ class Device:
             return super().__new__(cls)
         if name == "cpu":
             return super().__new__(Cpu)
-        match = re.fullmatch(r"(?:cuda|gpu)(?::(\d+))?", str(name))
+        match = re.fullmatch(r"(?:cuda|gpu)(?::(\d{1,9}))?", str(name))
         if match is None:
             raise DeviceError(
-                f"there is no device {name!r}", expected="cpu, cuda, cuda:0, cuda:1, ..."
+                f"there is no device {str(name)[:60]!r}", expected="cpu, cuda, cuda:0, cuda:1, ..."
             )
         return _cuda(int(match[1] or 0))
 

@@ -175,9 +175,11 @@ def add_device(parser: Parser) -> None:
 
 def add_state(parser: Parser) -> None:
     """-level and -stage: which rules of the prototxt's layers hold."""
-    parser.add_argument("--level", type=int, default=0, metavar="N", help="level of the net")
     parser.add_argument(
-        "--stage", type=names, default=(), metavar="A,B", help="stages of the net, by comma"
+        "--level", type=whole(-(2**31)), default=0, metavar="N", help="level of the net"
+    )
+    parser.add_argument(
+        "--stage", type=stages, default=(), metavar="A,B", help="stages of the net, by comma"
     )
 
 
@@ -203,16 +205,16 @@ def add_shape(parser: Parser) -> None:
     )
 
 
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """Argument type: a whole number within bounds."""
-    bounds = f"at least {least}" if most is None else f"{least} to {most}"
+def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """Argument type: a whole number within bounds, by default of 31 bits."""
+    bounds = f"{least} to {most}"
 
     def convert(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least or (most is not None and value > most):
+        if not least <= value <= most:
             raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {bounds}")
         return value
 
@@ -233,6 +235,15 @@ def positive(text: str) -> float:
 def names(text: str) -> tuple[str, ...]:
     """Argument type: names by comma."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def stages(text: str) -> tuple[str, ...]:
+    """Argument type: the same, in what a message can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from None
+    return names(text)
 
 
 def dims(text: str) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("out", metavar="DB", help="folder to write")
     parser.add_argument("--gray", action="store_true", help="one channel, not three")
     parser.add_argument("--shuffle", action="store_true", help="write in a random order")
-    parser.add_argument("--seed", type=whole(0), metavar="N", help="of --shuffle")
+    parser.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", help="of --shuffle")
     parser.add_argument("--backend", default="lmdb", metavar="KIND", help="lmdb")
     side = dict(type=whole(0), default=0, metavar="N")
     parser.add_argument("--resize-height", help="stretch to so many rows", **side)  # type: ignore[arg-type]

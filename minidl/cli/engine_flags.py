@@ -114,7 +114,7 @@ def size(text: str) -> int:
         number = float(match.group(1)) if match else -1
     except ValueError:
         number = -1
-    if match is None or number < 0:
+    if match is None or not 0 <= number < 2**63:
         raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 8MB, 512KiB or 0")
     unit = (match.group(2) or "b").lower()
     power = " kmg".index(unit[0]) if len(unit) > 1 else 0

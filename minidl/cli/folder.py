@@ -48,7 +48,9 @@ def add_arguments(parser: Parser) -> None:
         help="what nets subtract: a number a channel (default), the mean image, or nothing",
     )
     group.add_argument("--encode-type", choices=("png", "jpg"), help="store files, not pixels")
-    group.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the split (0)")
+    group.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the split (0)"
+    )
 
 
 def choices(args: Namespace) -> Any:

@@ -53,7 +53,9 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--step", type=positive, metavar="H", help="of the difference (1e-5)")
     parser.add_argument("--tolerance", type=positive, metavar="T", help="relative (1e-7)")
-    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the input (0)")
+    parser.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the input (0)"
+    )
     add_device(parser)
     add_phase(parser, default="TRAIN")
     add_state(parser)

@@ -140,7 +140,7 @@ def _draw(found: dict[str, list[Curve]], args: Namespace) -> None:
             _panel(panel, name, curves, len(args.runs))
         axes[-1].set_xlabel(args.over)
         if args.title:
-            figure.suptitle(args.title)
+            figure.suptitle(args.title.encode("utf-8", "replace").decode())
         file = io.BytesIO()
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(ending, {})
         figure.savefig(file, format=ending, dpi=130, metadata=metadata)

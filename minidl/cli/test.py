@@ -28,7 +28,9 @@ def add_arguments(parser: Parser) -> None:
     add_state(parser)
     add_device(parser)
     engine_flags.add(parser)
-    parser.add_argument("--seed", type=whole(0), metavar="N", help="of random crops and the like")
+    parser.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), metavar="N", help="of random crops and the like"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

@@ -57,7 +57,9 @@ def add_arguments(parser: Parser) -> None:
         metavar="FIELD=VALUE",
         help="replace a field of the solver file, e.g. max_iter=1000; may be given again",
     )
-    parser.add_argument("--seed", type=whole(0), metavar="N", help="the same as random_seed=N")
+    parser.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), metavar="N", help="the same as random_seed=N"
+    )
     for name, default in (("sigint", "stop"), ("sighup", "snapshot")):
         parser.add_argument(
             f"--{name}-effect",
