@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minidl.layers.base import Layer, register, saved
@@ -69,7 +71,9 @@ class LabelDropout(Layer):
 
     def forward(self, bottom, top):
         host, rng = self.ctx.device.to_host, self.random()
-        x, labels = (host(blob.data).reshape(*top[0].shape[:2], -1) for blob in bottom)
+        items, channels, *places = top[0].shape
+        shape = (items, channels, math.prod(places))
+        x, labels = (host(blob.data).reshape(shape) for blob in bottom)
         seen = labels == 1
         for n, c in np.ndindex(x.shape[:2]):
             seen[n, c, self._drawn(x[n, c], labels[n, c], rng)] = True

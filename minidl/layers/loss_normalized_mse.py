@@ -46,10 +46,12 @@ class NormalizedMSE(LossLayer):
 
     def buffers(self, y, t):
         count = math.prod(y)
+        items = y[0] if count else 0
+        each = count // items if items else math.prod(t[1:])
         return {
-            "difference": saved((y[0], count // max(1, y[0]))),  # in units of the distance
-            "distance": saved((y[0], 1)),
-            "across": scratch((y[0], 2)),
+            "difference": saved((items, each)),  # in units of the distance
+            "distance": saved((items, 1)),
+            "across": scratch((items, 2)),
             "product": scratch(product_shape(self.ctx.device, (count,))),
             "share": scratch(()),
         }
