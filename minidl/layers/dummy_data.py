@@ -78,9 +78,16 @@ class DummyData(Source):
         for i, (blob, param) in enumerate(zip(top, self.data_fillers, strict=True)):
             array = blob.data
             lasts = param.type == "constant" and self.spec.top[i] not in self.overwritten
-            if lasts and self._filled[i] is array:
+            if lasts and self._is_filled(i, array):
                 continue
             self._filled[i] = array
             values = np.empty(blob.shape, self.dtype)
             fillers.fill(values, param, rng, self.where)
             self.ctx.device.write(array, values)
+
+    def _is_filled(self, i: int, array: Any) -> bool:
+        """Whether top i was filled in this memory, whose address is its own while it is held."""
+        filled, address = self._filled[i], self.ctx.device.address
+        return (
+            filled is not None and filled.shape == array.shape and address(filled) == address(array)
+        )
