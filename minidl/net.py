@@ -199,16 +199,16 @@ class Net(PycaffeNames):
             self.bottoms.append(bottom)
             self.tops.append(top)
         self.data_layers = [layer for layer in self.own_layers if hasattr(layer, "position")]
-        self._following = [
-            (layer, [b.name for b in top])
-            for layer, top in zip(self.own_layers, self.tops, strict=False)
+        self._following = [  # also of layers that have no nodes just now, as below
+            (layer, list(layer.spec.top))
+            for layer in self.own_layers
             if type(layer).upcoming_shapes is not Layer.upcoming_shapes
         ]
         self._free_inputs = [
-            (blob, blob.shape)
-            for node, top in zip(nodes, self.tops, strict=True)
-            if node.type == "Input"
-            for blob in top
+            (self.blobs[name], self.blobs[name].shape)
+            for layer in self.own_layers
+            if layer.type == "Input"
+            for name in layer.spec.top
         ]
         self._runner.stale = True
 
@@ -271,6 +271,8 @@ class Net(PycaffeNames):
         # Those of late layers further on were for other values.
         known = [n for n in nodes[:index] if n.layer.is_late] + [n for n in nodes if not n.bottoms]
         given = {t: s for n in known for t, s in zip(n.tops, n.top_shapes, strict=True)}
+        waiting = [la for la in self.own_layers[len(nodes) :] if not la.spec.bottom]
+        given |= {name: self.blobs[name].shape for la in waiting for name in la.spec.top}
         given |= zip(nodes[index].tops, shapes, strict=True)
         self._work_out(given, index if ran else index - 1)
         self._bind()

@@ -89,7 +89,8 @@ class Python(Layer):
         self.differentiable = callable(getattr(self.code, "backward", None))
         self.shapes: tuple[Any, ...] | None = None  # of the tops, as setup or a pass left them
         self.below: tuple[Any, ...] | None = None  # of the bottoms that they are for
-        self.results: list[HostBlob] = []  # tops that forward has reshaped, until the net follows
+        self.results: list[HostBlob] = []  # tops that forward has reshaped, until the net follows,
+        self.found_in = -1  # and the pass in which it did
 
     # ------------------------------------------------------------------ declare
 
@@ -116,7 +117,7 @@ class Python(Layer):
         return self.code.blobs[int(name.removeprefix("blob"))].data
 
     def late_shapes(self, bottom):
-        if self.results:
+        if self.unfinished:
             return self.shapes
         self._reshape([self._seen(blob, NOT_ITS_OWN) for blob in bottom])
         return self.shapes
@@ -135,17 +136,17 @@ class Python(Layer):
 
     @property
     def unfinished(self):
-        return bool(self.results)
+        return bool(self.results) and self.found_in == self.ctx.streams.passes
 
     def forward(self, bottom, top):
         above = self.results
-        if not above:
+        if not self.unfinished:
             below, above = self._both(bottom, top, locked="")
             self._call("forward", RunError, below, above)
             self._write_back([], "data")
         self.shapes = tuple(blob.shape for blob in above)
         if self.shapes != tuple(blob.shape for blob in top):
-            self.results = above
+            self.results, self.found_in = above, self.ctx.streams.passes
             return
         self.results = []
         for mine, blob in zip(above, top, strict=True):

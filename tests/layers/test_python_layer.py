@@ -211,6 +211,27 @@ def test_one_of_two_tops_may_be_reshaped(device):
         np.testing.assert_array_equal(out["y"], np.arange(3 * count).reshape(count, 3))
 
 
+def test_after_a_pass_that_broke_off_the_class_runs_again():
+    """Shapes that forward gave, and a layer above refused, are forgotten."""
+    net = Net(
+        f"""layer {{ name: "p" type: "Python" top: "y" python_param {{ module: '{MODULE}'
+        layer: 'Found' }} }}
+        layer {{ name: "t" type: "Input" top: "t" input_param {{ shape {{ dim: 1 dim: 3 }} }} }}
+        layer {{ name: "l" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "l" }}""",
+        allow_python=True,
+    )
+    net.blobs["t"].reshape(2, 3)
+    expected = np.sum(np.arange(6) ** 2) / 4
+    assert float(net.forward()["l"]) == expected
+    net.layers[0].count = 5
+    with pytest.raises(LayerConfigError, match="'l'"):
+        net.forward()
+    net.layers[0].count = 2
+    net.layers[0].seen.clear()
+    assert float(net.forward()["l"]) == expected
+    assert len(net.layers[0].seen) == 1
+
+
 def test_reshape_is_called_once_a_pass(tmp_path):
     """One that fetches an image in reshape, as many do, would else skip some of them."""
     net = net_of("Fetching", bottom="")
