@@ -234,5 +234,11 @@ def fill(net: Net) -> None:
     rng = np.random.default_rng(0)
     for node, tops in zip(net.blueprint.nodes, net.tops, strict=True):
         for blob in tops if node.type == "Input" else ():
-            is_image = len(blob.shape) > 1 and blob.name not in ("label", "sem", "geo", "rois")
+            is_image = len(blob.shape) > 1 and blob.name not in (
+                "label",
+                "sem",
+                "geo",
+                "rois",
+                "gt_boxes",
+            )
             blob.data = rng.standard_normal(blob.shape) if is_image else np.zeros(blob.shape)

@@ -40,9 +40,16 @@ class Known(NamedTuple):
 
 def _proposal(layer: Any, settings: dict[str, Any], phase: int) -> None:
     p, train = layer.proposal_param, phase == schema.TRAIN
-    p.feat_stride = settings.get("feat_stride", 16)
+    p.feat_stride = settings["feat_stride"]
     p.scale.extend(settings.get("scales", ()))
     p.pre_nms_topn, p.post_nms_topn = (12000, 2000) if train else (6000, 300)
+
+
+def _anchor_target(layer: Any, settings: dict[str, Any], phase: int) -> None:
+    p = layer.anchor_target_param
+    p.feat_stride = settings["feat_stride"]
+    p.scale.extend(settings.get("scales", ()))
+    p.allowed_border = settings.get("allowed_border", 0)
 
 
 def _spatial_dropout(layer: Any, settings: dict[str, Any], phase: int) -> None:
@@ -58,7 +65,9 @@ FCN = "shelhamer/fcn.berkeleyvision.org"
 # The last part of the module's name, and the class.
 KNOWN = {
     ("proposal_layer", "ProposalLayer"): Known(f"{FASTER}/rpn", "Proposal", _proposal),
-    ("anchor_target_layer", "AnchorTargetLayer"): Known(f"{FASTER}/rpn"),
+    ("anchor_target_layer", "AnchorTargetLayer"): Known(
+        f"{FASTER}/rpn", "AnchorTarget", _anchor_target
+    ),
     ("proposal_target_layer", "ProposalTargetLayer"): Known(f"{FASTER}/rpn"),
     ("layer", "RoIDataLayer"): Known(f"{FASTER}/roi_data_layer"),
     ("spatial_dropout", "SpatialDropoutLayer"): Known(

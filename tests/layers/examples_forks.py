@@ -112,6 +112,10 @@ FORKS = {
         "one level": example(IMAGES, spatial_bin=[3]),
     },
     "TopK": {"": example((3, 4, 2), k=3), "testing": example((3, 8), k=3, a=2, phase=1)},
+    "AnchorTarget": {
+        "": example((1, 2, 4, 5), (2, 5), (1, 3), tops=4, scale=[1, 2], batch_size=20),
+        "pixels": example((1, 2, 3, 3), (1, 4), (1, 3), (1, 3, 48, 48), tops=4, scale=[1]),
+    },
     "NormalizedMSE": {"": example((3, 6), (3, 6)), "maps": example((2, 5, 1), (2, 1, 5))},
     "SpatialDropout": {
         "testing": example(IMAGES, phase=1),
@@ -130,6 +134,7 @@ FORKS = {
 # Types of which a part runs on the host: a GPU is waited for in every pass, which therefore cannot
 # be recorded as a CUDA graph.
 ON_HOST = {
+    "AnchorTarget": "boxes are compared there",
     "DetectionOutput": "boxes are compared there",
     "LabelDropout": "places are drawn there",
     "MultiBoxLoss": "boxes are compared there",

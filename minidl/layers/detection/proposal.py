@@ -88,7 +88,9 @@ class Proposal(Layer):
         a, dtype = len(self.anchors), offsets.dtype
         likely = scores[0, a:].transpose(1, 2, 0).reshape(-1)
         moves = offsets[0].transpose(1, 2, 0).reshape(-1, 4)
-        boxes = self._moved(self._anchors_of(scores.shape[2:]).astype(dtype), moves)
+        boxes = self._moved(
+            anchors_of(self.anchors, self.stride, scores.shape[2:]).astype(dtype), moves
+        )
         boxes[:, 0::2] = np.clip(boxes[:, 0::2], 0, width - 1)
         boxes[:, 1::2] = np.clip(boxes[:, 1::2], 0, height - 1)
         large = ((boxes[:, 2:] - boxes[:, :2] + 1) >= self.least * scale).all(axis=1)
@@ -109,11 +111,16 @@ class Proposal(Layer):
         ends[:, 2:] += 1
         return decode(ends, None, moves, CENTER_SIZE)
 
-    def _anchors_of(self, size):
-        """All anchors, (H * W * A, 4): row by row, column by column."""
-        rows, columns = (np.arange(n) * self.stride for n in size)
-        corner = np.stack(np.meshgrid(columns, rows), axis=-1)
-        return (np.tile(corner, 2)[:, :, None] + np.array(self.anchors)).reshape(-1, 4)
+
+def anchors_of(boxes, stride, size):
+    """The anchors at all places of a map, (H * W * A, 4): row by row, column by column.
+
+    boxes   those of the first place, (A, 4)
+    size    H and W
+    """
+    rows, columns = (np.arange(n) * stride for n in size)
+    corner = np.stack(np.meshgrid(columns, rows), axis=-1)
+    return (np.tile(corner, 2)[:, :, None] + np.array(boxes)).reshape(-1, 4)
 
 
 def anchors(base_size, ratios, scales):
