@@ -14,6 +14,7 @@ from minidl.engines.onednn.layout import DnnlLayout, reorder, wanted
 from minidl.engines.onednn.passes import Pass
 from minidl.engines.onednn.plan import DnnlPlan
 from minidl.engines.onednn.primitive import Description, Step, sequence
+from minidl.engines.plan import several
 from minidl.memory import Memory, aligned
 
 GRADIENTS = {"weight": api.DIFF_WEIGHTS, "bias": api.DIFF_BIAS}
@@ -93,9 +94,12 @@ class WeightedPlan(DnnlPlan):
             read = kept.ctypes.data
             ends = {api.SRC: weight.memory.address, api.DST: read}
             refresh = self._way.step(ends, room, keep=kept)
-        forward = self._bind_forward(memory, room, read, refresh)
+        current = _Copy(weight, refresh) if refresh is not None else None
+        forward = self._bind_forward(memory, room, read, current)
         learn = self._bind_weights(memory, room)
         descend = self._bind_data(memory, room, read if self._shared else weight.memory.address)
+        if current is not None and descend is not None and self._shared:
+            descend = several([current.follow, descend])
         runs = [run for run in (learn, descend) if run is not None]
 
         def backward() -> None:
@@ -104,7 +108,7 @@ class WeightedPlan(DnnlPlan):
 
         return forward, backward if runs else None
 
-    def _bind_forward(self, memory: Bindings, room: int, read: int, refresh: Step | None) -> Run:
+    def _bind_forward(self, memory: Bindings, room: int, read: int, copy: _Copy | None) -> Run:
         addresses = {
             api.SRC: memory.bottom[0].address,
             api.WEIGHTS: read,
@@ -112,22 +116,10 @@ class WeightedPlan(DnnlPlan):
         }
         if "bias" in memory.params:
             addresses[api.BIAS] = memory.params["bias"].memory.address
-        steps = self._forward.steps(addresses, room)
-        if refresh is None:
-            return sequence(steps)
-        if self.training:
-            return sequence([refresh, *steps])
-        anew, run = sequence([refresh]), sequence(steps)
-        weight, version = memory.params["weight"], None
-
-        def forward() -> None:
-            nonlocal version
-            if weight.version != version:
-                anew()
-                version = weight.version
-            run()
-
-        return forward
+        run = sequence(self._forward.steps(addresses, room))
+        if copy is None:
+            return run
+        return several([copy.renew if self.training else copy.follow, run])
 
     def _bind_data(self, memory: Bindings, room: int, read: int) -> Run | None:
         dx = memory.bottom_diff[0] if memory.bottom_diff else None
@@ -178,6 +170,22 @@ class WeightedPlan(DnnlPlan):
                     _add(_gradient(param), aside(name))
 
         return run
+
+
+class _Copy:
+    """A converted copy of the weights that lasts, made anew by `renew`, or if they have changed."""
+
+    def __init__(self, weight: Param, convert: Step) -> None:
+        self._weight, self._convert = weight, sequence([convert])
+        self._version: int | None = None
+
+    def renew(self) -> None:
+        self._convert()
+        self._version = self._weight.version
+
+    def follow(self) -> None:
+        if self._weight.version != self._version:
+            self.renew()
 
 
 def _gradient(param: Param) -> Memory:
