@@ -48,6 +48,8 @@ class Blob:
     def data(self) -> Any:
         if self._data is not None:
             return self._data
+        if "data" in self._of:
+            return self._of["data"].data.reshape(self._shape)
         return self.home("data").lend().reshape(self._shape)
 
     @data.setter
@@ -58,6 +60,8 @@ class Blob:
     def diff(self) -> Any:
         if self._diff is not None:
             return self._diff
+        if "diff" in self._of:
+            return self._of["diff"].diff.reshape(self._shape)
         return self.home("diff").lend().reshape(self._shape)
 
     @diff.setter
@@ -71,7 +75,7 @@ class Blob:
                 expected=f"an array of its shape {self._shape}",
                 fix="reshape() it first; net.forward(name=array) does both for an input",
             )
-        array = self._data if kind == "data" else self._diff
+        array = self._given(kind)
         if array is not None:
             self.device.write(array, values)
         else:
@@ -79,8 +83,15 @@ class Blob:
 
     def read(self, kind: str = "data") -> Any:
         """A plain array of the values as they are now, for reading only: perhaps a copy."""
-        array = self._data if kind == "data" else self._diff
+        array = self._given(kind)
         return array if array is not None else self.home(kind).values().reshape(self._shape)
+
+    def _given(self, kind: str) -> Any:
+        """The array that it was given to work on, or that the blob it is a view of was."""
+        if kind in self._of:
+            of = self._of[kind]._given(kind)
+            return of if of is None else of.reshape(self._shape)
+        return self._data if kind == "data" else self._diff
 
     # ------------------------------------------------------------------ where the values are
 

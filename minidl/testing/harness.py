@@ -81,6 +81,7 @@ def bind(
     shapes = [tuple(np.shape(a)) for a in arrays]
     bottom = [Blob(f"x{i}", s, device, dtype) for i, s in enumerate(shapes)]
     for blob, array in zip(bottom, arrays, strict=True):
+        _give(blob)
         device.write(blob.data, array)
     rng = np.random.default_rng(seed)
     layer.params = []
@@ -108,9 +109,15 @@ def bind(
         if i in layer.views:
             blob.share(bottom[layer.views[i]], shape, diff=layer.view_diffs)
         else:
+            _give(blob)
             device.write(blob.data, np.nan)
         top.append(blob)
     return bottom, top
+
+
+def _give(blob: Blob) -> None:
+    """Give a blob arrays of its own to work on, as a net does."""
+    blob.use(*(blob.device.zeros(blob.shape, blob.dtype) for _ in ("data", "diff")))
 
 
 def run(
