@@ -151,7 +151,7 @@ def is_there(module: str, allowed: bool) -> bool:
     path = module.replace(".", os.sep)
     endings = [*all_suffixes(), f"{os.sep}__init__.py"]
     for folder in [os.getcwd(), *sys.path]:
-        if any(Path(folder, path + ending).is_file() for ending in endings):
+        if any(os.path.isfile(Path(folder, path + ending)) for ending in endings):
             return True
     if not allowed:
         return False

@@ -115,9 +115,9 @@ def find(name: str, param: Any, field: str) -> str:
     """
     beside = Path(parameters.file(param)).parent / name
     for path in (Path(name), beside):
-        if path.is_file():
+        if os.path.isfile(path):  # unlike Path's, False for a name no system accepts
             return str(path)
-    names = os.listdir(beside.parent) if beside.parent.is_dir() else []
+    names = os.listdir(beside.parent) if os.path.isdir(beside.parent) else []
     raise SolverError(
         f"{field}: there is no file '{name}'",
         where=parameters.where(param, field),

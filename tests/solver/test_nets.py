@@ -5,10 +5,10 @@ import logging
 import numpy as np
 import pytest
 
-from minidl import prototxt
+from minidl import prototxt, schema
 from minidl.errors import SolverError
 from minidl.net import Net
-from minidl.solver import Solver, get_solver
+from minidl.solver import Solver, get_solver, nets
 from minidl.storage import caffemodel
 from tests.places import on
 from tests.solver.support import NET, SOLVER, diary, make, solver_param, weights
@@ -193,3 +193,9 @@ def test_training_starts_from_given_weights(tmp_path):
                 np.testing.assert_array_equal(mine.data, theirs.data)
     with pytest.raises(SolverError, match="weights: there is no file 'b.caffemodel'"):
         make(f'weights: "{path},b.caffemodel"')
+
+
+def test_a_name_that_no_system_accepts_is_no_file():
+    for name in ("x" * 5000, "a\0b", "x/" * 3000):
+        with pytest.raises(SolverError, match="net: there is no file '"):
+            nets.find(name, schema.SolverParameter(), "net")
