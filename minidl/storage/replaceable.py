@@ -30,7 +30,7 @@ _BEGINNINGS = {
     b"<svg": "a picture (SVG)",
     b"digraph ": "a graph (dot)",
 }
-_FIELD = re.compile(rb"(?:\s+|#[^\n]*\n)*([A-Za-z_]\w*)\s*[:{<]")
+_FIELD = re.compile(rb"(?:\s|#[^\n]*\n)*([A-Za-z_]\w*)\s*[:{<]")
 _FORMAT = re.compile(rb'\{\s*"format":\s*"(minidl[ -~]{0,40}?)"')
 _LOG_LINE = re.compile(rb"[IWEF](\d{4})?\d{4} \d\d:\d\d:\d\d|Log file created at: ")
 

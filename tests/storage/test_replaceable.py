@@ -1,6 +1,7 @@
 """What is there is replaced only by a file of its own kind; everything else is refused and kept."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -176,3 +177,11 @@ def test_what_is_of_no_known_kind_is_kept_whatever_is_to_be_written(tmp_path):
     with pytest.raises(UsageError, match="is not a file that minidl wrote"):
         files.write_all(tmp_path / "a", [b"something else"])
     assert (tmp_path / "a").read_text() == "mine"
+
+
+@pytest.mark.parametrize("head", [b" " * 5000, b"#\n" * 2500, b"a" * 5000, b"\n# \n" * 1250])
+def test_looking_at_a_file_takes_no_time(tmp_path, head):
+    (tmp_path / "a").write_bytes(head + b"!")
+    began = time.process_time()
+    assert replaceable.kind_of(tmp_path / "a") == ""
+    assert time.process_time() - began < 2
