@@ -74,7 +74,7 @@ class AnchorTarget(Layer):
 
     def top_shapes(self, scores, objects, image, *pixels):
         names = self.spec.bottom
-        if len(scores) != 4 or scores[0] != 1:
+        if len(scores) != 4 or scores[0] != 1 or 0 in scores[2:]:
             self.reject(f"'{names[0]}' is {scores}", expected="(1, ?, H, W), for one image")
         if len(objects) != 2 or objects[0] < 1 or objects[1] < 4:
             self.reject(f"'{names[1]}' is {objects}", expected="(G, 5): x1, y1, x2, y2, class")
