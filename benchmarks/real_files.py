@@ -34,7 +34,7 @@ REASONS = {
     r"there is no module": "the code of a Python layer is not among the files",
     r"is given twice": "gives a field twice, which protobuf refuses as well",
     r"engine is (FFT|LOOP|NAIVE|SPATIAL)": "an engine of a development branch",
-    r"did you mean 'SOFTMAX'|is the string|both `layer` and `layers`|`layers`": (
+    r"did you mean 'SOFTMAX'|is the string|both 'layer'|both `layer` and `layers`|`layers`": (
         "mixes the forms V1 and V2"
     ),
     r"image_data_param has no field|data_param has no field 'transform_param'": (
