@@ -8,6 +8,7 @@ PICTURES has a folder for each class; however deep pictures lie in it, they belo
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from pathlib import Path
 
@@ -78,5 +79,5 @@ def _folder(args: Namespace) -> int:
     with log.logging_to(args):
         lines = folder.make(source, out, folder.choices(args), args.mean, args)
     print("\n".join(lines))
-    print(f"train with: minidl train --net lenet --data {out}")
+    print(f"train with: minidl train --net {folder.suitable(out)} --data {shlex.quote(str(out))}")
     return 0

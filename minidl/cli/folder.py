@@ -14,6 +14,7 @@ from minidl.errors import UsageError
 
 log = logging.getLogger("minidl")
 MODES = ("squash", "crop", "fill", "half_crop")
+LARGE = 227  # side of the pictures that nets of ImageNet take
 SHOWN = 12  # classes that are printed by name
 
 
@@ -127,6 +128,14 @@ def report(made: Any, out: Path) -> list[str]:
         lines.append(f"passed over, as no pictures by their names: {kinds}")
     lines.append(f"{out / preprocess.NAME}  what nets do to a picture")
     return lines
+
+
+def suitable(data: Path) -> str:
+    """A net of the zoo for pictures of this size."""
+    from minidl import preprocess
+
+    resize = preprocess.read(data / preprocess.NAME).transform.resize
+    return "squeezenet" if min(resize.height, resize.width) >= LARGE else "lenet"
 
 
 def _mode_name(resize: Any) -> str:

@@ -75,7 +75,7 @@ def prepare(args: Namespace) -> str:
     for path in args.weights:
         existing(path, "a caffemodel")
     given = Path(args.data)
-    run = Path(args.out) if args.out else _free(f"{model.name}-{given.resolve().name}")
+    run = Path(args.out) if args.out else _free(f"{model.name}-{_slug(given)}")
     if (run / SOLVER).exists():
         raise UsageError("holds a run already", where=str(run), fix="--out another folder")
     notes = []
@@ -88,7 +88,7 @@ def prepare(args: Namespace) -> str:
     counts = _counts(data)
     net = _fitted(model.net, data, description, crop, _batches(counts, args.batch_size))
     if args.weights:
-        notes += _fine_tuned(net, args, given.resolve().name)
+        notes += _fine_tuned(net, args, _slug(given))
     solver = _solver(model.solver, run, counts, args)
     run.mkdir(parents=True, exist_ok=True)
     files.write_all(run / NET, [_text(net, f"{model.name} for {given}")])
@@ -96,6 +96,11 @@ def prepare(args: Namespace) -> str:
     for line in [*notes, f"net     {run / NET}", f"solver  {run / SOLVER}"]:
         print(line, flush=True)
     return str(run / SOLVER)
+
+
+def _slug(data: Path) -> str:
+    """The name of a folder without blanks."""
+    return "_".join(data.resolve().name.split())
 
 
 def _free(name: str) -> Path:
@@ -223,7 +228,7 @@ def _fine_tuned(net: Any, args: Namespace, data: str) -> list[str]:
     blobs: dict[str, int] = {}
     for path in args.weights:
         blobs |= {x.name: len(x.blobs) for x in weight_files.read(path).layers if x.blobs}
-    names = finetune.rename_heads(net, data.replace(" ", "_"))
+    names = finetune.rename_heads(net, data)
     notes = [
         f"layer '{old}' is '{new}' now: it begins anew, at {finetune.FASTER} times the rate"
         for old, new in names.items()

@@ -108,7 +108,10 @@ def run(args: Namespace) -> int:
         print(line)
     if not signals.stopped or summary.reason != "stopped":  # by a signal in the last test: done
         if args.net:
-            print(f"classify with: minidl classify PICTURE --run {Path(prefix).parent}")
+            print(
+                "classify with: minidl classify PICTURE --run",
+                shlex.quote(str(Path(prefix).parent)),
+            )
         return 0
     print(f"stopped by {signals.stopped} after {summary.iter} of {param.max_iter} iterations")
     if summary.snapshot is not None and summary.snapshot["iter"] == summary.iter:

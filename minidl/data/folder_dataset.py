@@ -122,6 +122,7 @@ def prepare(
     for name in () if again else (LABELS, *LISTS.values()):
         replaceable.check(target / name, "a list of a data set")
     counts, unreadable = {}, list(bad.values())
+    by_class = dict.fromkeys(labels, 0)
     for part in PARTS:
         classes = {name: dealt[part].get(name, []) for name in labels}
         pairs = picture_folder.shuffled(classes, list(labels), choices.seed)
@@ -129,13 +130,14 @@ def prepare(
             continue
         report = _write(target, part, pairs, form, again, tick)
         counts[part] = report.written
+        for i in set(range(len(pairs))) - set(report.left_out):
+            by_class[labels[pairs[i][1]]] += 1
         unreadable += [str(error).splitlines()[0] for error in report.unreadable]
     _remove_older(target, counts)
     names = "\n".join((*labels, "")).encode("utf-8", "surrogateescape")
     files.write_all(target / LABELS, [names], own=again)
-    total = {name: sum(len(dealt[part].get(name, [])) for part in PARTS) for name in labels}
     means = _mean(target)
-    return Made(labels, counts, total, few, unreadable, dict(found.others), resize, means)
+    return Made(labels, counts, by_class, few, unreadable, dict(found.others), resize, means)
 
 
 def _all_paths(found: Found) -> list[str]:

@@ -48,10 +48,12 @@ class Form:
 
 @dataclass
 class Report:
-    """How many images were written; and the errors of those that could not be read, in order."""
+    """How many images were written; and the errors of those that could not be read, in order, with
+    their numbers."""
 
     written: int = 0
     unreadable: list[DataError] = field(default_factory=list)
+    left_out: list[int] = field(default_factory=list)
 
 
 def convert(
@@ -87,6 +89,7 @@ def convert(
             tick()
             if isinstance(message, DataError):
                 report.unreadable.append(message)
+                report.left_out.append(number)
                 continue
             key = f"{report.written:08d}_{images.paths[number]}".encode("utf-8", "surrogateescape")
             if check_size:

@@ -83,6 +83,15 @@ def test_the_mean_is_that_of_what_is_learned_from(kind):
         assert description.mean_file == "data/pictures/mean.binaryproto"
 
 
+def test_a_picture_that_breaks_off_is_left_out_and_not_counted(folder, capsys):
+    whole = (folder / "pictures/dog/3 dog.png").read_bytes()
+    (folder / "pictures/dog/3 dog.png").write_bytes(whole[: len(whole) // 2])
+    assert main(["dataset", "folder", "pictures", "--size", "227"]) == 0
+    out, err = capsys.readouterr()
+    assert "2 classes: cat (8), dog (11)" in out and "2 files left out" in out
+    assert "3 dog.png" in err and "--net squeezenet --data" in out
+
+
 def test_pictures_of_one_size_keep_it_and_grey_ones_have_one_channel(folder, capsys):
     for i in range(8):
         (folder / "grey" / str(i % 2)).mkdir(parents=True, exist_ok=True)
