@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ FINE_TUNING = 0.1  # of the rate, where weights are given
 SIDE = 256  # of the pictures of nets that crop
 BATCHES = 64  # images in a batch, at most
 TESTS, SNAPSHOTS = 30, 5  # of a run, at most
+SHOWN = 4  # names of a list
 
 
 def add_arguments(parser: Parser) -> None:
@@ -244,11 +246,19 @@ def _fine_tuned(net: Any, args: Namespace, data: str) -> list[str]:
     count = len(set(taken))
     notes.append(f"weights of {', '.join(args.weights)}: {count} layer{'s' * (count != 1)}")
     if absent:
-        notes.append(f"not among them, so they begin anew, too: {', '.join(absent)}")
+        unused = sorted(set(blobs) - set(taken) - set(names))
+        also = f"; of the file nobody takes {_listed(unused)}" if unused else ""
+        notes.append(f"not among them, so they begin anew, too: {_listed(absent)}{also}")
     if args.freeze_until:
         frozen = finetune.freeze(net, args.freeze_until, blobs)
-        notes.append(f"frozen: {', '.join(frozen)}")
+        notes.append(f"frozen: {_listed(frozen)}")
     return notes
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many there are."""
+    more = f", ... ({len(names)})" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _solver(published: Any, run: Path, counts: dict[str, int], args: Namespace) -> Any:
