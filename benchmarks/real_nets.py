@@ -125,8 +125,16 @@ def records(net: Any, file: str) -> list[tuple[int, ...]]:
 
 
 def variants(net: Any) -> Iterator[Any]:
+    """The net for one record and as it is, with what an owner's data layer gives in the shapes of
+    Fast R-CNN, then in those of R-FCN."""
+    for rfcn in (False, True):
+        yield from sizes(with_sources(net, rfcn))
+        if not any(layer.type == "Python" and not layer.bottom for layer in net.layer):
+            return
+
+
+def sizes(net: Any) -> Iterator[Any]:
     """The net for one record, unless it says itself how many there are; and the net as it is."""
-    net = with_sources(net)
     if not any(layer.reshape_param.shape.dim[:1] not in ([], [0], [-1]) for layer in net.layer):
         small = schema.NetParameter()
         small.CopyFrom(net)
@@ -140,7 +148,7 @@ def variants(net: Any) -> Iterator[Any]:
     yield net
 
 
-def with_sources(net: Any) -> Any:
+def with_sources(net: Any, rfcn: bool = False) -> Any:
     """Python layers without bottoms, which read an owner's data, become Input layers."""
     changed = schema.NetParameter()
     changed.CopyFrom(net)
@@ -153,14 +161,19 @@ def with_sources(net: Any) -> Any:
             layer.type = "Input"
             layer.ClearField("python_param")
             for top in layer.top:
-                layer.input_param.shape.add(dim=of_owners_layer(top, classes))
+                layer.input_param.shape.add(dim=of_owners_layer(top, classes, rfcn))
     return changed
 
 
-def of_owners_layer(top: str, classes: int) -> tuple[int, ...]:
-    """The shape of a top of a data layer written in Python, by its name: as R-CNN and FCN do."""
+def of_owners_layer(top: str, classes: int, rfcn: bool = False) -> tuple[int, ...]:
+    """The shape of a top of a data layer written in Python, by its name: as R-CNN and FCN do.
+
+    R-FCN's have four axes, and its offsets are those of an object and of the background.
+    """
     if top.startswith("bbox"):
-        return ROIS, 4 * classes
+        return (ROIS, 4 * 2, 1, 1) if rfcn else (ROIS, 4 * classes)
+    if top == "labels" and rfcn:
+        return (ROIS, 1, 1, 1)
     image = (1, 3, 224, 224)
     shapes = {"rois": (ROIS, 5), "labels": (ROIS,), "im_info": (1, 3), "gt_boxes": (ROIS, 5)}
     masks = dict.fromkeys(("label", "sem", "geo", "depth"), (1, 1, 224, 224))

@@ -30,6 +30,11 @@ class InnerProduct(Layer):
         bias_term (true), weight_filler, bias_filler
         transpose (false)   how the weights are stored
         engine              CAFFE: this code; MKLDNN: oneDNN
+        normalize (false)   before each forward, bring each output's weights to length 1 where they
+                            are stored: w / sqrt(sum(w**2) + 1e-6). Gradients are those of the
+                            product with these weights. Array code computes it, no engine
+
+    normalize is that of happynear/caffe-windows, for cosines; not together with transpose.
 
     Source: Rosenblatt 1958; trained through several layers, Rumelhart, Hinton & Williams 1986.
     """
@@ -43,7 +48,15 @@ class InnerProduct(Layer):
         if p.num_output == 0:
             self.reject("num_output is 0 or missing", expected="the number of outputs")
         self.check_engine(p)
-        self.op = ops.Gemm(p.num_output, p.bias_term, p.transpose, p.axis)
+        self.normalizes = p.normalize
+        if self.normalizes and p.transpose:
+            self.reject(
+                "has both normalize and transpose",
+                fix="leave out one of them",
+                field="inner_product_param.normalize",
+            )
+        self.gemm = ops.Gemm(p.num_output, p.bias_term, p.transpose, p.axis)
+        self.op = None if self.normalizes else self.gemm  # engines leave weights as they are
         self.fillers = {"weight": p.weight_filler}
         if p.bias_term:
             self.fillers["bias"] = p.bias_filler
@@ -52,12 +65,12 @@ class InnerProduct(Layer):
         axis = self._axis(bottom)
         if 0 in bottom:
             self.reject(f"the bottom is empty: {bottom}")
-        return ((*bottom[:axis], self.op.num_output),)
+        return ((*bottom[:axis], self.gemm.num_output),)
 
     def param_shapes(self, bottom):
-        inputs, outputs = math.prod(bottom[self._axis(bottom) :]), self.op.num_output
-        weight = (inputs, outputs) if self.op.transpose else (outputs, inputs)
-        return {"weight": weight, "bias": (outputs,)} if self.op.bias else {"weight": weight}
+        inputs, outputs = math.prod(bottom[self._axis(bottom) :]), self.gemm.num_output
+        weight = (inputs, outputs) if self.gemm.transpose else (outputs, inputs)
+        return {"weight": weight, "bias": (outputs,)} if self.gemm.bias else {"weight": weight}
 
     def buffers(self, bottom):
         # Products cannot be added to in place, so dW is made and added a few rows at a time: for
@@ -65,22 +78,27 @@ class InnerProduct(Layer):
         rows, columns = self.param_shapes(bottom)["weight"]
         limit = self.ctx.workspace_limit // np.dtype(self.dtype).itemsize
         buffers = {"gradient": scratch((min(rows, max(1, limit // columns)), columns))}
-        if self.op.bias:
-            buffers["bias_gradient"] = scratch((self.op.num_output,))
+        if self.gemm.bias:
+            buffers["bias_gradient"] = scratch((self.gemm.num_output,))
+        if self.normalizes:
+            buffers["squares"] = scratch((rows, columns))
+            buffers["length"] = scratch((rows, 1))
         return buffers
 
     def multiply_adds(self, bottom):
-        return math.prod(bottom) * self.op.num_output
+        return math.prod(bottom) * self.gemm.num_output
 
     def forward(self, bottom, top):
+        if self.normalizes:
+            self._normalize()
         y = self._rows(top[0].data)
         self.xp.matmul(self._rows(bottom[0].data, y), self._inputs_first(), out=y)
-        if self.op.bias:
+        if self.gemm.bias:
             y += self.bias.data
 
     def backward(self, top, wanted, bottom):
         dy = self._rows(top[0].diff)
-        if self.op.bias and self.bias.wanted:
+        if self.gemm.bias and self.bias.wanted:
             self.xp.sum(dy, axis=0, out=self.bias_gradient)
             self.bias.diff += self.bias_gradient
         if self.weight.wanted:
@@ -89,8 +107,16 @@ class InnerProduct(Layer):
             dx = self._rows(bottom[0].diff, dy)
             self.xp.matmul(dy, self._inputs_first().T, out=dx)
 
+    def _normalize(self):
+        xp, w, length = self.xp, self.weight.data, self.length
+        xp.square(w, out=self.squares)
+        xp.sum(self.squares, axis=1, keepdims=True, out=length)
+        length += 1e-6
+        xp.sqrt(length, out=length)
+        w /= length
+
     def _add_weight_gradient(self, x, dy):
-        left, right = (x, dy) if self.op.transpose else (dy, x)
+        left, right = (x, dy) if self.gemm.transpose else (dy, x)
         if self.weight.fresh:  # counts as zero: not to be read, so not to be cleared either
             whole = self.weight.gradient.array.reshape(self.weight.shape)
             self.xp.matmul(left.T, right, out=whole)
@@ -114,4 +140,4 @@ class InnerProduct(Layer):
 
     def _inputs_first(self):
         """The weights as (K, num_output)."""
-        return self.weight.data if self.op.transpose else self.weight.data.T
+        return self.weight.data if self.gemm.transpose else self.weight.data.T

@@ -159,7 +159,7 @@ class Labelled(Layer):
 class ItemLabelled(Labelled):
     """A layer with one label for each item of bottom[0]: all its other axes are classes."""
 
-    ignore_label = None
+    ignore_label: int | None = None
 
     def fold_scores(self, scores: Shape, labels: Shape) -> tuple[int, int, int]:
         outer, classes = scores[0], math.prod(scores[1:])

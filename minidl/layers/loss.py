@@ -21,6 +21,7 @@ class LossLayer(Layer):
         VALID       the number of items that are not ignored
         BATCH_SIZE  outer
         NONE        1
+        PRE_FIXED   pre_fixed_normalizer
 
     and by 1 where that is less.
     """
@@ -33,8 +34,8 @@ class LossLayer(Layer):
     scales = False  # whether it knows loss_param.scale
 
     def read_loss_param(self) -> None:
-        """Set `ignore_label` (None where unset), `normalization` and `class_weight`, a tuple, from
-        `loss_param`.
+        """Set `ignore_label` (None where unset), `normalization`, `pre_fixed` and `class_weight`, a
+        tuple, from `loss_param`.
 
         The old field `normalize` counts only where `normalization` is not set.
         """
@@ -50,6 +51,26 @@ class LossLayer(Layer):
             self.normalization = "VALID" if p.normalize else "BATCH_SIZE"
         else:
             self.normalization = self.default_normalization
+        self.pre_fixed = p.pre_fixed_normalizer
+        if not 0 < self.pre_fixed < math.inf:
+            self.reject(
+                f"pre_fixed_normalizer is {self.pre_fixed:g}",
+                expected="a number above 0",
+                field="loss_param.pre_fixed_normalizer",
+            )
+
+    def sum_over(self, outer: int, inner: int, valid: Any) -> Any:
+        """What `normalization` divides by, before it is raised to at least 1: a number, or `valid`.
+
+        valid   the number of items that are not ignored, or an array of shape () with it
+        """
+        return {
+            "FULL": outer * inner,
+            "VALID": valid,
+            "BATCH_SIZE": outer,
+            "NONE": 1,
+            "PRE_FIXED": self.pre_fixed,
+        }[self.normalization]
 
     def _class_weights(self) -> tuple[float, ...]:
         """`class_weight`, or SegNet's `class_weighting`, which another field has to turn on."""
@@ -80,9 +101,8 @@ class LossLayer(Layer):
 
         valid   the number of items that are not ignored, or an array of shape () with it
         """
-        numbers = {"FULL": outer * inner, "VALID": valid, "BATCH_SIZE": outer, "NONE": 1}
-        number = numbers[self.normalization]
-        if isinstance(number, int):
+        number = self.sum_over(outer, inner, valid)
+        if isinstance(number, (int, float)):
             divisor.fill(max(1, number))
         else:
             self.xp.maximum(number, 1, out=divisor)

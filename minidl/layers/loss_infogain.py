@@ -36,9 +36,9 @@ class InfogainLoss(LossLayer, Labelled):
     top[1]               optional: p, the shape of bottom[0]
     infogain_loss_param  source: a BlobProto file of H, read where there is no bottom[2]; axis of
                          the classes (1)
-    loss_param           ignore_label, normalization (VALID) and normalize as for SoftmaxWithLoss;
-                         scale is refused, and so are class_weight, class_weighting and
-                         weight_by_label_freqs: multiply the rows of H
+    loss_param           ignore_label, normalization (VALID), pre_fixed_normalizer and normalize as
+                         for SoftmaxWithLoss; scale is refused, and so are class_weight,
+                         class_weighting and weight_by_label_freqs: multiply the rows of H
 
     Caffe refuses `normalize` here, which is the old form of `normalization`. Where something above
     top[1] sends a gradient down, it is added through softmax; Caffe drops it in silence.

@@ -25,8 +25,9 @@ class MultiSoftmaxLoss(SoftmaxWithLoss):
     top[1]          optional: p, the shape of bottom[0]
     softmax_param   as for SoftmaxWithLoss
     loss_param      scale (1); the other fields as for SoftmaxWithLoss, but normalization is
-                    BATCH_SIZE where it is unset: ignore_label, normalize, class_weight,
-                    class_weighting, weight_by_label_freqs
+                    BATCH_SIZE where it is unset: ignore_label, normalize,
+                    pre_fixed_normalizer, class_weight, class_weighting,
+                    weight_by_label_freqs
 
     The fork logs a loss 336 times smaller and without scale, whatever the number of places; its
     gradient is this one.

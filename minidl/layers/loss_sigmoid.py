@@ -28,9 +28,9 @@ class SigmoidCrossEntropyLoss(LossLayer):
     top[0]      the loss, shape ()
     loss_param  ignore_label: targets that are this number, fraction cut off, do not count;
                 normalization: n is BATCH_SIZE (default here), N; VALID, the scores that count;
-                FULL, all of them; NONE, 1; never below 1; normalize: its old form, true for VALID
-                and false for BATCH_SIZE; class_weight, class_weighting, weight_by_label_freqs
-                and scale are refused
+                FULL, all of them; NONE, 1; PRE_FIXED, pre_fixed_normalizer; never below 1;
+                normalize: its old form, true for VALID and false for BATCH_SIZE; class_weight,
+                class_weighting, weight_by_label_freqs and scale are refused
 
     Source: Caffe; cross-entropy of independent outputs, Hinton 1989, section 5.
     """

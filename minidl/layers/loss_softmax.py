@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
 from minidl import ops
-from minidl.layers.base import register, saved, scratch
+from minidl.layers.base import Count, register, saved, scratch
 from minidl.layers.labels import Labelled
 from minidl.layers.loss import LossLayer
 from minidl.layers.softmax import read_softmax_param, softmax, softmax_backward
@@ -37,29 +38,32 @@ class SoftmaxWithLoss(LossLayer, Labelled):
                     GPU our kernel computes it)
     loss_param      ignore_label: items with this label do not count (unset: all do);
                     normalization: n is VALID (default), the number of items that count; FULL,
-                    all items; BATCH_SIZE, those before the class axis; NONE, 1; never below 1;
+                    all items; BATCH_SIZE, those before the class axis; NONE, 1; PRE_FIXED,
+                    pre_fixed_normalizer; never below 1;
                     normalize: its old form, true for VALID and false for BATCH_SIZE;
                     class_weight: v, a number for each class; n stays a number of items, so the
                     loss is that of InfogainLoss with v on the diagonal of its matrix;
                     class_weighting: the same as SegNet's fork calls it, of effect only with
                     weight_by_label_freqs, as there; scale is MultiSoftmaxLoss's, and refused
 
-    class_weight is not Caffe's, which has InfogainLoss for it; array code computes it, no engine.
+    class_weight is not Caffe's, which has InfogainLoss for it, PRE_FIXED is R-FCN's; array code
+    computes them, no engine.
     Where something above top[1] sends a gradient down, it is added through softmax; Caffe drops
     it in silence.
 
     Source: Bridle 1990, section 3; the clamp and the normalizations are Caffe's.
     """
 
-    parameters = ("softmax_param", "loss_param")
-    tops = (1, 2)
+    parameters: ClassVar[tuple[str, ...]] = ("softmax_param", "loss_param")
+    tops: Count = (1, 2)
     weighs_classes = True
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self.class_axis = read_softmax_param(self)
         self.read_loss_param()
-        if not self.class_weight:
+        self.weighs_items = bool(self.class_weight)
+        if self.normalization != "PRE_FIXED" and not self.weighs_items:
             self.op = ops.SoftmaxLoss(self.class_axis, self.ignore_label, self.normalization)
 
     def top_shapes(self, scores, labels):
@@ -77,7 +81,7 @@ class SoftmaxWithLoss(LossLayer, Labelled):
     def buffers(self, scores, labels):
         outer, _, inner = three = self.fold_scores(scores, labels)
         prob_top = {"through": scratch(three)} if len(self.spec.top) > 1 else {}
-        weights = {"item_weight": saved((outer, 1, inner))} if self.class_weight else {}
+        weights = {"item_weight": saved((outer, 1, inner))} if self.weighs_items else {}
         return {
             "prob": saved(three),
             "row": scratch((outer, 1, inner)),
@@ -108,9 +112,7 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         true = self.row[:, 0]
         xp.take(prob, self.place, out=true)
         xp.maximum(true, FLT_MIN, out=true)
-        xp.log(true, out=true)
-        if self.class_weight:
-            true *= self.item_weight[:, 0]
+        self.measure(true)
         if self.ignore_label is not None:
             xp.copyto(true, 0, where=self.ignored)
         self.fill_divisor(self.divisor, outer, inner, self.valid_items())
@@ -125,16 +127,28 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         dx = bottom[0].diff.reshape(prob.shape)
         dx[...] = prob
         xp.add.at(dx.reshape(-1), self.place.reshape(-1), self.table(_minus_one, self.dtype))
-        if self.class_weight:
+        if self.weighs_items:
             dx *= self.item_weight
         if self.ignore_label is not None:
             xp.copyto(dx, 0, where=self.ignored[:, None])
         xp.divide(top[0].diff, self.divisor, out=self.share)
-        dx *= self.share
+        dx *= self.pull(top)
         if len(top) > 1:
             dprob = top[1].diff.reshape(prob.shape)
             softmax_backward(xp, prob, dprob, self.through, self.row, product=self.through)
             dx += self.through
+
+    def measure(self, true):
+        """Turn the probability of each item's class into what the item adds, but for its sign; fill
+        `item_weight`, the factor on its gradient, where there is one."""
+        self.xp.log(true, out=true)
+        if self.weighs_items:
+            true *= self.item_weight[:, 0]
+
+    def pull(self, top):
+        """The gradient of what each item adds, for all items or each of them; `share` is the loss's
+        own part of it."""
+        return self.share
 
 
 def _minus_one(dtype):

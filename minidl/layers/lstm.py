@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minidl.layers.base import Layer, register, saved, scratch
+from minidl.layers.base import Count, Layer, register, saved, scratch
 from minidl.layers.folding import matrix
 from minidl.layers.recurrent import Recurrent
 
@@ -47,8 +47,8 @@ class LSTM(Recurrent):
     parameters and states as in Caffe.
     """
 
-    bottoms = (2, 5)
-    tops = (1, 3)
+    bottoms: Count = (2, 5)
+    tops: Count = (1, 3)
     keeps = ("bottom",)
     states = ("hidden", "cell")
     input_to = ("W_xc", "b_c", "W_xc_static")
@@ -69,7 +69,8 @@ class LSTM(Recurrent):
         }
 
     def forward(self, bottom, top):
-        xp, cont, y, weight = self.xp, bottom[1].data, top[0].data, self.W_hc.data.T
+        xp, y, weight = self.xp, top[0].data, self.W_hc.data.T
+        cont = self.going_on(bottom)
         self.sum_inputs(bottom)
         h, c = self.first_states(bottom)
         for t in range(len(y)):
@@ -83,7 +84,8 @@ class LSTM(Recurrent):
         self.leave_states(top, [h, c])
 
     def backward(self, top, wanted, bottom):
-        xp, cont, dy, dz = self.xp, bottom[1].data, top[0].diff, self.dsums
+        xp, dy, dz = self.xp, top[0].diff, self.dsums
+        cont = self.going_on(bottom)
         dh, dc, weight = self.dhidden, self.dcell, self.W_hc.data
         slopes(xp, self.sums, out=dz)
         self.last_gradient(top, "hidden", dh)
@@ -93,11 +95,19 @@ class LSTM(Recurrent):
             dh += dy[t]
             gates, before = self.sums[t], self.cell_before[t]
             step_backward(xp, gates, before, self.tanh_cell[t], dh, dc, dz[t], self.room)
+            self.bound(dz[t])
             dc *= going_on
             xp.matmul(dz[t], weight, out=dh)
             dh *= going_on
         self.add_product(self.W_hc, matrix(dz, 2), matrix(self.hidden_before, 2))
         self.leave_gradients(wanted, bottom, [dh, dc])
+
+    def going_on(self, bottom):
+        """cont, (T, N)."""
+        return bottom[1].data
+
+    def bound(self, dz):
+        """Change the gradient of a step's sums, for layers that limit it."""
 
 
 @register("LSTMUnit")

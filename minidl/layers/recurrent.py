@@ -37,22 +37,28 @@ class Recurrent(Layer):
     states: ClassVar[tuple[str, ...]]
     input_to: ClassVar[tuple[str, str, str]]
     width: ClassVar[int] = 1
+    exposed = False
     parameters = ("recurrent_param",)
     no_gradient = (1,)
 
     def __init__(self, spec, ctx):
-        p = spec.recurrent_param
-        self.exposed = p.expose_hidden
-        states = len(self.states) if self.exposed else 0
-        self.bottoms, self.tops = (2 + states, 3 + states), 1 + states
+        p = getattr(spec, self.parameters[0])
+        self.read_counts(p)
         super().__init__(spec, ctx)
         if p.num_output == 0:
             self.reject("num_output is 0 or missing", expected="the size of the hidden state")
-        if p.debug_info:
+        if spec.recurrent_param.debug_info:
             log.warning("%s: debug_info does nothing: there is no net inside", self.where)
         self.size = p.num_output
+        states = len(self.states) if self.exposed else 0
         self.has_static = len(spec.bottom) == 3 + states
         self.weight_filler, self.bias_filler = p.weight_filler, p.bias_filler
+
+    def read_counts(self, p):
+        """Set `exposed`, and how many bottoms and tops there are with it."""
+        self.exposed = p.expose_hidden
+        states = len(self.states) if self.exposed else 0
+        self.bottoms, self.tops = (2 + states, 3 + states), 1 + states
 
     # ------------------------------------------------------------------ declare
 

@@ -18,6 +18,7 @@ WORDS: dict[str, str] = {}  # type -> what it becomes, for docs/onnx.md
 SOURCES = {
     "Data": "reads a data set",
     "DenseImageData": "reads images and their labels",
+    "ContinuationIndicator": "makes numbers up",
     "DummyData": "makes numbers up",
     "HDF5Data": "reads HDF5 files",
     "ImageData": "reads images",
@@ -32,11 +33,17 @@ LEFT_OUT = {
     "Accuracy": "it compares with labels, which a model that is used does not have",
     "AccuracyRegression": "it compares with labels, which a model that is used does not have",
     "AngleLoss": "a loss is for training; what it compared is an output",
+    "AdaCosAddmScale": "it makes cosines harder by their labels; the cosines are an output",
+    "BoxAnnotatorOHEM": "it chooses regions by their losses, for training alone",
     "ContrastiveLoss": "a loss is for training; what it compared is an output",
+    "CosinAddm": "it makes cosines harder by their labels; the cosines are an output",
     "EuclideanLoss": "a loss is for training; what it compared is an output",
+    "FocalLoss": "a loss is for training; the scores that it read are an output",
     "HDF5Output": "it writes a file; what it wrote is an output",
     "HingeLoss": "a loss is for training; the scores that it read are an output",
     "InfogainLoss": "a loss is for training; the scores that it read are an output",
+    "L1Loss": "a loss is for training; what it compared is an output",
+    "LabelsequenceAccuracy": "it compares with labels, which a model that is used does not have",
     "MultiBoxLoss": "a loss is for training; the offsets and scores that it read are outputs",
     "MultiSoftmaxLoss": "a loss is for training; the scores that it read are an output",
     "MultinomialLogisticLoss": "a loss is for training; what it read is an output",
@@ -44,7 +51,9 @@ LEFT_OUT = {
     "NormalizedMSE": "a loss is for training; what it compared is an output",
     "Silence": "it only keeps blobs from being outputs",
     "SmoothL1Loss": "a loss is for training; what it compared is an output",
+    "SmoothL1LossOHEM": "a loss is for training; what it compared is an output",
     "SoftmaxWithLoss": "a loss is for training; the scores that it read are an output",
+    "SoftmaxWithLossOHEM": "a loss is for training; the scores that it read are an output",
 }
 
 # Bottoms of which only the shape matters; what makes them need not be in the model.

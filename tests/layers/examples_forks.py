@@ -2,6 +2,8 @@
 
 IMAGES = (2, 3, 6, 5)
 GAUSSIAN = dict(type="gaussian", std=1)
+TEST = 1  # schema.TEST
+FIXED = dict(pre_fixed_normalizer=1.5)
 
 
 def example(*shapes, **keywords):
@@ -15,6 +17,10 @@ FORKS = {
         "": example((2, 3), IMAGES, IMAGES),
         "1 x 1": example((2, 3, 1, 1), (2, 3, 4), (2, 3, 4)),
     },
+    "BoxAnnotatorOHEM": {
+        "": example((7, 5), (7, 1, 1, 1), (7,), (7, 8), roi_per_img=2),
+        "places": example((4, 5, 2, 1), (4, 1, 2, 1), (4, 2), (4, 3, 2, 1), roi_per_img=3),
+    },
     "BN": {
         "SegNet": example(IMAGES, scale_filler=GAUSSIAN),
         "SegNet, with statistics": example(IMAGES, scale_filler=GAUSSIAN, tops=3),
@@ -23,6 +29,12 @@ FORKS = {
         "PSPNet, frozen": example(IMAGES, frozen=True, eps=0.5),
     },
     "ConvolutionDepthwise": {"": example(IMAGES, num_output=3, kernel_size=3, pad=1, stride=2)},
+    "ContinuationIndicator": {"": example(time_step=3, batch_size=2)},
+    "CosinAddm": {
+        "": example((4, 5), (4,)),
+        "testing": example((4, 5), (4,), phase=TEST),
+        "testing, too": example((4, 5), (4, 1), m=0.3, transform_test=True, phase=TEST),
+    },
     "CropCenter": {"": example((2, 4, 7, 6), crop_size=[0, 1, 2, 2])},
     "DepthwiseConvolution": {
         "": example(IMAGES, num_output=3, kernel_size=3, group=3, bias_term=False),
@@ -35,6 +47,10 @@ FORKS = {
         "offsets by class": example(
             (2, 60), (2, 15), (1, 2, 20), num_classes=3, share_location=False
         ),
+    },
+    "FocalLoss": {
+        "": example((4, 5), (4,)),
+        "pixels": example((2, 4, 3), (2, 3), tops=2, ignore_label=1, gamma=0.5, alpha=2),
     },
     "Flip": {
         "left and right": example(IMAGES),
@@ -53,6 +69,12 @@ FORKS = {
     "Local": {
         "": example(IMAGES, num_output=4, kernel_size=3, stride=2, pad=1),
         "no bias": example(IMAGES, num_output=2, kernel_size=2, bias_term=False),
+    },
+    "L1Loss": {"": example((4, 3, 2), (4, 6))},
+    "LabelsequenceAccuracy": {"": example((4, 5, 3), (4, 2))},
+    "Lstm": {
+        "": example((4, 2, 3), num_output=3),
+        "continued": example((4, 2, 3), (4, 2), num_output=2),
     },
     "MultiBoxLoss": {
         "": example((2, 40), (2, 30), (1, 2, 40), (1, 1, 4, 8), num_classes=3),
@@ -75,9 +97,12 @@ FORKS = {
             **dict(num_iterations=3, theta_alpha=4, theta_beta=2, theta_gamma=1.5),
         ),
     },
+    "NormL2": {"": example(IMAGES)},
     "Normalize": {
         "images": example(IMAGES, scale_filler=GAUSSIAN, eps=0.5),
         "pixels": example(IMAGES, across_spatial=False, channel_shared=False),
+        "caffe-windows": example(IMAGES, tops=2, bp_norm=True),
+        "caffe-windows, L1": example((2, 3), normalize_type="L1"),
     },
     "Permute": {
         "last channels": example(IMAGES, order=[0, 2, 3, 1]),
@@ -101,6 +126,7 @@ FORKS = {
     },
     "ROIPooling": {"": example(IMAGES, (4, 5), pooled_h=2, pooled_w=3, spatial_scale=0.5)},
     "ReLU6": {"": example(IMAGES)},
+    "Reverse": {"": example((3, 2, 4)), "columns": example(IMAGES, axis=-1)},
     "ShuffleChannel": {"": example((2, 6, 3, 2), group=3), "one group": example((2, 4), group=1)},
     "Resize": {
         "size": example(IMAGES, height=9, width=4),
@@ -125,6 +151,16 @@ FORKS = {
         "": example((4, 3, 2), (4, 6)),
         "weighted": example((4, 6), (4, 6), (4, 6), (4, 6), sigma=3),
     },
+    "SmoothL1LossOHEM": {
+        "": example((4, 3, 2, 1), (4, 6), tops=2),
+        "weighted": example((4, 6), (4, 6), (4, 6), normalization="PRE_FIXED", **FIXED),
+    },
+    "SoftmaxWithLossOHEM": {
+        "": example((4, 5), (4,), tops=3),
+        "pixels": example((2, 4, 3), (2, 3), tops=2, ignore_label=1),
+        "fixed": example((4, 5), (4, 1, 1, 1), tops=3, normalization="PRE_FIXED", **FIXED),
+    },
+    "Transpose": {"": example((2, 3, 4), dim=[2, 0, 1])},
     "Upsample": {
         "": example((2, 3, 2, 3), (2, 3, 2, 3), pad_out_h=True),
         "size": example((2, 3, 2, 3), (2, 3, 2, 3), upsample_h=5, upsample_w=7),
@@ -135,6 +171,8 @@ FORKS = {
 # be recorded as a CUDA graph.
 ON_HOST = {
     "AnchorTarget": "boxes are compared there",
+    "BoxAnnotatorOHEM": "losses are compared there",
+    "LabelsequenceAccuracy": "sequences are compared there",
     "DetectionOutput": "boxes are compared there",
     "LabelDropout": "places are drawn there",
     "MultiBoxLoss": "boxes are compared there",

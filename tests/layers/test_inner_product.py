@@ -141,3 +141,24 @@ def test_bottoms_that_do_not_fit_are_refused_with_their_shape(shape, message):
     layer = build("InnerProduct", name="ip1", num_output=3, axis=2)
     with pytest.raises(LayerConfigError, match=f"InnerProduct layer 'ip1': {message}"):
         layer.top_shapes(shape)
+
+
+def test_weights_are_brought_to_length_1_where_they_are_stored():
+    rng = np.random.default_rng(5)
+    x, w = rng.standard_normal((3, 4)), rng.standard_normal((2, 4)) * [[3], [0.01]]
+    layer = build("InnerProduct", num_output=2, bias_term=False, normalize=True)
+    bottom, (y,) = run(layer, x, params=[w])
+    unit = np.array([row / (sum(v * v for v in row) + 1e-6) ** 0.5 for row in w])
+    np.testing.assert_allclose(layer.weight.data, unit, rtol=1e-12)
+    np.testing.assert_allclose(y.data, x @ unit.T, rtol=1e-12)
+    y.diff[...] = dy = rng.standard_normal((3, 2))
+    layer.backward([y], [True], bottom)
+    np.testing.assert_allclose(layer.weight.diff, dy.T @ x, rtol=1e-12)
+    np.testing.assert_allclose(bottom[0].diff, dy @ unit, rtol=1e-12)
+
+
+def test_weights_of_length_1_are_no_engines_work_and_not_stored_the_other_way():
+    layer = build("InnerProduct", num_output=2, normalize=True)
+    assert layer.op is None
+    with pytest.raises(LayerConfigError, match="both normalize and transpose"):
+        build("InnerProduct", num_output=2, normalize=True, transpose=True)

@@ -21,6 +21,14 @@ CASES = {
     "batch size": ((2, 4, 3), (2, 3), dict(normalization="BATCH_SIZE"), 2),
     "batch size, last axis": ((2, 3, 4), (2, 3), dict(axis=2, normalization="BATCH_SIZE"), 6),
     "none": ((2, 4, 3), (2, 3), dict(normalization="NONE"), 1),
+    "fixed": (
+        *((2, 4, 3), (2, 3)),
+        *(dict(normalization="PRE_FIXED", pre_fixed_normalizer=1.5), 1.5),
+    ),
+    "fixed below 1": (
+        *((2, 4, 3), (2, 3)),
+        *(dict(normalization="PRE_FIXED", pre_fixed_normalizer=0.2), 1),
+    ),
     "old: normalize": ((2, 4, 3), (2, 3), dict(normalize=True), 6),
     "old: do not normalize": ((2, 4, 3), (2, 3), dict(normalize=False), 2),
     "old and new": ((2, 4, 3), (2, 3), dict(normalize=False, normalization="NONE"), 1),
@@ -217,3 +225,39 @@ def test_class_weights_that_do_not_fit_are_refused():
     for bad in (-1, math.nan, math.inf):
         with pytest.raises(LayerConfigError, match=f"class_weight of class 1 is {bad:g}"):
             build("SoftmaxWithLoss", class_weight=[1, bad])
+
+
+def test_engines_are_not_asked_for_a_divisor_that_they_do_not_know():
+    assert getattr(build("SoftmaxWithLoss", normalization="PRE_FIXED"), "op", None) is None
+
+
+def test_a_divisor_that_is_none_is_refused():
+    with pytest.raises(LayerConfigError, match="pre_fixed_normalizer is 0"):
+        build("SoftmaxWithLoss", normalization="PRE_FIXED", pre_fixed_normalizer=0)
+
+
+@cases
+@both
+def test_with_ohem_each_item_says_what_it_adds(scores, labels, options, n, ignore):
+    x, t, options, ignored = example(scores, labels, options, ignore)
+    layer = build("SoftmaxWithLossOHEM", tops=3, **options)
+    _, (loss, prob, item) = run(layer, x, t)
+    assert item.shape == labels
+    counted = item.data.ravel()[t.ravel() != options.get("ignore_label", -1)]
+    np.testing.assert_allclose(counted, list(surprises(x, t, **options)), rtol=1e-12, atol=1e-15)
+    assert np.count_nonzero(item.data) <= item.data.size - ignored
+    _, (plain, share) = run(build("SoftmaxWithLoss", tops=2, **options), x, t)
+    np.testing.assert_array_equal(loss.data, plain.data)
+    np.testing.assert_array_equal(prob.data, share.data)
+
+
+@cases
+@both
+def test_with_ohem_backward_is_the_derivative_of_all_tops(scores, labels, options, n, ignore):
+    x, t, options, _ = example(scores, labels, options, ignore)
+    for tops in (1, 3):
+        check_backward(build("SoftmaxWithLossOHEM", tops=tops, **options), x, t)
+
+
+def test_with_ohem_engines_are_not_asked():
+    assert build("SoftmaxWithLossOHEM").op is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minidl.layers.base import Layer, register
@@ -108,7 +110,8 @@ class AnchorTarget(Layer):
         inside[labels == OBJECT] = 1
         outside[labels != NOTHING] = 1 / max(1, int((labels != NOTHING).sum()))
         for blob, values in zip(top, (labels, targets, inside, outside), strict=True):
-            by_place = values.reshape(*size, -1).transpose(2, 0, 1)
+            channels = len(self.anchors) * math.prod(values.shape[1:])
+            by_place = values.reshape(*size, channels).transpose(2, 0, 1)
             self.ctx.device.write(blob.data, by_place.reshape(blob.shape))
 
     def _within(self, places, image):

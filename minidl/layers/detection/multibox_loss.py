@@ -38,8 +38,9 @@ class MultiBoxLoss(LossLayer):
                   difficult; a row of image -1 is none. No gradient
     top[0]        the loss, shape ()
     loss_param    normalization: VALID (default), the matched boxes; FULL, N * P; BATCH_SIZE, N;
-                  NONE, 1; never below 1; normalize, its old form. ignore_label is not read;
-                  class_weight, class_weighting, weight_by_label_freqs and scale are refused
+                  NONE, 1; PRE_FIXED, pre_fixed_normalizer; never below 1; normalize, its old form.
+                  ignore_label is not read; class_weight, class_weighting, weight_by_label_freqs and
+                  scale are refused
 
     multibox_loss_param
         loc_loss_type (SMOOTH_L1), conf_loss_type (SOFTMAX), loc_weight (1)
@@ -150,9 +151,7 @@ class MultiBoxLoss(LossLayer):
             d_scores[image][counts] = slope
             loss += self.p.loc_weight * float(wrong.sum()) + float(surprise.sum())
             matches += int(matched.sum())
-        every = n * prior.shape[1]
-        numbers = {"FULL": every, "VALID": matches, "BATCH_SIZE": n, "NONE": 1}
-        divisor = max(1, numbers[self.normalization])
+        divisor = max(1, self.sum_over(n, prior.shape[1], matches))
         write = self.ctx.device.write
         write(top[0].data, loss / divisor)
         write(self.offset_gradient, (d_offsets / divisor).reshape(bottom[0].shape))

@@ -7,15 +7,23 @@ from minidl.onnx.table import exports
 
 
 @exports(
-    "InnerProduct", "Flatten from its axis on, Gemm, and Reshape where axes are left before it"
+    "InnerProduct",
+    "Flatten from its axis on, Gemm, and Reshape where axes are left before it; with normalize, "
+    "weights divided by their length",
 )
 def inner_product(step: Step) -> list[str]:
-    op, shape = step.layer.op, step.bottom_shapes[0]
+    op, shape = step.layer.gemm, step.bottom_shapes[0]
     axis, x = op.axis % len(shape), step.x
     if (axis, len(shape)) != (1, 2):
         x = step.emit("Flatten", x, axis=axis)
-    params = [step.param("weight")] + ([step.param("bias")] if op.bias else [])
-    y = step.emit("Gemm", x, *params, transB=int(not op.transpose))
+    weight = step.param("weight")
+    if step.layer.normalizes:
+        square = step.emit("Mul", weight, weight)
+        total = step.emit("ReduceSum", square, step.ints("axes", [1]), keepdims=1)
+        length = step.emit("Sqrt", step.emit("Add", total, step.number(1e-6)))
+        weight = step.emit("Div", weight, length)
+    bias = [step.param("bias")] if op.bias else []
+    y = step.emit("Gemm", x, weight, *bias, transB=int(not op.transpose))
     rows = 1
     for extent in shape[:axis]:
         rows *= extent

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.layers.detection.normalize import EPS as PIXEL_EPS
 from minidl.layers.norm import EPS
+from minidl.layers.norm_l2 import EPS as ITEM_EPS
 from minidl.onnx.graph import Step
 from minidl.onnx.table import cannot, exports
 
@@ -84,9 +86,15 @@ def bn(step: Step) -> list[str]:
     return [step.emit("Add", step.emit("Mul", unit, scale), shift)]
 
 
-@exports("Normalize", "Div by Sqrt of ReduceSumSquare and eps; Mul by its scale")
+@exports(
+    "Normalize",
+    "Div by Sqrt of ReduceSumSquare and eps; Mul by its scale. Where normalize_param says L1, "
+    "Div by ReduceL1",
+)
 def normalize(step: Step) -> list[str]:
     layer, shape = step.layer, step.bottom_shapes[0]
+    if layer.spec.HasField("normalize_param"):
+        return _normalize_pixels(step)
     axes = list(range(1, len(shape))) if layer.across_spatial else [1]
     square = step.emit("ReduceSumSquare", step.x, axes=axes, keepdims=1)
     length = step.emit("Sqrt", step.emit("Add", square, step.number(layer.eps)))
@@ -98,6 +106,23 @@ def normalize(step: Step) -> list[str]:
 def norm(step: Step) -> list[str]:
     length = step.emit("Sqrt", step.emit("ReduceSumSquare", step.x, axes=[1], keepdims=1))
     return [step.emit("Div", step.x, step.emit("Add", length, step.number(EPS)))]
+
+
+def _normalize_pixels(step: Step) -> list[str]:
+    sums = "ReduceSumSquare" if step.layer.is_square else "ReduceL1"
+    length = step.emit("Add", step.emit(sums, step.x, axes=[1], keepdims=1), step.number(PIXEL_EPS))
+    if step.layer.is_square:
+        length = step.emit("Sqrt", length)
+    return [step.emit("Div", step.x, length), length][: len(step.top_shapes)]
+
+
+@exports("NormL2", "Div by Sqrt of ReduceSumSquare and 1e-7")
+def norm_l2(step: Step) -> list[str]:
+    axes = list(range(1, len(step.bottom_shapes[0])))
+    square = step.emit("ReduceSumSquare", step.x, axes=axes, keepdims=1) if axes else ""
+    square = square or step.emit("Mul", step.x, step.x)
+    length = step.emit("Sqrt", step.emit("Add", square, step.number(ITEM_EPS)))
+    return [step.emit("Div", step.x, length)]
 
 
 def _by_channel(shape: tuple[int, ...]) -> tuple[int, ...]:

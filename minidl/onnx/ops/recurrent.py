@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from minidl.onnx.graph import Step
-from minidl.onnx.table import exports
+from minidl.onnx.table import cannot, exports
 
 FORGETS = (
     "begins each run with states of zero, as the net begins its first pass: a model keeps nothing "
@@ -52,6 +52,27 @@ def lstm(step: Step) -> list[str]:
     rows = step.emit("Concat", *hidden, axis=0)
     y = step.reshape(rows, (steps * count, size), (steps, count, size))
     return [y, *_last_states(step, h, c)]
+
+
+@exports(
+    "Lstm",
+    "Gemm for the inputs of all steps; for each step Gemm, Split, Sigmoid, Tanh, Mul and Add. "
+    "Refused with a second bottom",
+)
+def lstm_ctpn(step: Step) -> list[str]:
+    if len(step.bottoms) > 1:
+        cannot("its states go from pass to pass, and a model keeps nothing")
+    shape, (steps, count, size) = step.bottom_shapes[0], step.top_shapes[0]
+    x = step.reshape(step.x, shape, (steps * count, math.prod(shape[2:])))
+    z = step.emit("Gemm", x, step.param("W_xc"), step.param("b_c"), transB=1)
+    h, c, hidden = "", "", []
+    for sums in step.emit_all("Split", steps, z, step.ints("steps", [count] * steps), axis=0):
+        if h:
+            sums = step.emit("Gemm", h, step.param("W_hc"), sums, transB=1)
+        c, h = _cell(step, sums, c, size, axis=1)
+        hidden.append(h)
+    rows = step.emit("Concat", *hidden, axis=0)
+    return [step.reshape(rows, (steps * count, size), (steps, count, size))]
 
 
 @exports("LSTMUnit", "Mul by its cont, Split, Sigmoid, Tanh, Mul and Add")

@@ -93,6 +93,18 @@ def flip(step: Step) -> list[str]:
     return [step.emit("Slice", step.x, *[step.ints(name, v) for name, v in where.items()])]
 
 
+@exports("Transpose", "Transpose")
+def transpose(step: Step) -> list[str]:
+    return [step.emit("Transpose", step.x, perm=list(step.layer.order))]
+
+
+@exports("Reverse", "Slice that goes backward")
+def reverse(step: Step) -> list[str]:
+    axis = step.layer.spec.reverse_param.axis % len(step.bottom_shapes[0])
+    values = {"start": -1, "end": BEFORE_FIRST, "axes": axis, "step": -1}
+    return [step.emit("Slice", step.x, *[step.ints(name, [v]) for name, v in values.items()])]
+
+
 @exports("ShuffleChannel", "Reshape, Transpose, Reshape")
 def shuffle_channel(step: Step) -> list[str]:
     group, shape = step.layer.spec.shuffle_channel_param.group, step.bottom_shapes[0]

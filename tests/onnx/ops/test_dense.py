@@ -13,6 +13,10 @@ def test_inner_product(shape, axis, keywords):
     check_layer("InnerProduct", shape, num_output=5, axis=axis, **keywords)
 
 
+def test_an_inner_product_with_weights_of_length_1():
+    check_layer("InnerProduct", (3, 4), num_output=2, normalize=True)
+
+
 def test_an_inner_product_of_rows_is_one_operator():
     assert operators(check_layer("InnerProduct", (3, 4), num_output=2, axis=-1)) == ["Gemm"]
 

@@ -124,6 +124,20 @@ def test_normalize(across_spatial, channel_shared, shape):
 
 
 @needs("Normalize")
+@pytest.mark.parametrize("tops", [1, 2])
+@pytest.mark.parametrize("length", ["L1", "L2"])
+def test_normalize_as_caffe_windows_has_it(tops, length):
+    keywords = dict(normalize_param=dict(normalize_type=length))
+    check_layer("Normalize", (2, 3, 4), tops=tops, **keywords)
+
+
+@needs("NormL2")
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 3, 4)])
+def test_norm_l2(shape):
+    check_layer("NormL2", shape)
+
+
+@needs("Normalize")
 def test_the_length_of_zeros_is_the_root_of_eps():
     net = layer_net("Normalize", IMAGES, across_spatial=False)
     x = random_inputs(net)["x0"]

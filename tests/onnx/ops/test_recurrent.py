@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minidl.errors import ExportError
 from minidl.onnx import convert
-from tests.onnx.support import check, layer_net, needs, operators, random_inputs
+from tests.onnx.support import check, check_layer, layer_net, needs, operators, random_inputs
 
 STATES = {"RNN": 1, "LSTM": 2}
 every_type = pytest.mark.parametrize("type", [pytest.param(t, marks=needs(t)) for t in STATES])
@@ -76,3 +77,14 @@ def test_one_step(count, size):
     given["x2"] = np.arange(count, dtype=np.float32).reshape(1, count) % 2
     check(net, given, vary=False)
     assert operators(net).count("Sigmoid") == 1
+
+
+@needs("Lstm")
+def test_lstm_without_a_second_bottom():
+    check_layer("Lstm", (4, 2, 3), num_output=2)
+
+
+@needs("Lstm")
+def test_lstm_with_states_from_pass_to_pass_is_refused():
+    with pytest.raises(ExportError, match="a model keeps nothing"):
+        convert(layer_net("Lstm", (4, 2, 3), (4, 2), num_output=2))

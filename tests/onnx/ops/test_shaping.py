@@ -31,6 +31,18 @@ def test_slices_of_the_batch_fix_it():
     assert convert(net).batch == 0
 
 
+@needs("Transpose")
+@pytest.mark.parametrize("dim", [[0, 3, 1, 2], [3, 2, 0, 1]])
+def test_transpose(dim):
+    assert operators(check_layer("Transpose", (2, 3, 4, 5), dim=dim)) == ["Transpose"]
+
+
+@needs("Reverse")
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_reverse(axis):
+    check_layer("Reverse", (2, 3, 4), axis=axis)
+
+
 @pytest.mark.parametrize("axis, end", [(1, -1), (0, -1), (2, 3), (0, 1), (1, 1)])
 def test_flatten(axis, end):
     check_layer("Flatten", (2, 3, 4, 5), axis=axis, end_axis=end)
