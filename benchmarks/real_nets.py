@@ -27,7 +27,8 @@ from minidl.prototxt import upgrade_netscope, upgrade_v0, upgrade_v1
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path(os.environ.get("MINIDL_SHARED", ROOT.parent / "shared")) / "prototxt"
 
-FOLDED = {"(V0 padding)"}  # no layer: the upgrade folds it into the one that follows
+# No layers: the upgrade folds one into what follows, and makes an input of the other.
+FOLDED = {"(V0 padding)", "memory_data"}
 STAGES = [(), ("train",), ("val",), ("deploy",)]  # DIGITS writes one file for all three
 # Records where nothing in a file tells their shape: the first with which the net can be built.
 RECORDS = [

@@ -14,7 +14,7 @@ from minidl.prototxt.no_effect import without_effect
 from minidl.prototxt.origin import label, move_line, v1_type, where
 from minidl.prototxt.upgrade_netscope import drawn_inputs, implicit_layers
 from minidl.prototxt.upgrade_nvidia import scale_bias
-from minidl.prototxt.upgrade_v0 import padding_layers, v0_layers
+from minidl.prototxt.upgrade_v0 import memory_inputs, padding_layers, v0_layers
 from minidl.prototxt.upgrade_v1 import v1_layers
 
 Notes = list[str]
@@ -237,6 +237,7 @@ def solver_type(solver: Any) -> tuple[Any, Notes]:
 STEPS = (
     without_effect,
     padding_layers,
+    memory_inputs,
     v0_layers,
     inner_transforms,
     old_transforms,

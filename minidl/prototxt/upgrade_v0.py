@@ -156,6 +156,35 @@ def padding_layers(net: Any) -> tuple[Any, list[str]]:
     return upgraded, [f"folded {count} padding layers into the layers that read them"]
 
 
+def memory_inputs(net: Any) -> tuple[Any, list[str]]:
+    """Layers of type "memory_data" with `datum_dims`, of a branch of 2014, become inputs.
+
+    They say what an item is, and leave it to the program how many it hands over: one, as it stands.
+    """
+    found = [layer for layer in net.layers if _is_memory(layer)]
+    if not found or net.input:
+        return net, []
+    upgraded = schema.NetParameter()
+    upgraded.CopyFrom(net)
+    del upgraded.layers[:]
+    upgraded.layers.extend(layer for layer in net.layers if not _is_memory(layer))
+    notes = []
+    for layer in found:
+        dims = layer.layer.datum_dims
+        shape = (1, dims.channels, dims.height, dims.width)
+        upgraded.input.extend(layer.top)
+        for _ in layer.top:
+            upgraded.input_shape.add(dim=shape)
+        notes.append(f"{label(layer)}: turned into an input of the shape {shape}")
+    return upgraded, notes
+
+
+def _is_memory(layer: Any) -> bool:
+    inner = layer.layer
+    one = len(layer.top) == 1 and not layer.bottom
+    return inner.type == "memory_data" and inner.HasField("datum_dims") and one
+
+
 def v0_layers(net: Any) -> tuple[Any, list[str]]:
     """Layers whose settings are in an inner `layer` become layers of 2014."""
     old = [layer for layer in net.layers if layer.HasField("layer")]

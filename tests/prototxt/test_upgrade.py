@@ -31,6 +31,14 @@ PAIRS = {
         """layer { name: 'i' type: 'InnerProduct' bottom: 'x' top: 'y' }
         layer { name: 'on' type: 'Split' bottom: 'y' top: 'z' }""",
     ),
+    "V0: memory of a branch": (
+        """layers { layer { name: 'm' type: 'memory_data'
+                            datum_dims { channels: 3 height: 5 width: 7 } } top: 'x' }
+           layers { layer { name: 'r' type: 'relu' } bottom: 'x' top: 'y' }""",
+        """layer { name: 'input' type: 'Input' top: 'x'
+                   input_param { shape { dim: 1 dim: 3 dim: 5 dim: 7 } } }
+           layer { name: 'r' type: 'ReLU' bottom: 'x' top: 'y' }""",
+    ),
     "V0: locally connected": (
         """layers { layer { name: 'l' type: 'locally_connected' num_output: 8 biasterm: false
                   kernelsize: 5 pad: 2 stride: 3 weight_filler { type: 'gaussian' std: 0.5 }
@@ -309,10 +317,10 @@ def test_every_field_of_v1_has_a_place(field):
     assert new.layer[0] != schema.LayerParameter()
 
 
-# Caffe has no place for the extents of its old reshape layer either
+# Caffe has no place for the extents of its old reshape layer either; datum_dims makes an input
 @pytest.mark.parametrize(
     "field",
-    fields(schema.V0LayerParameter, "name", "type", "new_num", "new_channels"),
+    fields(schema.V0LayerParameter, "name", "type", "new_num", "new_channels", "datum_dims"),
     ids=lambda f: f.name,
 )
 def test_every_field_of_v0_has_a_place_in_some_type_and_is_named_where_it_has_none(field):
