@@ -2,11 +2,13 @@
 
 The net is that of phase TEST. Losses, measures and labels are left out, the tops of data layers
 become inputs, and every such change is said. A net with layers that ONNX cannot express is
-refused, all of them at once; docs/onnx.md lists them.
+refused, all of them at once; docs/onnx.md lists them. What is done to pictures before is written
+beside the model, NAME.preprocess.json, where the net's data layer or a file beside it says it.
 """
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from minidl.cli.arguments import Parser, add_shape, add_state, existing
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError
 from minidl.units import bytes_
+
+log = logging.getLogger("minidl")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -38,8 +42,27 @@ def run(args: Namespace) -> int:
         existing(args.weights, "a caffemodel")
     with logging_to(args):
         conversion = _export(param, args)
+        described = _describe(param, args)
     print(report(conversion, args.onnx, bool(args.weights)))
+    if described is not None:
+        print(f"{'images':<8}{described}")
     return 0
+
+
+def _describe(param: Any, args: Namespace) -> Path | None:
+    """Write what is done to pictures beside the model, if that is known; returns where."""
+    from minidl import preprocess
+
+    found = preprocess.find(param, args.weights, args.model, args.level, args.stage)
+    if found is None:
+        return None
+    mean = found.transform.mean_file
+    if mean and not Path(mean).is_file():
+        log.warning("what is done to pictures is not written: mean_file %s is not there", mean)
+        return None
+    path = Path(args.onnx).with_suffix(f".{preprocess.NAME}")
+    found.write(path)
+    return path
 
 
 def _export(param: Any, args: Namespace) -> Any:

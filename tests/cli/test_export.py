@@ -1,5 +1,7 @@
 """minidl export: what it writes, what it says, what it refuses."""
 
+from pathlib import Path
+
 import pytest
 
 from minidl.cli import main
@@ -25,8 +27,33 @@ def test_it_writes_the_model_and_says_what_it_left_out(weights, capsys):
     assert "Accuracy layer 'accuracy' is left out" in out
     assert "input   data  N 1 7 7\n" in out
     assert "output  ip2   N 3\n" in out
-    assert "operators of opset 17" in out.splitlines()[-1]
+    assert "operators of opset 17" in out.splitlines()[-2]
     assert [o.name for o in onnx.load("tiny.onnx").graph.output] == ["ip2"]
+
+
+def test_what_is_done_to_pictures_lies_beside_the_model(weights, capsys):
+    from minidl import preprocess
+
+    words = ["export", "net.prototxt", "--weights", weights, "--onnx", "tiny.onnx"]
+    for _ in range(2):  # the second one replaces the first
+        assert main(words) == 0
+        assert capsys.readouterr().out.endswith("images  tiny.preprocess.json\n")
+    found = preprocess.read("tiny.preprocess.json")
+    assert found.shape() == (1, 7, 7) and found.transform.scale == pytest.approx(0.0039)
+    assert not found.transform.mirror and found.transform.resize.height == 9
+
+
+def test_a_mean_file_that_is_not_there_is_said(weights, capsys):
+    text = Path("net.prototxt").read_text()
+    Path("net.prototxt").write_text(
+        text.replace("crop_size: 7 }", 'crop_size: 7 mean_file: "gone.binaryproto" }')
+        .replace("train_lmdb", "gone")
+        .replace("test_lmdb", "gone")
+    )
+    words = ["--onnx", "tiny.onnx", "--shape", "1,9,9", "--weights", weights]
+    assert main(["export", "net.prototxt", *words]) == 0
+    assert "is not written: mean_file gone.binaryproto" in capsys.readouterr().err
+    assert not Path("tiny.preprocess.json").exists()
 
 
 def test_without_weights_it_says_so(run_folder, capsys):
