@@ -235,17 +235,20 @@ def of_net(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Preprocess |
 
     What the layer leaves open is asked of the description beside its data set, of the records of
     that data set, and of its mean file: how large the pictures are, and whether they have colours.
+    Where its data set is not there, that of the other phase is asked.
     """
-    layer = deploy.reader(net, level, stages)
-    if layer is None or layer.type not in ("Data", "ImageData"):
+    layers = deploy.readers(net, level, stages)
+    if not layers or layers[0].type not in ("Data", "ImageData"):
         return None
-    source = getattr(layer, deploy.READERS[layer.type]).source
-    stored = beside(source) if source else None
+    layer, alike = layers[0], [one for one in layers if one.type == layers[0].type]
+    sources = [getattr(one, deploy.READERS[one.type]).source for one in alike]
+    stored = next((found for source in sources if source and (found := beside(source))), None)
     transform = _copy(layer.transform_param)
     p = layer.image_data_param
     if p.new_height:
         transform.resize.height, transform.resize.width = p.new_height, p.new_width
-    shape = _record_shape(layer, source)
+    shapes = (_record_shape(one, source) for one, source in zip(alike, sources, strict=True))
+    shape = next((shape for shape in shapes if shape), None)
     if shape and shape[0] not in (1, 3):
         return None
     if not transform.HasField("resize") and layer.type == "Data":

@@ -111,6 +111,19 @@ def test_the_description_beside_the_data_set_says_how_they_got_there(folder):
     assert found.labels == ("cat", "dog") and found.channels == "gray"
 
 
+def test_where_one_phases_data_set_is_absent_that_of_the_other_is_asked(folder):
+    stored(folder)
+    layers = [("TRAIN", "train_lmdb"), ("TEST", "gone_lmdb")]
+    text = "".join(
+        net_text("scale: 0.5", source, "Data").replace(
+            "top: ", f"include {{ phase: {p} }} top: ", 1
+        )
+        for p, source in layers
+    )
+    found = preprocess.of_net(prototxt.read_net(text))
+    assert found.shape() == (1, 6, 5) and found.channels == "gray"
+
+
 def test_where_only_crop_size_is_known_records_are_those_of_caffe(caplog):
     model = prototxt.read_net(net_text("crop_size: 227", "nowhere_lmdb", "Data"))
     with caplog.at_level(logging.WARNING, "minidl"):

@@ -20,13 +20,18 @@ _SOURCES = (*READERS, "MemoryData")
 _MEASURES = ("Accuracy", "Silence", "HDF5Output")
 
 
+def readers(net: Any, level: int = 0, stages: Sequence[str] = ()) -> list[Any]:
+    """The layers from which a net gets its data: the first of phase TEST, that of TRAIN."""
+    found = []
+    for phase in (schema.TEST, schema.TRAIN):
+        kept = filter_layers(net, _state(net, phase, level, stages)).layer
+        found += [layer for layer in kept if layer.type in _SOURCES][:1]
+    return found
+
+
 def reader(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Any | None:
     """The layer from which a net of phase TEST, or else TRAIN, gets its data; None if none does."""
-    for phase in (schema.TEST, schema.TRAIN):
-        for layer in filter_layers(net, _state(net, phase, level, stages)).layer:
-            if layer.type in _SOURCES:
-                return layer
-    return None
+    return next(iter(readers(net, level, stages)), None)
 
 
 def is_for_use(net: Any, level: int = 0, stages: Sequence[str] = ()) -> bool:

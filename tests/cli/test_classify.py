@@ -1,6 +1,7 @@
 """minidl classify and detect: what the Python classes say, in files."""
 
 import csv
+import os
 import re
 
 import numpy as np
@@ -277,3 +278,30 @@ def test_one_damaged_picture_of_many_is_left_out(folder, capsys):
         f"pictures/{name}.png" for name in "abc"
     ]
     assert "left out: pictures/bad.jpg" in err
+
+
+def test_a_run_in_python_gives_its_last_weights_and_its_description(trained, folder):
+    expected, _ = trained
+    (folder / "run").mkdir()
+    minidl.Net("trained.prototxt", minidl.TEST, seed=9).save("run/x_iter_2.caffemodel")
+    (folder / "trained.caffemodel").rename(folder / "run/x_iter_10.caffemodel")
+    os.utime("run/x_iter_2.caffemodel", (1, 1))
+    (folder / "trained.prototxt").rename(folder / "run/trained_net.prototxt")
+    paths = sorted(expected)
+    with minidl.Classifier.from_run("run") as net:
+        np.testing.assert_allclose(net.predict(paths), [expected[p] for p in paths], rtol=1e-5)
+        ten = net.predict(paths[:1], oversample=True)
+        with pytest.raises(minidl.MinidlError, match="is one image"):
+            net.predict(paths[0])
+    assert not np.allclose(ten, [expected[paths[0]]])
+
+
+def test_windows_are_treated_as_the_description_says(trained, folder):
+    (folder / "list.csv").write_text(LIST)
+    assert main(["detect", "list.csv", "out.npz", *NETWORK]) == 0
+    words = dict(mean=np.full(3, 50.0), raw_scale=255, channel_swap=(2, 1, 0), input_scale=0.01)
+    net = minidl.Detector("trained.prototxt", "trained.caffemodel", **words)
+    windows = [[(0, 0, 7, 9), (2, 1, 6, 8)], [(1, 1, 4, 4)]]
+    names = [f"pictures/{name}.png" for name in "ac"]
+    found = [f["prediction"] for f in net.detect_windows(zip(names, windows, strict=True))]
+    np.testing.assert_allclose(np.load("out.npz")["prediction"], found, rtol=1e-5)
