@@ -33,7 +33,7 @@ def shortened(text: str) -> str:
     >>> shortened("no layer '" + "x" * 100_000 + "'")[:30]
     "no layer 'xxxxxxxxxxxxxxxxxxxx"
     >>> len(shortened("no layer '" + "x" * 100_000 + "'"))
-    255
+    242
     """
     if len(text) <= 400:
         return text
