@@ -126,13 +126,15 @@ class Program:
         return memories
 
     def _shown(self) -> dict[int, Home]:
-        """The arrays that users see themselves: plain, where a blob is found after a pass."""
+        """The arrays that users see themselves: plain, where a blob is found after a pass, and
+        read by no plan that counts on what its forward left there."""
         walk = self.schedule.walk
         shown: dict[Home, int] = {}
         for number in walk.homes.values():
             array = walk.arrays[number]
             planned = name_of(array) in self.schedule.memory.offsets
-            if array.base is None and array.layout is None and not planned:
+            own = array.base is None and not planned and number not in self.schedule.private
+            if own and array.layout is None:
                 shown.setdefault(self._home_of(number), number)
         return {number: home for home, number in shown.items()}
 
@@ -167,11 +169,14 @@ class Program:
                 here[...] = there
 
     def _all_saved(self) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        """What steps keep from forward to backward, by what it is: raw arrays."""
+        """What a forward leaves for its backward alone, by what it is: raw arrays."""
         for i, step in enumerate(self.schedule.steps):
             how = step.plan.algorithm if step.plan is not None else ""
             for name, size in self.schedule.saved(step).items():
                 yield (i, name, how), self._saved(i, step, name, size).array
+        for number in self.schedule.private:
+            array = self.schedule.walk.arrays[number]
+            yield (array.blob, array.layout, array.first), self._memories[number].array
 
     def _planned(self, array: Array) -> Memory:
         """The array's place in the arena."""

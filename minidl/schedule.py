@@ -83,6 +83,7 @@ class Schedule:
 
     steps     one for each node;  walk: the arrays they work on
     accesses  what each step, forward and backward, reads and writes
+    private   arrays that some plan's backward reads as its forward left them
     params    by owner's key: the layout it is to live in
     spans     what shares memory, by name: see `name_of` and `saved_name`
     memory    where in the shared memory each span lies
@@ -115,6 +116,7 @@ class Schedule:
             if isinstance(home, Undecided):
                 self.params[key] = None
         self.accesses = accesses(self.walk)
+        self.private = {number for access in self.accesses for number in access.private}
         self.spans = [*self._blob_spans(), *self._saved_spans()]
         self.memory = memory.plan(self.spans)
         self.scratch = max(map(self.scratch_bytes, self.steps), default=0)
@@ -249,7 +251,8 @@ class Schedule:
             views=layer.views,
             view_diffs=layer.view_diffs,
             keeps=layer.keeps,
-            idle=step.idle,
+            rereads=layer.keeps,
+            idle=step.idle or node.type == "Input",  # users fill those
             backward=node.needs_backward,
             wanted=node.wanted,
         )

@@ -12,6 +12,8 @@ from minidl.errors import RunError
 
 T = TypeVar("T")
 PATIENCE_S = 5.0  # for a thread that is asked to stop: it may wait for a slow disk
+# A signal that comes as the main thread begins to wait for a lock is not seen until it wakes.
+LOOK_S = 1
 
 
 class Prefetcher(Generic[T]):
@@ -132,7 +134,7 @@ class _Run(Generic[T]):
             while not self._ready:
                 if self._error is not None:
                     raise self._error
-                self._changed.wait()
+                self._changed.wait(LOOK_S)
             return self._ready[0][1]
 
     def take(self, spare: T | None) -> None:

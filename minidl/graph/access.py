@@ -23,12 +23,15 @@ class Access:
     before, after   copies around it
     reads           what it reads
     writes          what it overwrites
+    private         what its backward reads as its own forward left it, whatever users wrote since:
+                    the layer's array code would have kept that, in another form
     """
 
     before: tuple[Copy, ...] = ()
     reads: tuple[int, ...] = ()
     writes: tuple[int, ...] = ()
     after: tuple[Copy, ...] = ()
+    private: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,18 +72,22 @@ def _backward(walk: Walk, i: int) -> Access:
         return Access()
     viewed = set(call.views.values()) if call.view_diffs else set()
     written = [n for j, n in enumerate(place.bottom_diff) if n is not None and j not in viewed]
-    kept = [
-        number
-        for what, numbers in (("bottom", place.bottom), ("top", place.top))
-        if what in call.keeps or f"{what} sign" in call.keeps
-        for number in numbers
-    ]
+    again: list[int] = []
+    private: list[int] = []
+    for what, numbers in (("bottom", place.bottom), ("top", place.top)):
+        if _is_in(what, call.keeps):
+            (again if _is_in(what, call.rereads) else private).extend(numbers)
     return Access(
         before=_copies(walk, place.before_backward),
-        reads=_bases(walk, [*place.top_diff, *kept]),
+        reads=_bases(walk, [*place.top_diff, *again]),
         writes=_bases(walk, written),
         after=_copies(walk, place.after_backward),
+        private=_bases(walk, private),
     )
+
+
+def _is_in(what: str, keeps: Iterable[str]) -> bool:
+    return what in keeps or f"{what} sign" in keeps
 
 
 def _copies(walk: Walk, copies: Iterable[Copy]) -> tuple[Copy, ...]:

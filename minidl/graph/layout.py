@@ -23,7 +23,8 @@ class Call:
     bottom_diff, top_diff  those of the gradients that it writes and reads
     in_place, views, view_diffs   as in Layer
     keeps    what its backward reads again: "bottom", "top", "top sign"
-    idle     its forward does nothing: its tops are its bottoms
+    rereads  what the layer's own array code would read again
+    idle     its forward does nothing: its tops are its bottoms, or users fill them
     backward, wanted       whether its backward runs, and which bottoms get a gradient
     """
 
@@ -40,6 +41,7 @@ class Call:
     views: Mapping[int, int] = field(default_factory=dict)
     view_diffs: bool = True
     keeps: tuple[str, ...] = ()
+    rereads: tuple[str, ...] = ()
     idle: bool = False
     backward: bool = False
     wanted: tuple[bool, ...] = ()

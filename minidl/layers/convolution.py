@@ -81,7 +81,7 @@ class Convolution(FilterBank):
                     self.xp.sum(filters, axis=1, out=self.bias_gradient)
                     self.bias.diff += self.bias_gradient
                 if self.weight.wanted:
-                    self._add_gradients(maps, self._unfolded(plan, plan.image(x.data)[part]))
+                    self._add_gradients(maps, self._unfold(plan, plan.image(x.data)[part]))
                 if fold:
                     dx = plan.image(x.diff)[part]
                     plan.unfolding.fold(self._spread(plan, maps), dx, self.stages)

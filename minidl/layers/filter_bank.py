@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.columns import Unfolding
-from minidl.layers.base import saved, scratch
+from minidl.layers.base import scratch
 from minidl.layers.sliding import Sliding
 from minidl.method_cache import method_cache
 
@@ -24,7 +24,6 @@ class Plan(NamedTuple):
     `map_channels` is the number of filters.
 
     direct  a Convolution whose images can take the place of their columns
-    keep    backward finds the columns that forward made
     """
 
     images: int
@@ -32,7 +31,6 @@ class Plan(NamedTuple):
     map_channels: int
     unfolding: Unfolding
     direct: bool
-    keep: bool
 
     @property
     def chunks(self):
@@ -126,8 +124,6 @@ class FilterBank(Sliding):
         }
         if self.op.bias:
             buffers["bias_gradient"] = scratch((self.op.num_output,))
-        if plan.keep:
-            buffers["kept_columns"] = saved(buffers["columns"].shape)
         return buffers
 
     def multiply_adds(self, *bottom):
@@ -144,13 +140,10 @@ class FilterBank(Sliding):
         unfolding = Unfolding(image[axis], image[axis + 1 :], *geometry, map_[axis + 1 :])
         images = math.prod(bottom[:axis])
         chunk = unfolding.images_within(self._limit, images)
-        fits = unfolding.rows * unfolding.positions * images <= self._limit
         # Broadcast products are for the CPU: CuPy makes arrays of pointers for them in every call.
         possible = self.ctx.device.kind == "cpu" and not self.transposed
         direct = possible and unfolding.pointwise and unfolding.positions >= MANY
-        alone = self.ctx.training and not self.transposed and len(self.spec.bottom) == 1
-        keep = fits and alone and not direct
-        return Plan(images, chunk, map_[axis], unfolding, direct, keep)
+        return Plan(images, chunk, map_[axis], unfolding, direct)
 
     # ------------------------------------------------------------------ act
 
@@ -164,20 +157,13 @@ class FilterBank(Sliding):
 
     def _unfold(self, plan, image):
         """The columns of some images (n, C, *size)."""
-        columns = self._columns(plan, len(image), kept=plan.keep)
+        columns = self._columns(plan, len(image))
         plan.unfolding.unfold(self.xp, image, columns, self.stages)
         return columns
 
-    def _unfolded(self, plan, image):
-        """The same in backward, where forward's may still be at hand."""
-        if plan.keep:
-            return self._columns(plan, len(image), kept=True)
-        return self._unfold(plan, image)
-
-    def _columns(self, plan, images, kept=False):
+    def _columns(self, plan, images):
         """Room for the columns of so many images, (group, K, positions of all of them)."""
-        buffer = self.kept_columns if kept else self.columns
-        return self._by_group(buffer, plan.unfolding.rows, images * plan.unfolding.positions)
+        return self._by_group(self.columns, plan.unfolding.rows, images * plan.unfolding.positions)
 
     def _maps(self, plan, images):
         """Room for the map of so many images, (group, M, positions of all of them)."""

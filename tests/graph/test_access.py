@@ -51,10 +51,19 @@ def test_a_copy_leaves_the_old_values_current_too():
 
 
 def test_a_backward_needs_what_its_layers_keep_and_the_gradients_given():
-    w = walk(call("in", (), "x"), call("f", "x", "y", "a", keeps=("bottom",)))
+    kept = {"keeps": ("bottom",), "rereads": ("bottom",)}
+    w = walk(call("in", (), "x"), call("f", "x", "y", "a", **kept))
     needs, left = part(accesses(w)[2:], owner_of(w))
     assert by_name(w, needs) == ["y diff", "x data as a"]
     assert ("x", "diff") in left and left["x", "diff"].written
+
+
+def test_what_only_the_plan_reads_again_stays_as_its_forward_left_it():
+    """Array code of a batch normalisation keeps normalised values, oneDNN's plan reads x again."""
+    w = walk(call("in", (), "x"), call("f", "x", "y", "a", keeps=("bottom",)))
+    needs, _ = part(accesses(w)[2:], owner_of(w))
+    assert by_name(w, needs) == ["y diff"]
+    assert accesses(w)[2].private == w.places[1].bottom
 
 
 def test_a_gradient_given_to_an_in_place_layer_is_looked_for_where_it_was_given():
@@ -79,7 +88,7 @@ def test_any_part_of_a_pass_reads_current_values_where_its_needs_are_met(net, da
     calls, pinned = net
     overwritten = {c.tops[0] for c in calls if c.in_place}  # a net lets nobody keep those
     keeps = [() if overwritten & {*c.bottoms, *c.tops} else c.keeps for c in calls]
-    changes = [{"view_diffs": False, "keeps": kept} for kept in keeps]
+    changes = [{"view_diffs": False, "keeps": kept, "rereads": kept} for kept in keeps]
     replaced = [dataclasses.replace(c, **change) for c, change in zip(calls, changes, strict=True)]
     w = walk(*replaced, pinned=pinned)
     steps, owner = accesses(w), owner_of(w)

@@ -124,7 +124,7 @@ def passes(layer, *bottoms, backwards=1):
 @pytest.mark.parametrize("keywords", [CASES["groups"][1], CASES["1 x 1 on small maps"][1]])
 @pytest.mark.parametrize("limit", [1, 3 * 18 * 42 * 8, 10**7])
 @pytest.mark.parametrize("phase", [schema.TRAIN, schema.TEST])
-def test_neither_the_room_for_columns_nor_keeping_them_changes_the_result(keywords, limit, phase):
+def test_the_room_for_columns_does_not_change_the_result(keywords, limit, phase):
     x = np.random.default_rng(3).standard_normal((7, 4, 7, 6))
     whole = passes(with_limit(10**9, **keywords), x)
     for got, expected in zip(passes(with_limit(limit, phase, **keywords), x), whole, strict=True):
@@ -138,7 +138,21 @@ def test_the_columns_stay_within_their_limit():
     for limit, images in ((1, 1), (image, 1), (3 * image, 3), (10 * image, 7)):
         buffers = with_limit(limit, **keywords).buffers((7, 4, 7, 6))
         assert buffers["columns"].shape == (images * image // 8,)
-        assert ("kept_columns" in buffers) == (images == 7)
+
+
+def test_backward_reads_the_bottom_as_it_is_then():
+    """As in Caffe; the columns of forward are not kept, however small they are."""
+    layer = build("Convolution", num_output=3, kernel_size=3)
+    x, other = np.random.default_rng(3).standard_normal((2, *IMAGE))
+    gradients = []
+    for first, then in ((x, other), (other, other)):
+        bottom, top = bind(layer, first)
+        layer.forward(bottom, top)
+        bottom[0].data[...] = then
+        top[0].diff[...] = np.random.default_rng(4).standard_normal(top[0].shape)
+        layer.backward(top, [True], bottom)
+        gradients.append(np.array(layer.weight.diff))
+    np.testing.assert_array_equal(*gradients)
 
 
 def test_a_large_gradient_is_made_a_few_filters_at_a_time():

@@ -34,8 +34,8 @@ class Pair:
              blobs that are gone, which is said by an error and never by a wrong number
     held     [(name, our array, the oracle's)]
     ran      there was a forward since the shapes are what they are
-    whole    the last pass was a whole forward, and no data was overwritten since: what a layer
-             makes of data that changed between its forward and its backward is its own affair
+    whole    a backward may follow: the last pass was a whole forward, and nothing was overwritten
+             since of which this net's layers make what they like: see `mind`
     """
 
     def __init__(self, text, share=False, feed=None):
@@ -68,9 +68,16 @@ class Pair:
             for name in self.oracle.inputs
         }
 
+    def mind(self):
+        """Data is overwritten, perhaps between a forward and its backward. LRN then mixes sums of
+        what was there with what is there now, each engine in its own way."""
+        if any(layer.type == "LRN" for layer in self.oracle.own_layers):
+            self.whole = False
+
     def write(self, name, ours, theirs, how):
         """The same to both: "set" to random numbers, "scale", "part"."""
-        self.whole = self.whole and ("/" in name or name.endswith("diff"))
+        if "/" not in name and name.endswith("data"):
+            self.mind()
         values = self.random(theirs.shape)
         for array in (ours, theirs):
             if how == "set":
@@ -94,7 +101,7 @@ class Pair:
         for name, values in self.inputs().items():
             for net in self.nets:
                 net.device.write(net.blobs[name].data, values)
-        self.whole = False
+        self.mind()
 
     def between(self, ends):
         """Names of two layers, in order."""
@@ -233,7 +240,8 @@ class Pair:
             getattr(net, when).append(lambda i, net=net, at=at: act(net) if i == at else None)
         try:
             self.forward()
-            self.whole = self.whole and (hold or "/" in name or kind == "diff")
+            if not (hold or "/" in name or kind == "diff"):
+                self.mind()
             if self.whole:
                 self.backward()
         finally:
