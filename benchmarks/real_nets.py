@@ -36,11 +36,12 @@ RECORDS = [
     (3, 360, 480),
     *[(1, 32, 100), (1, 32, 128), (3, 40, 40), (2,), (4,)],
 ]
-LOSSES = ("EuclideanLoss", "AngleLoss", "NormalizedMSE")  # whose targets have any shape
+LOSSES = ("EuclideanLoss", "AngleLoss", "NormalizedMSE", "CtcLoss")  # with targets of any shape
 READERS = (
     *("data_param", "image_data_param", "hdf5_data_param", "window_data_param"),
     *("dense_image_data_param", "pose_image_data_param"),
 )
+LABELS = 2  # of a sequence
 ROIS = 2  # regions of an image where a net's own data layer would give them
 
 
@@ -204,7 +205,7 @@ def with_targets(net: Any, ctx: Context, stages: tuple[str, ...]) -> Any:
     body.layer.extend(
         layer
         for layer in net.layer
-        if not _type(layer).endswith(("Loss", "AccuracyRegression", "MSE"))
+        if not _type(layer).endswith(("Loss", "Accuracy", "AccuracyRegression", "MSE"))
     )
     shapes = Blueprint(body, ctx, 0, stages).blob_shapes
     for source in sources:
@@ -212,7 +213,8 @@ def with_targets(net: Any, ctx: Context, stages: tuple[str, ...]) -> Any:
         for loss in losses:
             for one, other in (loss.bottom[:2], loss.bottom[1::-1]):
                 if one in wanted and other not in wanted:
-                    wanted[one] = shapes[other]
+                    is_ctc = _type(loss) == "CtcLoss"  # which has labels for scores (T, N, C)
+                    wanted[one] = (shapes[other][1], LABELS) if is_ctc else shapes[other]
         source.type = "Input"
         for field in ("hdf5_data_param", "data_param", "transform_param"):
             source.ClearField(field)

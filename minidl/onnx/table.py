@@ -37,6 +37,7 @@ LEFT_OUT = {
     "BoxAnnotatorOHEM": "it chooses regions by their losses, for training alone",
     "ContrastiveLoss": "a loss is for training; what it compared is an output",
     "CosinAddm": "it makes cosines harder by their labels; the cosines are an output",
+    "CtcLoss": "a loss is for training; the scores that it read are an output",
     "EuclideanLoss": "a loss is for training; what it compared is an output",
     "FocalLoss": "a loss is for training; the scores that it read are an output",
     "HDF5Output": "it writes a file; what it wrote is an output",

@@ -8,7 +8,11 @@ from minidl.errors import did_you_mean
 
 _FLOWNET = "lmb-freiburg/flownet2 has it; minidl has not"
 _RTPOSE = "CMU-Perceptual-Computing-Lab/caffe_rtpose has it; minidl has not"
+_SSD = "weiliu89/caffe, branch ssd, has it; minidl has not"
 TYPES = {
+    "AnnotatedData": _SSD,
+    "DetectionEvaluate": _SSD,
+    "VideoData": _SSD,
     "Correlation": _FLOWNET,
     "Correlation1D": _FLOWNET,
     "DataAugmentation": _FLOWNET,
@@ -24,9 +28,19 @@ TYPES = {
         "keep the features of regions in HDF5 files, and read them with HDF5_DATA"
     ),
     "Sparsify": "wenwei202/caffe has it; minidl has not",
+    "DetectNetTransformation": "NVIDIA/caffe has it; minidl has not",
+    "TRT": (
+        "NVIDIA/caffe has it, to run another file's net in TensorRT; give that file here, or write "
+        "its net with minidl export for TensorRT to read"
+    ),
 }
 # The messages of these types.
 FIELDS = {
+    "annotated_data_param": "AnnotatedData",
+    "detection_evaluate_param": "DetectionEvaluate",
+    "detectnet_augmentation_param": "DetectNetTransformation",
+    "detectnet_groundtruth_param": "DetectNetTransformation",
+    "trt_param": "TRT",
     "correlation_param": "Correlation",
     "imresize_param": "ImResize",
     "locally_connected_param": "LocallyConnected",

@@ -35,6 +35,10 @@ FORKS = {
         "testing": example((4, 5), (4,), phase=TEST),
         "testing, too": example((4, 5), (4, 1), m=0.3, transform_test=True, phase=TEST),
     },
+    "CtcLoss": {
+        "": example((5, 3, 4), (3, 2), alphabet_size=4, time_step=5),
+        "blank last": example((4, 2, 3), (2, 3), alphabet_size=3, time_step=4, blank_label=2),
+    },
     "CropCenter": {"": example((2, 4, 7, 6), crop_size=[0, 1, 2, 2])},
     "DepthwiseConvolution": {
         "": example(IMAGES, num_output=3, kernel_size=3, group=3, bias_term=False),
@@ -172,6 +176,7 @@ FORKS = {
 ON_HOST = {
     "AnchorTarget": "boxes are compared there",
     "BoxAnnotatorOHEM": "losses are compared there",
+    "CtcLoss": "paths are added up there",
     "LabelsequenceAccuracy": "sequences are compared there",
     "DetectionOutput": "boxes are compared there",
     "LabelDropout": "places are drawn there",
