@@ -89,7 +89,8 @@ class CtcLoss(LossLayer):
     def forward(self, bottom, top):
         scores, labels = (self.ctx.device.to_host(blob.data) for blob in bottom)
         words = [self._word(n, row) for n, row in enumerate(labels)]
-        losses, gradient = ctc(scores.astype(np.float64), words, self.blank)
+        with np.errstate(invalid="ignore"):  # scores that are no numbers make a loss that is none
+            losses, gradient = ctc(scores.astype(np.float64), words, self.blank)
         self.ctx.device.write(top[0].data, losses.mean())
         self.ctx.device.write(self.gradient, gradient / len(losses))
 

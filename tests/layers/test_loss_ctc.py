@@ -76,6 +76,14 @@ def test_what_is_far_from_the_labels_has_a_finite_loss_and_gradient():
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_scores_that_are_not_numbers_make_a_loss_that_is_none(odd):
+    scores = np.zeros((3, 1, 3))
+    scores[1, 0, 2] = odd
+    _, (loss,) = run(layer_for(scores), scores, np.array([[1.0]]))
+    assert math.isnan(loss.data)
+
+
 def test_recorded_numbers_of_the_fork():
     path = SHARED / "golden" / "ctc" / "fork_CtcLoss.npz"
     if not path.exists():
