@@ -52,6 +52,12 @@ def _anchor_target(layer: Any, settings: dict[str, Any], phase: int) -> None:
     p.allowed_border = settings.get("allowed_border", 0)
 
 
+def _proposal_target(layer: Any, settings: dict[str, Any], phase: int) -> None:
+    p = layer.proposal_target_param
+    p.num_classes = settings["num_classes"]
+    p.agnostic = p.four_axes = p.num_classes == 2  # R-FCN's way
+
+
 def _spatial_dropout(layer: Any, settings: dict[str, Any], phase: int) -> None:
     p = layer.spatial_dropout_param
     p.dropout_ratio = float(settings["p"])
@@ -68,7 +74,9 @@ KNOWN = {
     ("anchor_target_layer", "AnchorTargetLayer"): Known(
         f"{FASTER}/rpn", "AnchorTarget", _anchor_target
     ),
-    ("proposal_target_layer", "ProposalTargetLayer"): Known(f"{FASTER}/rpn"),
+    ("proposal_target_layer", "ProposalTargetLayer"): Known(
+        f"{FASTER}/rpn", "ProposalTarget", _proposal_target
+    ),
     ("layer", "RoIDataLayer"): Known(f"{FASTER}/roi_data_layer"),
     ("spatial_dropout", "SpatialDropoutLayer"): Known(
         "TimoSaemann/caffe-enet, python", "SpatialDropout", _spatial_dropout

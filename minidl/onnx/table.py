@@ -63,6 +63,7 @@ SHAPE_ONLY = {"Crop": (1,), "PriorBox": (0, 1)}
 # Types that have no form in ONNX, whatever their parameters are, and why.
 REFUSED = {
     "AnchorTarget": "it compares with objects that are known; end the net before it",
+    "ProposalTarget": "it compares with objects that are known; end the net before it",
     "DetectionOutput": "how it picks boxes has no translation; end the net before it, and "
     "pick them from what it reads",
     "Filter": "how many items its tops have depends on what they are",

@@ -208,6 +208,7 @@ NOT_RUN = {
     "MemoryData": "its arrays are those of whoever uses the net",
     "Input": "its tops are filled by whoever uses the net",
     "PoseImageData": "reads image files",
+    "ProposalTarget": "it draws at random how many regions: see test_proposal_target.py",
     "Python": "what it computes is a class of its user's: see test_python_layer.py",
     "WindowData": "reads image files",
 }

@@ -106,7 +106,7 @@ class AnchorTarget(Layer):
         within = np.flatnonzero(self._within(places, image.reshape(-1)))
         found, nearest = self._labels(places[within], objects[:, :4])
         labels[within] = found
-        targets[within] = _offsets(places[within], objects[nearest, :4])
+        targets[within] = offsets(places[within], objects[nearest, :4])
         inside[labels == OBJECT] = 1
         outside[labels != NOTHING] = 1 / max(1, int((labels != NOTHING).sum()))
         for blob, values in zip(top, (labels, targets, inside, outside), strict=True):
@@ -142,8 +142,8 @@ class AnchorTarget(Layer):
             labels[rng.choice(those, len(those) - most, replace=False)] = NOTHING
 
 
-def _offsets(places, objects):
-    """From anchors to objects, the sides of both counting their end pixels."""
+def offsets(places, objects):
+    """From anchors or regions to objects, the sides of both counting their end pixels."""
     ends = np.array([0, 0, 1, 1], places.dtype)
     with np.errstate(all="ignore"):  # an object that ends before it begins has no size
         return encode(places + ends, None, objects + ends, CENTER_SIZE)
