@@ -23,15 +23,15 @@ class ReaderLeft(Exception):
     """Who read our output has seen enough, as in `minidl check net.prototxt | head`."""
 
 
-class Output:
-    """stdout: control characters escaped, and failures as OutputError or ReaderLeft."""
+class Stream:
+    """A stream of the process, whose failures are dealt with."""
 
     def __init__(self, stream: Any) -> None:
         self.plain = stream
 
     def write(self, text: str) -> int:
         with self._failures():
-            self.plain.write(escaped(text))
+            self.plain.write(self._fit(text))
         return len(text)
 
     def flush(self) -> None:
@@ -40,6 +40,19 @@ class Output:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.plain, name)
+
+    def _fit(self, text: str) -> str:
+        return text
+
+    def _failures(self) -> contextlib.AbstractContextManager[None]:
+        raise NotImplementedError
+
+
+class Output(Stream):
+    """stdout: control characters escaped, and failures as OutputError or ReaderLeft."""
+
+    def _fit(self, text: str) -> str:
+        return escaped(text)
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
@@ -53,23 +66,8 @@ class Output:
             raise OutputError(f"cannot be written: {error.strerror}", where="stdout") from None
 
 
-class Complaints:
+class Complaints(Stream):
     """stderr: there is nobody to tell of its failures, so what cannot be written is dropped."""
-
-    def __init__(self, stream: Any) -> None:
-        self.plain = stream
-
-    def write(self, text: str) -> int:
-        with self._failures():
-            self.plain.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with self._failures():
-            self.plain.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.plain, name)
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
