@@ -237,8 +237,12 @@ class Net(PycaffeNames):
         """Follow the present shapes of the input blobs through the net (forward does it, too).
 
         Contents of blobs whose size changes are lost; parameters stay. Refuses shapes that some
-        layer cannot take; the net then keeps the shapes it had.
+        layer cannot take; the net then keeps the shapes it had. Where nothing has changed, nothing
+        is done: a forward may be waiting for its backward.
         """
+        late = any(layer.is_late for layer in self.own_layers)
+        if not (late or self._has_new_shapes()):
+            return
         given = {blob.name: blob.shape for blob, _ in self._free_inputs}
         given |= {
             name: shape
@@ -291,13 +295,22 @@ class Net(PycaffeNames):
             self.blueprint.reshape(given, late[0] + 1)
 
     def _follow_inputs(self) -> None:
+        if self._inputs_have_new_shapes():
+            self.reshape()
+
+    def _inputs_have_new_shapes(self) -> bool:
         changed = any(blob.shape != shape for blob, shape in self._free_inputs)
         for layer, names in self._following:
             shapes = layer.upcoming_shapes()
             if shapes is not None:
                 changed |= any(self.blobs[n].shape != s for n, s in zip(names, shapes, strict=True))
-        if changed:
-            self.reshape()
+        return changed
+
+    def _has_new_shapes(self) -> bool:
+        """Whether some blob, an input or one that was reshaped by hand, has another shape than the
+        net was made for."""
+        known = self.blueprint.blob_shapes.items()
+        return self._inputs_have_new_shapes() or any(self.blobs[n].shape != s for n, s in known)
 
     # ------------------------------------------------------------------ run
 

@@ -29,7 +29,7 @@ LEVELS = """
     diagnosis training_pass
     program params
     schedule
-    blueprint
+    blueprint sketch
     graph layers
     data
     engines prototxt storage arena replay

@@ -3,7 +3,7 @@ next pass computes what a net computes whose blobs are one array each, in array 
 
 A state machine does the same to both nets in random order and compares everything that can be seen
 of them after each act. What it leaves out: data that a program overwrites between the forward and
-the backward of a net with an LRN layer, of which each engine makes what it likes.
+the backward of a net with an LRN layer, and labels, of which each engine makes what it likes.
 """
 
 import contextlib

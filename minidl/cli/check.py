@@ -4,6 +4,9 @@ No array is made and no weights are read. Of a data set that is there the first 
 for its shape, and the mean_file with it. All phases that a net has are checked, and the one for
 testing is shown; a solver file is checked with all the nets that it names. With -phase it is that
 phase alone. What is said of memory holds for `minidl train` and `test`: their nets share it.
+
+Of a net that has layers which are refused, the others are shown all the same, with their shapes as
+far as these are known; the errors follow, and the status is 2.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from minidl.cli import as_json, engine_flags, models, parts, plans, table
+from minidl.cli import as_json, engine_flags, models, parts, plans, showing, table
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -43,7 +46,11 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     with logging_to(args):
-        nets = _solver_nets(args) if models.is_solver(args.model) else [_net(args)]
+        if models.is_solver(args.model):
+            nets = _solver_nets(args)
+        else:
+            with showing.the_rest(args):
+                nets = [_net(args)]
     if args.json:
         print(as_json.dumps(nets if len(nets) > 1 else nets[0]))
     else:

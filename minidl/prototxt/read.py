@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl import schema, sniff
-from minidl.errors import PrototxtError, did_you_mean, raise_all
+from minidl.errors import MinidlError, PrototxtError, did_you_mean, raise_all
 from minidl.prototxt.parser import Parser
 from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
 
@@ -28,20 +28,26 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 
 
-def read_net(source: str | os.PathLike[str], notes: list[str] | None = None) -> Any:
+def read_net(
+    source: str | os.PathLike[str],
+    notes: list[str] | None = None,
+    errors: list[MinidlError] | None = None,
+) -> Any:
     """The NetParameter in a prototxt file, or in a string of prototxt, in today's form.
 
     source   the path of a file, or the text itself: a string that names no existing file and has
              a line break, '{' or ':' in it
     notes    a list to which one sentence is appended for each way in which the net was
              upgraded from an older form; without it they go to the log `minidl.prototxt`
+    errors   a list to which what is wrong with fields is appended, which are then left out;
+             without it they are raised
 
     Every layer knows its place in the file (`minidl_origin`). Refuses text that is no prototxt or
     not Caffe's, with file, line and column of each error, and files above 4 MiB.
     """
     text, file = _load(source)
     said: list[str] = []
-    net, found = upgrade_net(read_message(text, schema.NetParameter, file, said))
+    net, found = upgrade_net(read_message(text, schema.NetParameter, file, said, errors))
     _pass_on(said + found, notes)
     return net
 
@@ -55,11 +61,18 @@ def read_solver(source: str | os.PathLike[str], notes: list[str] | None = None) 
     return solver
 
 
-def read_message(text: str, cls: Any, filename: str = TEXT, notes: list[str] | None = None) -> Any:
+def read_message(
+    text: str,
+    cls: Any,
+    filename: str = TEXT,
+    notes: list[str] | None = None,
+    errors: list[MinidlError] | None = None,
+) -> Any:
     """A message of class `cls` from text, as it is written there: nothing is upgraded.
 
     Raises PrototxtError, for all that is wrong with the text at once. `filename` is for errors.
-    `notes`, if given, gets a sentence for each thing that protobuf would have refused.
+    `notes`, if given, gets a sentence for each thing that protobuf would have refused, `errors`
+    each error: nothing is then raised.
 
     >>> read_message("dim: 2 dim: 3", schema.BlobShape).dim
     [2, 3]
@@ -74,7 +87,10 @@ def read_message(text: str, cls: Any, filename: str = TEXT, notes: list[str] | N
     _refuse_other_text(text, filename)
     parser = Parser(text, filename)
     message = parser.read(cls)
-    raise_all(parser.errors())
+    if errors is None:
+        raise_all(parser.errors())
+    else:
+        errors += parser.errors()
     if notes is not None:
         notes += [f"{filename}: {note}" for note in parser.notes]
     return message

@@ -286,3 +286,34 @@ def test_the_plan_of_a_gpu_is_worked_out_with_what_it_has(gpu, capsys):
     gpu.total = 1000
     assert main(["check", LENET, "-phase", "TRAIN", "-gpu", "0"]) == 0
     assert ": too little" in capsys.readouterr().out
+
+
+MISSING = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "w" type: "FlowWarp" bottom: "c" top: "w" flow_warp_param { } }
+layer { name: "r" type: "ReLU" bottom: "w" top: "r" }
+"""
+
+
+def test_of_a_net_with_a_missing_type_the_rest_is_shown(tmp_path, capsys):
+    (tmp_path / "net.prototxt").write_text(MISSING)
+    assert main(["check", str(tmp_path / "net.prototxt")]) == 2
+    shown = capsys.readouterr()
+    lines = [line.split() for line in shown.out.splitlines()]
+    assert ["c", "Convolution", "2", "4", "6", "6", "112"] in [line[:7] for line in lines]
+    assert ["w", "FlowWarp", "missing"] in lines
+    assert ["r", "ReLU", "not", "known"] in lines
+    assert "2 of 4 layers are known, with 112 parameters; refused: 1, behind" in shown.out
+    assert "unknown type 'FlowWarp'" in shown.err and "lmb-freiburg/flownet2" in shown.err
+
+
+def test_the_rest_as_json(tmp_path, capsys):
+    (tmp_path / "net.prototxt").write_text(MISSING)
+    assert main(["check", str(tmp_path / "net.prototxt"), "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert [layer["name"] for layer in found["layers"] if layer["missing"]] == ["w"]
+    assert found["layers"][1]["top_shapes"] == [[2, 4, 6, 6]]
+    assert found["layers"][3]["top_shapes"] is None
+    assert found["totals"] == {"params": 112, "layers": 2}

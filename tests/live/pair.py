@@ -102,6 +102,8 @@ class Pair:
             for net in self.nets:
                 net.device.write(net.blobs[name].data, values)
         self.mind()
+        if "label" in self.oracle.blobs:  # kernels of a GPU read labels again, array code does not
+            self.whole = False
 
     def between(self, ends):
         """Names of two layers, in order."""
@@ -173,6 +175,7 @@ class Pair:
 
     def reshape(self, batch):
         names = set(self.oracle.blobs)
+        self.whole = self.whole and batch == self.oracle.blobs["x"].shape[0]
         self.held = [h for h in self.held if h[0].rpartition(".")[0] not in names]
         for net in self.nets:
             for name in net.inputs:
@@ -283,7 +286,8 @@ class Pair:
     @staticmethod
     def close(name, ours, theirs, largest):
         assert ours.shape == theirs.shape, f"{name}: {ours.shape} for {theirs.shape}"
-        bound = 1e-4 * float(np.abs(theirs).max(initial=0)) + 5e-5 * largest + 1e-5
+        # Rounding grows from layer to layer; what is lost or garbage is off by all of itself.
+        bound = 1e-3 * float(np.abs(theirs).max(initial=0)) + 5e-4 * largest + 1e-5
         if not (np.isfinite(theirs).all() and largest < 1e6):
             return  # it has diverged
         worst = float(np.abs(ours - theirs).max(initial=0))
