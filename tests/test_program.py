@@ -344,6 +344,18 @@ def test_a_held_gradient_is_zero_once_cleared_and_what_is_written_then_is_used()
     np.testing.assert_allclose(net.params["c2"][0].data, decayed, rtol=1e-5)
 
 
+@pytest.mark.parametrize("share", [False, True])
+def test_a_reshape_to_the_same_shapes_leaves_a_forward_to_its_backward(share):
+    net, plain = make("like AlexNet", share=share), make("like AlexNet", **PLAIN)
+    for n in (net, plain):
+        n.forward_pass()
+        n.blobs["data"].reshape(*n.blobs["data"].shape)
+        n.reshape()
+        n.backward_pass()
+    for mine, theirs in zip(net.learnable, plain.learnable, strict=True):
+        close(mine.read("diff"), theirs.read("diff"))
+
+
 def test_a_callback_sees_each_layers_own_top_and_what_it_writes_counts():
     net, plain = make("like AlexNet"), make("like AlexNet", **PLAIN)
     seen = {net: [], plain: []}
