@@ -326,7 +326,7 @@ class Program:
         try:
             yield
         except BaseException:
-            self.end(first, max(first, self.step))
+            self.end(first, min(last, max(first, self.step)))
             raise
         self.end(first, last)
 

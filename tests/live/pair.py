@@ -287,7 +287,7 @@ class Pair:
     def close(name, ours, theirs, largest):
         assert ours.shape == theirs.shape, f"{name}: {ours.shape} for {theirs.shape}"
         # Rounding grows from layer to layer; what is lost or garbage is off by all of itself.
-        bound = 1e-3 * float(np.abs(theirs).max(initial=0)) + 5e-4 * largest + 1e-5
+        bound = 1e-4 * float(np.abs(theirs).max(initial=0)) + 5e-5 * largest + 1e-5
         if not (np.isfinite(theirs).all() and largest < 1e6):
             return  # it has diverged
         worst = float(np.abs(ours - theirs).max(initial=0))
