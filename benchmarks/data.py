@@ -16,13 +16,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from minidl import schema  # noqa: E402
+from minidl.arrays.rng import Streams  # noqa: E402
 from minidl.data import lmdb_writer  # noqa: E402
 from minidl.data.batches import Batch, Batches  # noqa: E402
 from minidl.data.sampler import Sequential  # noqa: E402
 from minidl.data.sources.btree import BTree  # noqa: E402
 from minidl.data.sources.lmdb import Lmdb  # noqa: E402
 from minidl.data.transform import Transform  # noqa: E402
-from minidl.rng import Streams  # noqa: E402
 
 BATCH, RUNS = 64, 5
 

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import prototxt, schema
-from minidl.blueprint import Blueprint
 from minidl.cli.models import guess_record
-from minidl.context import Context
 from minidl.errors import MinidlError
 from minidl.layers import python_known
 from minidl.layers.base import REGISTRY
+from minidl.layers.context import Context
 from minidl.net import Net
+from minidl.net.blueprint import Blueprint
 from minidl.prototxt import upgrade_netscope, upgrade_v0, upgrade_v1
 
 ROOT = Path(__file__).resolve().parent.parent

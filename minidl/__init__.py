@@ -23,7 +23,7 @@ _HOMES = {
     "AdaDeltaSolver": "minidl.solver",
     "AdaGradSolver": "minidl.solver",
     "AdamSolver": "minidl.solver",
-    "Blob": "minidl.blob",
+    "Blob": "minidl.arrays.blob",
     "Classifier": "minidl.classifier",
     "Detector": "minidl.detector",
     "Layer": "minidl.pycaffe",
@@ -31,39 +31,46 @@ _HOMES = {
     "NesterovSolver": "minidl.solver",
     "Net": "minidl.net",
     "NetSpec": "minidl.spec",
-    "Param": "minidl.blob",
+    "Param": "minidl.arrays.blob",
     "RMSPropSolver": "minidl.solver",
     "SGDSolver": "minidl.solver",
     "TEST": "minidl.schema",
     "TRAIN": "minidl.schema",
-    "flush_denormals": "minidl.denormals",
+    "flush_denormals": "minidl.arrays.denormals",
     "get_solver": "minidl.solver",
     "layer_type_list": "minidl.layers.base",
     "proto": "minidl.pycaffe",
-    "set_device": "minidl.device",
-    "set_mode_cpu": "minidl.device",
-    "set_mode_gpu": "minidl.device",
-    "set_random_seed": "minidl.rng",
+    "set_device": "minidl.arrays.device",
+    "set_mode_cpu": "minidl.arrays.device",
+    "set_mode_gpu": "minidl.arrays.device",
+    "set_random_seed": "minidl.arrays.rng",
     "to_proto": "minidl.spec",
 }
 
 # Those whose names are used with their own: minidl.io.Transformer.
-_MODULES = ("coord_map", "io", "preprocess", "spec", "tiles")
+_MODULES = {
+    "coord_map": "minidl.coord_map",
+    "io": "minidl.io",
+    "preprocess": "minidl.preprocess",
+    "spec": "minidl.spec",
+    "tiles": "minidl.draw.tiles",
+}
 
 __all__ = [*_HOMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
-    from minidl import coord_map, io, preprocess, spec, tiles
-    from minidl.blob import Blob, Param
+    from minidl import coord_map, io, preprocess, spec
+    from minidl.arrays.blob import Blob, Param
+    from minidl.arrays.denormals import flush_denormals
+    from minidl.arrays.device import set_device, set_mode_cpu, set_mode_gpu
+    from minidl.arrays.rng import set_random_seed
     from minidl.classifier import Classifier
-    from minidl.denormals import flush_denormals
     from minidl.detector import Detector
-    from minidl.device import set_device, set_mode_cpu, set_mode_gpu
+    from minidl.draw import tiles
     from minidl.errors import MinidlError
     from minidl.layers.base import layer_type_list
     from minidl.net import Net
     from minidl.pycaffe import Layer, proto
-    from minidl.rng import set_random_seed
     from minidl.schema import TEST, TRAIN
     from minidl.solver import (
         AdaDeltaSolver,
@@ -79,7 +86,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return _importlib.import_module(f"minidl.{name}")
+        return _importlib.import_module(_MODULES[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'minidl' has no attribute {name!r}")
     value = getattr(_importlib.import_module(_HOMES[name]), name)

@@ -5,7 +5,7 @@ The import gives pycaffe's namespace, `minidl.pycaffe`, and has three effects on
 - `caffe`, `caffe.io`, `caffe.proto.caffe_pb2` and the others of `minidl.pycaffe.modules` are ours
   from then on, whatever lies on `sys.path`: the program's other modules may say `import caffe`.
 - Nets may run Python layers, as in pycaffe, where loading a net has always meant to trust its code.
-  `minidl.context.allow_python(False)` takes that back.
+  `minidl.layers.context.allow_python(False)` takes that back.
 - The log goes to stderr, as Caffe's does, unless the program has handlers of its own.
   GLOG_minloglevel in the environment says from which level on: 0 info, 1 warnings, 2 errors.
 
@@ -14,7 +14,8 @@ The import gives pycaffe's namespace, `minidl.pycaffe`, and has three effects on
 
 import sys
 
-from minidl import context, pycaffe
+from minidl import pycaffe
+from minidl.layers import context
 
 for _name, _module in pycaffe.modules().items():
     sys.modules[_name] = sys.modules[f"minidl.{_name}"] = _module

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from minidl.classifier import NetOfImages
 from minidl.errors import UsageError
 from minidl.io import load_image, resize_image
+from minidl.net import NetOfImages
 from minidl.preprocess import Preprocess
 
 Window = Sequence[float]  # (ymin, xmin, ymax, xmax) in pixels

@@ -18,17 +18,18 @@ from typing import Any, NoReturn
 import numpy as np
 from google.protobuf import json_format
 
-from minidl import run_folder, schema
+from minidl import schema
 from minidl.data.sources import image as image_files
 from minidl.data.sources.leveldb import open_store
 from minidl.data.transform import Transform
 from minidl.errors import DataError, FormatError, LayerConfigError, UsageError, did_you_mean
-from minidl.graph import deploy
+from minidl.prototxt import deploy
+from minidl.runs import store
 from minidl.storage import files, mean
 
 log = logging.getLogger("minidl")
 
-NAME = run_folder.DESCRIPTION
+NAME = store.DESCRIPTION
 FORMAT = "minidl preprocess 1"
 LARGEST = 1 << 26  # bytes of a description
 CHANNELS = ("BGR", "RGB", "gray")

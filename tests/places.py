@@ -2,7 +2,7 @@
 
 import pytest
 
-from minidl import device
+from minidl.arrays import device
 from minidl.engines import Declined, onednn
 
 

@@ -86,7 +86,7 @@ def test_permission_may_be_taken_back(tmp_path):
     (tmp_path / "two.py").write_text(LAYER)
     code = f"""
 import minidl.caffe as caffe
-from minidl.context import allow_python
+from minidl.layers.context import allow_python
 allow_python(False)
 try: caffe.Net('''{NET}''', caffe.TEST)
 except caffe.MinidlError as error: print("would run code" in str(error))
@@ -99,7 +99,7 @@ def test_importing_minidl_alone_takes_no_name(tmp_path):
 import sys, minidl
 minidl.Layer, minidl.proto.caffe_pb2, minidl.pycaffe
 print("caffe" in sys.modules, hasattr(minidl, "caffe"))
-from minidl.context import python_allowed
+from minidl.layers.context import python_allowed
 print(python_allowed())
 """
     assert run(tmp_path, code)[0] == ["False", "False", "False"]

@@ -1,7 +1,7 @@
 """Nets on GPUs, on several, and beside nets on the CPU.
 
 That a net on a GPU computes what the same net computes on the CPU is tested where its parts are:
-tests/test_program.py, tests/test_net.py and tests/solver run on both.
+tests/net/test_program.py, tests/net/test_net.py and tests/solver run on both.
 """
 
 import gc
@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from minidl import TEST, TRAIN, Net, set_device
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.errors import DeviceError, WeightsError
 from tests import fakegpu
 from tests.data.support import image_lmdb, random_images
 from tests.fakegpu import cudnn as fake_cudnn
+from tests.net.test_program import END, PLAIN, close, conv, feed, make, text, train
 from tests.places import on
 from tests.solver.test_flat import solver, weights
-from tests.test_program import END, PLAIN, close, conv, feed, make, text, train
 
 GPU = "cuda:0"
 

@@ -13,9 +13,9 @@ import pytest
 from benchmarks import real_nets
 from benchmarks.real_files import REASONS, net_of, refused, step
 from minidl import prototxt, schema
-from minidl.blueprint import Blueprint
-from minidl.context import Context
 from minidl.errors import MinidlError, PrototxtError
+from minidl.layers.context import Context
+from minidl.net.blueprint import Blueprint
 from tests.support import ROOT, SHARED, relative_error, shared
 
 INDEX = real_nets.index()

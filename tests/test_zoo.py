@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from minidl import schema
-from minidl.blueprint import Blueprint
-from minidl.context import Context
+from minidl.layers.context import Context
+from minidl.net.blueprint import Blueprint
 from minidl.prototxt import read_net, read_solver
 from minidl.storage import caffemodel
 from tests.support import ROOT, golden, shared

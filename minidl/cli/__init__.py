@@ -9,11 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from minidl import denormals, threads
+from minidl.arrays import denormals, threads
 from minidl.cli import modules, output
 from minidl.cli.signals import Terminated, terminable
-from minidl.errors import MinidlError, UsageError, did_you_mean
-from minidl.legible import legible
+from minidl.errors import MinidlError, UsageError, did_you_mean, legible
 
 COMMANDS = {
     "train": "train a net by its solver file, or one of the zoo on pictures",
@@ -134,7 +133,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _run_with_python(args: Any) -> int:
     """Run the command with Python layers allowed, which all nets of this process then see."""
-    from minidl.context import ALLOW_PYTHON
+    from minidl.layers.context import ALLOW_PYTHON
 
     before = os.environ.get(ALLOW_PYTHON)
     os.environ[ALLOW_PYTHON] = "1"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from minidl.arrays.threads import most_threads
 from minidl.errors import UsageError, nearest
-from minidl.threads import most_threads
 
 FLAG = re.compile(r"--?([A-Za-z][\w-]*)(=.*)?", re.DOTALL)
 YES = ("1", "true", "yes", "t", "y")

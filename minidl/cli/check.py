@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from minidl.arrays.units import bytes_
 from minidl.cli import as_json, engine_flags, models, parts, plans, showing, table
 from minidl.cli.arguments import (
     Parser,
@@ -27,9 +28,7 @@ from minidl.cli.arguments import (
     existing,
 )
 from minidl.cli.log import logging_to
-from minidl.errors import UsageError
-from minidl.legible import shortened
-from minidl.units import bytes_
+from minidl.errors import UsageError, shortened
 
 
 def add_arguments(parser: Parser) -> None:
@@ -60,7 +59,7 @@ def run(args: Namespace) -> int:
 
 def _net(args: Namespace) -> dict[str, Any]:
     """The net of -phase; without it that of the first phase there is, the other one in order."""
-    from minidl.graph.build import net_state
+    from minidl.prototxt.phases import net_state
 
     param = models.read_net(args.model)
     if args.phase:
@@ -145,9 +144,9 @@ def describe(
 
 
 def _blueprint(param: Any, state: Any, path: str, args: Namespace) -> Any:
-    from minidl.blueprint import Blueprint
-    from minidl.context import Context
-    from minidl.rng import DevicePasses, Streams
+    from minidl.arrays.rng import DevicePasses, Streams
+    from minidl.layers.context import Context
+    from minidl.net.blueprint import Blueprint
 
     record = models.guess_record(param, path, args)
     with models.shape_hint(param, record):
@@ -160,7 +159,7 @@ def _blueprint(param: Any, state: Any, path: str, args: Namespace) -> Any:
 
 
 def _phase(state: Any) -> str:
-    from minidl.graph.build import PHASE_NAMES
+    from minidl.prototxt.phases import PHASE_NAMES
 
     return PHASE_NAMES[state.phase]
 

@@ -48,7 +48,7 @@ def measure(args: Namespace) -> Json:
     Each iteration is forward, backward and update on one batch of random records that is there
     already: reading data is no part of it.
     """
-    from minidl.device import Device
+    from minidl.arrays.device import Device
 
     devices = [Device(name) for name in args.compare or [models.device(args).name]]
     param, tops = _without_data(args)
@@ -72,8 +72,8 @@ def measure(args: Namespace) -> Json:
 def _without_data(args: Namespace) -> tuple[Any, Tops]:
     """The net without the layers that make data, and their tops."""
     from minidl import schema
-    from minidl.blueprint import Blueprint
-    from minidl.context import Context
+    from minidl.layers.context import Context
+    from minidl.net.blueprint import Blueprint
 
     param = models.read_net(args.model)
     record = models.guess_record(param, args.model, args)
@@ -169,8 +169,8 @@ def options(args: Namespace, device: Any) -> Json:
 
 def _about(device: Any, args: Namespace) -> Json:
     """What a device is, and in which arithmetic it computed."""
+    from minidl.arrays.threads import threads
     from minidl.cli import device_query, gpus
-    from minidl.threads import threads
 
     math = options(args, device)["math"]
     if device.kind == "cpu":

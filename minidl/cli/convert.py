@@ -12,11 +12,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from minidl.arrays.units import bytes_
 from minidl.cli import table
 from minidl.cli.arguments import Parser, existing
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError
-from minidl.units import bytes_
 
 FORMATS = ("caffemodel", "hdf5", "npz", "safetensors")
 ENDINGS = (".caffemodel", ".h5", ".hdf5", ".npz", ".safetensors")

@@ -46,9 +46,9 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
+    from minidl.arrays.threads import threads
     from minidl.data import imageset
     from minidl.data.sources.image_list import ImageList
-    from minidl.threads import threads
 
     form = _form(args)
     _check_out(args)
@@ -123,8 +123,8 @@ def _check_out(args: Namespace) -> None:
 def _order(count: int, args: Namespace) -> Any:
     if not args.shuffle:
         return range(count)
+    from minidl.arrays.rng import Streams, default_seed
     from minidl.data.sampler import shuffling
-    from minidl.rng import Streams, default_seed
 
     log.info("Shuffling data")
     streams = Streams(default_seed() if args.seed is None else args.seed)

@@ -20,7 +20,7 @@ def measure(args: Namespace) -> Json:
     copying. The net runs as for --compare. Errors: UsageError for a net that reads nothing;
     DataError for a data set that is not there.
     """
-    from minidl.device import Device
+    from minidl.arrays.device import Device
 
     if args.phase != "TRAIN":
         raise UsageError(
@@ -53,10 +53,10 @@ def measure(args: Namespace) -> Json:
 def read(args: Namespace, device: Any) -> tuple[list[Json], float, int]:
     """What the data layers are, the seconds of `iterations` batches, and the size of one."""
     from minidl import schema
-    from minidl.blob import Blob
-    from minidl.blueprint import Blueprint
-    from minidl.context import Context
+    from minidl.arrays.blob import Blob
+    from minidl.layers.context import Context
     from minidl.layers.reader import Reader
+    from minidl.net.blueprint import Blueprint
 
     ctx = Context(device=device, phase=schema.TRAIN)
     nodes = Blueprint(models.read_net(args.model), ctx, args.level, args.stage).nodes

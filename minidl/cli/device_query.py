@@ -10,12 +10,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from minidl.arrays.threads import VARIABLES, threads, usable_cores
+from minidl.arrays.units import bytes_
 from minidl.cli import as_json
 from minidl.cli.arguments import Parser, add_device
 from minidl.cli.log import logging_to
 from minidl.cli.models import use_device
-from minidl.threads import VARIABLES, threads, usable_cores
-from minidl.units import bytes_
 
 PACKAGES = {  # what minidl uses: what for
     "numpy": "all arrays",

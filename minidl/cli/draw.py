@@ -37,8 +37,8 @@ def run(args: Namespace) -> int:
             where="minidl draw",
             expected=f"minidl draw {args.model} -o net.svg",
         )
-    from minidl.graph.draw import svg
-    from minidl.graph.picture import picture
+    from minidl.draw.picture import picture
+    from minidl.draw.svg import svg
     from minidl.storage import files
 
     param = models.read_net(args.model)
@@ -55,8 +55,8 @@ def run(args: Namespace) -> int:
 
 def _specs(param: Any, args: Namespace) -> dict[str, Any]:
     from minidl import prototxt
-    from minidl.graph import build
+    from minidl.prototxt import phases
 
     net, _ = prototxt.upgrade_net(param)
-    state = build.net_state(models.phase(args), args.level, args.stage)
-    return {layer.name: layer for layer in build.filter_layers(net, state).layer}
+    state = phases.net_state(models.phase(args), args.level, args.stage)
+    return {layer.name: layer for layer in phases.filter_layers(net, state).layer}

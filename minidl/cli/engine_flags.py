@@ -76,9 +76,9 @@ def options(args: Namespace) -> dict[str, Any]:
 
 def policy(args: Namespace) -> Any:
     """The same as a `minidl.engines.select.Policy`."""
+    from minidl.arrays.threads import threads
     from minidl.cli import models
     from minidl.engines import select
-    from minidl.threads import threads
 
     limit = args.workspace_limit
     return select.policy(

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from minidl.arrays.units import bytes_, three
 from minidl.cli import as_json, engine_flags, models, table
 from minidl.cli.arguments import Parser, add_phase, add_shape, add_state, whole
 from minidl.cli.log import logging_to
 from minidl.errors import EngineError, UsageError
-from minidl.units import bytes_, three
 
 TOPICS = ("conv-algorithms",)
 MATHS = ("float32", "tf32", "fp16", "bf16")
@@ -80,7 +80,7 @@ def run(args: Namespace) -> int:
 def survey(args: Namespace) -> Json:
     """What every algorithm does on every convolution; layers that are alike are run once."""
     nodes = _convolutions(args)
-    from minidl.device import Device
+    from minidl.arrays.device import Device
     from minidl.engines import Declined, cudnn
 
     device = Device(args.device)
@@ -103,8 +103,8 @@ def survey(args: Namespace) -> Json:
 def _convolutions(args: Namespace) -> list[Any]:
     """The nodes of the net that convolve."""
     from minidl import ops
-    from minidl.blueprint import Blueprint
-    from minidl.context import Context
+    from minidl.layers.context import Context
+    from minidl.net.blueprint import Blueprint
 
     param = models.read_net(args.model)
     record = models.guess_record(param, args.model, args)

@@ -13,11 +13,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from minidl.arrays.units import bytes_
 from minidl.cli import models
 from minidl.cli.arguments import Parser, add_shape, add_state, existing
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError
-from minidl.units import bytes_
 
 log = logging.getLogger("minidl")
 

@@ -91,8 +91,8 @@ def of_pictures(args: Namespace) -> list[tuple[str, str, tuple[int, ...]]]:
     """The same for pictures."""
     import numpy as np
 
-    from minidl.classifier import NetOfImages
     from minidl.cli import picture_files
+    from minidl.net import NetOfImages
 
     more = {"seed": args.seed, "share": True, "keep": args.blobs}
     with (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from minidl.device import INSTALL, Device, gpu_count
+from minidl.arrays.device import INSTALL, Device, gpu_count
+from minidl.arrays.units import bytes_
 from minidl.engines import Declined
 from minidl.errors import DeviceError
-from minidl.units import bytes_
 
 
 def gpus() -> dict[str, str]:

@@ -85,7 +85,7 @@ def check_net(args: Namespace) -> tuple[list[list[str]], list[str], int, int]:
     were checked of how many."""
     import numpy as np
 
-    from minidl.context import Context
+    from minidl.layers.context import Context
 
     param = models.read_net(args.model)
     record = models.guess_record(param, args.model, args)

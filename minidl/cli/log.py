@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from minidl.errors import MinidlError, UsageError
-from minidl.glog import LEVELS, GlogFormatter
-from minidl.legible import legible
+from minidl.errors import MinidlError, UsageError, legible
+from minidl.runs.glog import LEVELS, GlogFormatter
 
 log = logging.getLogger("minidl")
 

@@ -51,7 +51,7 @@ def set_train_state(param: Any, args: Namespace) -> None:
 
 def device(args: Namespace) -> Any:
     """The Device that -gpu asks for, by default the CPU."""
-    from minidl.device import Device
+    from minidl.arrays.device import Device
 
     asked = getattr(args, "gpu", "")
     if "," in asked or asked == "all":
@@ -75,7 +75,7 @@ def training_device(param: Any, args: Namespace) -> str:
     Where a solver file that says ``solver_mode: GPU`` meets a machine without one, the CPU trains:
     Caffe's own examples all say so.
     """
-    from minidl.device import Device
+    from minidl.arrays.device import Device
 
     if not args.gpu and param.HasField("solver_mode") and param.solver_mode == param.GPU:
         try:
@@ -160,7 +160,7 @@ def absent_sources(net: Any) -> list[str]:
 
 def _sources(layer: Any) -> list[str]:
     """Where a layer reads from, if it is one that reads."""
-    from minidl.graph.deploy import READERS
+    from minidl.prototxt.deploy import READERS
 
     field = READERS.get(layer.type)
     return [getattr(layer, field).source] if field else []

@@ -178,7 +178,7 @@ def _fitted(net: Any, data: Path, description: Any, crop: int, batches: tuple[in
     """The net with the data set's data layers and classes."""
     from minidl import schema
     from minidl.data.folder_dataset import STORES
-    from minidl.graph import deploy, finetune
+    from minidl.prototxt import deploy, finetune
 
     fitted = schema.NetParameter()
     fitted.CopyFrom(net)
@@ -224,7 +224,7 @@ def _data_layer(
 
 def _fine_tuned(net: Any, args: Namespace, data: str) -> list[str]:
     """Make the net begin with weights of another one; returns what that means."""
-    from minidl.graph import finetune
+    from minidl.prototxt import finetune
     from minidl.storage import weight_files
 
     blobs: dict[str, int] = {}

@@ -11,8 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from minidl.errors import RunError
-from minidl.legible import escaped
+from minidl.errors import RunError, escaped
 
 
 class OutputError(RunError):

@@ -15,7 +15,7 @@ def states(net: Any, level: int, stages: Sequence[str]) -> list[Any]:
     test. Where all layers are the same in both phases, the net is one, and is that in TEST.
     """
     from minidl import schema
-    from minidl.graph.build import included, net_state
+    from minidl.prototxt.phases import included, net_state
 
     found = []
     seen = []
@@ -45,9 +45,9 @@ def check_all(net: Any, found: Sequence[Any], check: Callable[[Any], object]) ->
 
 def _faults(net: Any, found: Sequence[Any]) -> Iterator[MinidlError]:
     """What layers of other levels and stages refuse of their own parameters."""
-    from minidl.context import Context
-    from minidl.graph.build import included
     from minidl.layers.base import layer_class
+    from minidl.layers.context import Context
+    from minidl.prototxt.phases import included
 
     for layer in net.layer:
         if layer.type == "Python" or any(included(layer, state) for state in found):

@@ -55,11 +55,11 @@ def add_words(parser: Parser) -> None:
 def files(args: Namespace) -> tuple[str, str, str | None]:
     """The net, its weights and the description that the flags name."""
     if args.run_folder:
-        from minidl import run_folder
+        from minidl.runs import store
 
         if args.model:
             raise UsageError("--run and --model are both given", expected="one of them")
-        run = run_folder.find(args.run_folder, args.weights)
+        run = store.find(args.run_folder, args.weights)
         existing(str(run.weights), "weights")
         log.info("Weights of %s", run.weights)
         return str(run.net), str(run.weights), args.preprocess or _path(run.description)
@@ -80,7 +80,7 @@ def _path(path: Path | None) -> str | None:
 def opened(cls: Any, args: Namespace, **more: Any) -> Any:
     """The net that the flags describe, as a Classifier or a Detector."""
     from minidl import preprocess
-    from minidl.graph import deploy
+    from minidl.prototxt import deploy
 
     path, weights, written = files(args)
     model = read_net(path)
@@ -113,7 +113,7 @@ def _size(found: Any) -> str:
 def _input_shape(model: Any, args: Namespace) -> tuple[int, ...]:
     """The shape (N, C, H, W) of the one input of a net for deployment."""
     from minidl import schema
-    from minidl.graph.build import filter_layers, net_state
+    from minidl.prototxt.phases import filter_layers, net_state
 
     kept = filter_layers(model, net_state(schema.TEST, args.level, args.stage))
     shapes = [tuple(s.dim) for x in kept.layer if x.type == "Input" for s in x.input_param.shape]
@@ -129,7 +129,7 @@ def _words(model: Any, args: Namespace) -> dict[str, Any]:
     import numpy as np
 
     from minidl import preprocess
-    from minidl.graph import deploy
+    from minidl.prototxt import deploy
 
     if args.mean_file and args.mean_value:
         raise UsageError("mean_file and mean_value are both given", expected="one of them")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from minidl.units import bytes_
+from minidl.arrays.units import bytes_
 
 Json = dict[str, Any]
 
@@ -20,7 +20,7 @@ def make(
     homes      layouts of parameters that are another net's, by owner's key
     """
     from minidl.engines import select
-    from minidl.schedule import Demands, Schedule
+    from minidl.net.schedule import Demands, Schedule
 
     nodes = blueprint.nodes
     force = blueprint.param.force_backward
@@ -122,7 +122,7 @@ def what_in_words(copy: Json) -> str:
 
 def nbytes(schedule: Any, array: Any) -> int:
     """Bytes that one of the walk's arrays takes."""
-    from minidl.memory import nbytes
+    from minidl.arrays.memory import nbytes
 
     return nbytes(array.shape, array.layout, schedule.demands.dtype)
 
@@ -161,7 +161,7 @@ def totals(schedule: Any) -> dict[str, int]:
     unshared_bytes   inputs, outputs and losses, which have memory of their own
     memory_bytes     all of it;  memory_apart_bytes: all of it if nothing were shared but workspace
     """
-    from minidl.schedule import name_of
+    from minidl.net.schedule import name_of
 
     params = dict(_params(schedule))
     demands = schedule.demands

@@ -94,7 +94,7 @@ def opened(args: Namespace) -> Any:
         with models.shape_hint(param, record):
             device = models.use_device(args)
             return Net(param, weights=weights, absent_data=record, device=device, **state)
-    from minidl.classifier import NetOfImages
+    from minidl.net import NetOfImages
 
     net = pictures.opened(NetOfImages, args)
     ready = net.preprocess(args.picture)
@@ -133,7 +133,7 @@ def found(net: Any, args: Namespace) -> Iterator[Shown]:
 
 def _filters(values: Any, below: Sequence[Any]) -> tuple[Any, int | None]:
     """Planes of a layer's first parameter: of filters, or of rows that look at a map."""
-    from minidl import tiles
+    from minidl.draw import tiles
 
     if values.ndim == 2 and below and len(below[0]) == 4:
         if values.shape[1] == below[0][1] * below[0][2] * below[0][3]:
@@ -150,7 +150,7 @@ def _filters(values: Any, below: Sequence[Any]) -> tuple[Any, int | None]:
 
 def _maps(values: Any, coloured: bool) -> Any:
     """Planes of the channels of a blob; one picture, if they are its colours."""
-    from minidl import tiles
+    from minidl.draw import tiles
 
     if values.ndim != 4 or min(values.shape[2:]) < SMALLEST:
         return None
@@ -160,13 +160,13 @@ def _maps(values: Any, coloured: bool) -> Any:
 
 
 def facts(shown: list[Shown]) -> list[dict[str, Any]]:
-    from minidl import array_facts
+    from minidl.arrays import facts
 
     return [
         {
             "name": each.name,
             "kind": each.kind,
-            **array_facts.facts(each.values, int(each.kind == "blob"))._asdict(),
+            **facts.facts(each.values, int(each.kind == "blob"))._asdict(),
         }
         for each in shown
     ]

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.cli import table
-from minidl.errors import UsageError
-from minidl.legible import escaped
+from minidl.errors import UsageError, escaped
 
 WIDTH, LEAST, MOST = 7.5, 1.4, 5.0  # inches: of the page, and heights of a row
 SPREAD = 2.0  # of the histogram
@@ -18,7 +17,7 @@ def draw(arrays: Sequence[Any], path: str) -> None:
     """Write the page of these, each with name, values, planes and columns."""
     import io
 
-    from minidl import tiles
+    from minidl.draw import tiles
     from minidl.storage import files
 
     try:
@@ -66,9 +65,9 @@ def _height(grid: Any) -> float:
 
 
 def _spread(axes: Any, values: Any) -> None:
-    from minidl import array_facts
+    from minidl.arrays import facts
 
-    counts, edges = array_facts.histogram(values)
+    counts, edges = facts.histogram(values)
     axes.stairs(counts, edges, fill=True, color="#3d74b0")
     if counts.any():
         axes.set_yscale("log")

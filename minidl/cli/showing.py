@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minidl.cli import as_json, models, table
-from minidl.errors import MinidlError, UsageError
-from minidl.legible import shortened
+from minidl.errors import MinidlError, UsageError, shortened
 
 
 @contextlib.contextmanager
@@ -28,9 +27,10 @@ def the_rest(args: Namespace) -> Iterator[None]:
 
 def _sketch(args: Namespace) -> Sequence[Any]:
     """The layers of the net of -phase (by default TEST); none if its text has no layers."""
-    from minidl import prototxt, schema, sketch
-    from minidl.context import Context
-    from minidl.rng import Streams
+    from minidl import prototxt, schema
+    from minidl.arrays.rng import Streams
+    from minidl.layers.context import Context
+    from minidl.net import sketch
 
     try:
         net = prototxt.read_net(args.model, notes=[], errors=[])

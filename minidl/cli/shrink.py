@@ -17,10 +17,10 @@ def shrink(param: Any, ctx: Any, args: Namespace) -> Any:
     are divided, then raised again as far as some layer needs (a window has to fit into what it
     looks at).
     """
-    from minidl.blueprint import Blueprint
-    from minidl.graph import build
+    from minidl.net.blueprint import Blueprint
+    from minidl.prototxt import phases
 
-    state = build.net_state(ctx.phase, args.level, args.stage)
+    state = phases.net_state(ctx.phase, args.level, args.stage)
     blueprint = Blueprint(param, ctx, args.level, args.stage)
     sources = {n.name: n.top_shapes for n in blueprint.nodes if not n.bottoms and not n.params}
     images = [shape for shapes in sources.values() for shape in shapes if len(shape) == 4]
@@ -29,7 +29,7 @@ def shrink(param: Any, ctx: Any, args: Namespace) -> Any:
     refusal: MinidlError | None = None
     side = -(-full // args.shrink)
     while side <= full:
-        net = build.filter_layers(param, state)
+        net = phases.filter_layers(param, state)
         for layer in net.layer:
             if layer.name in sources:
                 _become_input(layer, sources[layer.name], args.batch, side / full)

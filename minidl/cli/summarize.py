@@ -10,11 +10,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
+from minidl.arrays.units import bytes_
 from minidl.cli import as_json, check, models, parser_for, table
 from minidl.cli.arguments import Parser, add_phase, add_shape, add_state
 from minidl.cli.log import logging_to
-from minidl.legible import shortened
-from minidl.units import bytes_
+from minidl.errors import shortened
 
 Layer = dict[str, Any]
 SUMS = ("params", "multiply_adds", "bytes")
@@ -40,7 +40,7 @@ def summary(param: Any, args: Namespace) -> dict[str, Any]:
 
     args    a command's Namespace with model, phase, level, stage and shape
     """
-    from minidl.graph.build import net_state
+    from minidl.prototxt.phases import net_state
 
     options = parser_for("check").read([args.model, "--engine", "numpy"])
     options = Namespace(**{**vars(options), **vars(args)})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from minidl.legible import shortened
-from minidl.units import three
+from minidl.arrays.units import three
+from minidl.errors import shortened
 
 
 def render(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl.arrays.units import bytes_
 from minidl.cli import plans, table
-from minidl.units import bytes_
 
 Json = dict[str, Any]
 WAYS = ("forward", "backward")

@@ -35,8 +35,8 @@ def run(args: Namespace) -> int:
 
 def upgrade(source: Path, target: Path) -> list[str]:
     """Write what `source` holds in today's form; returns a sentence for each change."""
-    from minidl import prototxt, sniff
-    from minidl.storage import files
+    from minidl import prototxt
+    from minidl.storage import files, sniff
 
     if sniff.message(files.head(source, "net")) == sniff.CAFFEMODEL:
         return _upgrade_weights(source, target)

@@ -8,9 +8,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from minidl import preprocess, prototxt, run_folder, schema
+from minidl import preprocess, prototxt, schema
 from minidl.cli.log import say
 from minidl.cli.progress import bar
+from minidl.runs import store
 from minidl.solver import Hook, nets
 from minidl.solver.early_stop import reason
 from minidl.storage import files
@@ -164,7 +165,7 @@ class Description(Hook):
             net.state.CopyFrom(plan.state)
             net.state.ClearField("phase")
         text = f"# The net of this run.\n{prototxt.to_text(net)}"
-        files.write_all(self.place / run_folder.NET, [text.encode()])
+        files.write_all(self.place / store.NET, [text.encode()])
         found = preprocess.of_net(net)
         if found is not None:
             found.write(self.place / preprocess.NAME)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from minidl.arrays.rng import Streams
 from minidl.data.sampler import Sequential
 from minidl.data.sources import Sample, Source
 from minidl.data.transform import Transform
 from minidl.errors import DataError
-from minidl.rng import Streams
 
 Shape = tuple[int, ...]
 

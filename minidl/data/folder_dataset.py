@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minidl import schema
+from minidl.arrays.threads import threads
 from minidl.data import image_mean, imageset, picture_folder
 from minidl.data.picture_folder import PARTS, Found
 from minidl.data.resize import Resize
@@ -20,7 +21,6 @@ from minidl.data.sources.image_list import ImageList
 from minidl.data.sources.lmdb import Lmdb, is_lmdb
 from minidl.errors import DataError, UsageError
 from minidl.storage import files, replaceable
-from minidl.threads import threads
 
 log = logging.getLogger("minidl")
 

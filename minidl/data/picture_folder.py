@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arrays.rng import Streams
 from minidl.data import planes
 from minidl.data.sources import image
 from minidl.errors import DataError
-from minidl.rng import Streams
 
 ENDINGS = frozenset(
     ".bmp .dib .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.arrays.rng import Streams
 from minidl.data.batches import Batch, Shape, room
 from minidl.data.resize import stretch
 from minidl.data.sampler import Sequential
 from minidl.data.sources import image
 from minidl.data.sources.image_pairs import read_pairs
 from minidl.errors import DataError
-from minidl.rng import Streams
 
 DRAWS = 8  # random numbers an image takes: its scale, four margins, three colours
 LARGEST = 1 << 28  # pixels of an image that is brought to the size of its torso

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minidl.rng import Streams
+from minidl.arrays.rng import Streams
 
 Permutation = Callable[[int], np.ndarray]
 

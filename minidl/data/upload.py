@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.arrays.device import Device
 from minidl.data.batches import Batch
-from minidl.device import Device
 
 
 class _Travelling(NamedTuple):

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.arrays.method_cache import method_cache
+from minidl.arrays.rng import Streams
 from minidl.data.augment import Augment
 from minidl.data.batches import Batch, Shape, room
 from minidl.data.resize import stretch
 from minidl.data.sources import image
 from minidl.data.sources.window_file import WindowFile
 from minidl.errors import DataError
-from minidl.method_cache import method_cache
-from minidl.rng import Streams
 
 
 class Cut(NamedTuple):

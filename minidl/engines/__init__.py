@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from minidl.blob import Param
-from minidl.device import Device
-from minidl.memory import Layout, Memory, Shape
+from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Layout, Memory, Shape
 
 Run = Callable[[], None]
 Update = Callable[[float, float], None]  # see Engine.updater
@@ -76,7 +76,7 @@ class Request:
                   engines whose passes choose apart from each other
     deterministic only implementations that give the same bits every time
     key, counter  for random numbers on a GPU: the two words of the layer's stream (see
-                  `minidl.rng`), and the address of the number of the pass, 64 bits, there
+                  `minidl.arrays.rng`), and the address of the number of the pass, 64 bits, there
     """
 
     bottom: tuple[Shape, ...]

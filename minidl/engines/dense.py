@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from minidl.device import Device
-from minidl.memory import Shape
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Shape
 
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 SHORT = {"float32": "", "float16": " fp16", "bfloat16": " bf16"}
@@ -16,7 +16,7 @@ ORDERS = ("nchw", "nhwc")
 
 @dataclass(frozen=True)
 class Dense:
-    """An arrangement of an array on a GPU; implements `minidl.memory.Layout`.
+    """An arrangement of an array on a GPU; implements `minidl.arrays.memory.Layout`.
 
     shape   (N, C, *size), or any other
     dtype   of the elements: "float16", "bfloat16" or "float32"

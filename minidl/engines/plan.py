@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from minidl.arrays.memory import ALIGNMENT, Layout
 from minidl.engines import Bindings, Run
-from minidl.memory import ALIGNMENT, Layout
 
 Layouts = tuple[Layout | None, ...]
 ALIGNMENT_ON_GPUS = 256  # bytes: how CUDA's own memory starts; a warp reads 128 at once

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from minidl import ops
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Declined, Engine, Plan, Request, Wish
 from minidl.engines.tuning import WAYS, bf16_gain, fastest
 from minidl.errors import EngineError, MinidlError, UsageError, did_you_mean, raise_all

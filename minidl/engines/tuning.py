@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import ops
-from minidl.blob import Param
-from minidl.device import Device
+from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Layout, Memory, Shape, place
 from minidl.engines import UNDECIDED, Bindings, Declined, Engine, Plan, Request, Run, times
-from minidl.memory import Layout, Memory, Shape, place
 
 # "heuristic": the first candidate is taken, nothing is run. "measure": all are run when a net is
 # set up. "cached": the same, and the times are kept in a file for the next net.

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 import numpy as np
 
 from minidl import prototxt
-from minidl.blob import Blob, Param, Shape
-from minidl.context import Context
-from minidl.device import Cuda
+from minidl.arrays.blob import Blob, Param, Shape
+from minidl.arrays.device import Cuda
+from minidl.arrays.method_cache import method_cache
 from minidl.engines import Wish
 from minidl.errors import DeviceError, LayerConfigError, UnknownLayerTypeError
-from minidl.method_cache import method_cache
+from minidl.layers.context import Context
 from minidl.prototxt.elsewhere import type_hint
 
 log = logging.getLogger("minidl")

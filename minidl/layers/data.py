@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from minidl.context import Context
 from minidl.data.sources import leveldb, lmdb
 from minidl.data.sources.datums import Datums
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.image_reader import ImageReader
 
 log = logging.getLogger("minidl")

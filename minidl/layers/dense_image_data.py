@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from minidl.blob import Shape
-from minidl.context import Context
+from minidl.arrays.blob import Shape
 from minidl.data.sources.image_pairs import ImagePairs
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.image_reader import ImageReader
 
 

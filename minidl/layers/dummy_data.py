@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl import fillers, schema
-from minidl.blob import Blob, Shape
-from minidl.context import Context
+from minidl import schema
+from minidl.arrays.blob import Blob, Shape
+from minidl.layers import fillers
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.source import Source
 
 

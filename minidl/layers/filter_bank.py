@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl import ops
-from minidl.columns import Unfolding
+from minidl.arrays.method_cache import method_cache
 from minidl.layers.base import scratch
+from minidl.layers.columns import Unfolding
 from minidl.layers.sliding import Sliding
-from minidl.method_cache import method_cache
 
 MANY = 32  # positions; from here on a product for each image beats gathering the images
 

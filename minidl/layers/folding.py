@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.blob import Shape
-from minidl.device import Device
+from minidl.arrays.blob import Shape
+from minidl.arrays.device import Device
 
 
 def fold(shape: Shape, axis: int, axes: int = 1) -> tuple[int, int, int]:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl.blob import Shape
-from minidl.context import Context
+from minidl.arrays.blob import Shape
 from minidl.data.batches import Maker
 from minidl.data.rows import RowBatches
 from minidl.data.sampler import Sequential, Shuffled, shuffling
 from minidl.data.sources.hdf5 import Hdf5Rows
 from minidl.errors import MinidlError
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.reader import Reader
 
 

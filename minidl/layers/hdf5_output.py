@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.blob import Blob, Shape
-from minidl.context import Context
-from minidl.device import Cuda
+from minidl.arrays.blob import Blob, Shape
+from minidl.arrays.device import Cuda
 from minidl.errors import DeviceError, UsageError
 from minidl.layers.base import Layer, register
+from minidl.layers.context import Context
 from minidl.storage import replaceable
 
 NAMES = ("data", "label")

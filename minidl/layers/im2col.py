@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from minidl import ops
-from minidl.columns import Unfolding
+from minidl.arrays.method_cache import method_cache
 from minidl.layers.base import register, scratch
+from minidl.layers.columns import Unfolding
 from minidl.layers.sliding import Sliding
-from minidl.method_cache import method_cache
 
 
 @register("Im2col")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from minidl.context import Context
 from minidl.data.sources.image_list import ImageList
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.image_reader import ImageReader
 
 

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl import prototxt, schema
-from minidl.blob import Shape
-from minidl.context import Context
+from minidl.arrays.blob import Shape
+from minidl.arrays.threads import threads
 from minidl.data.batches import Batches, Maker
 from minidl.data.resize import Resize
 from minidl.data.sampler import Sequential, Shuffled, shuffling
 from minidl.data.sources import Source as Records
 from minidl.data.transform import Transform
 from minidl.errors import DataError
+from minidl.layers.context import Context
 from minidl.layers.reader import Reader
-from minidl.threads import threads
 
 OLD = ("scale", "mean_file", "crop_size", "mirror")  # fields of 2013, now in transform_param
 

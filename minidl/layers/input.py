@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.blob import Blob, Shape
-from minidl.context import Context
+from minidl.arrays.blob import Blob, Shape
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.source import Source
 
 

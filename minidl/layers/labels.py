@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minidl.blob import Shape
+from minidl.arrays.blob import Shape
 from minidl.errors import LabelError
 from minidl.layers.base import Buffer, Layer, saved, scratch
 from minidl.layers.folding import fold

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from minidl import ops
-from minidl.columns import Unfolding
+from minidl.arrays.method_cache import method_cache
 from minidl.layers.base import Layer, register, saved, scratch
-from minidl.method_cache import method_cache
+from minidl.layers.columns import Unfolding
 
 
 @register("Local")

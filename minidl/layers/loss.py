@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.blob import Shape
+from minidl.arrays.blob import Shape
 from minidl.layers.base import Count, Layer
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.blob import Blob, Shape
-from minidl.context import Context
+from minidl.arrays.blob import Blob, Shape
 from minidl.data.batches import StandIn
 from minidl.errors import DataError, UsageError
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.source import Source
 
 log = logging.getLogger("minidl")

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from minidl import schema
+from minidl.arrays.method_cache import method_cache
 from minidl.layers.base import Layer, register, scratch
 from minidl.layers.pooling import Pooling
-from minidl.method_cache import method_cache
 
 
 class Pyramid(Layer):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
+from minidl.arrays.method_cache import method_cache
 from minidl.layers.base import Layer
-from minidl.method_cache import method_cache
-from minidl.windows import Axis
+from minidl.ops import Axis
 
 Index = tuple[Any, ...]
 

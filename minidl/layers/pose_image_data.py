@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from minidl.blob import Shape
-from minidl.context import Context
+from minidl.arrays.blob import Shape
+from minidl.arrays.threads import threads
 from minidl.data.batches import Maker
 from minidl.data.poses import Look, PoseBatches, Poses
 from minidl.errors import DataError, MinidlError
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.image_reader import ImageReader
 from minidl.storage import mean
-from minidl.threads import threads
 
 FIELD = "pose_image_data_param"
 

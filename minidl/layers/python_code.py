@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minidl import schema
-from minidl.blob import Blob, Param, Shape
+from minidl.arrays.blob import Blob, Param, Shape
 from minidl.errors import LayerConfigError
 
 

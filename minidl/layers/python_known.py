@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minidl import prototxt, schema
-from minidl.context import Context
 from minidl.errors import LayerConfigError
 from minidl.layers.base import REGISTRY
+from minidl.layers.context import Context
 
 log = logging.getLogger("minidl")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.context import ALLOW_PYTHON
 from minidl.errors import LayerConfigError, MinidlError, RunError, also, did_you_mean
 from minidl.layers.base import Layer, register
+from minidl.layers.context import ALLOW_PYTHON
 from minidl.layers.python_code import (
     Blobs,
     HostBlob,

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from minidl.blob import Blob, Shape
-from minidl.context import Context
+from minidl.arrays.blob import Blob, Shape
 from minidl.data.batches import Batch, Maker, StandIn
 from minidl.data.prefetch import Prefetcher
 from minidl.data.upload import Upload
 from minidl.errors import DataError
+from minidl.layers.context import Context
 from minidl.layers.source import Source
 
 log = logging.getLogger("minidl")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.blob import Shape
+from minidl.arrays.blob import Shape
 from minidl.layers.base import Layer, scratch
 
 

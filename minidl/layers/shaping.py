@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from minidl import ops
-from minidl.blob import Blob, Shape
+from minidl.arrays.blob import Blob, Shape
 from minidl.layers.base import Layer, register
 
 

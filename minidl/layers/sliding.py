@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minidl import ops
-from minidl.blob import Shape
+from minidl.arrays.blob import Shape
 from minidl.layers.base import Layer
 
 

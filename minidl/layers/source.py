@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minidl.blob import Blob, Shape
+from minidl.arrays.blob import Blob, Shape
 from minidl.layers.base import Count, Layer
 
 

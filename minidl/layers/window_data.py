@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from minidl.blob import Shape
-from minidl.context import Context
+from minidl.arrays.blob import Shape
+from minidl.arrays.threads import threads
 from minidl.data.batches import Maker
 from minidl.data.sources.window_file import WindowFile
 from minidl.data.transform import Transform
 from minidl.data.windows import Look, WindowBatches
 from minidl.errors import DataError, MinidlError
 from minidl.layers.base import register
+from minidl.layers.context import Context
 from minidl.layers.image_reader import OLD
 from minidl.layers.reader import Reader
 from minidl.storage import mean
-from minidl.threads import threads
 
 
 @register("WindowData")

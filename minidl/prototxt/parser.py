@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import schema
-from minidl.legible import escaped
+from minidl.errors import escaped
 from minidl.prototxt import advice, values
 from minidl.prototxt.fields import MESSAGE, Field
 from minidl.prototxt.recovery import CLOSING, Block, Problem, Recovery, Stop

@@ -9,10 +9,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from minidl import schema, sniff
+from minidl import schema
 from minidl.errors import MinidlError, PrototxtError, did_you_mean, raise_all
 from minidl.prototxt.parser import Parser
 from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
+from minidl.storage import sniff
 
 # Of text. The largest nets known have half a megabyte; a hostile text of this size may take ten
 # seconds or twenty and half a gigabyte.

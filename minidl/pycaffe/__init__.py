@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidl import classifier, coord_map, detector, io
+from minidl.arrays.device import set_device, set_mode_cpu, set_mode_gpu
+from minidl.arrays.rng import set_random_seed
 from minidl.classifier import Classifier
 from minidl.detector import Detector
-from minidl.device import set_device, set_mode_cpu, set_mode_gpu
 from minidl.errors import MinidlError
 from minidl.layers.base import layer_type_list
 from minidl.layers.python_code import PythonLayer as Layer
@@ -33,7 +34,6 @@ from minidl.pycaffe.process import (
     solver_count,
     solver_rank,
 )
-from minidl.rng import set_random_seed
 from minidl.schema import TEST, TRAIN
 from minidl.solver import (
     AdaDeltaSolver,

@@ -11,10 +11,10 @@ import os
 from typing import Any
 
 from minidl import prototxt
+from minidl.draw.picture import picture
+from minidl.draw.svg import Box, svg
 from minidl.errors import UsageError
-from minidl.graph import build
-from minidl.graph.draw import Box, svg
-from minidl.graph.picture import picture
+from minidl.prototxt import phases
 from minidl.storage import files
 
 DIRECTIONS = ("LR", "TB", "BT")
@@ -43,7 +43,7 @@ def draw_net(
         return svg(boxes, arrows, title, across).encode()
     if ext in ("dot", "raw"):
         return _dot(boxes, arrows, title, rankdir).encode()
-    from minidl.graph.raster import image
+    from minidl.draw.raster import image
 
     made, file = image(boxes, arrows, across), io.BytesIO()
     try:
@@ -70,7 +70,7 @@ def draw_net_to_file(
 def _layers(net: Any, phase: int | None, display_lrm: bool) -> list[dict[str, Any]]:
     net, _ = prototxt.upgrade_net(net)
     if phase is not None:
-        net = build.filter_layers(net, build.net_state(phase))
+        net = phases.filter_layers(net, phases.net_state(phase))
     return [
         {
             "spec": spec,

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from minidl.errors import UsageError
-from minidl.glog import LEVELS, GlogFormatter
+from minidl.runs.glog import LEVELS, GlogFormatter
 
 LOG = logging.getLogger("minidl")
 ONE = "one process trains on one device"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.device import on_host
+from minidl.arrays.device import on_host
 
 if TYPE_CHECKING:
     from minidl.net import Net

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arena import Arena
-from minidl.blob import Param
+from minidl.arrays.arena import Arena
+from minidl.arrays.blob import Param
+from minidl.arrays.memory import Home
 from minidl.engines import Engine
-from minidl.memory import Home
 from minidl.solver.rules import Rule, sgd
 from minidl.solver.updater import Updater
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl import diagnosis
 from minidl.engines import select
 from minidl.errors import DivergedError
-from minidl.net import Net
+from minidl.net import Net, diagnosis
 from minidl.solver import debug_info, figures, rules, schedules
 from minidl.solver.early_stop import EarlyStop
 from minidl.solver.flat import FlatUpdater

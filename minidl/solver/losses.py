@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 
 ROOM = 4096  # losses that may lie unread; then the device is waited for once
 

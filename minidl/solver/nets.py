@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minidl import prototxt, schema, sharing, weights
+from minidl import prototxt, schema
 from minidl.errors import SolverError, did_you_mean
-from minidl.net import Net
+from minidl.net import Net, sharing, weights
 from minidl.solver import parameters
 
 log = logging.getLogger("minidl")

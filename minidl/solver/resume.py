@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import schema, weights
+from minidl import schema
 from minidl.errors import MinidlError, WeightsError, raise_all
+from minidl.net import weights
 from minidl.solver import monitor, parameters, schedules
 from minidl.solver.monitor import Best
 from minidl.solver.smoothing import SmoothedLoss

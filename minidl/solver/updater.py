@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.blob import Param
+from minidl.arrays.blob import Param
+from minidl.arrays.memory import Home, Memory
+from minidl.arrays.threads import threads
 from minidl.engines import Declined, Engine, Update
-from minidl.memory import Home, Memory
 from minidl.solver import workers
 from minidl.solver.rules import Rule, sgd
-from minidl.threads import threads
 
 # Elements in a piece of work. SGD's five arrays of a piece, 640 KiB in float32, stay in a core's
 # second-level cache (1 MiB) through all passes of the rule. LeNet's update took 0.46 ms with pieces

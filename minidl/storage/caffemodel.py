@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl import schema, sniff
-from minidl.storage import arrays, files, wire
+from minidl import schema
+from minidl.storage import arrays, files, sniff, wire
 from minidl.storage.content import LayerWeights, Weights
 from minidl.storage.wire import BYTES, VARINT, Reader
 

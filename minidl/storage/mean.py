@@ -6,9 +6,8 @@ import os
 
 import numpy as np
 
-from minidl import sniff
 from minidl.errors import FormatError
-from minidl.storage import arrays, files, wire
+from minidl.storage import arrays, files, sniff, wire
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:

@@ -12,8 +12,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from minidl import schema, sniff
+from minidl import schema
 from minidl.errors import UsageError
+from minidl.storage import sniff
 
 PathLike = str | os.PathLike[str]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl import schema, sniff
+from minidl import schema
 from minidl.errors import FormatError, UsageError, WeightsError
-from minidl.storage import arrays, files, hdf5, wire
+from minidl.storage import arrays, files, hdf5, sniff, wire
 
 # Fields of SolverState.
 _ITER, _LEARNED_NET, _HISTORY, _CURRENT_STEP, _RESUME = 1, 2, 3, 4, 20000

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from minidl import schema, sniff
+from minidl import schema
 from minidl.errors import UsageError
 from minidl.storage import (
     caffemodel,
     files,
+    sniff,
     weights_hdf5,
     weights_npz,
     weights_safetensors,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.blob import Blob
-from minidl.device import Device
+from minidl.arrays.blob import Blob
+from minidl.arrays.device import Device
 from minidl.layers.base import Layer
 from minidl.testing.harness import bind
 

@@ -9,12 +9,12 @@ import numpy as np
 
 import minidl.layers  # noqa: F401  (registers every layer)
 from minidl import schema
-from minidl.blob import Blob, Param
-from minidl.context import Context
-from minidl.device import Device, default_device
+from minidl.arrays.blob import Blob, Param
+from minidl.arrays.device import Device, default_device
+from minidl.arrays.rng import Streams
 from minidl.layers.base import REGISTRY, Layer, layer_class
+from minidl.layers.context import Context
 from minidl.prototxt.assign import assign_layer
-from minidl.rng import Streams
 
 
 def make_spec(

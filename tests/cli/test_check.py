@@ -73,7 +73,7 @@ def test_without_engines_sharing_is_all_that_makes_it_less(capsys):
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
 def test_what_it_says_is_what_the_net_then_takes(phase, engine, capsys):
     import minidl
-    from minidl.threads import threads
+    from minidl.arrays.threads import threads
 
     words = LENET, "-phase", phase, "--engine", engine
     net = described(capsys, *words)
@@ -106,7 +106,7 @@ def test_a_net_to_test_has_its_parameters_where_the_net_to_train_has_them(capsys
 
 
 def test_no_array_is_made(capsys, monkeypatch):
-    from minidl import memory
+    from minidl.arrays import memory
 
     def refuse(*_):
         raise AssertionError("an array was made")

@@ -5,9 +5,9 @@ from argparse import Namespace
 
 import pytest
 
+from minidl.arrays.device import Device
 from minidl.cli import compare, main
 from minidl.cli.compare import options, report
-from minidl.device import Device
 from minidl.errors import DeviceError
 
 WORDS = ["net.prototxt", "--compare", "cpu,cuda:0", "--batches", "2,4", "-minloglevel", "1"]

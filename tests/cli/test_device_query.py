@@ -9,11 +9,11 @@ import google.protobuf
 import numpy as np
 import pytest
 
+from minidl.arrays.device import INSTALL, Device
+from minidl.arrays.threads import VARIABLES, threads
 from minidl.cli import main
-from minidl.device import INSTALL, Device
 from minidl.engines import Declined, onednn
 from minidl.engines.cudnn import library
-from minidl.threads import VARIABLES, threads
 from tests import fakegpu
 from tests.fakegpu import cudnn as fake_cudnn
 from tests.support import need_onednn

@@ -6,7 +6,7 @@ import pytest
 
 from minidl import prototxt
 from minidl.cli import main, parser_for, summarize
-from minidl.graph.picture import picture
+from minidl.draw.picture import picture
 
 NET = """
 name: "small"

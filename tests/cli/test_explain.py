@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from minidl.arrays.device import Device
 from minidl.cli import main
-from minidl.device import Device
 from minidl.engines import Declined, cudnn
 from minidl.engines.cudnn import library
 from tests import fakegpu

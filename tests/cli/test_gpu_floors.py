@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from minidl.arrays.device import Device
 from minidl.cli import gpu_floors
 from minidl.cli.gpu_floors import DeviceMeter, copy, seconds
-from minidl.device import Device
 from minidl.engines.cupy_kernels import blas
 from tests import fakegpu
 

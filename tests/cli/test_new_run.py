@@ -104,7 +104,7 @@ def test_fine_tuning_takes_all_but_the_last_layer(capsys):
     dataset()
     assert train("--epochs", "1", "--out", "first") == 0
     capsys.readouterr()
-    weights = str(minidl.run_folder.find("first").weights)
+    weights = str(minidl.runs.store.find("first").weights)
     words = ["--weights", weights, "--freeze-until", "conv", "--epochs", "2", "--out", "second"]
     assert train(*words) == 0
     out = capsys.readouterr().out.splitlines()
@@ -115,7 +115,7 @@ def test_fine_tuning_takes_all_but_the_last_layer(capsys):
     ]
     before, after = (
         {x.name: x.blobs for x in weight_files.read(w).layers if x.blobs}
-        for w in (weights, minidl.run_folder.find("second").weights)
+        for w in (weights, minidl.runs.store.find("second").weights)
     )
     for old, new in zip(before["conv"], after["conv"], strict=True):
         np.testing.assert_array_equal(old, new)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from minidl.cli import main, parts
-from minidl.graph.build import PHASE_NAMES
 from minidl.prototxt import read_net
+from minidl.prototxt.phases import PHASE_NAMES
 
 
 def source(name, rules, size=3):

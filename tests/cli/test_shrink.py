@@ -6,8 +6,8 @@ import pytest
 
 from minidl import prototxt, schema
 from minidl.cli.shrink import shrink
-from minidl.context import Context
 from minidl.errors import LayerConfigError
+from minidl.layers.context import Context
 
 NET = """
 layer {{ name: "data" type: "DummyData" top: "data" top: "label" include {{ phase: TRAIN }}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from minidl import schema
+from minidl.arrays.rng import Streams
 from minidl.data.batches import Batches, StandIn
 from minidl.data.sampler import Sequential
 from minidl.data.sources import Sample
 from minidl.data.transform import Transform
 from minidl.errors import DataError
-from minidl.rng import Streams
 
 
 class Listed:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minidl.arrays.rng import Streams
 from minidl.data.poses import DRAWS, Look, PoseBatches, Poses, box_around, joint_maps
 from minidl.data.resize import stretch
 from minidl.data.sampler import Sequential
 from minidl.errors import DataError
-from minidl.rng import Streams
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 

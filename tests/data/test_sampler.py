@@ -6,8 +6,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minidl.arrays.rng import Streams
 from minidl.data.sampler import Sequential, Shuffled, shuffling
-from minidl.rng import Streams
 
 lengths, batches, sizes = st.integers(1, 20), st.integers(1, 9), st.integers(1, 4)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from minidl.arrays.device import Device
 from minidl.data.batches import Batch
 from minidl.data.upload import Upload
-from minidl.device import Device
 
 
 def batch(number, n=4):

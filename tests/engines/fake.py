@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Memory, Shape
 from minidl.engines import Bindings, Declined, Plan, Request, Run
-from minidl.memory import Memory, Shape
 
 
 class Clock:

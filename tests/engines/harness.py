@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Layout, Memory, Shape, nbytes
 from minidl.engines import Bindings, Plan
-from minidl.memory import Layout, Memory, Shape, nbytes
 
 F32 = np.float32
 CPU = Device("cpu")
@@ -31,7 +31,7 @@ def plain(memory: Memory) -> np.ndarray:
 
 
 class FakeParam:
-    """What a plan sees of a parameter (see `minidl.blob.Param`)."""
+    """What a plan sees of a parameter (see `minidl.arrays.blob.Param`)."""
 
     def __init__(
         self, values: Any, layout: Layout | None, gradient: Any = None, device: Device = CPU

@@ -7,8 +7,8 @@ import pytest
 
 import minidl
 from minidl import ops
+from minidl.arrays.device import Device
 from minidl.cli import engine_flags
-from minidl.device import Device
 from minidl.engines import Declined, Request, Wish, onednn, select
 from minidl.engines.select import Policy, choose
 from minidl.errors import EngineError, UsageError

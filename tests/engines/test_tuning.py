@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Request, times, tuning
 from minidl.engines.select import Policy, choose
 from minidl.engines.tuning import fastest

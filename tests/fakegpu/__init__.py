@@ -29,7 +29,7 @@ __all__ = [
 
 _OURS = ("cupy", "cupyx", "cupy_backends")
 # Modules that remember what they found of a GPU, in functions under functools.cache.
-_REMEMBER = ("minidl.device", "minidl.engines")
+_REMEMBER = ("minidl.arrays.device", "minidl.engines")
 
 
 def install(monkeypatch, devices=1, memory=16 << 30):

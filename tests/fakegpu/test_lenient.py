@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from minidl.device import Device
-from minidl.memory import Memory
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Memory
 from tests.fakegpu.errors import Refused
 
 

@@ -86,7 +86,7 @@ def test_in_place_gives_the_same_numbers(name):
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_elements_are_worked_on_in_pieces_without_a_seam(name, in_place, monkeypatch):
     type, params, function, slope = CASES[name]
-    monkeypatch.setattr("minidl.device.Cpu.piece", 4)  # of 6: one whole piece and a rest
+    monkeypatch.setattr("minidl.arrays.device.Cpu.piece", 4)  # of 6: one whole piece and a rest
     layer = build(type, in_place=in_place, **params)
     assert {buffer.shape for buffer in layer.buffers(X.shape).values()} == {(4,)}
     (x,), (y,) = run(layer, X)

@@ -79,7 +79,7 @@ def test_backward_is_the_derivative_of_forward(type, params, function, slope):
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_elements_are_worked_on_in_pieces_in_place_too(name, in_place, monkeypatch):
     type, params, function, slope = CASES[name]
-    monkeypatch.setattr("minidl.device.Cpu.piece", 4)  # of 6: one whole piece and a rest
+    monkeypatch.setattr("minidl.arrays.device.Cpu.piece", 4)  # of 6: one whole piece and a rest
     layer = build(type, in_place=in_place, **params)
     scratch = {b.shape for b in layer.buffers(X.shape).values() if not b.kept}
     assert scratch == {(4,)}

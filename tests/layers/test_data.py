@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from minidl import schema
-from minidl.context import Context
-from minidl.device import default_device
+from minidl.arrays.device import default_device
+from minidl.arrays.rng import Streams
 from minidl.errors import DataError, LayerConfigError, MinidlError
 from minidl.layers.base import layer_class
+from minidl.layers.context import Context
 from minidl.net import Net
-from minidl.rng import Streams
 from minidl.testing.harness import bind, build, make_spec, run
 from tests.data.support import datum, image_lmdb, random_images, write_leveldb, write_lmdb
 from tests.places import on

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minidl.context import Context
 from minidl.errors import LayerConfigError
 from minidl.layers.base import layer_class
+from minidl.layers.context import Context
 from minidl.testing.gradcheck import check_backward
 from minidl.testing.harness import bind, build, make_spec, run
 

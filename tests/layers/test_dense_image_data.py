@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from minidl import schema
-from minidl.context import Context
+from minidl.arrays.rng import Streams
 from minidl.errors import DataError, LayerConfigError
 from minidl.layers.base import layer_class
+from minidl.layers.context import Context
 from minidl.net import Net
-from minidl.rng import Streams
 from minidl.testing.harness import make_spec
 from tests.layers.test_data import batches
 

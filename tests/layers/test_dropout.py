@@ -90,7 +90,7 @@ def test_every_pass_draws_a_mask_of_its_own_and_can_be_repeated():
 
 @pytest.mark.parametrize("piece", [1, 7, 200, 1 << 16])
 def test_the_mask_is_that_of_one_long_draw(piece, monkeypatch):
-    monkeypatch.setattr("minidl.device.Cpu.piece", piece)
+    monkeypatch.setattr("minidl.arrays.device.Cpu.piece", piece)
     layer = build("Dropout", dropout_ratio=0.3, name="drop6", seed=5)
     assert layer.buffers(X.shape)["drawn"].shape == (min(piece, X.size),)
     _, (y,) = run(layer, X)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from minidl.context import Context
 from minidl.errors import LayerConfigError
+from minidl.layers.context import Context
 from minidl.layers.elementwise import Eltwise
 from minidl.testing.gradcheck import check_backward
 from minidl.testing.harness import build, make_spec, run

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from minidl import schema
-from minidl.context import Context
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.rng import Streams
 from minidl.errors import DataError, LayerConfigError, MinidlError
 from minidl.layers.base import layer_class
+from minidl.layers.context import Context
 from minidl.net import Net
-from minidl.rng import Streams
 from minidl.testing.harness import bind, make_spec
 from tests.layers.test_data import batches
 from tests.support import golden, golden_cases, shared

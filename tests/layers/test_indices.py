@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from minidl import diagnosis
 from minidl.errors import LabelError
-from minidl.net import Net
+from minidl.net import Net, diagnosis
 from minidl.testing.harness import build, run
 
 BAD = {

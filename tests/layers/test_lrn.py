@@ -91,7 +91,7 @@ def test_images_are_worked_on_in_parts_without_a_seam(monkeypatch):
     x = np.random.default_rng(7).standard_normal((5, 4, 3, 2))
     results = []
     for elements in (1 << 18, 2 * 24):
-        monkeypatch.setattr("minidl.device.Cpu.piece", elements)
+        monkeypatch.setattr("minidl.arrays.device.Cpu.piece", elements)
         layer = build("LRN", local_size=3, alpha=1.5)
         bottom, (y,) = run(layer, x)
         y.diff[...] = np.random.default_rng(8).standard_normal(x.shape)

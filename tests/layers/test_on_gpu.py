@@ -8,7 +8,7 @@ import pytest
 from numpy.random import default_rng
 
 from minidl import schema
-from minidl.device import Cpu
+from minidl.arrays.device import Cpu
 from minidl.errors import DeviceError
 from minidl.layers.base import Layer
 from minidl.net import Net

@@ -47,7 +47,7 @@ def test_forward_follows_the_definition(type, params, function, slope, in_place)
 def test_backward_follows_the_definition_at_corners_too(
     type, params, function, slope, piece, monkeypatch
 ):
-    monkeypatch.setattr("minidl.device.Cpu.piece", piece)
+    monkeypatch.setattr("minidl.arrays.device.Cpu.piece", piece)
     layer = build(type, **params)
     (x,), (y,) = run(layer, X)
     y.diff[...] = DY

@@ -117,7 +117,7 @@ def test_channels_are_worked_on_in_parts_without_a_seam(method, monkeypatch):
     x = sample(method, (7, 3, 7, 6))
     results = []
     for elements in (1 << 20, 5 * 7 * 6, 1):  # 21 channels: all, 5 and a rest of 1, one by one
-        monkeypatch.setattr("minidl.device.Cpu.piece", elements // 2)
+        monkeypatch.setattr("minidl.arrays.device.Cpu.piece", elements // 2)
         layer = build("Pooling", pool=method, kernel_size=3, stride=2)
         scratch = [b.shape for b in layer.buffers(x.shape).values() if not b.kept]
         assert {shape[0] for shape in scratch} == {min(21, max(1, elements // 42))}

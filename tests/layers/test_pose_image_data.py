@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from minidl import schema
-from minidl.context import Context
+from minidl.arrays.rng import Streams
 from minidl.errors import DataError, LayerConfigError
 from minidl.layers.base import layer_class
-from minidl.rng import Streams
+from minidl.layers.context import Context
 from minidl.testing.harness import make_spec
 from tests.layers.test_data import batches
 

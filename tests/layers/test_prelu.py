@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minidl import fillers
+from minidl.arrays.rng import Streams
 from minidl.errors import LayerConfigError
-from minidl.rng import Streams
+from minidl.layers import fillers
 from minidl.testing.gradcheck import check_backward
 from minidl.testing.harness import build, run
 

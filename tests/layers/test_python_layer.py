@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from minidl import TEST, TRAIN, Net, context, get_solver
+from minidl import TEST, TRAIN, Net, get_solver
 from minidl.cli import main
 from minidl.errors import LayerConfigError, RunError
+from minidl.layers import context
 from minidl.testing.gradcheck import check_backward
 from minidl.testing.harness import bind, build, run
 

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from minidl import schema
-from minidl.blueprint import Blueprint
-from minidl.context import Context
+from minidl.layers.context import Context
+from minidl.net.blueprint import Blueprint
 from minidl.prototxt import read_net
 
 INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 } } }\n'

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from minidl import schema
-from minidl.context import Context
+from minidl.arrays.device import Device
+from minidl.arrays.rng import Streams
 from minidl.data.image_mean import write as write_mean
 from minidl.data.resize import stretch
 from minidl.data.windows import cut
-from minidl.device import Device
 from minidl.errors import DataError, LayerConfigError, MinidlError
 from minidl.layers.base import layer_class
-from minidl.rng import Streams
+from minidl.layers.context import Context
 from minidl.testing.harness import bind, make_spec
 from tests.layers.test_data import batches
 

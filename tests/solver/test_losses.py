@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.solver import losses
 from minidl.solver.losses import Iteration, PendingLosses
 

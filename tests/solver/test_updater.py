@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minidl import schema
-from minidl.blob import Param
-from minidl.device import Device
+from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
 from minidl.engines import Declined
 from minidl.solver import updater as updaters
 from minidl.solver.rules import RULES, Rule

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from minidl import schema
-from minidl.context import Context
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.layers.base import Layer, scratch
+from minidl.layers.context import Context
 from minidl.testing import gradcheck
 from minidl.testing.harness import bind, make_spec
 

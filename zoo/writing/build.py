@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl import schema
-from minidl.blueprint import Blueprint
-from minidl.context import Context
+from minidl.layers.context import Context
+from minidl.net.blueprint import Blueprint
 from minidl.prototxt import to_text
 from minidl.spec import NetSpec, Top
 from minidl.spec import layers as L

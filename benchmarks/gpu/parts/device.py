@@ -19,8 +19,8 @@ def cases(settings: Settings) -> Iterator[Case]:
 
 def query() -> Facts:
     """As the command prints it."""
+    from minidl.arrays.device import Device
     from minidl.cli import device_query
-    from minidl.device import Device
 
     facts = device_query.query(Device("cuda:0").name)
     width = max(map(len, facts)) + 2
@@ -29,7 +29,7 @@ def query() -> Facts:
 
 def versions() -> Facts:
     """Of CUDA as this process has it, and of packages; None where one is not installed."""
-    from minidl.device import Device
+    from minidl.arrays.device import Device
 
     cuda = Device("cuda:0").xp.cuda.runtime
     properties = cuda.getDeviceProperties(0)

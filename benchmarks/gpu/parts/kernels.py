@@ -21,7 +21,7 @@ def cases(settings: Settings) -> Iterator[Case]:
 
 def compiled(unit: str, defines: dict[str, int]) -> Facts:
     """Registers and local memory of each kernel, where CuPy says them: spilling shows there."""
-    from minidl.device import Device
+    from minidl.arrays.device import Device
     from minidl.engines.cupy_kernels.source import signatures, source
 
     device = Device("cuda:0")

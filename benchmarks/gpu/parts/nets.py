@@ -14,7 +14,7 @@ from benchmarks import nets
 from benchmarks.gpu.cases import Case, Facts, LeftOut, Settings, Wrong
 from benchmarks.gpu.weights import fill
 from minidl import Net, get_solver, prototxt, schema
-from minidl.replay import SWITCH
+from minidl.arrays.cuda_graph import SWITCH
 from minidl.solver.rules import RULES
 
 STEPS = 20

@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmarks.gpu.cases import Case, Facts, LeftOut, Settings, Wrong
 from minidl import ops, schema
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.rng import DevicePasses
 from minidl.engines import Declined
-from minidl.rng import DevicePasses
 from minidl.testing.harness import build
 from tests.engines.cudnn import as_layer as cudnn_layer
 from tests.engines.cudnn.convolved import Convolved, convolved

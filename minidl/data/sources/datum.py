@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from minidl import schema, sniff
+from minidl import schema
 from minidl.data.sources import image
 from minidl.errors import DataError, FormatError
-from minidl.storage import wire
+from minidl.storage import sniff, wire
 
 Datum = schema.Datum
 EXPECTED = "Caffe's Datum message, as convert_imageset writes it"

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl import sniff
 from minidl.errors import DataError, UsageError
-from minidl.storage import files
+from minidl.storage import files, sniff
 
 # What may be opened, by Pillow's names. Of all that Pillow knows, some are programs to be run by
 # others (EPS by Ghostscript), some have hardly been read since they were written.

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from minidl import sniff
 from minidl.data.sources import Sample, image
 from minidl.errors import DataError, UsageError, raise_all
-from minidl.storage import files
+from minidl.storage import files, sniff
 
 MOST_TEXT = 1 << 30  # bytes of a list
 MOST_ERRORS = 1000  # of a list, after which it is read no further

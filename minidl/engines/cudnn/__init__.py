@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from minidl import ops
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Memory
 from minidl.engines import Declined, Plan, Request, Run, Update
 from minidl.engines.cudnn import library
-from minidl.memory import Memory
 
 # Which module has the plans for an operator: its `plans(engine, op, request)`.
 MODULES = {

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import Declined, Plan, Request
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Activation, Tensor
 from minidl.engines.cudnn.follow import Passes, follow
 from minidl.engines.cudnn.plan import Call, dtype_of
 from minidl.engines.dense import Dense
-from minidl.memory import Shape
 
 
 def plans(engine: Any, op: ops.Activation, request: Request) -> Iterator[Plan] | Declined:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.library import CudnnError, cudnn
 from minidl.engines.cudnn.problem import Algorithm, Problem, Setup, Way

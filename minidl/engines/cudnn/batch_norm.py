@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl import ops
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Shape, nbytes
 from minidl.engines import UNDECIDED, Bindings, Declined, Plan, Request, Run
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Statistics, Tensor
@@ -24,7 +25,6 @@ from minidl.engines.cudnn.plan import (
 )
 from minidl.engines.dense import Dense
 from minidl.engines.plan import ALIGNMENT_ON_GPUS, several
-from minidl.memory import Shape, nbytes
 
 STATISTICS = ("mean", "variance", "scale_factor")
 MODE = api.BATCHNORM_SPATIAL

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from minidl.arrays.units import bytes_
 from minidl.engines import Request
 from minidl.engines.cudnn.problem import Algorithm
-from minidl.units import bytes_
 
 
 class Choice(NamedTuple):

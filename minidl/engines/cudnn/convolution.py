@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import UNDECIDED, Declined, Plan, Request
 from minidl.engines.cudnn.choice import Choice, choose
 from minidl.engines.cudnn.convolving import ConvolutionPlan
@@ -17,7 +18,6 @@ from minidl.engines.cudnn.library import CudnnError
 from minidl.engines.cudnn.problem import DATA, FILTER, FORWARD, Algorithm, Problem, Way
 from minidl.engines.dense import Dense
 from minidl.errors import DeviceError
-from minidl.memory import Shape
 
 HALVES = {"fp16": "float16", "bf16": "bfloat16"}
 

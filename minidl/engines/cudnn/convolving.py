@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Memory
 from minidl.engines import Bindings, Run
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Tensor
@@ -17,7 +18,6 @@ from minidl.engines.cudnn.problem import Algorithm, Problem, Setup, Way
 from minidl.engines.cupy_kernels.convert import converter
 from minidl.engines.dense import Dense
 from minidl.engines.plan import packed_on_gpu, several
-from minidl.memory import Memory
 
 
 @dataclass(kw_only=True)

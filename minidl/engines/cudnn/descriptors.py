@@ -11,9 +11,9 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from minidl.arrays.memory import Shape
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.library import CudnnError, cudnn
-from minidl.memory import Shape
 
 
 class Descriptor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from minidl.arrays.memory import Shape, nbytes
 from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cudnn.plan import (
     Call,
@@ -16,7 +17,6 @@ from minidl.engines.cudnn.plan import (
     wants_backward,
 )
 from minidl.engines.dense import Dense
-from minidl.memory import Shape, nbytes
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Declined
 from minidl.engines.cudnn import api
 from minidl.errors import RunError

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import Declined, Plan, Request
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import LRN
 from minidl.engines.cudnn.follow import Passes, follow
 from minidl.engines.cudnn.plan import Call, tensor
 from minidl.engines.dense import Dense
-from minidl.memory import Shape
 
 MODE = api.LRN_CROSS_CHANNEL_DIM1
 

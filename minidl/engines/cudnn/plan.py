@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Layout, Memory, Shape
 from minidl.engines import Request, Run
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.library import CudnnError, cudnn
 from minidl.engines.dense import Dense
 from minidl.engines.plan import PlanFields, packed_on_gpu
 from minidl.errors import DeviceError
-from minidl.memory import Layout, Memory, Shape
 
 Call = tuple[Any, ...]  # a function's name, and what it takes after the handle
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import Declined, Plan, Request
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Pooling
 from minidl.engines.cudnn.follow import Passes, follow
 from minidl.engines.cudnn.plan import Call, like, tensor
 from minidl.engines.dense import Dense
-from minidl.memory import Shape
 
 NAMES = {
     "MAX": (api.POOLING_MAX_DETERMINISTIC, "max_deterministic"),

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from minidl.arrays.memory import Shape
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Convolution, Filter, Tensor
 from minidl.engines.cudnn.library import cudnn
 from minidl.engines.cudnn.plan import Call
-from minidl.memory import Shape
 
 
 @dataclass(frozen=True)

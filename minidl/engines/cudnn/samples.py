@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arrays.memory import Shape
 from minidl.engines.cudnn.problem import Problem
-from minidl.memory import Shape
 
 Arrays = dict[str, np.ndarray]  # "x", "w", "y" (or dy), in N C H W whatever the order in memory
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import Declined, Plan, Request
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.follow import Passes, follow
 from minidl.engines.cudnn.plan import Call, arriving, dtype_of, order_of
 from minidl.engines.dense import Dense
-from minidl.memory import Shape
 
 
 def plans(engine: Any, op: ops.Softmax, request: Request) -> Iterator[Plan] | Declined:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Shape
+from minidl.arrays.units import bytes_
 from minidl.engines import Run
 from minidl.engines.cudnn import samples
 from minidl.engines.cudnn.algorithms import Algorithms
@@ -21,8 +23,6 @@ from minidl.engines.cudnn.plan import sequence
 from minidl.engines.cudnn.problem import WAYS, Algorithm, Problem, Setup, Way
 from minidl.engines.plan import packed_on_gpu
 from minidl.errors import DeviceError
-from minidl.memory import Shape
-from minidl.units import bytes_
 
 SAMPLED = 64  # elements of a result that are compared with the definition
 

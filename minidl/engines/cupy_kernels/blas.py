@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Run
 from minidl.engines.cupy_kernels.cublas import cublas, missing
 from minidl.engines.plan import several

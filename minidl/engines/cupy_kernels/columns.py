@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from minidl.blob import Param
-from minidl.device import Device
+from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
 from minidl.engines import Run
 from minidl.engines.cupy_kernels import blas
 from minidl.engines.cupy_kernels.blas import Matrix, product

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Layout, Memory, Shape
 from minidl.engines import Run
 from minidl.engines.cupy_kernels.launch import kernel
 from minidl.engines.dense import Dense
 from minidl.errors import RunError
-from minidl.memory import Layout, Memory, Shape
 
 NUMBERS = {"float32": "float", "float16": "Half", "bfloat16": "Bfloat16"}  # as numbers.cuh has them
 

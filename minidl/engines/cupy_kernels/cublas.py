@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from minidl.device import INSTALL, Device
+from minidl.arrays.device import INSTALL, Device
 from minidl.engines import Declined
 from minidl.errors import RunError
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minidl.blob import Param
-from minidl.device import Device
+from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
 from minidl.engines import Run
 from minidl.engines.cupy_kernels.geometry import Geometry
 from minidl.engines.cupy_kernels.launch import Kernel, kernel

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from minidl import ops
-from minidl.blob import Param
-from minidl.device import Device
+from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
 from minidl.engines import Run
 from minidl.engines.cupy_kernels.launch import kernel
 from minidl.engines.plan import several

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines.plan import PlanFields
 
 

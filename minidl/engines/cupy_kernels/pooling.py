@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
-from minidl.memory import Shape
 
 THREADS = 1 << 18  # so many keep a large GPU busy: 2,048 on each of 128 multiprocessors
 MOST_PLANES = 8

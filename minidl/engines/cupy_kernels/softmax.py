@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import Bindings, Plan, Request, Run
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
-from minidl.memory import Shape
 
 WARP = 32
 

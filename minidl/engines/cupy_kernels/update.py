@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines.cupy_kernels.launch import kernel
 
 TOGETHER = 4  # elements that a thread works on; no parameter may start in between

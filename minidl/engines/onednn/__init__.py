@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
-from minidl.device import Device
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Memory
 from minidl.engines import Declined, Plan, Request, Run, Update
 from minidl.engines.onednn import api, layout, library, update
-from minidl.memory import Memory
 
 # Which module has the plans for an operator: its `plans(engine, op, request)`.
 MODULES = {

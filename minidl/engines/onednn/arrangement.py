@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from minidl.arrays.memory import Layout, Shape
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, channels_last, plain
 from minidl.engines.onednn.library import dnnl
-from minidl.memory import Layout, Shape
 
 Arrangement = Callable[[Shape, int], DnnlLayout]  # from extents and number type
 

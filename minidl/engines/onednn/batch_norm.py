@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
+from minidl.arrays.memory import Memory, Shape, padded
 from minidl.engines import UNDECIDED, Bindings, Declined, Plan, Request, Run
 from minidl.engines.onednn import api
 from minidl.engines.onednn.arrangement import BLOCKS, blocked, has_blocks
@@ -17,7 +18,6 @@ from minidl.engines.onednn.follow import wants_backward
 from minidl.engines.onednn.layout import DnnlLayout, arriving, plain_or, reorder
 from minidl.engines.onednn.plan import DnnlPlan
 from minidl.engines.onednn.primitive import Description, favourite, sequence
-from minidl.memory import Memory, Shape, padded
 
 STATISTICS = ("mean", "variance", "scale_factor")
 

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import UNDECIDED, Declined, Plan, Request
 from minidl.engines.onednn import api
 from minidl.engines.onednn.geometry import geometry, transposed
@@ -22,7 +23,6 @@ from minidl.engines.onednn.layout import (
 from minidl.engines.onednn.library import Handle
 from minidl.engines.onednn.primitive import Description, attributes, implementations
 from minidl.engines.onednn.weighted import Stated, Trio, WeightedPlan
-from minidl.memory import Shape
 
 # Where filling up blocks of channels makes so much more work, channels last are tried first:
 # LeNet's 20 and 50 maps would be 32 and 64, twice the work.

@@ -15,18 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arrays.memory import Layout, Memory, Shape, aligned
 from minidl.engines import Run
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.library import Handle, dnnl
 from minidl.engines.onednn.primitive import Description, Step, favourite, sequence
 from minidl.errors import RunError
-from minidl.memory import Layout, Memory, Shape, aligned
 
 AXES = {0: "", 1: "x", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}  # names where nobody says others
 
 
 class DnnlLayout:
-    """One arrangement of one array; implements `minidl.memory.Layout`.
+    """One arrangement of one array; implements `minidl.arrays.memory.Layout`.
 
     shape   the array's
     dims    the library's idea of it: as many elements in the same order

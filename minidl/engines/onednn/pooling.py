@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidl import ops
+from minidl.arrays.memory import Shape
 from minidl.engines import Declined, Plan, Request
 from minidl.engines.onednn import api
 from minidl.engines.onednn.follow import follow
 from minidl.engines.onednn.layout import DnnlLayout, anything, arriving, channels_last
-from minidl.memory import Shape
-from minidl.windows import Axis
+from minidl.ops import Axis
 
 
 def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:

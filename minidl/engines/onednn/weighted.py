@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidl.blob import Param
+from minidl.arrays.blob import Param
+from minidl.arrays.memory import Memory, aligned
 from minidl.engines import Bindings, Run
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, reorder, wanted
@@ -15,7 +16,6 @@ from minidl.engines.onednn.passes import Pass
 from minidl.engines.onednn.plan import DnnlPlan
 from minidl.engines.onednn.primitive import Description, Step, sequence
 from minidl.engines.plan import several
-from minidl.memory import Memory, aligned
 
 GRADIENTS = {"weight": api.DIFF_WEIGHTS, "bias": api.DIFF_BIAS}
 

@@ -10,7 +10,7 @@ import numpy as np
 from minidl import ops
 from minidl.onnx.graph import Step
 from minidl.onnx.table import cannot, exports
-from minidl.windows import Axis
+from minidl.ops import Axis
 
 
 @exports(

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arrays.memory import Layout, Shape
 from minidl.engines import Declined, Plan
 from minidl.engines.dense import Dense
 from minidl.layers.base import Layer
-from minidl.memory import Layout, Shape
 from minidl.testing.harness import bind
 from tests.engines.cupy_kernels.as_layer import close, request, strictly
 from tests.engines.harness import Bound

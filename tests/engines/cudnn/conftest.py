@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Declined
 from minidl.engines.cudnn import Cudnn, library
 from tests import fakegpu

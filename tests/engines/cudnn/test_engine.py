@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl import ops
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Declined, Request, cudnn
 from minidl.engines.cudnn import library
 from minidl.engines.dense import Dense

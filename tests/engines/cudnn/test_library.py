@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Declined
 from minidl.engines.cudnn import api, library
 from minidl.engines.cudnn.descriptors import Activation, Filter, Tensor

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arrays.memory import Shape
 from minidl.engines import Declined, Plan, Request, Run
 from minidl.layers.base import Layer
-from minidl.memory import Shape
 from minidl.testing.harness import bind
 from tests.engines.harness import Bound
 from tests.fakegpu import machine

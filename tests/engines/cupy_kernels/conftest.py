@@ -13,7 +13,7 @@ def gpu():
 
 @pytest.fixture(scope="module")
 def engine(gpu):
-    from minidl.device import Device
+    from minidl.arrays.device import Device
     from minidl.engines.cupy_kernels import CupyKernels
 
     return CupyKernels(Device("cuda"))

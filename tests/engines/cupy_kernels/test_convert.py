@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from minidl.arrays.memory import place
 from minidl.engines.dense import Dense
 from minidl.errors import RunError
-from minidl.memory import place
 from tests.engines.cupy_kernels import host
 from tests.engines.fake import FakeLayout
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Declined
 from minidl.engines.cupy_kernels import cublas
 from minidl.engines.cupy_kernels.blas import Matrix, product

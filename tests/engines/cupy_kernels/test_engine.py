@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from minidl import ops
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines import Declined, cupy_kernels
 from minidl.engines.cupy_kernels import MODULES, CupyKernels, load
 from tests.engines.onednn.parity import truth

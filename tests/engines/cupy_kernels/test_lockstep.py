@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines.cupy_kernels import CupyKernels, launch, source
 from minidl.engines.cupy_kernels.update import FlatSGD, GradientNorm, Segment
 from minidl.testing.harness import build

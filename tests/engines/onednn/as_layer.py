@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minidl.arrays.memory import Layout, Memory, Shape
 from minidl.engines import Declined, Plan, Request
 from minidl.engines.onednn import api
 from minidl.engines.onednn.arrangement import blocked
 from minidl.engines.onednn.layout import channels_last
 from minidl.layers.base import Layer
-from minidl.memory import Layout, Memory, Shape
 from minidl.testing.harness import bind
 from tests.engines.harness import F32, Bound, memory
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from minidl import ops
+from minidl.arrays.memory import ALIGNMENT
 from minidl.engines import Declined
 from minidl.engines.onednn.layout import channels_last
-from minidl.memory import ALIGNMENT
 from tests.engines.harness import Bound
 from tests.engines.onednn.parity import Truth, truth
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from minidl.arrays.memory import Memory, aligned
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import (
     DnnlLayout,
@@ -21,7 +22,6 @@ from minidl.engines.onednn.layout import (
 from minidl.engines.onednn.library import dnnl
 from minidl.engines.onednn.primitive import favourite
 from minidl.errors import RunError
-from minidl.memory import Memory, aligned
 from tests.engines.harness import memory
 from tests.engines.onednn.parity import to_bf16
 

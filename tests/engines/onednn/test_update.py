@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl import schema
-from minidl.blob import Param
-from minidl.device import Device
+from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
+from minidl.arrays.memory import zeros
 from minidl.engines import Declined
 from minidl.engines.onednn import library, update
 from minidl.errors import RunError
-from minidl.memory import zeros
 from minidl.solver import rules
 from minidl.solver import updater as updaters
 

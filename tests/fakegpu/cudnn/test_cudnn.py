@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from minidl.device import Device
+from minidl.arrays.device import Device
 from minidl.engines.cudnn import api, library
 from minidl.engines.cudnn.descriptors import Convolution, Filter, Pooling, Tensor
 from minidl.engines.cudnn.library import CudnnError

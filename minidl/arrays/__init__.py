@@ -1,0 +1,1 @@
+"""Where numbers live: devices, memory, blobs, random streams."""

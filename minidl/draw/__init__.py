@@ -1,0 +1,1 @@
+"""Pictures: nets as boxes and arrows, filters and activations as tiles."""

@@ -1,1 +1,0 @@
-"""From messages to an ordered graph: pure functions, no arrays."""

@@ -1,0 +1,108 @@
+"""What went wrong in a net, said so that it can be found: the first bad number, the bad record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl.arrays.blob import Blob
+from minidl.errors import LabelError, UsageError
+from minidl.net.blueprint import AUTOMATIC
+
+if TYPE_CHECKING:
+    from minidl.net.net import Net
+
+
+def first_bad(net: Net) -> tuple[str, str, str] | None:
+    """(layer, blob, "data" or "diff") of the first NaN or infinity, in order of execution.
+
+    Parameters come before the blobs of their layer and are named "conv1/0". Blobs whose memory
+    is another's by now are passed over. None: all is finite.
+    """
+    host = net.device.to_host
+    for layer, top in zip(net.own_layers, net.tops, strict=False):
+        for blob in [*layer.params, *top]:
+            if blob.name.startswith(AUTOMATIC) or _is_gone(blob):
+                continue
+            if not np.isfinite(host(blob.read())).all():
+                return layer.name, blob.name, "data"
+    for node in net.blueprint.nodes[::-1]:
+        for param in node.layer.params:
+            if param.wanted and not np.isfinite(host(param.read("diff"))).all():
+                return node.name, param.name, "diff"
+    return None
+
+
+def _is_gone(blob: Blob) -> bool:
+    try:
+        blob.read()
+    except UsageError:
+        return True
+    return False
+
+
+def refuse_bad_label(net: Net, passes: Iterable[int]) -> None:
+    """Raise the LabelError for a label in these passes of the net that names no class, if any does;
+    or for a number that names no row, where rows are picked by number.
+
+    On a GPU nobody looks at them while the net runs: such a label makes the loss NaN. Batches
+    of passes that are over are made again.
+    """
+    for node in net.blueprint.nodes:
+        check = getattr(node.layer, "check_labels", None)
+        if check is None:
+            continue
+        for number in passes:
+            blob = node.bottoms[getattr(node.layer, "labels_bottom", 1)]
+            labels = _labels(net, blob, net.streams.passes - number)
+            if labels is None:
+                continue
+            try:
+                check(labels, node.bottom_shapes[0])
+            except LabelError as error:
+                bottom = [net.blobs[name] for name in node.bottoms]
+                raise with_record(net, error, bottom, net.streams.passes - number) from None
+
+
+def _labels(net: Net, blob: str, ago: int) -> np.ndarray | None:
+    """What a blob of labels held so many passes ago; None where that is not known any more."""
+    if ago == 0:
+        return net.device.to_host(net.blobs[blob].read())
+    plain = _before_split(net, blob)
+    for node in net.blueprint.nodes:
+        layer: Any = node.layer
+        if plain in node.tops and hasattr(layer, "labels_of"):
+            labels: np.ndarray = layer.labels_of(layer.position - 1 - ago)
+            return labels
+    return None
+
+
+def with_record(net: Net, error: LabelError, bottom: list[Blob], ago: int = 0) -> LabelError:
+    """Name the blobs as the prototxt does, and the record that the label came from.
+
+    ago    how many passes ago it was read
+    """
+    for name in [blob.name for blob in bottom]:
+        plain = _before_split(net, name)
+        error.found = error.found.replace(f"'{name}'", f"'{plain}'")
+        error.expected = error.expected.replace(f"'{name}'", f"'{plain}'")
+    names = {blob.name for blob in bottom[1:] or bottom}  # labels come after scores, if any
+    for node in net.blueprint.nodes[::-1]:
+        if not names.intersection(node.tops):
+            continue
+        if hasattr(node.layer, "record"):
+            source = node.layer.record(error.item, ago) if ago else node.layer.record(error.item)
+            error.found = f"{error.found} ({source})"
+            break
+        names.update(node.bottoms)
+    return error
+
+
+def _before_split(net: Net, name: str) -> str:
+    """The blob that a Split layer made blob `name` from; otherwise `name` itself."""
+    for node in net.blueprint.nodes:
+        if node.type == "Split" and name in node.tops:
+            return node.bottoms[0]
+    return name

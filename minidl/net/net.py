@@ -1,0 +1,587 @@
+"""Net: a blueprint with memory, ready to run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from minidl import prototxt, schema
+from minidl.arrays.arena import Arena
+from minidl.arrays.blob import Blob, Shape
+from minidl.arrays.device import Device, default_device, on_host
+from minidl.arrays.rng import Streams, default_seed
+from minidl.arrays.threads import threads
+from minidl.engines import select
+from minidl.errors import MinidlError, UsageError, did_you_mean
+from minidl.layers.base import Layer
+from minidl.layers.context import Context, python_allowed
+from minidl.net import batches, diagnosis, sharing, weights
+from minidl.net.blueprint import Blueprint, Node
+from minidl.net.caffe_log import log_building
+from minidl.net.named import Named, blob_names
+from minidl.net.parameters import Params
+from minidl.net.pycaffe_names import PycaffeNames
+from minidl.net.run import Runner
+from minidl.net.schedule import Schedule
+
+log = logging.getLogger("minidl")
+Callback = Callable[[int], None]
+
+
+class Callbacks(list[Callback]):
+    """Functions of a layer's index; called with one, as pycaffe's scripts do, it is added.
+
+    seeing   they may look at blobs and write to them: so every layer leaves its own top, and what
+             is written between two layers counts
+    """
+
+    seeing = True
+
+    def __call__(self, callback: Callback) -> None:
+        self.append(callback)
+
+
+class Net(PycaffeNames):
+    """A net that can run forward and backward; the names are pycaffe's.
+
+    model        path of a prototxt, its text, or a NetParameter
+    phase        minidl.TEST (the default) or minidl.TRAIN; Net(model, weights, phase), the order
+                 of old pycaffe scripts, is understood, too
+    weights      path of a caffemodel, or of weights in HDF5, npz or safetensors; or several of
+                 them, loaded in order
+    level, stages    select layers by their include and exclude rules, beside those that the net's
+                 own `state` names
+    device       "cpu", or "cuda:0" for a GPU; by default what `minidl.set_device` said
+    dtype        np.float32, or np.float64 for checks
+    seed         of fillers, dropout and random crops; drawn from the system if left out
+    absent_data  (C, H, W): data layers whose data set is not there make random records of this
+                 shape instead of refusing
+    engine       "auto": the fastest there is for each layer; "numpy": the layers' own array code
+                 (on a GPU through CuPy); "onednn" on the CPU, "cudnn" or "cupy" (our own kernels)
+                 on a GPU: an error if it is not to be had; by default what the environment variable
+                 MINIDL_ENGINE says, else "auto"
+    math         "float32", or "bf16": activations and weights in bfloat16 where an engine
+                 computes, with float32 parameters and gradients; on a GPU also "fp16", and "tf32":
+                 products of numbers rounded to 10 bits
+    deterministic   only implementations that give the same bits in every run
+    algorithm, workspace_limit, tuning   which of an engine's implementations may run, and how
+                 one is chosen: see minidl.engines.select.Policy
+    share        blobs that no layer needs any more give their memory to others, and a net in
+                 phase TEST computes no gradients. Reading such a blob is refused, unless `keep`
+                 names it. Of no effect where values decide shapes (Filter)
+    keep         blobs to keep in spite of `share`
+    allow_python   whether Python layers may run the code that the net names; by default only if the
+                 environment variable MINIDL_ALLOW_PYTHON is 1
+
+    Data and gradients of blobs are computed in the layouts that suit the engines; whoever reads
+    one sees a plain array, which stays live for as long as it is held.
+
+    blobs        {name: Blob}: `.data` and `.diff` are arrays, N x C x H x W for images
+    params       {layer name: [Param]}, in the order in which a caffemodel stores them
+    layers, layer_names, layer_dict    the layers in order of execution; of Python layers the
+                 objects of the users' own classes
+    inputs       tops of Input layers;  outputs: tops that nobody reads, sorted
+    learnable    every parameter once (shared ones belong to the first layer that has them)
+    blueprint    shapes, gradients and sizes as data;  param: the NetParameter that runs
+
+    >>> net = Net('''name: "tiny"
+    ... layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+    ... layer { name: "square" type: "Power" bottom: "x" top: "y" power_param { power: 2 } }''')
+    >>> float(net.forward(x=np.full((2, 3), 3.0))["y"].sum())
+    54.0
+
+    Errors: everything a prototxt can have wrong is a MinidlError that names file, line and layer.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        phase: int | str = schema.TEST,
+        old_phase: int | str | None = None,
+        *,
+        weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = (),
+        level: int | None = None,
+        stages: str | Sequence[str] | None = (),
+        device: str | Device | None = None,
+        dtype: Any = np.float32,
+        seed: int | None = None,
+        absent_data: Shape | None = None,
+        engine: str | None = None,
+        math: str = "float32",
+        algorithm: str = "fastest",
+        workspace_limit: int | None = None,
+        tuning: str = "heuristic",
+        deterministic: bool = False,
+        share: bool = False,
+        keep: Sequence[str] = (),
+        allow_python: bool | None = None,
+    ) -> None:
+        if not isinstance(model, schema.NetParameter):
+            if not isinstance(model, str | os.PathLike):
+                raise UsageError(f"{model!r} is no net", expected="a path, text, or NetParameter")
+            model = prototxt.read_net(model)
+        if old_phase is not None:  # pycaffe's older order: file, weights, phase
+            weights, phase = cast(Any, phase), old_phase
+        phase = _phase(phase)
+        weights = [weights] if isinstance(weights, str | os.PathLike) else weights or ()
+        stages = stages.split(",") if isinstance(stages, str) else stages or ()
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise UsageError(f"dtype is {np.dtype(dtype)}", expected="float32 or float64")
+        if device is None or isinstance(device, str):
+            device = Device(device) if device else default_device()
+        self.phase, self.device, self.dtype = phase, device, dtype
+        self.streams = Streams(default_seed() if seed is None else seed)
+        self.policy = select.policy(
+            engine,
+            math,
+            algorithm,
+            workspace_limit,
+            threads(),
+            tuning,
+            device=device,
+            deterministic=deterministic,
+        )
+        if np.dtype(dtype) == np.float64:
+            select.say_of_float64(self.policy)
+        self.keep = frozenset(keep)
+        self._runner = Runner(self)
+        ctx = Context(
+            device,
+            dtype,
+            phase,
+            self.streams,
+            counter=self._runner.counter,
+            absent_data=absent_data,
+            allow_python=python_allowed() if allow_python is None else allow_python,
+        )
+        self.blueprint = Blueprint(model, ctx, level, stages)
+        self.param, self.name = prototxt.without_origins(self.blueprint.param), self.blueprint.name
+        self.inputs, self.outputs = list(self.blueprint.inputs), list(self.blueprint.outputs)
+        self.own_layers: list[Layer] = self.blueprint.layers
+        self.share = share and not any(layer.is_late for layer in self.own_layers)
+        self.layer_names = [layer.name for layer in self.own_layers]
+        self.before_forward = Callbacks()
+        self.after_forward = Callbacks()
+        self.before_backward = Callbacks()
+        self.after_backward = Callbacks()
+        self.blobs: Named[Blob] = Named(what="blob", of=f"net '{self.name}'")
+        self.parameters = Params(self.blueprint, ctx)
+        self.params = self.parameters.by_layer
+        self.learnable = self.parameters.learnable
+        self.layers: list[Any] = [layer.for_users() for layer in self.own_layers]
+        pairs = zip(self.layer_names, self.layers, strict=True)
+        self.layer_dict: Named[Any] = Named(pairs, what="layer", of=f"net '{self.name}'")
+        self._bind()
+        log_building(self.blueprint)
+        self.copy_from(*weights)
+
+    # ------------------------------------------------------------------ memory
+
+    def _bind(self) -> None:
+        """Make blobs of the present shapes; their memory comes with the first pass."""
+        nodes = self.blueprint.nodes
+        self.bottoms: list[list[Blob]] = []
+        self.tops: list[list[Blob]] = []
+        self.loss_tops: list[tuple[Blob, float]] = []
+        self.shared_seeds: list[tuple[Blob, float]] = []
+        for node in nodes:
+            bottom = [self.blobs[name] for name in node.bottoms]
+            top = [self._top(node, j, bottom) for j in range(len(node.tops))]
+            for j, (blob, weight) in enumerate(zip(top, node.loss_weights, strict=True)):
+                if weight:
+                    self.loss_tops.append((blob, weight))
+                    self._start_from(blob, weight)  # where backward starts; it stays, unless
+                    if node.in_place or (j in node.layer.views and node.layer.view_diffs):
+                        self.shared_seeds.append((blob, weight))  # a layer below shares it
+            self.bottoms.append(bottom)
+            self.tops.append(top)
+        self.data_layers = [layer for layer in self.own_layers if hasattr(layer, "position")]
+        self._following = [  # also of layers that have no nodes just now, as below
+            (layer, list(layer.spec.top))
+            for layer in self.own_layers
+            if type(layer).upcoming_shapes is not Layer.upcoming_shapes
+        ]
+        self._free_inputs = [
+            (self.blobs[name], self.blobs[name].shape)
+            for layer in self.own_layers
+            if layer.type == "Input"
+            for name in layer.spec.top
+        ]
+        self._runner.stale = True
+
+    def _start_from(self, blob: Blob, weight: float) -> None:
+        with self.device.current():
+            blob.diff.fill(weight)
+
+    def _top(self, node: Node, j: int, bottom: list[Blob]) -> Blob:
+        name, shape, layer = node.tops[j], node.top_shapes[j], node.layer
+        if j == 0 and layer.is_in_place:
+            return bottom[0]
+        blob = self.blobs.get(name) or Blob(name, shape, self.device, self.dtype)
+        if j in layer.views:
+            blob.share(bottom[layer.views[j]], shape, diff=layer.view_diffs)
+        else:
+            blob.reshape(*shape)
+        self.blobs[name] = blob
+        return blob
+
+    @property
+    def schedule(self) -> Schedule:
+        """How the next pass will run: the plan of each layer, layouts, memory."""
+        return self._runner.ready().schedule
+
+    def reshape(self) -> None:
+        """Follow the present shapes of the input blobs through the net (forward does it, too).
+
+        Contents of blobs whose size changes are lost; parameters stay. Refuses shapes that some
+        layer cannot take; the net then keeps the shapes it had. Where nothing has changed, nothing
+        is done: a forward may be waiting for its backward.
+        """
+        late = any(layer.is_late for layer in self.own_layers)
+        if not (late or self._has_new_shapes()):
+            return
+        given = {blob.name: blob.shape for blob, _ in self._free_inputs}
+        given |= {
+            name: shape
+            for layer, names in self._following
+            for name, shape in zip(names, layer.upcoming_shapes() or (), strict=False)
+        }
+        try:
+            self._work_out(given, after=-1)
+        except Exception:
+            for blob, shape in self._free_inputs:
+                blob.reshape(*shape)
+            raise
+        self._bind()
+
+    def follow_values(self, index: int, ran: bool = False) -> bool:
+        """Give the tops of this layer the shapes that its bottoms' values ask for, and reshape what
+        comes after it; whether there was anything to do. For layers that are `is_late`.
+
+        ran   its forward is over, which may have found other shapes
+        """
+        nodes, layer = self.blueprint.nodes, self.own_layers[index]
+        ends_here = len(nodes) == index + 1 < len(self.own_layers)
+        shapes = None
+        if not ran or layer.unfinished:
+            shapes = layer.late_shapes(self.bottoms[index])
+        if shapes is None or shapes == nodes[index].top_shapes:
+            if not (ran and ends_here):
+                return False
+            shapes = nodes[index].top_shapes
+        # Those of late layers further on were for other values.
+        known = [n for n in nodes[:index] if n.layer.is_late] + [n for n in nodes if not n.bottoms]
+        given = {t: s for n in known for t, s in zip(n.tops, n.top_shapes, strict=True)}
+        waiting = [la for la in self.own_layers[len(nodes) :] if not la.spec.bottom]
+        given |= {name: self.blobs[name].shape for la in waiting for name in la.spec.top}
+        given |= zip(nodes[index].tops, shapes, strict=True)
+        self._work_out(given, index if ran else index - 1)
+        self._bind()
+        return True
+
+    def _work_out(self, given: Mapping[str, Shape], after: int) -> None:
+        """Work out all shapes; where those of late layers that are still to run, the ones after
+        this index, do not fit what is below them now, of the layers up to the next of these only.
+        """
+        late = [i for i in range(after + 1, len(self.own_layers)) if self.own_layers[i].is_late]
+        try:
+            self.blueprint.reshape(given)
+        except MinidlError:
+            if not late:
+                raise
+            self.blueprint.reshape(given, late[0] + 1)
+
+    def _follow_inputs(self) -> None:
+        if self._inputs_have_new_shapes():
+            self.reshape()
+
+    def _inputs_have_new_shapes(self) -> bool:
+        changed = any(blob.shape != shape for blob, shape in self._free_inputs)
+        for layer, names in self._following:
+            shapes = layer.upcoming_shapes()
+            if shapes is not None:
+                changed |= any(self.blobs[n].shape != s for n, s in zip(names, shapes, strict=True))
+        return changed
+
+    def _has_new_shapes(self) -> bool:
+        """Whether some blob, an input or one that was reshaped by hand, has another shape than the
+        net was made for."""
+        known = self.blueprint.blob_shapes.items()
+        return self._inputs_have_new_shapes() or any(self.blobs[n].shape != s for n, s in known)
+
+    # ------------------------------------------------------------------ run
+
+    def prepare(self) -> None:
+        """Choose plans and allocate memory now, as the first pass would, and log the plans."""
+        self._runner.ready()
+
+    def forward_pass(self) -> float:
+        """Run every layer once and return the loss: the weighted sum of all loss tops."""
+        self._follow_inputs()
+        self._runner.forward(0, len(self.layers) - 1)
+        return self.loss
+
+    def set_input_arrays(self, data: Any, labels: Any) -> None:
+        """Let the first MemoryData layer give these from now on, batch by batch.
+
+        data     (M, C, H, W), labels (M); M a multiple of the layer's batch_size
+        """
+        for layer in self.own_layers:
+            if layer.type == "MemoryData":
+                layer.reset(data, labels)  # type: ignore[attr-defined]
+                return
+        raise UsageError(f"net '{self.name}' has no MemoryData layer", fix="net.forward(data=...)")
+
+    def reseed(self, seed: int) -> None:
+        """Let everything random from now on derive from `seed`."""
+        if self.streams.seed != seed:
+            self.streams.seed = seed
+            self.close()  # batches that were made ahead are of the old seed,
+            self._runner.stale = True  # and so are plans with random numbers
+
+    @property
+    def loss(self) -> float:
+        """The weighted sum of the loss tops as they are now; a GPU is waited for."""
+        host = self.device.to_host
+        return sum(weight * float(host(blob.read()).sum()) for blob, weight in self.loss_tops)
+
+    def training_pass(self) -> Any:
+        """Forward and backward without a wait for the device, if that is a GPU.
+
+        Returns the loss where it lies: an array () of the device, which the next pass overwrites.
+        """
+        training = self._runner.training
+        if training is None:
+            loss = self.device.zeros((), np.float64)
+            self.device.write(loss, self.forward_pass())
+            self.backward_pass()
+            return loss
+        self._follow_inputs()
+        program = self._runner.ready()
+        self._runner.begin_pass()
+        training.run(program)
+        return training.loss
+
+    def backward_pass(self) -> None:
+        """Run backward from the losses; parameter diffs are added to, blob diffs overwritten."""
+        self.seed_gradients()
+        self._runner.backward(len(self.layers) - 1, 0)
+
+    @property
+    def arena(self) -> Arena | None:
+        """On a GPU, where all that is learnt lies in one piece; else None."""
+        return self.parameters.arena
+
+    def clear_param_diffs(self) -> None:
+        """Set the gradient of every learnable parameter to zero."""
+        for param in self.learnable:
+            if param.wanted:
+                param.clear()
+
+    def forward(
+        self,
+        blobs: Sequence[str] | None = (),
+        start: str | None = None,
+        end: str | None = None,
+        **inputs: Any,
+    ) -> dict[str, Any]:
+        """Run forward, wholly or from layer `start` to layer `end`, as in pycaffe.
+
+        inputs    arrays for input blobs by name; one of another shape reshapes the net
+        blobs     names of further blobs to return
+
+        Returns {name: array} of the outputs (with `end`: of that layer's tops) and of `blobs`;
+        the arrays are the blobs' own memory, so the next forward overwrites them.
+        """
+        blobs = self._known(blobs, "forward")
+        for name, value in inputs.items():
+            if name not in self.inputs:
+                known = ", ".join(self.inputs) or "none"
+                raise UsageError(
+                    f"'{name}' is not an input of net '{self.name}'",
+                    expected=f"one of its inputs: {known}",
+                    fix=did_you_mean(name, self.inputs),
+                )
+            blob = self.blobs[name]
+            value = self._numbers(name, value)
+            if value.ndim == len(blob.shape):
+                blob.reshape(*value.shape)
+            elif _without_ones(value.shape) != _without_ones(blob.shape):
+                raise UsageError(
+                    f"input '{name}' was given the shape {value.shape}",
+                    expected=f"{len(blob.shape)} axes, as {blob.shape}",
+                )
+            self.device.write(blob.data, value.reshape(blob.shape))
+        self._follow_inputs()
+        first = self._layer_index(start) if start is not None else 0
+        last = self._layer_index(end) if end is not None else len(self.layers) - 1
+        self._runner.forward(first, last)
+        names = [t.name for t in self.tops[last]] if end is not None else self.outputs
+        return {name: self.blobs[name].data for name in [*names, *blobs]}
+
+    def backward(
+        self,
+        diffs: Sequence[str] | None = (),
+        start: str | None = None,
+        end: str | None = None,
+        **top_diffs: Any,
+    ) -> dict[str, Any]:
+        """Run backward, wholly or from layer `start` down to layer `end`, as in pycaffe.
+
+        top_diffs    gradients of output blobs by name; losses have their own already
+        diffs        names of further blobs whose gradient to return
+
+        Returns {name: gradient} of the inputs (with `end`: of that layer's bottoms) and `diffs`.
+        Which layers run backward was decided when the net was made: give the net
+        ``force_backward: true`` to have the gradient of its inputs.
+        """
+        diffs = self._known(diffs, "backward")
+        if start is None:
+            self.seed_gradients()
+        for name, value in top_diffs.items():
+            blob = self.blobs[name]
+            value = self._numbers(name, value)
+            if value.shape != blob.shape:
+                raise UsageError(
+                    f"the gradient of '{name}' was given the shape {value.shape}",
+                    expected=f"{blob.shape}",
+                )
+            self.device.write(blob.diff, value)
+        first = self._layer_index(start) if start is not None else len(self.layers) - 1
+        last = self._layer_index(end) if end is not None else 0
+        self._runner.backward(first, last)
+        names = [b.name for b in self.bottoms[last]] if end is not None else self.inputs
+        return {name: self.blobs[name].diff for name in [*names, *diffs]}
+
+    def forward_all(self, blobs: Sequence[str] = (), **inputs: Any) -> dict[str, Any]:
+        """Run forward on any number of items, batch by batch: {name: array (M, ...)}, copies.
+
+        inputs    for every input an array (M, ...), or a list of M arrays
+        blobs     names of further blobs to return
+        """
+        return batches.forward_all(self, self._known(blobs, "forward_all"), inputs)
+
+    def forward_backward_all(
+        self, blobs: Sequence[str] = (), diffs: Sequence[str] = (), **given: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The same forward and backward; `given` are inputs, and gradients of outputs.
+
+        Returns ({name: data}, {name: gradient}): of outputs and `blobs`, of inputs and `diffs`.
+        """
+        blobs, diffs = (self._known(names, "forward_backward_all") for names in (blobs, diffs))
+        return batches.forward_backward_all(self, blobs, diffs, given)
+
+    def _numbers(self, name: str, values: Any) -> Any:
+        """`values` as an array of the host, or as they are if they are one of the device."""
+        if isinstance(values, self.device.xp.ndarray):
+            return values.astype(self.dtype, copy=False)
+        try:
+            return np.asarray(on_host(values), self.dtype)
+        except (TypeError, ValueError):
+            raise UsageError(f"input '{name}' is no array of numbers") from None
+
+    def layer_by_layer(self) -> None:
+        """From now on let callbacks see every blob as its layer left it.
+
+        Nothing is computed with the layer before it any more, and every blob and gradient has
+        plain memory of its own, which costs time and memory.
+        """
+        runner = self._runner
+        if not runner.watched:
+            runner.watched = runner.separate = runner.stale = True
+
+    def seed_gradients(self) -> None:
+        """Put the loss weights back where the last backward overwrote them."""
+        for blob, weight in self.shared_seeds:
+            self._start_from(blob, weight)
+
+    def _layer_index(self, name: str) -> int:
+        self.layer_dict[name]
+        return self.layer_names.index(name)
+
+    def _known(self, blobs: Any, call: str) -> tuple[str, ...]:
+        """Names of blobs that a call is given, all of which there are, before anything runs."""
+        names = blob_names(blobs, f"net.{call}", self.inputs)
+        for name in names:
+            self.blobs[name]
+        return names
+
+    def first_bad(self) -> tuple[str, str, str] | None:
+        """(layer, blob, "data" or "diff") of the first NaN or infinity; None: all is finite."""
+        return diagnosis.first_bad(self)
+
+    # ------------------------------------------------------------------ weights
+
+    def copy_from(self, *paths: str | os.PathLike[str]) -> None:
+        """Load weights by layer name; says what was ignored, what was missing, what was reshaped.
+
+        paths   caffemodels, or weights in HDF5, npz or safetensors, loaded in this order
+
+        Errors: WeightsError listing every layer whose blobs do not fit; nothing is then changed.
+        """
+        weights.load(self, *paths)
+
+    load_hdf5 = copy_from
+
+    def share_with(self, other: Net) -> None:
+        """Use the parameter arrays of `other`'s layers of the same name (train net, test net).
+
+        A layer that `other` lacks follows the parameters it shares by `param { name }`.
+        """
+        sharing.share(self, other)
+
+    def save(self, path: str | os.PathLike[str], diffs: bool = False) -> None:
+        """Write the weights, atomically, in the format that the path ends in.
+
+        .h5, .hdf5, .npz, .safetensors; everything else is a caffemodel, which has the net, too.
+        """
+        weights.save(self, path, diffs)
+
+    def save_hdf5(self, path: str | os.PathLike[str], write_diff: bool = False) -> None:
+        """Write the weights in HDF5, whatever the path ends in."""
+        weights.save(self, path, write_diff, weights.HDF5)
+
+    def close(self) -> None:
+        """Let go of the data layers' files and threads."""
+        for layer in self.own_layers:
+            layer.close()
+
+    @property
+    def top_names(self) -> dict[str, list[str]]:
+        return {n.name: list(n.tops) for n in self.blueprint.nodes}
+
+    @property
+    def bottom_names(self) -> dict[str, list[str]]:
+        return {n.name: list(n.bottoms) for n in self.blueprint.nodes}
+
+    @property
+    def blob_loss_weights(self) -> Mapping[str, float]:
+        """The loss weight of every blob, 0 where it has none."""
+        found = {name: 0.0 for name in self.blobs}
+        found.update({blob.name: weight for blob, weight in self.loss_tops})
+        return found
+
+    def __enter__(self) -> Net:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Net({self.name!r}, {len(self.layers)} layers, {len(self.learnable)} parameters)"
+
+
+def _phase(phase: int | str) -> int:
+    """The phase as a number; "TRAIN" and "TEST" are understood, too."""
+    number = schema.Phase.get(phase, phase) if isinstance(phase, str) else phase
+    if number not in (schema.TRAIN, schema.TEST):
+        raise UsageError(f"phase is {phase!r}", expected="minidl.TRAIN or minidl.TEST")
+    return int(number)
+
+
+def _without_ones(shape: Shape) -> Shape:
+    return tuple(size for size in shape if size != 1)
