@@ -37,11 +37,13 @@ RECORDS = [
     *[(1, 32, 100), (1, 32, 128), (3, 40, 40), (2,), (4,)],
 ]
 LOSSES = ("EuclideanLoss", "AngleLoss", "NormalizedMSE", "CtcLoss")  # with targets of any shape
+DETECTNET = "DetectNetTransformation"
 READERS = (
     *("data_param", "image_data_param", "hdf5_data_param", "window_data_param"),
     *("dense_image_data_param", "pose_image_data_param"),
 )
 LABELS = 2  # of a sequence
+BOXES = 2  # of a picture of DetectNet's
 ROIS = 2  # regions of an image where a net's own data layer would give them
 
 
@@ -151,10 +153,16 @@ def sizes(net: Any) -> Iterator[Any]:
 
 
 def with_sources(net: Any, rfcn: bool = False) -> Any:
-    """Python layers without bottoms, which read an owner's data, become Input layers."""
+    """Python layers without bottoms, which read an owner's data, become Input layers; so do
+    databases of DetectNet's boxes."""
     changed = schema.NetParameter()
     changed.CopyFrom(net)
+    boxes = {layer.bottom[1] for layer in net.layer if layer.type == DETECTNET}
     for layer in changed.layer:
+        if layer.type == "Data" and boxes & set(layer.top):
+            layer.type = "Input"
+            layer.ClearField("data_param")
+            layer.input_param.shape.add(dim=(1, 1, 1 + BOXES, 16))
         if layer.type == "Python" and not layer.bottom and not layer.HasField("input_param"):
             classes = 21
             words = layer.python_param.param_str.replace(":", " ").split()
@@ -246,8 +254,12 @@ def run(trial: Trial, backward: bool = False, **options: Any) -> dict[str, np.nd
 
 
 def fill(net: Net) -> None:
-    """Random images, and zeros for labels, regions and other short things, in Input layers."""
+    """Random images, and zeros for labels, regions and other short things, in Input layers.
+
+    DetectNet's boxes lie in the upper left corner.
+    """
     rng = np.random.default_rng(0)
+    boxes = {node.bottoms[1] for node in net.blueprint.nodes if node.type == DETECTNET}
     for node, tops in zip(net.blueprint.nodes, net.tops, strict=True):
         for blob in tops if node.type == "Input" else ():
             is_image = len(blob.shape) > 1 and blob.name not in (
@@ -258,3 +270,6 @@ def fill(net: Net) -> None:
                 "gt_boxes",
             )
             blob.data = rng.standard_normal(blob.shape) if is_image else np.zeros(blob.shape)
+            if blob.name in boxes:
+                blob.data[0, 0, 0, :2] = BOXES, 16
+                blob.data[0, 0, 1:, 2:6] = 40, 30, 0, 1

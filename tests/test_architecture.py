@@ -33,8 +33,8 @@ LEVEL = {unit: i for i, line in enumerate(LEVELS.strip().splitlines()) for unit 
 DATA_LAYERS = [
     f"minidl.layers.{name}"
     for name in (
-        "data dense_image_data hdf5_data image_data image_reader memory_data pose_image_data"
-        " reader window_data"
+        "data dense_image_data detection.detectnet hdf5_data image_data image_reader memory_data"
+        " pose_image_data reader window_data"
     ).split()
 ]
 

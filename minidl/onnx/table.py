@@ -64,6 +64,7 @@ SHAPE_ONLY = {"Crop": (1,), "PriorBox": (0, 1)}
 REFUSED = {
     "AnchorTarget": "it compares with objects that are known; end the net before it",
     "ProposalTarget": "it compares with objects that are known; end the net before it",
+    "DetectNetTransformation": "it changes pictures to train on; export the net as it is used",
     "DetectionOutput": "how it picks boxes has no translation; end the net before it, and "
     "pick them from what it reads",
     "Filter": "how many items its tops have depends on what they are",

@@ -28,7 +28,6 @@ TYPES = {
         "keep the features of regions in HDF5 files, and read them with HDF5_DATA"
     ),
     "Sparsify": "wenwei202/caffe has it; minidl has not",
-    "DetectNetTransformation": "NVIDIA/caffe has it; minidl has not",
     "TRT": (
         "NVIDIA/caffe has it, to run another file's net in TensorRT; give that file here, or write "
         "its net with minidl export for TensorRT to read"
@@ -38,8 +37,6 @@ TYPES = {
 FIELDS = {
     "annotated_data_param": "AnnotatedData",
     "detection_evaluate_param": "DetectionEvaluate",
-    "detectnet_augmentation_param": "DetectNetTransformation",
-    "detectnet_groundtruth_param": "DetectNetTransformation",
     "trt_param": "TRT",
     "correlation_param": "Correlation",
     "imresize_param": "ImResize",

@@ -44,6 +44,14 @@ FORKS = {
         "": example(IMAGES, num_output=3, kernel_size=3, group=3, bias_term=False),
         "two filters each": example(IMAGES, num_output=6, kernel_size=2, group=3),
     },
+    "DetectNetTransformation": {
+        "": example(
+            (2, 3, 30, 50), (2, 1, 4, 16), image_size_x=48, image_size_y=32, max_cvg_len=20
+        ),
+        "testing": example(
+            (2, 3, 9, 8), (2, 1, 3, 16), image_size_x=12, image_size_y=8, phase=TEST
+        ),
+    },
     "DetectionOutput": {
         "": example(
             (2, 20, 1, 1), (2, 15), (1, 2, 20), num_classes=3, keep_top_k=4, code_type="CENTER_SIZE"
@@ -178,6 +186,7 @@ ON_HOST = {
     "BoxAnnotatorOHEM": "losses are compared there",
     "CtcLoss": "paths are added up there",
     "LabelsequenceAccuracy": "sequences are compared there",
+    "DetectNetTransformation": "pictures are changed there",
     "DetectionOutput": "boxes are compared there",
     "LabelDropout": "places are drawn there",
     "MultiBoxLoss": "boxes are compared there",
