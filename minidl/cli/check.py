@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minidl.arrays.units import bytes_
 from minidl.cli import as_json, engine_flags, models, parts, plans, showing, table
@@ -29,6 +30,16 @@ from minidl.cli.arguments import (
 )
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError, shortened
+
+if TYPE_CHECKING:
+    from minidl.net.schedule import Schedule
+
+
+class Checked(NamedTuple):
+    """A net before it is made: what `--json` prints of it, and how it would run."""
+
+    facts: dict[str, Any]
+    schedule: Schedule
 
 
 def add_arguments(parser: Parser) -> None:
@@ -51,28 +62,29 @@ def run(args: Namespace) -> int:
             with showing.the_rest(args):
                 nets = [_net(args)]
     if args.json:
-        print(as_json.dumps(nets if len(nets) > 1 else nets[0]))
+        facts = [net.facts for net in nets]
+        print(as_json.dumps(facts if len(facts) > 1 else facts[0]))
     else:
-        print(shortened("\n\n".join(report(net) for net in nets)))
+        print(shortened("\n\n".join(as_text(net) for net in nets)))
     return 0
 
 
-def _net(args: Namespace) -> dict[str, Any]:
+def _net(args: Namespace) -> Checked:
     """The net of -phase; without it that of the first phase there is, the other one in order."""
     from minidl.prototxt.phases import net_state
 
     param = models.read_net(args.model)
     if args.phase:
         state = net_state(models.phase(args), args.level, args.stage)
-        return describe(param, state, args.model, args)[0]
+        return describe(param, state, args.model, args)
     found = parts.states(param, args.level, args.stage)
     parts.check_all(param, found, lambda state: _blueprint(param, state, args.model, args))
-    facts = describe(param, found[0], args.model, args)[0]
-    facts["also_checked"] = [_phase(state) for state in found[1:]]
-    return facts
+    net = describe(param, found[0], args.model, args)
+    net.facts["also_checked"] = [_phase(state) for state in found[1:]]
+    return net
 
 
-def _solver_nets(args: Namespace) -> list[dict[str, Any]]:
+def _solver_nets(args: Namespace) -> list[Checked]:
     """The nets of a solver file whose own fields are in order: the one to train, those to test."""
     from minidl import prototxt
     from minidl.solver import nets, parameters
@@ -90,25 +102,23 @@ def _solver_nets(args: Namespace) -> list[dict[str, Any]]:
             fix="leave out -phase TEST, or give the net's own file",
         )
     homes: Mapping[str, Any] = {}  # nets to test use the parameters of the net to train
-    described = []
+    checked = []
     for net in found:
         file = net.source.split(": ")[-1]
-        facts, layouts = describe(net.model, net.state, file, args, homes)
-        homes = homes or layouts
-        described.append(facts)
-    return described
+        checked.append(describe(net.model, net.state, file, args, homes))
+        homes = homes or checked[0].schedule.params
+    return checked
 
 
 def describe(
     param: Any, state: Any, path: str, args: Namespace, homes: Mapping[str, Any] | None = None
-) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Everything that is known of a net in this state before it is made, as plain values.
+) -> Checked:
+    """Everything that is known of a net in this state before it is made.
 
     homes    layouts of parameters that are another net's
-
-    Returns it with the layouts of the parameters.
     """
     from minidl import schema
+    from minidl.net import report
 
     blueprint = _blueprint(param, state, path, args)
     device = blueprint.ctx.device
@@ -117,7 +127,7 @@ def describe(
     schedule = plans.make(blueprint, policy, state.phase == schema.TRAIN, homes)
     layers = _layers(schedule)
     sums = ("multiply_adds", "data_bytes", "gradients_bytes", "buffers_bytes")
-    params = blueprint.params
+    params, memory = blueprint.params, report.net_memory(schedule)
     facts = {
         "file": path,
         "net": blueprint.name,
@@ -131,16 +141,18 @@ def describe(
         "math": policy.math,
         "threads": policy.threads,
         "layers": layers,
-        "conversions": plans.conversions(schedule),
+        "conversions": [copy.facts() for copy in report.conversions(schedule)],
         "totals": {
             "params": sum(math.prod(p.shape) for p in params),
             "param_blobs": len(params),
             "learnable": sum(math.prod(p.shape) for p in params if p.lr_mult),
             **{name: sum(layer[name] for layer in layers) for name in sums},
-            **plans.totals(schedule),
+            **asdict(memory),
+            "memory_bytes": memory.memory_bytes,
+            "memory_apart_bytes": memory.memory_apart_bytes,
         },
     }
-    return facts, schedule.params
+    return Checked(facts, schedule)
 
 
 def _blueprint(param: Any, state: Any, path: str, args: Namespace) -> Any:
@@ -164,8 +176,10 @@ def _phase(state: Any) -> str:
     return PHASE_NAMES[state.phase]
 
 
-def _layers(schedule: Any) -> list[dict[str, Any]]:
+def _layers(schedule: Schedule) -> list[dict[str, Any]]:
     """A dict for each layer."""
+    from minidl.net import report
+
     return [
         {
             "name": step.node.name,
@@ -178,24 +192,26 @@ def _layers(schedule: Any) -> list[dict[str, Any]]:
             "param_shapes": {p.attr: list(p.shape) for p in step.node.params},
             "multiply_adds": step.node.multiply_adds,
             "backward": step.node.needs_backward,
-            **plans.describe(step),
-            **sizes,
+            **asdict(report.execution(step)),
+            **asdict(memory),
         }
-        for step, sizes in zip(schedule.steps, plans.by_layer(schedule), strict=True)
+        for step, memory in zip(schedule.steps, report.layer_memory(schedule), strict=True)
     ]
 
 
-def report(net: dict[str, Any]) -> str:
+def as_text(net: Checked) -> str:
     """A net as a table of its layers, with totals."""
-    rows = []
-    for layer in net["layers"]:
+    from minidl.net import report
+
+    facts, rows = net.facts, []
+    for layer, step in zip(facts["layers"], net.schedule.steps, strict=True):
         memory = layer["data_bytes"] + layer["gradients_bytes"] + layer["buffers_bytes"]
         rows.append(
             [
                 layer["name"],
                 layer["type"],
                 _shapes(layer["top_shapes"]),
-                plans.in_words(layer),
+                str(report.execution(step)),
                 f"{layer['params']:,}" if layer["params"] else "",
                 table.count(layer["multiply_adds"]) if layer["multiply_adds"] else "",
                 "in place" if layer["in_place"] else bytes_(memory),
@@ -204,7 +220,7 @@ def report(net: dict[str, Any]) -> str:
         )
     header = ["layer", "type", "top shapes", "engine"]
     header += ["params", "multiply-adds", "memory", "workspace"]
-    lines = [f"{net['net'] or net['file']}, phase {net['phase']}", ""]
+    lines = [f"{facts['net'] or facts['file']}, phase {facts['phase']}", ""]
     lines += [table.render(header, rows, left=4), ""]
     return "\n".join(lines + _totals(net))
 
@@ -215,14 +231,17 @@ def _shapes(shapes: Sequence[Sequence[int]]) -> str:
     return ", ".join(text + (f" (x {n})" if n > 1 else "") for text, n in groups)
 
 
-def _totals(net: dict[str, Any]) -> list[str]:
-    totals: dict[str, int] = net["totals"]
+def _totals(net: Checked) -> list[str]:
+    from minidl.net import report
+
+    facts = net.facts
+    totals: dict[str, int] = facts["totals"]
     t: dict[str, Any] = dict(totals)
     t.update((k, bytes_(v)) for k, v in totals.items() if k.endswith("_bytes"))
     learnable = "" if t["learnable"] == t["params"] else f", {t['learnable']:,} of them learned"
     work = totals["multiply_adds"]
-    others = net.get("also_checked", ())
-    copies = [plans.conversion_in_words(copy) for copy in net["conversions"]] or ["none"]
+    others = facts.get("also_checked", ())
+    copies = [str(copy) for copy in report.conversions(net.schedule)] or ["none"]
     return [
         f"parameters     {t['params']:,} in {t['param_blobs']} blobs{learnable}: "
         f"{t['params_bytes']}, gradients {t['param_gradients_bytes']}",
@@ -232,21 +251,21 @@ def _totals(net: dict[str, Any]) -> list[str]:
         f"{t['peak_bytes']} are needed",
         f"workspace      {t['scratch_bytes']} that all layers share",
         f"memory         {t['memory_bytes']} together, {t['memory_apart_bytes']} without sharing",
-        *_room(net),
+        *_room(facts),
         *(f"{'conversions' if i == 0 else '':<15}{text}" for i, text in enumerate(copies)),
-        f"multiply-adds  {table.count(work)} forward, {table.count(work / net['batch'])} of them "
-        f"for each of {net['batch']} records",
-        f"inputs         {', '.join(net['inputs']) or 'none'}",
-        f"outputs        {', '.join(net['outputs']) or 'none'}",
+        f"multiply-adds  {table.count(work)} forward, {table.count(work / facts['batch'])} of them "
+        f"for each of {facts['batch']} records",
+        f"inputs         {', '.join(facts['inputs']) or 'none'}",
+        f"outputs        {', '.join(facts['outputs']) or 'none'}",
         *(f"phase {phase:<8} is in order, too: -phase {phase} shows it" for phase in others),
     ]
 
 
-def _room(net: dict[str, Any]) -> list[str]:
+def _room(facts: dict[str, Any]) -> list[str]:
     """Whether the net fits its GPU; nothing on the CPU."""
-    if not net["device_bytes"]:
+    if not facts["device_bytes"]:
         return []
-    needed, room = net["totals"]["memory_bytes"], net["device_bytes"]
+    needed, room = facts["totals"]["memory_bytes"], facts["device_bytes"]
     has = f"{bytes_(room['free'])} of {bytes_(room['total'])} free"
     verdict = "enough" if needed <= room["free"] else "too little"
-    return [f"{net['device']:<15}{has}: {verdict}"]
+    return [f"{facts['device']:<15}{has}: {verdict}"]

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from minidl.cli.plans import nbytes
-
 PRODUCT = 1536  # rows and columns of the matrices whose product is timed
 SIZES = tuple(2**i for i in range(14, 28, 2))  # bytes of the arrays that are copied
 
@@ -62,13 +60,15 @@ class Speeds:
 
 def works(schedule: Any, i: int) -> tuple[Work, Work]:
     """The work of layer i's forward and of its backward; none for layers that make data."""
+    from minidl.net.report import param_bytes
+
     step, place = schedule.steps[i], schedule.walk.places[i]
     if step.idle or not step.node.bottoms:
         return Work(0, 0), Work(0, 0)
     node, plan = step.node, step.plan
     flop = 2.0 * node.multiply_adds
     params = {p.owner: p for p in node.params}
-    weights = sum(_param_bytes(schedule, p) for p in params.values())
+    weights = sum(param_bytes(schedule, p) for p in params.values())
     size = functools.partial(_sizes, schedule)
     forward = Work(flop, weights + size(place.bottom) + size(place.top))
     if step.fused or _is_view(schedule, place.bottom, place.top):
@@ -79,13 +79,15 @@ def works(schedule: Any, i: int) -> tuple[Work, Work]:
     moved = size(place.top_diff) + size(place.bottom_diff)
     moved += sum(size(getattr(place, what)) for what in ("bottom", "top") if what in keeps)
     learning = [p for p in params.values() if p.owner in schedule.demands.learning]
-    moved += sum(_param_bytes(schedule, p) for p in learning)
+    moved += sum(param_bytes(schedule, p) for p in learning)
     if any(node.wanted):
         moved += weights
     return forward, Work(flop * (bool(learning) + any(node.wanted)), moved)
 
 
 def _sizes(schedule: Any, numbers: tuple[int | None, ...]) -> int:
+    from minidl.net.report import nbytes
+
     arrays = schedule.walk.arrays
     return sum(nbytes(schedule, arrays[n]) for n in numbers if n is not None)
 
@@ -103,11 +105,6 @@ def _is_view(schedule: Any, bottoms: tuple[Any, ...], tops: tuple[Any, ...]) -> 
 
 def _root(array: Any) -> int:
     return int(array.number if array.base is None else array.base)
-
-
-def _param_bytes(schedule: Any, param: Any) -> int:
-    layout = schedule.params[param.owner]
-    return 4 * math.prod(param.shape) if layout is None else int(layout.nbytes)
 
 
 # ------------------------------------------------------------------ speeds

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import statistics
 from argparse import Namespace
+from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
@@ -24,7 +25,6 @@ from minidl.cli import (
     gpu_floors,
     gpu_time,
     models,
-    plans,
 )
 from minidl.cli.arguments import (
     Parser,
@@ -257,9 +257,11 @@ def _add_floors(schedule: Any, layers: list[dict[str, Any]], meter: floors.Meter
         for way, work in zip(WAYS, both, strict=True):
             if ms := layer[f"{way}_median_ms"]:
                 meter.saw(work.flop / ms * 1e3)  # a floor that a layer beats would be none
-    speeds, copies = meter.speeds, plans.conversions(schedule)
+    from minidl.net import report
+
+    speeds, copies = meter.speeds, report.conversions(schedule)
     for layer, both, step in zip(layers, works, schedule.steps, strict=True):
-        layer |= plans.describe(step)
+        layer |= asdict(report.execution(step))
         for way, work in zip(WAYS, both, strict=True):
             layer[f"{way}_floor_ms"] = 1e3 * speeds.floor(work)
             layer[f"{way}_bytes"] = work.bytes
@@ -267,7 +269,7 @@ def _add_floors(schedule: Any, layers: list[dict[str, Any]], meter: floors.Meter
             layer[f"{way}_bound"] = speeds.bound(work)
         layer["floor_ms"] = sum(layer[f"{way}_floor_ms"] for way in WAYS)
         layer["above_floor_ms"] = median_ms(layer) - layer["floor_ms"]
-        layer["conversions"] = [copy for copy in copies if copy["layer"] == layer["name"]]
+        layer["conversions"] = [copy.facts() for copy in copies if copy.layer == layer["name"]]
 
 
 def _worst(layers: list[dict[str, Any]]) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from minidl.arrays.units import bytes_
-from minidl.cli import plans, table
+from minidl.cli import table
 
 Json = dict[str, Any]
 WAYS = ("forward", "backward")
@@ -58,7 +59,7 @@ def _row(layer: Json) -> list[str]:
     return [
         layer["name"],
         layer["type"],
-        plans.in_words(layer),
+        _who(layer),
         f"{layer['forward_median_ms']:.3f}",
         f"{layer['backward_median_ms']:.3f}",
         f"{layer['gflops']:.1f}" if layer["gflops"] >= 0.05 else "",
@@ -97,9 +98,17 @@ def _explained(result: Json) -> list[str]:
     return ["furthest above their floors:", *map(_explain, worst)] if worst else []
 
 
+def _who(layer: Json) -> str:
+    from minidl.net.report import Execution
+
+    return str(Execution(**{f.name: layer[f.name] for f in fields(Execution)}))
+
+
 def _explain(layer: Json) -> str:
     """'norm1: 3.1 ms above its floor; onednn ...; forward 2.9 ms, arrays (74 MiB) take 1.2 ms'."""
-    said = [f"{layer['above_floor_ms']:.3g} ms above its floor", plans.in_words(layer)]
+    from minidl.net.report import Conversion
+
+    said = [f"{layer['above_floor_ms']:.3g} ms above its floor", _who(layer)]
     for way in WAYS:
         floor = layer[f"{way}_floor_ms"]
         if not floor:
@@ -110,7 +119,7 @@ def _explain(layer: Json) -> str:
         said.append(f"{way} {layer[f'{way}_median_ms']:.3g} ms, {what} {floor:.3g} ms")
     if not layer["floor_ms"]:
         said.append("nothing that it does has a floor")
-    said += [f"converts {plans.what_in_words(copy)}" for copy in layer["conversions"]]
+    said += [f"converts {Conversion(*copy.values()).what}" for copy in layer["conversions"]]
     if layer["engine"] == "numpy":
         said.append(layer["why"])
     return f"  {layer['name']}: " + "; ".join(part for part in said if part)
