@@ -17,15 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.errors import UsageError
+from minidl.layers.base import REGISTRY
 from minidl.spec import Function, Top, layers
 
 Numbers = tuple[Fraction, ...]
-
-# Types that leave every element where it is.
-PASS_THROUGH_LAYERS = frozenset(
-    "AbsVal Axpy BN BNLL BatchNorm Bias Clip Dropout ELU Eltwise Exp HardSwish LRN Log MVN PReLU"
-    " Power ReLU ReLU6 Scale Sigmoid Split Swish TanH Threshold".split()
-)
 
 
 class UndefinedMapException(UsageError):  # noqa: N818  (pycaffe's name)
@@ -153,7 +148,7 @@ def _walk(top: Top) -> tuple[dict[Top, Map], set[str]]:
 
 def _map_of(fn: Function) -> Map:
     layer, kind = fn._layer, fn.type_name
-    if kind in PASS_THROUGH_LAYERS:
+    if kind in REGISTRY and REGISTRY[kind].keeps_positions:
         return NOTHING
     if kind == "Crop":
         offsets = tuple(Fraction(-offset) for offset in layer.crop_param.offset) or (Fraction(0),)

@@ -11,6 +11,7 @@ from minidl.coord_map import (
     coord_map_from_to,
     crop,
 )
+from minidl.layers.base import REGISTRY
 from minidl.spec import NetSpec
 from minidl.spec import layers as L
 from minidl.spec import params as P
@@ -161,3 +162,21 @@ REFUSED = {
 def test_a_crop_that_cannot_be_is_refused(do, message):
     with pytest.raises(minidl.MinidlError, match=message):
         do(fcn())
+
+
+KEEPS = [t for t, cls in REGISTRY.items() if cls.keeps_positions and cls.bottoms != 3]
+
+
+@pytest.mark.parametrize("kind", KEEPS)
+def test_a_layer_that_keeps_positions_gives_a_mirrored_image_mirrored(kind):
+    n = NetSpec()
+    n.x = L.Input(shape=dict(dim=[2, 3, 5, 4]))
+    several = REGISTRY[kind].bottoms == (2, None)
+    keywords = {"Clip": dict(min=0.3, max=0.7), "Split": dict(ntop=2)}.get(kind, {})
+    made = getattr(L, kind)(*[n.x] * (1 + several), **keywords)
+    n.y = made[0] if kind == "Split" else made
+    assert coord_map_from_to(n.y, n.x)[1:] == (1, 0)
+    net = minidl.Net(n.to_proto(), phase=minidl.TEST, seed=1)
+    x = np.random.default_rng(0).uniform(0.1, 1, (2, 3, 5, 4))
+    y, mirrored = (net.forward(x=a)["y"].copy() for a in (x, x[..., ::-1, ::-1]))
+    np.testing.assert_allclose(mirrored, y[..., ::-1, ::-1], rtol=1e-5, atol=1e-6)

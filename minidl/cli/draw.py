@@ -39,13 +39,18 @@ def run(args: Namespace) -> int:
         )
     from minidl.draw.picture import picture
     from minidl.draw.svg import svg
+    from minidl.layers.base import family_of
     from minidl.storage import files
 
     param = models.read_net(args.model)
     with logging_to(args):
         net = summarize.summary(param, args)
     specs = _specs(param, args)
-    boxes, arrows = picture([{**layer, "spec": specs[layer["name"]]} for layer in net["layers"]])
+    layers = [
+        {**layer, "spec": specs[layer["name"]], "family": family_of(layer["type"])}
+        for layer in net["layers"]
+    ]
+    boxes, arrows = picture(layers)
     title = f"{net['net'] or args.model}, {net['phase']}"
     text = svg(boxes, arrows, title, across=args.rankdir == "LR")
     files.write_all(args.out, [text.encode()])

@@ -7,24 +7,12 @@ from typing import Any
 
 from minidl.draw.svg import Box
 
-FAMILIES = {
-    "data": "Data DummyData HDF5Data ImageData Input MemoryData Parameter WindowData",
-    "weights": "Convolution Deconvolution Embed Im2col InnerProduct LSTM RNN",
-    "pooling": "Pooling SPP",
-    "norm": "BatchNorm Bias LRN MVN Normalize Scale",
-    "activation": "AbsVal BNLL Clip Dropout ELU Exp Log PReLU Power ReLU Sigmoid Softmax Swish TanH"
-    " Threshold",
-    "loss": "Accuracy",  # and whatever ends with Loss
-    "combine": "Concat Eltwise Filter Slice",
-}
-FAMILY = {type: family for family, types in FAMILIES.items() for type in types.split()}
-
 
 def picture(layers: Sequence[Mapping[str, Any]]) -> tuple[list[Box], list[tuple[int, int, str]]]:
     """Boxes and arrows, as `minidl.draw.svg.svg` takes them.
 
-    layers   in the order of execution: `spec`, the LayerParameter; `bottoms` and `tops`;
-             `in_place`; if known, `top_shapes`; if there is one, a `note`
+    layers   in the order of execution: `spec`, the LayerParameter; `family`, a key of COLOURS;
+             `bottoms` and `tops`; `in_place`; if known, `top_shapes`; if there is one, a `note`
 
     Where layers for several phases make one blob, arrows lead from all of them.
     """
@@ -34,7 +22,7 @@ def picture(layers: Sequence[Mapping[str, Any]]) -> tuple[list[Box], list[tuple[
     shapes: dict[str, str] = {}
     for layer in layers:
         spec, bottoms, tops = layer["spec"], layer["bottoms"], layer["tops"]
-        family, said = family_of(spec.type), " ".join(filter(None, [spec.type, detail(spec)]))
+        family, said = layer["family"], " ".join(filter(None, [spec.type, detail(spec)]))
         if layer["in_place"] and len(bottoms) == 1 and bottoms[0] in makers:
             for number in makers[bottoms[0]]:
                 drawn[number]["strips"].append((family, said))
@@ -59,11 +47,6 @@ def picture(layers: Sequence[Mapping[str, Any]]) -> tuple[list[Box], list[tuple[
             makers[top] = [number] if top in bottoms else [*makers.get(top, ()), number]
         shapes.update(pairs)
     return [Box(**facts) for facts in drawn], arrows
-
-
-def family_of(type: str) -> str:
-    """The key of a layer type's colour."""
-    return FAMILY.get(type, "loss" if type.endswith("Loss") else "")
 
 
 def detail(spec: Any) -> str:

@@ -14,7 +14,7 @@ FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 # not known here.
 NARROW, WIDE = set("iljtfrI.,:;|!'()[]/ "), set("mwMW@%×")
 
-COLOURS = {  # family: fill, border
+COLOURS = {  # a layer's family: fill, border
     "data": ("#e3e7ea", "#77828c"),
     "weights": ("#cfe2f7", "#3d74b0"),
     "pooling": ("#d5ecd2", "#4d8c46"),
@@ -22,6 +22,9 @@ COLOURS = {  # family: fill, border
     "activation": ("#fbdfc5", "#bd7431"),
     "loss": ("#f6ced0", "#b3474d"),
     "combine": ("#e4d7f1", "#7d58a8"),
+    "shape": ("#f0ece6", "#8a8378"),
+    "sequence": ("#d6d9f5", "#5560ad"),
+    "detection": ("#d0ebe7", "#3f8f86"),
     "": ("#f3f3f3", "#8a8a8a"),
 }
 

@@ -23,6 +23,8 @@ class AccuracyRegression(Layer):
     Source: BVLC/caffe, a branch of October 2014 (accuracy_regression_layer.cpp).
     """
 
+    family = "loss"
+    fork = "BVLC/caffe, a branch of October 2014"
     parameters = ("accuracy_param",)
     bottoms = 2
     differentiable = False

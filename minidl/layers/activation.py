@@ -15,6 +15,8 @@ class Pieces(Layer):
     The work is done piece by piece, so that on the CPU all the passes over one stay in cache.
     """
 
+    family = "activation"
+    keeps_positions = True
     in_place = True
 
     def top_shapes(self, bottom):

@@ -24,6 +24,7 @@ class ReLU6(Pieces):
     Howard et al. 2017. The layer type is that of several forks for MobileNet.
     """
 
+    fork = "several, all the same"
     keeps = ("top",)
     keeps_sign = True
     limit = 6
@@ -60,6 +61,7 @@ class HardSwish(Pieces):
     Source: Howard et al. 2019 (MobileNetV3), section 5.2.
     """
 
+    fork = "several, all the same"
     keeps = ("bottom",)
 
     def buffers(self, bottom):

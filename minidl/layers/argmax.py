@@ -29,6 +29,7 @@ class ArgMax(Layer):
     Source: Caffe, which leaves the order open where there is a NaN.
     """
 
+    family = "shape"
     parameters = ("argmax_param",)
     differentiable = False
 

@@ -25,6 +25,9 @@ class Axpy(Layer):
     Source: Hu, Shen & Sun 2018 (SENet), section 3; their fork of Caffe.
     """
 
+    family = "combine"
+    fork = "hujie-frank/SENet"
+    keeps_positions = True
     bottoms = 3
     keeps = ("bottom",)
 

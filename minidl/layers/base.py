@@ -31,6 +31,19 @@ ENGINES = {
     "cpu": {"CAFFE": "numpy", "MKL2017": "onednn", "MKLDNN": "onednn"},
     "cuda": {"CAFFE": "cupy", "CUDNN": "cudnn"},
 }
+FAMILIES = {  # key: title
+    "data": "data",
+    "weights": "filters and products",
+    "pooling": "pooling",
+    "norm": "normalisation, scale and shift",
+    "activation": "activations",
+    "combine": "several blobs into one, one into several",
+    "shape": "shapes, sizes and order",
+    "sequence": "sequences",
+    "detection": "detection",
+    "loss": "losses and figures",
+    "": "your own",
+}
 Count = int | tuple[int, int | None]  # exactly so many, or (least, most); most None: no bound
 
 
@@ -79,6 +92,10 @@ class Layer:
     no_gradient     bottoms that never receive a gradient (labels)
     differentiable  False: no gradient passes at all (Accuracy)
     statistics      parameters that the layer itself updates and no solver may (BatchNorm)
+    family          what kind of layer it is, a key of FAMILIES: its place in docs/layers.md, its
+                    colour in drawings
+    fork            whose layer it is, where it is not BVLC's: a repository, for docs/forks.md
+    keeps_positions top[0] has at every place what belongs to that place of each bottom (coord_map)
     unfinished      forward found only as it ran which shapes the tops need: `late_shapes` says
                     them now, and a second forward fills the tops (Python)
 
@@ -110,6 +127,9 @@ class Layer:
     no_gradient: tuple[int, ...] = ()
     differentiable: bool = True
     statistics: tuple[str, ...] = ()
+    family: ClassVar[str] = ""
+    fork: ClassVar[str] = ""
+    keeps_positions: ClassVar[bool] = False
     unfinished: bool = False
     engine_wish: Wish = Wish()  # what `check_engine` found
 
@@ -313,6 +333,14 @@ def register(name: str) -> Callable[[L], L]:
         return cls
 
     return add
+
+
+def family_of(type: str) -> str:
+    """The key of FAMILIES for a layer type, which may be one that nobody has registered."""
+    cls = REGISTRY.get(type)
+    if cls is None:
+        return "loss" if type.endswith("Loss") else ""
+    return cls.family or ("loss" if cls.loss else "")
 
 
 def layer_type_list() -> list[str]:

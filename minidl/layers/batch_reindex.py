@@ -24,6 +24,7 @@ class BatchReindex(Indexed):
     Source: Caffe.
     """
 
+    family = "shape"
     bottoms = 2
     no_gradient = (1,)
     labels_bottom = 1

@@ -52,6 +52,9 @@ class BN(Layer):
     2017 (PSPNet), their forks of Caffe.
     """
 
+    family = "norm"
+    fork = "alexgkendall/caffe-segnet, and PSPNet"
+    keeps_positions = True
     parameters = ("bn_param",)
     tops = (1, 3)
     in_place = True

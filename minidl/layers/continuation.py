@@ -23,6 +23,7 @@ class ContinuationIndicator(Source):
     Source: yalecyu/crnn.caffe.
     """
 
+    fork = "yalecyu/crnn.caffe"
     parameters = ("continuation_indicator_param",)
     tops = 1
 
@@ -64,6 +65,8 @@ class LabelsequenceAccuracy(Layer):
     Source: yalecyu/crnn.caffe; reading by the best path, Graves et al. 2006, section 3.2.
     """
 
+    family = "loss"
+    fork = "yalecyu/crnn.caffe"
     parameters = ("labelsequence_accuracy_param",)
     bottoms = 2
     no_gradient = (0, 1)

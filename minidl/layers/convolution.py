@@ -48,6 +48,8 @@ class Convolution(FilterBank):
     Source: LeCun et al. 1989; as a matrix product, Chellapilla, Puri & Simard 2006.
     """
 
+    family = "weights"
+
     def forward(self, bottom, top):
         weight = self._weights(self.weight.data)
         bias = self.bias.data if self.op.bias else None
@@ -116,6 +118,7 @@ class Deconvolution(FilterBank):
     Source: Zeiler et al. 2010; as upsampling, Long, Shelhamer & Darrell 2015, section 3.3.
     """
 
+    family = "weights"
     transposed = True
 
     def forward(self, bottom, top):

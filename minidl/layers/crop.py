@@ -21,6 +21,7 @@ class Crop(Layer):
     Source: Long, Shelhamer & Darrell 2015; Caffe.
     """
 
+    family = "shape"
     parameters = ("crop_param",)
     bottoms = 2
     no_gradient = (1,)

@@ -19,6 +19,8 @@ class CropCenter(Layer):
     Source: the fork of Caffe for waifu2x.
     """
 
+    family = "shape"
+    fork = "the fork for waifu2x"
     parameters = ("crop_center_param",)
 
     def __init__(self, spec, ctx):

@@ -45,6 +45,7 @@ class DenseImageData(ImageReader):
     crop_size; label_divide_factor, mirror and two roots from TimoSaemann/caffe-enet.
     """
 
+    fork = "alexgkendall/caffe-segnet, TimoSaemann/caffe-enet"
     parameters = ("transform_param", "dense_image_data_param")
     tops = (2, 2)
 

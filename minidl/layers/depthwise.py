@@ -53,6 +53,8 @@ class DepthwiseConvolution(Depthwise):
     Source: Howard et al. 2017 (MobileNets), section 3.1; the fork of yonghenglh6.
     """
 
+    fork = "yonghenglh6/DepthwiseConvolution"
+
     def _groups(self, p):
         return p.group if p.HasField("group") else p.num_output
 
@@ -73,6 +75,8 @@ class ConvolutionDepthwise(Depthwise):
 
     Source: Howard et al. 2017 (MobileNets), section 3.1; the fork of farmingyard (ShuffleNet).
     """
+
+    fork = "farmingyard/ShuffleNet"
 
     def _groups(self, p):
         return p.num_output

@@ -31,6 +31,8 @@ class Dropout(Layer):
     al. 2012.
     """
 
+    family = "activation"
+    keeps_positions = True
     parameters = ("dropout_param",)
     in_place = True
     keeps_sign = True

@@ -27,6 +27,8 @@ class Power(Layer):
     shift + scale * x is 0; this one is the same elsewhere and finite there for powers above 1.
     """
 
+    family = "activation"
+    keeps_positions = True
     parameters = ("power_param",)
     in_place = True
 
@@ -109,6 +111,8 @@ class Eltwise(Layer):
     Source: Caffe. It ignores `coeff` for MAX; here it is refused, as for PROD.
     """
 
+    family = "combine"
+    keeps_positions = True
     parameters = ("eltwise_param",)
     bottoms = (2, None)
     in_place = True

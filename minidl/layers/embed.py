@@ -30,6 +30,7 @@ class Embed(Indexed):
     Source: Bengio, Ducharme, Vincent & Jauvin 2003, section 2: the matrix C.
     """
 
+    family = "weights"
     parameters = ("embed_param",)
     no_gradient = (0,)
     labels_bottom = 0

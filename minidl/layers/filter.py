@@ -26,6 +26,7 @@ class Filter(Layer):
     Source: Caffe.
     """
 
+    family = "combine"
     bottoms = (2, None)
     tops = (1, None)
     chosen: np.ndarray | None = None

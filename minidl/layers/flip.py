@@ -19,6 +19,8 @@ class Flip(Layer):
     Source: the forks of Caffe that have this type.
     """
 
+    family = "shape"
+    fork = "several"
     parameters = ("flip_param",)
 
     def __init__(self, spec, ctx):

@@ -34,6 +34,7 @@ class HDF5Output(Layer):
     Source: Caffe, which fails in its second forward.
     """
 
+    family = "data"
     bottoms = 2
     tops = 0
     differentiable = False

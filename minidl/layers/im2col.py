@@ -36,6 +36,8 @@ class Im2col(Sliding):
     Source: Chellapilla, Puri & Simard 2006.
     """
 
+    family = "weights"
+
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         # Not `op`, by which engines would take this for a convolution.

@@ -39,6 +39,7 @@ class InnerProduct(Layer):
     Source: Rosenblatt 1958; trained through several layers, Rumelhart, Hinton & Williams 1986.
     """
 
+    family = "weights"
     parameters = ("inner_product_param",)
     keeps = ("bottom",)
 

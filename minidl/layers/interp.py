@@ -33,6 +33,7 @@ class Interp(Resampling):
     layer.
     """
 
+    fork = "DeepLab; PSPNet has the same"
     parameters = ("interp_param",)
 
     def __init__(self, spec, ctx):

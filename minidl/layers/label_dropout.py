@@ -34,6 +34,8 @@ class LabelDropout(Layer):
     Source: xiaolonw/caffe-3dnormal_joint_pose (label_dropout_layer.cpp).
     """
 
+    family = "loss"
+    fork = "xiaolonw/caffe-3dnormal_joint_pose"
     parameters = ("label_drop_param",)
     bottoms = 2
     no_gradient = (1,)

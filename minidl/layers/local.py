@@ -39,6 +39,8 @@ class Local(Layer):
     "locally_connected". Taigman et al. 2014 (DeepFace), section 2.2.
     """
 
+    family = "weights"
+    fork = "BVLC/caffe, pull request 1271"
     parameters = ("local_param",)
 
     def __init__(self, spec, ctx):

@@ -26,6 +26,7 @@ class LossLayer(Layer):
     and by 1 where that is less.
     """
 
+    family = "loss"
     bottoms: Count = 2
     loss = True
     no_gradient: tuple[int, ...] = (1,)

@@ -36,6 +36,7 @@ class AngleLoss(LossLayer):
     Source: xiaolonw/caffe-3dnormal_joint_pose (angle_loss_layer.cpp).
     """
 
+    fork = "xiaolonw/caffe-3dnormal_joint_pose"
     keeps = ("bottom",)
 
     def top_shapes(self, a, b):

@@ -41,6 +41,7 @@ class CtcLoss(LossLayer):
     Source: Graves, Fernandez, Gomez & Schmidhuber 2006, section 4; yalecyu/crnn.caffe.
     """
 
+    fork = "yalecyu/crnn.caffe"
     parameters = ("ctc_loss_param",)
 
     def __init__(self, spec, ctx):

@@ -39,6 +39,7 @@ class FocalLoss(SoftmaxWithLoss):
     fields, as in makefile/frcnn, which arcface-caffe took it from.
     """
 
+    fork = "makefile/frcnn, and arcface-caffe after it"
     parameters = ("focal_loss_param", "softmax_param", "loss_param")
     weighs_classes = False
 

@@ -28,6 +28,7 @@ class L1Loss(LossLayer):
     parameters of their own.
     """
 
+    fork = "NVIDIA/caffe"
     no_gradient = ()
 
     def top_shapes(self, a, b):

@@ -35,6 +35,7 @@ class MultiSoftmaxLoss(SoftmaxWithLoss):
     Source: xiaolonw/caffe-3dnormal_joint_pose (multi_softmax_loss_layer.cpp).
     """
 
+    fork = "xiaolonw/caffe-3dnormal_joint_pose"
     first_label = 1
     default_normalization = "BATCH_SIZE"
     scales = True

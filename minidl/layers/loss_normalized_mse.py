@@ -35,6 +35,8 @@ class NormalizedMSE(LossLayer):
     loss: here a face with close eyes counts for more than there.
     """
 
+    fork = "ishay2b/VanillaCNN, a Python layer"
+
     def top_shapes(self, y, t):
         self.check_same_batch(y, t)
         if math.prod(y) != math.prod(t) or math.prod(t[1:]) < EYES:

@@ -30,6 +30,7 @@ class SoftmaxWithLossOHEM(SoftmaxWithLoss):
     fork has it as SoftmaxWithLoss.
     """
 
+    fork = "intel/caffe; in R-FCN's own fork SoftmaxWithLoss"
     tops = (1, 3)
     weighs_classes = False
 

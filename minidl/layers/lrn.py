@@ -42,6 +42,8 @@ class LRN(Layer):
     be ``alpha: 0.0005``. (Caffe's own AlexNet says 0.0001 all the same.)
     """
 
+    family = "norm"
+    keeps_positions = True
     parameters = ("lrn_param",)
     keeps = ("bottom",)
 

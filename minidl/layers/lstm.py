@@ -132,6 +132,7 @@ class LSTMUnit(Layer):
     Source: Gers, Schmidhuber & Cummins 2000; Caffe.
     """
 
+    family = "sequence"
     bottoms = 3
     tops = 2
     no_gradient = (2,)

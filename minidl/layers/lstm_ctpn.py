@@ -35,6 +35,7 @@ class Lstm(LSTM):
     junhyukoh/caffe-lstm as tianzhi0549/CTPN has it; clipping, Graves 2013, section 2.1.
     """
 
+    fork = "tianzhi0549/CTPN, after junhyukoh/caffe-lstm"
     parameters = ("lstm_param",)
     bottoms = (1, 2)
     tops = 1

@@ -21,6 +21,7 @@ class Margin(ItemLabelled):
     Items of label -1 keep their cosines, and in phase TEST all do, unless transform_test is set.
     """
 
+    family = "loss"
     bottoms = 2
     no_gradient = (1,)
     ignore_label = NOBODY
@@ -127,6 +128,7 @@ class CosinAddm(Margin):
     Source: Deng, Guo, Xue & Zafeiriou 2019 (ArcFace), equation 3; xialuxi/arcface-caffe.
     """
 
+    fork = "xialuxi/arcface-caffe"
     parameters = ("cosin_add_m_param",)
 
     def forward(self, bottom, top):
@@ -163,6 +165,7 @@ class AdaCosAddmScale(Margin):
     place of the median of those to the own class, which is how xialuxi/arcface-caffe has it.
     """
 
+    fork = "xialuxi/arcface-caffe"
     parameters = ("adacos_add_m_scale_param",)
 
     def __init__(self, spec, ctx):

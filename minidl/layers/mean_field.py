@@ -47,6 +47,8 @@ class MultiStageMeanfield(Layer):
     2015 (CRF-RNN), section 4.
     """
 
+    family = "norm"
+    fork = "torrvision/caffe-tvg (CRF-RNN)"
     parameters = ("multi_stage_meanfield_param",)
     bottoms = 3
     no_gradient = (2,)

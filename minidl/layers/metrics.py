@@ -33,6 +33,7 @@ class Accuracy(Labelled):
     the best score.
     """
 
+    family = "loss"
     parameters = ("accuracy_param",)
     bottoms = 2
     tops = (1, 2)

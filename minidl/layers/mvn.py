@@ -34,6 +34,8 @@ class MVN(Layer):
     for a small eps; and its top always has 4 axes.
     """
 
+    family = "norm"
+    keeps_positions = True
     parameters = ("mvn_param",)
     in_place = True
 

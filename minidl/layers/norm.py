@@ -31,6 +31,9 @@ class Norm(Layer):
     Source: xiaolonw/caffe-3dnormal_joint_pose (norm_layer.cpp).
     """
 
+    family = "norm"
+    fork = "xiaolonw/caffe-3dnormal_joint_pose"
+    keeps_positions = True
     keeps = ("bottom",)
 
     def top_shapes(self, bottom):

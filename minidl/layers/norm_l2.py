@@ -22,6 +22,8 @@ class NormL2(Layer):
     Source: xialuxi/arcface-caffe, AdaCos.
     """
 
+    family = "norm"
+    fork = "xialuxi/arcface-caffe"
     keeps = ("top",)
 
     def top_shapes(self, bottom):

@@ -47,6 +47,8 @@ class BatchNorm(Layer):
     followed here, keeps decaying sums and their weight, so that early averages are not biased.
     """
 
+    family = "norm"
+    keeps_positions = True
     parameters = ("batch_norm_param",)
     in_place = True
     statistics = ("mean", "variance", "scale_factor")

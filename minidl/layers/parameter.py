@@ -21,6 +21,7 @@ class Parameter(Layer):
     Source: Caffe, where the top is the parameter's own memory; here it is a copy.
     """
 
+    family = "data"
     parameters = ("parameter_param",)
     bottoms = 0
 

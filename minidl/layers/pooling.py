@@ -52,6 +52,8 @@ class Pooling(Windows):
     2013.
     """
 
+    family = "pooling"
+
     def __new__(cls, spec, ctx):
         p = spec.pooling_param
         drawing = StochasticPooling if ctx.training else WeightedPooling

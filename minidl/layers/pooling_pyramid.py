@@ -20,6 +20,7 @@ class Pyramid(Layer):
     the windows of each level in `windows`.
     """
 
+    family = "pooling"
     kind: int
     levels: int
 
@@ -180,6 +181,7 @@ class SpatialPyramidPooling(Pyramid):
     Source: BVLC/caffe, pull request 560 (spatial_pyramid_pooling_layer.cpp).
     """
 
+    fork = "BVLC/caffe, pull request 560"
     parameters = ("spatial_pyramid_pooling_param",)
 
     def __init__(self, spec, ctx):

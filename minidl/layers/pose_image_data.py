@@ -57,6 +57,7 @@ class PoseImageData(ImageReader):
     Source: xiaolonw/caffe-3dnormal_joint_pose (pose_image_data_layer.cpp).
     """
 
+    fork = "xiaolonw/caffe-3dnormal_joint_pose"
     parameters = ("pose_image_data_param",)
     tops = (2, 2)
 

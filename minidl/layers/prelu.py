@@ -27,6 +27,8 @@ class PReLU(Layer):
     Source: He, Zhang, Ren & Sun 2015, section 2.1.
     """
 
+    family = "activation"
+    keeps_positions = True
     parameters = ("prelu_param",)
     in_place = True
     keeps = ("bottom",)

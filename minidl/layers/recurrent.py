@@ -34,6 +34,7 @@ class Recurrent(Layer):
     width     how many such sums there are for each of the H numbers of a state
     """
 
+    family = "sequence"
     states: ClassVar[tuple[str, ...]]
     input_to: ClassVar[tuple[str, str, str]]
     width: ClassVar[int] = 1

@@ -24,6 +24,7 @@ class Reduction(Layer):
     Source: Caffe.
     """
 
+    family = "shape"
     parameters = ("reduction_param",)
 
     def __init__(self, spec, ctx):

@@ -14,6 +14,8 @@ class Resampling(Layer):
     A subclass says the size of the top in `top_shapes` and each A in `matrix`.
     """
 
+    family = "shape"
+
     def matrix(self, size: int, out: int) -> Any:
         """A, (places of the top, places of the bottom): what each of `out` takes from each of
         `size`. A `table`."""

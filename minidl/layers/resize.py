@@ -33,6 +33,7 @@ class Resize(Resampling):
     Source: xiaolonw/caffe-3dnormal_joint_pose (resize_layer.cpp, util_img.cpp).
     """
 
+    fork = "xiaolonw/caffe-3dnormal_joint_pose"
     parameters = ("resize_param",)
 
     def __init__(self, spec, ctx):

@@ -17,6 +17,8 @@ class Broadcast(Layer):
     bottom brings its own number of axes.
     """
 
+    family = "norm"
+    keeps_positions = True
     bottoms = (1, 2)
     in_place = True
 

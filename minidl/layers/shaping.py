@@ -43,6 +43,7 @@ class Concat(Layer):
     Source: Caffe.
     """
 
+    family = "combine"
     parameters = ("concat_param",)
     bottoms = (1, None)
 
@@ -96,6 +97,7 @@ class Slice(Layer):
     Source: Caffe.
     """
 
+    family = "combine"
     parameters = ("slice_param",)
     tops = (1, None)
 
@@ -168,6 +170,8 @@ class Split(Layer):
     Source: Caffe.
     """
 
+    family = "shape"
+    keeps_positions = True
     tops = (1, None)
     view_diffs = False
 
@@ -206,6 +210,7 @@ class Flatten(Layer):
     Source: Caffe.
     """
 
+    family = "shape"
     parameters = ("flatten_param",)
     views = {0: 0}
 
@@ -245,6 +250,7 @@ class Reshape(Layer):
     Source: Caffe.
     """
 
+    family = "shape"
     parameters = ("reshape_param",)
     views = {0: 0}
 
@@ -340,6 +346,7 @@ class Silence(Layer):
     Source: Caffe.
     """
 
+    family = "shape"
     bottoms = (1, None)
     tops = 0
 

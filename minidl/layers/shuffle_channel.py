@@ -23,6 +23,8 @@ class ShuffleChannel(Layer):
     Source: Zhang et al. 2018 (ShuffleNet), section 3.1; the fork of farmingyard.
     """
 
+    family = "shape"
+    fork = "farmingyard/ShuffleNet"
     parameters = ("shuffle_channel_param",)
 
     def __init__(self, spec, ctx):

@@ -32,6 +32,7 @@ class Softmax(Layer):
     outputs", equation 3.
     """
 
+    family = "activation"
     parameters = ("softmax_param",)
     keeps = ("top",)
     in_place = True

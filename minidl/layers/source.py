@@ -15,6 +15,7 @@ class Source(Layer):
     overwritten   names of tops in whose memory a layer above works in place; the net sets it
     """
 
+    family = "data"
     bottoms = 0
     tops: Count = (1, None)
     differentiable = False

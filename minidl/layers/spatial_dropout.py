@@ -31,6 +31,9 @@ class SpatialDropout(Layer):
     gradient and not done here.
     """
 
+    family = "activation"
+    fork = "intel/caffe"
+    keeps_positions = True
     parameters = ("spatial_dropout_param",)
     in_place = True
     keeps_sign = True

@@ -20,6 +20,7 @@ class Tile(Layer):
     Source: Caffe.
     """
 
+    family = "shape"
     parameters = ("tile_param",)
 
     def __init__(self, spec, ctx):

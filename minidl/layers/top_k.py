@@ -26,6 +26,8 @@ class TopK(Layer):
     Autoencoders", section 2.
     """
 
+    family = "activation"
+    fork = "BVLC/caffe, pull request 1137"
     parameters = ("topk_param",)
     in_place = True
     keeps_sign = True

@@ -21,6 +21,8 @@ class Transpose(Layer):
     Source: tianzhi0549/CTPN's Caffe, after junhyukoh/caffe-lstm.
     """
 
+    family = "shape"
+    fork = "tianzhi0549/CTPN, after junhyukoh/caffe-lstm"
     parameters = ("transpose_param",)
 
     def __init__(self, spec, ctx):
@@ -64,6 +66,8 @@ class Reverse(Layer):
     Source: tianzhi0549/CTPN's Caffe.
     """
 
+    family = "shape"
+    fork = "tianzhi0549/CTPN, after junhyukoh/caffe-lstm"
     parameters = ("reverse_param",)
 
     def top_shapes(self, bottom):

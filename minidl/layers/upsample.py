@@ -32,6 +32,8 @@ class Upsample(Indexed):
     Source: Badrinarayanan, Kendall & Cipolla 2017 (SegNet), section 3.1; their fork of Caffe.
     """
 
+    family = "shape"
+    fork = "alexgkendall/caffe-segnet"
     parameters = ("upsample_param",)
     bottoms = 2
     no_gradient = (1,)

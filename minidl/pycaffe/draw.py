@@ -10,10 +10,12 @@ import io
 import os
 from typing import Any
 
+import minidl.layers  # noqa: F401  (registers every layer)
 from minidl import prototxt
 from minidl.draw.picture import picture
 from minidl.draw.svg import Box, svg
 from minidl.errors import UsageError
+from minidl.layers.base import family_of
 from minidl.prototxt import phases
 from minidl.storage import files
 
@@ -74,6 +76,7 @@ def _layers(net: Any, phase: int | None, display_lrm: bool) -> list[dict[str, An
     return [
         {
             "spec": spec,
+            "family": family_of(spec.type),
             "bottoms": list(spec.bottom),
             "tops": list(spec.top),
             "in_place": list(spec.top[:1]) == list(spec.bottom[:1]),

@@ -7,6 +7,7 @@ import pytest
 from minidl import prototxt
 from minidl.cli import main, parser_for, summarize
 from minidl.draw.picture import picture
+from minidl.layers.base import family_of
 
 NET = """
 name: "small"
@@ -31,7 +32,9 @@ def drawn(tmp_path):
     net = prototxt.read_net(path)
     specs = {layer.name: layer for layer in net.layer}
     layers = summarize.summary(net, args)["layers"]
-    return picture([{**layer, "spec": specs[layer["name"]]} for layer in layers])
+    return picture(
+        [{**r, "spec": specs[r["name"]], "family": family_of(r["type"])} for r in layers]
+    )
 
 
 def test_boxes_say_parameters_and_shapes(drawn):

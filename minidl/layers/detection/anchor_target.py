@@ -48,6 +48,8 @@ class AnchorTarget(Layer):
     lib/rpn/anchor_target_layer.py, with the settings of its config.
     """
 
+    family = "detection"
+    fork = "py-faster-rcnn's rpn.anchor_target_layer"
     parameters = ("anchor_target_param",)
     bottoms = (3, 4)
     tops = 4

@@ -47,6 +47,8 @@ class DetectionOutput(Layer):
     Source: Liu et al. 2016 (SSD), section 3.1; order and rules as in its branch of Caffe.
     """
 
+    family = "detection"
+    fork = "weiliu89/caffe, branch ssd"
     parameters = ("detection_output_param",)
     bottoms = 3
     no_gradient = (0, 1, 2)

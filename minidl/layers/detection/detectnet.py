@@ -75,6 +75,8 @@ class DetectNetTransformation(Layer):
     GPU code stretches with another kernel and turns about another centre.
     """
 
+    family = "detection"
+    fork = "NVIDIA/caffe"
     parameters = (
         "detectnet_groundtruth_param",
         "detectnet_augmentation_param",

@@ -66,6 +66,7 @@ class MultiBoxLoss(LossLayer):
     Source: Liu et al. 2016 (SSD), section 2.2; rules as in its branch of Caffe.
     """
 
+    fork = "weiliu89/caffe, branch ssd"
     parameters = ("multibox_loss_param", "loss_param")
     bottoms = 4
     no_gradient = (2, 3)

@@ -44,6 +44,9 @@ class Normalize(Layer):
     normalize_param: happynear/caffe-windows.
     """
 
+    family = "norm"
+    fork = "weiliu89/caffe, branch ssd"
+    keeps_positions = True
     parameters = ("norm_param", "normalize_param")
     tops: Count = (1, 2)
     keeps: tuple[str, ...] = ("bottom",)

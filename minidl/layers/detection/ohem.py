@@ -34,6 +34,8 @@ class BoxAnnotatorOHEM(Layer):
     fork daijifeng001/caffe-rfcn.
     """
 
+    family = "detection"
+    fork = "daijifeng001/caffe-rfcn"
     parameters = ("box_annotator_ohem_param",)
     bottoms = 4
     tops = 2
@@ -122,6 +124,7 @@ class SmoothL1LossOHEM(LossLayer):
     it is SmoothL1Loss; under this name intel/caffe.
     """
 
+    fork = "intel/caffe; in R-FCN's own fork SmoothL1Loss"
     parameters = ("loss_param",)
     bottoms = (2, 3)
     tops = (1, 2)

@@ -20,6 +20,8 @@ class Permute(Layer):
     Source: Liu et al. 2016 (SSD), its branch of Caffe.
     """
 
+    family = "shape"
+    fork = "weiliu89/caffe, branch ssd"
     parameters = ("permute_param",)
 
     def __init__(self, spec, ctx):

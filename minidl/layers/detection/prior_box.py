@@ -45,6 +45,8 @@ class PriorBox(Layer):
     Source: Liu et al. 2016 (SSD), section 2.2; sizes and order as in its branch of Caffe.
     """
 
+    family = "detection"
+    fork = "weiliu89/caffe, branch ssd"
     parameters = ("prior_box_param",)
     bottoms = 2
     no_gradient = (0, 1)

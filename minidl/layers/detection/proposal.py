@@ -41,6 +41,8 @@ class Proposal(Layer):
     this layer.
     """
 
+    family = "detection"
+    fork = "the C++ forms of py-faster-rcnn's rpn.proposal_layer"
     parameters = ("proposal_param",)
     bottoms = 3
     tops = (1, 2)

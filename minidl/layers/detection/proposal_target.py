@@ -49,6 +49,8 @@ class ProposalTarget(Layer):
     four_axes, YuwenXiong/py-R-FCN.
     """
 
+    family = "detection"
+    fork = "py-faster-rcnn's rpn.proposal_target_layer"
     parameters = ("proposal_target_param",)
     bottoms = 2
     tops = 5

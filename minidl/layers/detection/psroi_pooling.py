@@ -31,6 +31,7 @@ class PSROIPooling(Regions):
     only.
     """
 
+    fork = "daijifeng001/caffe-rfcn"
     parameters = ("psroi_pooling_param",)
 
     def __init__(self, spec, ctx):

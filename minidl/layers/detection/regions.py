@@ -16,6 +16,7 @@ class Regions(Layer):
     GPU is waited for in every pass.
     """
 
+    family = "detection"
     bottoms = 2
     no_gradient = (1,)
 

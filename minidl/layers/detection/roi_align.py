@@ -32,6 +32,7 @@ class ROIAlign(Regions):
     Detectron's first release. Forks of Caffe differ in this.
     """
 
+    fork = "the sampling of Detectron; forks differ"
     parameters = ("roi_align_param",)
 
     def __init__(self, spec, ctx):

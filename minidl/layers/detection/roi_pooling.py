@@ -30,6 +30,7 @@ class ROIPooling(Regions):
     Source: Girshick 2015 (Fast R-CNN), section 2.1; its fork of Caffe.
     """
 
+    fork = "rbgirshick/caffe-fast-rcnn"
     parameters = ("roi_pooling_param",)
 
     def __init__(self, spec, ctx):

@@ -34,6 +34,7 @@ class SmoothL1Loss(LossLayer):
     fork of Caffe. `loss_param` is not read there, nor here.
     """
 
+    fork = "rbgirshick/caffe-fast-rcnn"
     parameters = ("smooth_l1_loss_param",)
     bottoms = (2, 4)
     no_gradient = (2, 3)
