@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help lenet test check bench gpu-check gpu-bench clean
+.PHONY: help lenet test check docs bench gpu-check gpu-bench clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(VENV)/.installed-test ## lint, formatting, types, and the tests that ar
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+docs: $(VENV)/.installed-test ## write the tables in the documentation that follow from the code
+	@$(BIN)/python docs/build.py
 
 bench: $(VENV)-bench/.installed ## ours beside PyTorch's and OpenCV's times, all in turns (20 minutes)
 	@$(VENV)-bench/bin/python benchmarks/run.py $(RACES)

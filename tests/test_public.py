@@ -1,13 +1,11 @@
 """The public names: all there, all fetched only when used."""
 
-import re
 import subprocess
 import sys
 
 import pytest
 
 import minidl
-from tests.support import ROOT
 
 
 @pytest.mark.parametrize("name", minidl.__all__)
@@ -43,10 +41,3 @@ def test_a_seed_set_for_all_makes_new_nets_equal():
 
 def test_the_layer_types_are_listed():
     assert {"Convolution", "SoftmaxWithLoss"} <= set(minidl.layer_type_list())
-
-
-def test_the_readme_names_every_layer_type():
-    text = (ROOT / "README.md").read_text("utf-8")
-    table = text[text.index("All 61 layer types") : text.index("## Measured")]
-    named = set(re.findall(r"\b[A-Z]\w+", table))
-    assert set(minidl.layer_type_list()) <= named
