@@ -13,7 +13,7 @@ from minidl.arrays.blob import Param
 from minidl.arrays.memory import Home
 from minidl.engines import Engine
 from minidl.solver.rules import Rule, sgd
-from minidl.solver.updater import Updater
+from minidl.solver.updater import Norm, Updater
 
 
 class FlatUpdater(Updater):
@@ -33,7 +33,6 @@ class FlatUpdater(Updater):
         self._flat: Any = None
         self._multipliers: list[tuple[float, float]] = []  # that it was made with
         self._norm: Any = None
-        self._limit = math.inf
         self._in_place, self._seen = False, -1  # as all memory lay at that number of Home.changes
         self._histories = [
             self.device.zeros(arena.values.shape, arena.dtype) for _ in range(rule.histories)
@@ -43,34 +42,17 @@ class FlatUpdater(Updater):
             for whole, home in zip(self._histories, homes[id(segment.param)], strict=True):
                 home.move(arena.memory(whole, segment))
 
-    def clips(self, limit: float) -> bool:
-        if not self._fits():
-            return False
-        from minidl.engines.cupy_kernels.update import GradientNorm
-
-        with self.device.current():
-            if self._norm is None:
-                self._norm = GradientNorm(self.device, self.arena.gradients)
-        self._limit = limit
-        return True
-
-    def clipped(self) -> tuple[float, float] | None:
-        """Those of the last `apply`; waits for the GPU."""
-        if self._norm is None or not self._fits():
-            return None
-        norm, factor = self.device.to_host(self._norm.result).tolist()
-        return norm, factor
-
     def gradient_norm(self) -> float:
         with self.device.current():
             return super().gradient_norm()
 
-    def apply(self, rate: float, scale: float, p: Any, iteration: int = 0) -> None:
+    def apply(
+        self, rate: float, scale: float, p: Any, iteration: int = 0, clip: float = math.inf
+    ) -> Norm | None:
         with self.device.current():
             if self._fits():
-                self._launch(rate, scale, p)
-            else:
-                super().apply(rate, scale, p, iteration)
+                return self._launch(rate, scale, p, clip)
+            return super().apply(rate, scale, p, iteration, clip)
 
     def _fits(self) -> bool:
         """Whether the kernels know where everything is; looked at again if any memory moved."""
@@ -100,8 +82,8 @@ class FlatUpdater(Updater):
         homes = dict(zip(map(id, self.moving), self._states, strict=True))
         return [homes[id(segment.param)] for segment in self.arena.segments]
 
-    def _launch(self, rate: float, scale: float, p: Any) -> None:
-        from minidl.engines.cupy_kernels.update import FlatSGD, Segment
+    def _launch(self, rate: float, scale: float, p: Any, clip: float) -> Norm | None:
+        from minidl.engines.cupy_kernels.update import FlatSGD, GradientNorm, Segment
 
         multipliers = [(param.lr_mult, param.decay_mult) for param, _, _ in self.arena.segments]
         if self._flat is None or multipliers != self._multipliers:
@@ -115,10 +97,14 @@ class FlatUpdater(Updater):
         for param in self.moving:
             if param.fresh:
                 param.flat()  # writes the zeros
-        factor = 0
-        if self._limit != math.inf:
-            self._norm(self._limit)
-            factor, self._limit = self._norm.factor_address, math.inf
+        factor, norm = 0, None
+        if clip != math.inf:
+            if self._norm is None:
+                self._norm = GradientNorm(self.device, self.arena.gradients)
+            self._norm(clip)
+            factor = self._norm.factor_address
+            norm = Norm(self._norm.result[0], self.device)
         l1 = p.regularization_type == "L1"
         self._flat(rate, scale, p.momentum, p.weight_decay, l1, factor)
         self._tell()
+        return norm

@@ -155,40 +155,18 @@ class Loop:
                 self._tell("on_step_passed", step)
         if p.display and self.iter % p.display == 0:
             self._tell("on_rate", rate)
-        scale = 1 / p.iter_size
-        if p.clip_gradients >= 0:
-            scale *= self._clip(p.clip_gradients)
-        self.updater.apply(rate, scale, p, self.iter)
-        if p.display and self.iter % p.display == 0:
-            self._tell_of_clipping()
+        limit = p.clip_gradients if p.clip_gradients >= 0 else math.inf
+        norm = self.updater.apply(rate, 1 / p.iter_size, p, self.iter, limit)
+        shown = p.display and self.iter % p.display == 0
+        if norm is not None and (norm.known or shown):  # a GPU is waited for only to show it
+            self._tell_of_clipping(norm.value, limit)
         self.iter += 1
 
-    def _clip(self, limit: float) -> float:
-        """The factor that brings the norm of the gradient down to `limit`.
-
-        1 where it is not to be looked at, and the update finds it for itself.
-        """
-        if self.updater.clips(limit):
-            return 1.0
-        norm = self.updater.gradient_norm()
-        if not math.isfinite(norm):
-            raise self._diverged(f"the norm of the gradient is {norm}")
-        if norm <= limit:
-            return 1.0
-        self._tell("on_clip", norm, limit / norm)
-        return limit / norm
-
-    def _tell_of_clipping(self) -> None:
-        """Look at what the device did by itself; on an iteration that is shown only."""
-        limit = self.param.clip_gradients
-        found = self.updater.clipped() if limit >= 0 else None
-        if found is None:
-            return
-        norm, factor = found
+    def _tell_of_clipping(self, norm: float, limit: float) -> None:
         if not math.isfinite(norm):
             raise self._diverged(f"the norm of the gradient is {norm}")
         if norm > limit:
-            self._tell("on_clip", norm, factor)
+            self._tell("on_clip", norm, limit / norm)
 
     # ------------------------------------------------------------------ what a Solver adds
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
 from minidl.arrays.memory import Home, Memory
 from minidl.arrays.threads import threads
 from minidl.engines import Declined, Engine, Update
@@ -41,6 +42,26 @@ class _Piece(NamedTuple):
     state: tuple[Any, ...]
     finished: Any
     scratch: tuple[Any, ...]
+
+
+class Norm:
+    """The L2 norm of all gradients together: as accumulated, not averaged, not decayed.
+
+    found    the number, or an array () of a device
+    known    whether it is known by now; otherwise to ask for `value` is to wait for the device
+    """
+
+    def __init__(self, found: Any, device: Device | None = None) -> None:
+        self._found, self._device = found, device
+        self.known = device is None
+
+    @property
+    def value(self) -> float:
+        return float(self._found if self._device is None else self._device.to_host(self._found))
+
+    def factor(self, limit: float) -> float:
+        """What brings it down to `limit`; 1 if it is not above."""
+        return limit / self.value if self.value > limit else 1.0
 
 
 class Updater:
@@ -76,14 +97,6 @@ class Updater:
         `rule.histories` times. What is written to them counts in the next update."""
         return [home.lend() for home in self._history]
 
-    def clips(self, limit: float) -> bool:
-        """Whether the next `apply` clips the gradients to this norm by itself."""
-        return False
-
-    def clipped(self) -> tuple[float, float] | None:
-        """The norm and the factor of an `apply` that clipped by itself; None if it did not."""
-        return None
-
     def gradient_norm(self) -> float:
         """The L2 norm of all gradients together, as accumulated: not averaged, not decayed."""
         total = 0.0
@@ -93,14 +106,25 @@ class Updater:
             total += float(param.device.to_host(param.device.xp.dot(flat, flat)))
         return math.sqrt(total)
 
-    def apply(self, rate: float, scale: float, p: Any, iteration: int = 0) -> None:
+    def apply(
+        self, rate: float, scale: float, p: Any, iteration: int = 0, clip: float = math.inf
+    ) -> Norm | None:
         """Update every parameter that moves; gradients are left as they were.
 
         rate         the learning rate, times each parameter's lr_mult
-        scale        factor on the gradient before weight decay: 1 / iter_size, and clipping
+        scale        factor on the gradient before weight decay: 1 / iter_size
         p            the SolverParameter: momentum, weight_decay, regularization_type, ...
         iteration    updates before this one
+        clip         the norm of all gradients together is brought down to this first
+
+        Returns the norm if it was to be clipped. Where it is known to be not finite, nothing moves.
         """
+        norm = None
+        if clip != math.inf:
+            norm = Norm(self.gradient_norm())
+            if not math.isfinite(norm.value):
+                return norm
+            scale *= norm.factor(clip)
         self._prepare(p)
         correction = self.rule.correction(p, iteration)
         rates = self._adapted(rate, scale, p) if p.larc else [rate * m.lr_mult for m in self.moving]
@@ -127,6 +151,7 @@ class Updater:
 
         workers.share(work, len(self._shares))
         self._tell()
+        return norm
 
     def _tell(self) -> None:
         """Let those who hold weights or histories see what has changed."""

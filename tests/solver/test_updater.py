@@ -251,6 +251,35 @@ def test_the_norm_is_over_all_gradients_together():
     assert norm == pytest.approx(np.linalg.norm(together), rel=1e-14)
 
 
+def test_gradients_are_brought_down_to_a_norm_before_the_step():
+    params, p = make(), schema.SolverParameter(momentum=0.75, weight_decay=0.25)
+    norm = np.linalg.norm(np.concatenate([param.diff.reshape(-1) for param in params]))
+    expected = by_definition(params, 1, 0.5, 0.3 * (1.5 / norm), p)
+    found = updaters.Updater(params, RULES["SGD"]).apply(0.5, 0.3, p, clip=1.5)
+    assert found.known and found.value == pytest.approx(norm, rel=1e-14)
+    for param, (w, _, _) in zip(params, expected, strict=True):
+        np.testing.assert_allclose(param.data, w, rtol=1e-13, atol=1e-15)
+
+
+def test_a_norm_within_the_limit_changes_nothing_and_one_that_nobody_asked_for_is_not_looked_at():
+    params, p = make(), schema.SolverParameter()
+    expected = by_definition(params, 1, 0.5, 1.0, p)
+    assert updaters.Updater(params, RULES["SGD"]).apply(0.5, 1.0, p, clip=1e9).value < 1e9
+    for param, (w, _, _) in zip(params, expected, strict=True):
+        np.testing.assert_array_equal(param.data, w)
+    assert updaters.Updater(params, RULES["SGD"]).apply(0.0, 1.0, p) is None
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing_where_it_is_to_be_clipped():
+    params = make()
+    params[1].diff[3] = np.nan
+    before = [param.data.copy() for param in params]
+    found = updaters.Updater(params, RULES["SGD"]).apply(0.5, 1.0, schema.SolverParameter(), clip=1)
+    assert np.isnan(found.value)
+    for param, values in zip(params, before, strict=True):
+        np.testing.assert_array_equal(param.data, values)
+
+
 def test_new_arrays_are_followed():
     params, p = make(), schema.SolverParameter(momentum=0.5)
     updater = updaters.Updater(params, RULES["SGD"])
