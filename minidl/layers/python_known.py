@@ -58,6 +58,10 @@ def _proposal_target(layer: Any, settings: dict[str, Any], phase: int) -> None:
     p.agnostic = p.four_axes = p.num_classes == 2  # R-FCN's way
 
 
+def _text_proposal(layer: Any, settings: dict[str, Any], phase: int) -> None:
+    layer.text_proposal_param.feat_stride = settings["feat_stride"]
+
+
 def _spatial_dropout(layer: Any, settings: dict[str, Any], phase: int) -> None:
     p = layer.spatial_dropout_param
     p.dropout_ratio = float(settings["p"])
@@ -84,7 +88,9 @@ KNOWN = {
     ("pyloss", "EuclideanLossLayer"): Known("BVLC/caffe, examples/pycaffe/layers", "EuclideanLoss"),
     ("NormlizedMSE", "NormlizedMSE"): Known("ishay2b/VanillaCNN, python", "NormalizedMSE"),
     ("NormlizedMSE", "EuclideanLossLayer"): Known("ishay2b/VanillaCNN, python", "EuclideanLoss"),
-    ("text_proposal_layer", "ProposalLayer"): Known("tianzhi0549/CTPN, src/layers"),
+    ("text_proposal_layer", "ProposalLayer"): Known(
+        "tianzhi0549/CTPN, src/layers", "TextProposal", _text_proposal
+    ),
     ("voc_layers", "VOCSegDataLayer"): Known(FCN),
     ("voc_layers", "SBDDSegDataLayer"): Known(FCN),
     ("nyud_layers", "NYUDSegDataLayer"): Known(FCN),

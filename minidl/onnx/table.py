@@ -74,6 +74,8 @@ REFUSED = {
     "PSROIPooling": "ONNX has no operator in which each bin of a region reads channels of its own",
     "Proposal": "how it picks boxes has no translation; end the net before it, and "
     "pick them from what it reads",
+    "TextProposal": "no translation of it is written; end the net before it, and move the "
+    "anchors by what it reads",
     "Python": "it runs code of its own",
 }
 

@@ -172,6 +172,7 @@ FORKS = {
         "pixels": example((2, 4, 3), (2, 3), tops=2, ignore_label=1),
         "fixed": example((4, 5), (4, 1, 1, 1), tops=3, normalization="PRE_FIXED", **FIXED),
     },
+    "TextProposal": {"": example((1, 20, 2, 3), (1, 20, 2, 3), (1, 2), tops=2)},
     "Transpose": {"": example((2, 3, 4), dim=[2, 0, 1])},
     "Upsample": {
         "": example((2, 3, 2, 3), (2, 3, 2, 3), pad_out_h=True),
