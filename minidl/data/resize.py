@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minidl import schema
-from minidl.data import planes
+from minidl.data import cubic, planes
 
 Shape = tuple[int, ...]
 Size = tuple[int, int]  # height and width
@@ -31,7 +31,8 @@ class Resize:
     it was stored is not changed again.
 
     BILINEAR is OpenCV's INTER_LINEAR, which Caffe uses, to within one step of a byte: pixel i of n
-    lies at (i + 1/2) / n of the side, and shrinking leaves out what lies between.
+    lies at (i + 1/2) / n of the side, and shrinking leaves out what lies between. BICUBIC is its
+    INTER_CUBIC: see minidl.data.cubic.
 
     Source of CROP, FILL and HALF_CROP: NVIDIA/DIGITS, digits/utils/image.py. Its noise is new for
     every image; here it is always the same, so that a picture gives the same scores every time.
@@ -121,6 +122,8 @@ def _rounded(value: float) -> int:
 def stretch(image: np.ndarray, height: int, width: int, filter: int = 0) -> np.ndarray:
     """An image (C, H, W) as (C, height, width), by one of ImageResize's filters."""
     kinds, old = schema.ImageResize, image.shape
+    if filter == kinds.BICUBIC:
+        return cubic.stretch(image, height, width)
     pillow = planes.pillow()
     size, how = (width, height), pillow.Resampling
     if filter in (kinds.BILINEAR, kinds.NEAREST):

@@ -34,6 +34,7 @@ class ImageData(ImageReader):
       rand_skip    leave out a random number of images, less than this, at the beginning
       new_height, new_width   stretch all images to this size, between pixels as OpenCV does;
                    for other ways see transform_param { resize }
+      new_dim, bicubic   another fork's words for transform_param { resize }: read as that
       is_color     True: three channels, grey images too; False: one
     transform_param   scale, mirror, crop_size, mean_file, mean_value; force_color and force_gray
                       overrule is_color; resize, augment, workers and ignore_orientation, which are

@@ -12,6 +12,7 @@ from minidl import schema
 from minidl.errors import PrototxtError
 from minidl.prototxt.no_effect import without_effect
 from minidl.prototxt.origin import label, move_line, v1_type, where
+from minidl.prototxt.upgrade_caffe_pro import short_sides
 from minidl.prototxt.upgrade_netscope import drawn_inputs, implicit_layers
 from minidl.prototxt.upgrade_nvidia import scale_bias
 from minidl.prototxt.upgrade_v0 import memory_inputs, padding_layers, v0_layers
@@ -244,6 +245,7 @@ STEPS = (
     v1_layers,
     ignored_transforms,
     input_fields,
+    short_sides,
     scale_bias,
     batch_norm_params,
     drawn_inputs,

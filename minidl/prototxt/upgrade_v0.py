@@ -237,6 +237,8 @@ def _layer(outer: Any, new: Any, notes: list[str]) -> None:
         elif name in _ANY_TYPE:
             setattr(new.transform_param, _ANY_TYPE[name], value)
             _line(old, new, name, f"transform_param.{_ANY_TYPE[name]}")
+        elif name == "subtraction":
+            _subtract(old, new)
         elif name != schema.ORIGIN:
             place = _FIELDS.get(name, {}).get(old.type)
             if place is None:
@@ -244,6 +246,18 @@ def _layer(outer: Any, new: Any, notes: list[str]) -> None:
                 continue
             _put(new, place, value)
             _line(old, new, name, ".".join(part for part in place if part))
+
+
+def _subtract(old: Any, new: Any) -> None:
+    """`subtraction`, of a branch of 2013: what is taken off after scale, where a mean is before."""
+    if old.scale == 0:
+        raise PrototxtError(
+            "has subtraction, and scale is 0",
+            where=where(old, "subtraction"),
+            expected="another scale: with this one all numbers are the same",
+        )
+    new.transform_param.mean_value.append(old.subtraction / old.scale)
+    _line(old, new, "subtraction", "transform_param.mean_value")
 
 
 def _put(new: Any, place: tuple[str, str], value: Any) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minidl import schema
+from minidl.data import cubic
 from minidl.data.resize import Resize, stretch
 from minidl.errors import DataError, LayerConfigError
 
@@ -73,10 +74,14 @@ def test_the_nearest_pixel_is_taken():
     np.testing.assert_array_equal(got, BYTES.repeat(2, 1)[:, :, [1, 3, 5]])
 
 
+def test_sixteen_pixels_are_those_of_cubic():
+    np.testing.assert_array_equal(stretch(BYTES, 9, 3, KINDS.BICUBIC), cubic.stretch(BYTES, 9, 3))
+
+
 def test_a_cubic_kernel_is_sharper_than_a_linear_one():
     edge = np.repeat(np.uint8([[[0, 255]]]), 8, 2)
-    cubic, linear = (stretch(edge, 1, 8, f)[0, 0] for f in (KINDS.CUBIC, KINDS.ANTIALIAS))
-    assert cubic[3] < linear[3] and cubic[4] > linear[4]
+    sharp, linear = (stretch(edge, 1, 8, f)[0, 0] for f in (KINDS.CUBIC, KINDS.ANTIALIAS))
+    assert sharp[3] < linear[3] and sharp[4] > linear[4]
 
 
 MODES = {

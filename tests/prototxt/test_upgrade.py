@@ -31,6 +31,24 @@ PAIRS = {
         """layer { name: 'i' type: 'InnerProduct' bottom: 'x' top: 'y' }
         layer { name: 'on' type: 'Split' bottom: 'y' top: 'z' }""",
     ),
+    "V0: what a branch of 2013 takes off after scaling": (
+        """layers { layer { name: 'd' type: 'data' source: 's' scale: 0.5 subtraction: 3 }
+                    top: 'x' top: 'y' }""",
+        """layer { name: 'd' type: 'Data' top: 'x' top: 'y'
+                   transform_param { scale: 0.5 mean_value: 6 } data_param { source: 's' } }""",
+    ),
+    "caffe-pro: the shorter side": (
+        """layer { name: 'i' type: 'ImageData' top: 'x' image_data_param { source: 's' new_dim: 256
+                   bicubic: true } transform_param { crop_size: 224 } }
+           layer { name: 'j' type: 'ImageData' top: 'y' image_data_param { new_dim: 9 } }
+           layer { name: 'k' type: 'ImageData' top: 'z' image_data_param { bicubic: true } }""",
+        """layer { name: 'i' type: 'ImageData' top: 'x' image_data_param { source: 's' }
+                   transform_param { crop_size: 224
+                     resize { mode: COVER height: 256 filter: BICUBIC } } }
+           layer { name: 'j' type: 'ImageData' top: 'y' image_data_param { }
+                   transform_param { resize { mode: COVER height: 9 } } }
+           layer { name: 'k' type: 'ImageData' top: 'z' image_data_param { } }""",
+    ),
     "V0: memory of a branch": (
         """layers { layer { name: 'm' type: 'memory_data'
                             datum_dims { channels: 3 height: 5 width: 7 } } top: 'x' }
@@ -447,6 +465,26 @@ def test_padding_that_cannot_be_folded_is_refused():
     )
     assert "old.prototxt:2: relu layer 'r': reads 'p', which the padding layer 'p' makes" in error
     assert "old.prototxt:3: padding layer 'q': has 2 bottom and 1 top" in error
+
+
+@pytest.mark.parametrize(
+    "beside, other",
+    [
+        ("image_data_param { new_dim: 9 new_height: 3 }", "new_height"),
+        (
+            "image_data_param { new_dim: 9 } transform_param { resize { height: 3 } }",
+            "transform_param.resize",
+        ),
+    ],
+)
+def test_a_shorter_side_beside_another_size_is_refused(beside, other):
+    error = refused(net(f"layer {{ name: 'i' type: 'ImageData'\n top: 'x' {beside} }}"))
+    assert error.startswith(f"old.prototxt:2: ImageData layer 'i': has both new_dim and {other}")
+
+
+def test_what_is_taken_off_after_a_scale_of_nothing_is_refused():
+    error = refused(net("layers { layer { name: 'd' type: 'data' scale: 0\n subtraction: 3 } }"))
+    assert error.startswith("old.prototxt:2: data layer 'd': has subtraction, and scale is 0")
 
 
 def test_inputs_and_shapes_that_do_not_add_up_are_refused():
