@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from minidl.layers.base import Buffer, scratch
+
 Ints = tuple[int, ...]
 
 
@@ -159,3 +163,160 @@ class Unfolding:
             start = tap * self.dilation[axis]
             index = (*before, slice(start, start + reach, stride))
             target[index] += by_tap[:, tap]
+
+
+class Unfolded:
+    """The two sides of a layer with filters as matrices, n of its N images at a time.
+
+    The filters slide over the *image* (N, C, *size), and the *map* (N, M, *out) has an element for
+    each filter and position: bottom and top of a Convolution, top and bottom of a Deconvolution.
+    For n images and g groups there are
+
+        columns   (g, C / g * taps, n * positions)      of the image, what `Unfolding` makes of it
+        maps      (g, M / g, n * positions)             the map, its images side by side
+        weights   (g, M / g, C / g * taps)
+
+    so that one product for each group does for all n images. Where filters of one element meet bare
+    images (`direct`), the image is its own columns, and nothing is copied: then these are
+
+        columns   (n, g, C / g, positions)              the image itself
+        maps      (n, g, M / g, positions)              the map itself
+
+    and `product` makes one for each image and group.
+
+    layer       whose `xp`, `op.group`, and scratch memory as declared by `buffers` are used
+    unfolding   of its images
+    images      N
+    filters     M
+    """
+
+    MANY = 32  # positions; from here on a product for each image beats copying the images
+
+    def __init__(self, layer: Any, unfolding: Unfolding, images: int, filters: int) -> None:
+        self.layer, self.unfolding, self.images, self.filters = layer, unfolding, images, filters
+        self.xp, self.group = layer.xp, layer.op.group
+        self.on_host = layer.ctx.device.kind == "cpu"
+        self._limit = layer.ctx.workspace_limit // np.dtype(layer.dtype).itemsize
+        self.chunk = unfolding.images_within(self._limit, images)
+        # On the CPU alone: CuPy makes arrays of pointers for broadcast products in every call.
+        possible = self.on_host and not layer.op.transposed
+        self.direct = possible and unfolding.pointwise and unfolding.positions >= self.MANY
+
+    def buffers(self) -> dict[str, Buffer]:
+        """The scratch memory that a layer has to declare."""
+        u, group = self.unfolding, self.group
+        count, weights = self.chunk * u.positions, u.rows // group
+        some = min(self.filters // group, max(1, self._limit // (group * weights)))
+        return {
+            "columns": scratch((u.rows * count,)),
+            "stages": scratch((u.workspace(self.chunk),)),
+            "maps": scratch((self.filters * count,)),
+            "gradient": scratch((group, some, weights)),
+        }
+
+    @property
+    def parts(self) -> list[slice]:
+        """The images that are worked on at a time, in order."""
+        return [slice(i, i + self.chunk) for i in range(0, self.images, self.chunk)]
+
+    def by_group(self, weight: Any) -> Any:
+        """A weight's values or gradient as (g, M / g, C / g * taps)."""
+        return weight.reshape(self.group, self.filters // self.group, -1)
+
+    def images_of(self, image: Any) -> Any:
+        """The image as (N, C, *size)."""
+        return image.reshape(self.images, self.unfolding.channels, *self.unfolding.size)
+
+    # ------------------------------------------------------------------ image and columns
+
+    def columns(self, image: Any, part: slice) -> Any:
+        """Room for columns of these images, to be filled and given to `fold`."""
+        some = self.images_of(image)[part]
+        return self._room(some, self.layer.columns, self.unfolding.rows)
+
+    def unfold(self, image: Any, part: slice) -> Any:
+        """The columns of these images."""
+        columns = self.columns(image, part)
+        if not self.direct:
+            some = self.images_of(image)[part]
+            self.unfolding.unfold(self.xp, some, columns, self.layer.stages)
+        return columns
+
+    def fold(self, columns: Any, image: Any, part: slice) -> None:
+        """Overwrite these images with the sums of all that `columns` holds for each element."""
+        if not self.direct:
+            self.unfolding.fold(columns, self.images_of(image)[part], self.layer.stages)
+
+    # ------------------------------------------------------------------ map and maps
+
+    def maps(self, map_: Any, part: slice) -> Any:
+        """Room for the maps of these images, to be filled and given to `store`."""
+        return self._room(self._map(map_)[part], self.layer.maps, self.filters)
+
+    def load(self, map_: Any, part: slice) -> Any:
+        """The maps of these images."""
+        maps = self.maps(map_, part)
+        if not self.direct:
+            self._images_first(maps)[...] = self._map(map_)[part]
+        return maps
+
+    def store(self, maps: Any, map_: Any, part: slice, bias: Any = None) -> None:
+        """Overwrite these images of the map with `maps`, plus a bias for each filter."""
+        some, values = self._map(map_)[part], self._images_first(maps)
+        if bias is not None:
+            self.xp.add(values, bias[:, None], out=some)
+        elif not self.direct:
+            some[...] = values
+
+    # ------------------------------------------------------------------ products
+
+    def product(self, a: Any, b: Any, out: Any) -> Any:
+        """out = a b for each of the matrices."""
+        if a.shape[-1] == 1:
+            # Depthwise filters make outer products; as matrix products they take four times as long
+            self.xp.multiply(a, b, out=out)
+        elif self.on_host or (a.flags.c_contiguous and b.flags.c_contiguous):
+            self.xp.matmul(a, b, out=out)
+        else:
+            for matrices in zip(a, b, out, strict=True):  # CuPy copies a stack of transposed ones
+                self.xp.matmul(*matrices[:2], out=matrices[2])
+        return out
+
+    def add_product(self, maps: Any, columns: Any, weight: Any) -> None:
+        """weight += maps columns', as many filters at a time as the memory is for."""
+        total, room = self.by_group(weight), self.layer.gradient
+        step = room.shape[1]
+        for start in range(0, total.shape[1], step):
+            some = total[:, start : start + step]
+            share = room[:, : some.shape[1]]
+            self.product(maps[:, start : start + step], columns.swapaxes(1, 2), out=share)
+            some += share
+
+    def gather(self, matrices: Any, room: Any) -> Any:
+        """The matrices with all images side by side, for `add_product`: if direct, a copy."""
+        if not self.direct:
+            return matrices
+        images, group, rows, positions = matrices.shape
+        together = room[: matrices.size].reshape(group, rows, images, positions)
+        together[...] = matrices.transpose(1, 2, 0, 3)
+        return together.reshape(group, rows, -1)
+
+    # ------------------------------------------------------------------ shapes
+
+    def _room(self, some: Any, room: Any, rows: int) -> Any:
+        """The matrices for some images (n, ...) of a side: in `room`, or if direct themselves."""
+        images, rows = len(some), rows // self.group
+        if self.direct:
+            return some.reshape(images, self.group, rows, -1)
+        count = images * self.unfolding.positions
+        return room[: self.group * rows * count].reshape(self.group, rows, count)
+
+    def _map(self, array: Any) -> Any:
+        """The map as (N, M, positions)."""
+        return array.reshape(self.images, self.filters, self.unfolding.positions)
+
+    def _images_first(self, maps: Any) -> Any:
+        """Maps seen as images (n, M, positions): no copy."""
+        if self.direct:
+            return maps.reshape(len(maps), self.filters, -1)
+        return maps.reshape(self.filters, -1, self.unfolding.positions).swapaxes(0, 1)

@@ -1,15 +1,23 @@
-"""Convolution and its transpose, Deconvolution."""
+"""Convolution: one matrix product over the columns of its bottom.
+
+Read `forward` and `backward` first: they are the equations of the class's docstring, line by line.
+Each works on n of the N images at a time, in matrices that `columns.Unfolded` makes and takes back;
+how many images that are, groups, and the shortcut for 1 x 1 filters are its business alone.
+"""
 
 from __future__ import annotations
 
 import math
 
-from minidl.layers.base import register
-from minidl.layers.filter_bank import FilterBank
+from minidl import ops
+from minidl.arrays.method_cache import method_cache
+from minidl.layers.base import register, scratch
+from minidl.layers.columns import Unfolded, Unfolding
+from minidl.layers.sliding import Sliding
 
 
 @register("Convolution")
-class Convolution(FilterBank):
+class Convolution(Sliding):
     r"""Slide filters over images and note, at each position, how well each of them fits.
 
     With stride s, pad p, dilation d, and x zero outside its borders, for each filter m,
@@ -41,110 +49,123 @@ class Convolution(FilterBank):
         engine              CAFFE: this code; MKLDNN: oneDNN; CUDNN: cuDNN, on a GPU
         force_nd_im2col     accepted; there is only the general code, which is also the fast one
 
-    As many images are unfolded at once as the context's workspace_limit has room for (at least
-    one), and where a whole batch fits, training keeps its columns for dW. Filters of one element
-    with stride 1 and no padding need no columns.
+    As many images are unfolded at once as the context's workspace_limit has room for, at least one.
+    Filters of one element with stride 1 and no padding need no columns.
 
     Source: LeCun et al. 1989; as a matrix product, Chellapilla, Puri & Simard 2006.
     """
 
     family = "weights"
+    bottoms = (1, None)
+    tops = (1, None)
+    same_counts = True
+    keeps = ("bottom",)
+    transposed = False
+
+    def __init__(self, spec, ctx):
+        super().__init__(spec, ctx)
+        p = spec.convolution_param
+        if p.num_output == 0:
+            self.reject("num_output is 0 or missing", expected="the number of output channels")
+        if p.group == 0 or p.num_output % p.group:
+            self.reject(
+                f"num_output is {p.num_output}, group is {p.group}",
+                expected="num_output a multiple of group",
+                field="convolution_param.group",
+            )
+        self.check_engine(p)
+        self.op = ops.Conv(
+            num_output=p.num_output,
+            **self.read_geometry(),
+            group=p.group,
+            bias=p.bias_term,
+            transposed=self.transposed,
+        )
+        self.fillers = {"weight": p.weight_filler}
+        if p.bias_term:
+            self.fillers["bias"] = p.bias_filler
+        self._geometry = method_cache(self._make_geometry, 4)
+
+    # ------------------------------------------------------------------ declare
+
+    def top_shapes(self, *bottom):
+        first = bottom[0]
+        for i, other in enumerate(bottom):
+            if other != first:
+                self.reject(
+                    f"'{self.spec.bottom[i]}' is {other}, but '{self.spec.bottom[0]}' is {first}",
+                    expected="bottoms of one shape, since they share the filters",
+                )
+        axis, out = self.slide(self.op, first)
+        if first[axis] % self.op.group:
+            self.reject(
+                f"group is {self.op.group}, but the bottom {first} has {first[axis]} channels",
+                expected="channels a multiple of group",
+                field="convolution_param.group",
+            )
+        return ((*first[:axis], self.op.num_output, *out),) * len(bottom)
+
+    def param_shapes(self, *bottom):
+        unfolding, _, filters = self._geometry(bottom[0])
+        weight = (filters, unfolding.channels // self.op.group, *unfolding.kernel)
+        return {"weight": weight} | ({"bias": (self.op.num_output,)} if self.op.bias else {})
+
+    def buffers(self, *bottom):
+        buffers = self.unfolded(bottom[0]).buffers()
+        if self.op.bias:
+            buffers["bias_gradient"] = scratch((self.op.num_output,))
+        return buffers
+
+    def multiply_adds(self, *bottom):
+        unfolding, images, filters = self._geometry(bottom[0])
+        weights = filters * unfolding.rows // self.op.group
+        return len(bottom) * images * weights * unfolding.positions
+
+    def unfolded(self, bottom):
+        """Both sides as matrices, for bottoms of this shape: what forward and backward work on."""
+        return Unfolded(self, *self._geometry(bottom))
+
+    def _make_geometry(self, bottom):
+        """The Unfolding, the number of images and that of filters; the filters slide over the
+        bottom or, transposed, over the top."""
+        top = self.top_shapes(bottom)[0]
+        axis = self.spec.convolution_param.axis % len(bottom)
+        image, map_ = (top, bottom) if self.transposed else (bottom, top)
+        op = self.op.over(len(bottom) - axis - 1)
+        geometry = op.kernel, op.stride, op.pad, op.dilation
+        unfolding = Unfolding(image[axis], image[axis + 1 :], *geometry, map_[axis + 1 :])
+        return unfolding, math.prod(bottom[:axis]), map_[axis]
+
+    # ------------------------------------------------------------------ act
+    #
+    # K = C / group * taps weights a filter; of the M filters each group has M / group. W, X, Y are
+    # stacks of matrices, one for each group.
 
     def forward(self, bottom, top):
-        weight = self._weights(self.weight.data)
-        bias = self.bias.data if self.op.bias else None
+        u = self.unfolded(bottom[0].shape)
+        W = u.by_group(self.weight.data)  # (group, M / group, K)
+        b = self.bias.data if self.op.bias else None
         for x, y in zip(bottom, top, strict=True):
-            plan = self._plan(x.shape)
-            image, out = plan.image(x.data), plan.map(y.data)
-            if plan.direct:
-                self.xp.matmul(weight, self._grouped(image), out=self._grouped(out))
-                if bias is not None:
-                    out += bias[:, None]
-                continue
-            for part in plan.chunks:
-                columns = self._unfold(plan, image[part])
-                maps = self._maps(plan, len(image[part]))
-                self._matmul(weight, columns, out=maps)
-                self._unpack(maps, out[part], bias)
+            for part in u.parts:  # n of the N images
+                X = u.unfold(x.data, part)  # (group, K, n * positions)
+                Y = u.product(W, X, out=u.maps(y.data, part))  # (group, M / group, n * positions)
+                u.store(Y, y.data, part, b)  # y = W X + b
 
     def backward(self, top, wanted, bottom):
-        learning = self.weight.wanted or (self.op.bias and self.bias.wanted)
+        u = self.unfolded(bottom[0].shape)
+        W = u.by_group(self.weight.data)
+        bias_wanted = self.op.bias and self.bias.wanted
         for x, y, want in zip(bottom, top, wanted, strict=True):
-            plan = self._plan(x.shape)
-            dy, fold = plan.map(y.diff), want and not plan.direct
-            if want and plan.direct:
-                transposed = self._weights(self.weight.data).swapaxes(1, 2)
-                dx = self._grouped(plan.image(x.diff))
-                self.xp.matmul(transposed, self._grouped(dy), out=dx)
-            for part in plan.chunks if learning or fold else ():
-                maps = self._pack(plan, dy[part])
-                if self.op.bias and self.bias.wanted:
-                    filters = maps.reshape(len(self.bias_gradient), -1)
-                    self.xp.sum(filters, axis=1, out=self.bias_gradient)
-                    self.bias.diff += self.bias_gradient
-                if self.weight.wanted:
-                    self._add_gradients(maps, self._unfold(plan, plan.image(x.data)[part]))
-                if fold:
-                    dx = plan.image(x.diff)[part]
-                    plan.unfolding.fold(self._spread(plan, maps), dx, self.stages)
-
-    def _grouped(self, array):
-        """(N, channels, ...) as (N, group, channels of a group, positions)."""
-        images, channels = array.shape[:2]
-        positions = math.prod(array.shape[2:])
-        return array.reshape(images, self.op.group, channels // self.op.group, positions)
-
-
-@register("Deconvolution")
-class Deconvolution(FilterBank):
-    r"""Lay a filter down at each position, scaled by the bottom, and add up where they overlap.
-
-    The transpose of a Convolution with the same filters: forward is its gradient for the bottom.
-    With Y and dY the columns of the top and of its gradient,
-
-        Y = W' x        y = b + the sum of all copies of each element in Y
-        dx = W dY       dW = x dY'       db = sum of dy over images and places
-
-    bottom[i]   (N, C, *size): any number of spatial axes, none included
-    top[i]      (N, num_output, *out), out = s (size - 1) + d (k - 1) + 1 - 2 p
-    weight      (C, num_output / group, *kernel)
-    bias        (num_output), unless bias_term is false
-
-    convolution_param   as for Convolution; num_output counts the channels of the top
-
-    To enlarge maps f times by interpolation: kernel_size 2 f - f % 2, stride f, pad (f - 1) / 2
-    rounded up, group = num_output = C, a bilinear weight_filler, no bias, and lr_mult 0.
-
-    Source: Zeiler et al. 2010; as upsampling, Long, Shelhamer & Darrell 2015, section 3.3.
-    """
-
-    family = "weights"
-    transposed = True
-
-    def forward(self, bottom, top):
-        for x, y in zip(bottom, top, strict=True):
-            plan = self._plan(x.shape)
-            source, image = plan.map(x.data), plan.image(y.data)
-            for part in plan.chunks:
-                columns = self._spread(plan, self._pack(plan, source[part]))
-                plan.unfolding.fold(columns, image[part], self.stages)
-            if self.op.bias:
-                image += self.bias.data.reshape(-1, *[1] * len(plan.unfolding.size))
-
-    def backward(self, top, wanted, bottom):
-        weight = self._weights(self.weight.data)
-        for x, y, want in zip(bottom, top, wanted, strict=True):
-            plan = self._plan(x.shape)
-            source, dy = plan.map(x.data), plan.image(y.diff)
-            if self.op.bias and self.bias.wanted:
-                places = dy.reshape(*dy.shape[:2], -1)
-                self.xp.sum(places, axis=(0, 2), out=self.bias_gradient)
-                self.bias.diff += self.bias_gradient
-            for part in plan.chunks if want or self.weight.wanted else ():
-                columns = self._unfold(plan, dy[part])
-                if self.weight.wanted:
-                    self._add_gradients(self._pack(plan, source[part]), columns)
+            for part in u.parts:
+                dY = u.load(y.diff, part)  # (group, M / group, n * positions)
                 if want:
-                    maps = self._maps(plan, len(dy[part]))
-                    self._matmul(weight, columns, out=maps)
-                    self._unpack(maps, plan.map(x.diff)[part])
+                    dX = u.product(W.swapaxes(1, 2), dY, out=u.columns(x.diff, part))
+                    u.fold(dX, x.diff, part)  # dx = fold(W' dY)
+                if bias_wanted or self.weight.wanted:
+                    dY = u.gather(dY, self.maps)
+                if bias_wanted:
+                    self.xp.sum(dY.reshape(self.op.num_output, -1), axis=1, out=self.bias_gradient)
+                    self.bias.diff += self.bias_gradient  # db += sum of dY
+                if self.weight.wanted:
+                    X = u.gather(u.unfold(x.data, part), self.columns)
+                    u.add_product(dY, X, self.weight.diff)  # dW += dY X'
