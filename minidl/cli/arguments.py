@@ -280,3 +280,8 @@ def existing(path: str, what: str) -> Path:
     near = nearest(file.name, [p.name for p in folder.iterdir() if p.is_file()])
     fix = f"did you mean '{folder / near}'?" if near else ""
     raise UsageError("there is no such file", where=path, expected=what, fix=fix)
+
+
+def existing_run(path: str) -> Path:
+    """`path` if there is such a folder, event file or log; otherwise an error as by `existing`."""
+    return Path(path) if Path(path).is_dir() else existing(path, "a log, or events.jsonl")

@@ -12,10 +12,10 @@ from typing import Any
 from minidl.cli import folder, zoo
 from minidl.cli.arguments import Parser, existing, whole
 from minidl.errors import UsageError
+from minidl.runs import store
 
 log = logging.getLogger("minidl")
 
-NET, SOLVER = "train_val.prototxt", "solver.prototxt"
 RATE = 0.01  # at most: the zoo's higher ones belong to larger batches
 FINE_TUNING = 0.1  # of the rate, where weights are given
 SIDE = 256  # of the pictures of nets that crop
@@ -77,8 +77,8 @@ def prepare(args: Namespace) -> str:
     for path in args.weights:
         existing(path, "a caffemodel")
     given = Path(args.data)
-    run = Path(args.out) if args.out else _free(f"{model.name}-{_slug(given)}")
-    if (run / SOLVER).exists():
+    run = Path(args.out) if args.out else store.free(f"{model.name}-{_slug(given)}")
+    if (run / store.SOLVER).exists():
         raise UsageError("holds a run already", where=str(run), fix="--out another folder")
     notes = []
     data, crop = given, _crop(model.net)
@@ -93,25 +93,18 @@ def prepare(args: Namespace) -> str:
         notes += _fine_tuned(net, args, _slug(given))
     solver = _solver(model.solver, run, counts, args)
     run.mkdir(parents=True, exist_ok=True)
-    files.write_all(run / NET, [_text(net, f"{model.name} for {given}")])
-    files.write_all(run / SOLVER, [_text(solver, f"How {NET} learns {given}: {_sizes(counts)}")])
-    for line in [*notes, f"net     {run / NET}", f"solver  {run / SOLVER}"]:
+    net_file, solver_file = run / store.TRAINING_NET, run / store.SOLVER
+    files.write_all(net_file, [_text(net, f"{model.name} for {given}")])
+    title = f"How {store.TRAINING_NET} learns {given}: {_sizes(counts)}"
+    files.write_all(solver_file, [_text(solver, title)])
+    for line in [*notes, f"net     {net_file}", f"solver  {solver_file}"]:
         print(line, flush=True)
-    return str(run / SOLVER)
+    return str(solver_file)
 
 
 def _slug(data: Path) -> str:
     """The name of a folder without blanks."""
     return "_".join(data.resolve().name.split())
-
-
-def _free(name: str) -> Path:
-    """A folder in runs/ that no run has taken."""
-    for number in range(1, 10000):
-        path = Path("runs", name if number == 1 else f"{name}-{number}")
-        if not path.exists():
-            return path
-    raise UsageError(f"runs/{name} and its like are taken", fix="--out RUN")
 
 
 def _crop(net: Any) -> int:
@@ -154,9 +147,9 @@ def _counts(data: Path) -> dict[str, int]:
     counts = {}
     for part, name in folder_dataset.STORES.items():
         if (data / name).is_dir():
-            store = Lmdb(data / name)
-            counts[part] = len(store)
-            store.close()
+            pictures = Lmdb(data / name)
+            counts[part] = len(pictures)
+            pictures.close()
     if "train" not in counts:
         raise UsageError("has no train_lmdb", where=str(data), fix="make it again with --force")
     return counts
@@ -204,7 +197,7 @@ def _fitted(net: Any, data: Path, description: Any, crop: int, batches: tuple[in
 
 
 def _data_layer(
-    source: Any, description: Any, crop: int, store: Path, batch: int, phase: int
+    source: Any, description: Any, crop: int, lmdb: Path, batch: int, phase: int
 ) -> Any:
     from minidl import schema
 
@@ -216,7 +209,7 @@ def _data_layer(
     if source.transform_param.HasField("scale"):
         layer.transform_param.scale = source.transform_param.scale
     p = layer.data_param
-    p.source, p.batch_size, p.backend = store.as_posix(), batch, p.LMDB
+    p.source, p.batch_size, p.backend = lmdb.as_posix(), batch, p.LMDB
     if phase == schema.TRAIN:
         p.shuffle = True
     return layer
@@ -272,7 +265,7 @@ def _solver(published: Any, run: Path, counts: dict[str, int], args: Namespace) 
     tests = counts.get("val") or counts.get("test")
     epoch = math.ceil(counts["train"] / batch)
     total = epoch * args.epochs
-    solver = schema.SolverParameter(net=NET)
+    solver = schema.SolverParameter(net=store.TRAINING_NET)
     if tests:
         solver.test_iter.append(math.ceil(tests / test_batch))
         solver.test_interval = max(epoch, math.ceil(total / TESTS))

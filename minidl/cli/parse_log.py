@@ -11,9 +11,10 @@ import io
 from argparse import Namespace
 from pathlib import Path
 
-from minidl.cli import run_log
-from minidl.cli.arguments import Parser
+from minidl.cli.arguments import Parser, existing_run
 from minidl.errors import UsageError
+from minidl.runs import store
+from minidl.runs.record import Record, Row
 
 
 def add_arguments(parser: Parser) -> None:
@@ -36,7 +37,7 @@ def run(args: Namespace) -> int:
         raise UsageError(
             f"'{args.delimiter}' is not one character", where="minidl parse_log --delimiter"
         )
-    record = run_log.read(args.log)
+    record = store.record(existing_run(args.log))
     folder = Path(args.folder) if args.folder else record.path.parent
     for end, rows in tables(record).items():
         path = folder / f"{record.path.name}.{end}"
@@ -45,14 +46,14 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def tables(record: run_log.Record) -> dict[str, list[run_log.Row]]:
+def tables(record: Record) -> dict[str, list[Row]]:
     """Rows by the ending of their file: 'train', 'test', and 'test1' and so on for further nets."""
     named = {"train": record.train}
     named |= {f"test{net or ''}": rows for net, rows in sorted(record.tests.items())}
     return {end: rows for end, rows in named.items() if rows}
 
 
-def text(rows: list[run_log.Row], delimiter: str) -> str:
+def text(rows: list[Row], delimiter: str) -> str:
     """The rows as delimited text under a header. What a row lacks is left empty."""
     outputs = dict.fromkeys(name for row in rows for name in row.outputs)
     file = io.StringIO()

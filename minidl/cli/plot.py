@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minidl.cli import run_log
-from minidl.cli.arguments import Parser
+from minidl.cli.arguments import Parser, existing_run
 from minidl.errors import UsageError
+from minidl.runs import store
+from minidl.runs.record import Record, Row
 
 ENDINGS = (".svg", ".png", ".pdf")
 COLOURS = ("#3d74b0", "#bd7431", "#4d8c46", "#b3474d", "#7d58a8", "#6b7a80", "#a78f28")
@@ -51,7 +52,7 @@ def run(args: Namespace) -> int:
             where="minidl plot -o",
             expected=f"a file that ends with {', '.join(ENDINGS)}",
         )
-    records = [run_log.read(path) for path in args.runs]
+    records = [store.record(existing_run(path)) for path in args.runs]
     found = panels(records, labels(args.runs), args.over)
     _draw(found, args)
     print(f"{args.out}  {', '.join(found)}")
@@ -63,13 +64,11 @@ def labels(paths: Sequence[str]) -> list[str]:
     short = []
     for path in paths:
         file = Path(path)
-        short.append(file.resolve().parent.name if file.name == "events.jsonl" else file.stem)
+        short.append(file.resolve().parent.name if file.name == store.EVENTS else file.stem)
     return [s if short.count(s) == 1 else path for s, path in zip(short, paths, strict=True)]
 
 
-def panels(
-    records: Sequence[run_log.Record], names: Sequence[str], x: str
-) -> dict[str, list[Curve]]:
+def panels(records: Sequence[Record], names: Sequence[str], x: str) -> dict[str, list[Curve]]:
     """Curves by the name of the panel: loss; accuracy, for all figures from 0 to 1; every other
     output on its own; learning rate."""
     found: dict[str, list[Curve]] = {"loss": [], "accuracy": []}
@@ -108,7 +107,7 @@ def latest(triples: Iterable[tuple[int, float, float]]) -> list[tuple[int, float
     return kept
 
 
-def _tests(record: run_log.Record) -> list[tuple[str, list[run_log.Row]]]:
+def _tests(record: Record) -> list[tuple[str, list[Row]]]:
     several = len(record.tests) > 1
     return [(f"test #{n}" if several else "test", rows) for n, rows in sorted(record.tests.items())]
 

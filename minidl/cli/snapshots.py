@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 
 from minidl.cli.arguments import existing
 from minidl.errors import MinidlError, UsageError
+from minidl.runs import store
 
 log = logging.getLogger("minidl")
 
@@ -41,7 +41,7 @@ def _refuse_prefix(snapshot: str, expected: str) -> None:
     if Path(snapshot).exists():
         return
     named = [Path(f"{snapshot}.solverstate{end}") for end in ("", ".h5")]
-    found = [path for path in named if path.is_file()] or _newest_first(snapshot)
+    found = [path for path in named if path.is_file()] or store.states(snapshot)
     if found:
         raise UsageError(
             "there is no such file", where=snapshot, expected=expected, fix=f"-snapshot {found[0]}"
@@ -55,7 +55,7 @@ def latest(prefix: str) -> Path:
     the higher iteration counts. Damaged ones are passed over with a warning: they can only come
     from outside, for snapshots appear whole or not at all.
     """
-    for path in _newest_first(prefix):
+    for path in store.states(prefix):
         try:
             _read_through(path)
             return path
@@ -66,16 +66,6 @@ def latest(prefix: str) -> Path:
         where="-snapshot latest",
         fix="leave out -snapshot to start from the beginning",
     )
-
-
-def _newest_first(prefix: str) -> list[Path]:
-    stem = Path(prefix)
-    pattern = re.compile(re.escape(stem.name) + r"_iter_(\d+)\.solverstate(\.h5)?")
-    if not stem.parent.is_dir():
-        return []
-    found = [(m, p) for p in stem.parent.iterdir() if (m := pattern.fullmatch(p.name))]
-    ages = sorted((p.stat().st_mtime_ns, int(m.group(1)), p) for m, p in found)
-    return [p for *_, p in ages][::-1]
 
 
 def _read_through(path: Path) -> None:

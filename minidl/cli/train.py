@@ -29,6 +29,7 @@ from minidl.cli.log import folder as log_folder
 from minidl.cli.log import logging_to, on_terminal
 from minidl.cli.signals import EFFECTS, Signals
 from minidl.errors import UsageError
+from minidl.runs import store
 
 if TYPE_CHECKING:
     from minidl.cli.watch import Summary
@@ -103,7 +104,7 @@ def run(args: Namespace) -> int:
         device = models.training_device(param, args)
         log.info("Initializing solver from parameters: \n%s", to_text(param).rstrip())
         resume = snapshots.resolve(args.snapshot, prefix) if args.snapshot else None
-        summary, signals = train(param, resume, place / "events.jsonl", device, args)
+        summary, signals = train(param, resume, place / store.EVENTS, device, args)
     for line in [*summary.lines(), f"log      {file}", f"events   {place / 'events.jsonl'}"]:
         print(line)
     if not signals.stopped or summary.reason != "stopped":  # by a signal in the last test: done

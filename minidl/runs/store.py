@@ -1,4 +1,11 @@
-"""What a run of `minidl train` leaves in its folder so that its net can be used."""
+"""A run's folder: which files `minidl train` leaves there, and how they are found.
+
+PREFIX.log                                 Caffe's log lines (folder and PREFIX: snapshot_prefix)
+events.jsonl                               the same for programs: `minidl.runs.events`
+PREFIX_iter_N.caffemodel, .solverstate     snapshots, in HDF5 with .h5 after it
+trained_net.prototxt, preprocess.json      the net to use, and what it does to pictures
+train_val.prototxt, solver.prototxt        of a run that began with --net and --data
+"""
 
 from __future__ import annotations
 
@@ -7,9 +14,13 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from minidl.errors import UsageError
+from minidl.errors import FormatError, UsageError
+from minidl.runs import caffe_log, events
+from minidl.runs.record import Record
 
+EVENTS = "events.jsonl"
 NET, DESCRIPTION = "trained_net.prototxt", "preprocess.json"
+TRAINING_NET, SOLVER = "train_val.prototxt", "solver.prototxt"
 _WEIGHTS = re.compile(r".*_iter_(\d+)\.caffemodel(\.h5)?")
 
 
@@ -56,3 +67,48 @@ def latest_weights(run: Path) -> Path:
             fix="train further, or give --weights FILE",
         )
     return max(found, key=lambda pair: (pair[1].stat().st_mtime_ns, int(pair[0].group(1))))[1]
+
+
+def states(prefix: str) -> list[Path]:
+    """The solver states of a snapshot_prefix, newest first; of two of one time the later one."""
+    stem = Path(prefix)
+    pattern = re.compile(re.escape(stem.name) + r"_iter_(\d+)\.solverstate(\.h5)?")
+    if not stem.parent.is_dir():
+        return []
+    found = [(m, p) for p in stem.parent.iterdir() if (m := pattern.fullmatch(p.name))]
+    ages = sorted((p.stat().st_mtime_ns, int(m.group(1)), p) for m, p in found)
+    return [p for *_, p in ages][::-1]
+
+
+def free(name: str) -> Path:
+    """A folder in runs/ that no run has taken."""
+    for number in range(1, 10000):
+        path = Path("runs", name if number == 1 else f"{name}-{number}")
+        if not path.exists():
+            return path
+    raise UsageError(f"runs/{name} and its like are taken", fix="--out RUN")
+
+
+def record(path: str | os.PathLike[str]) -> Record:
+    """The figures in a log, an event file, or a run's folder that holds one.
+
+    Errors: UsageError for a folder without events and for a file that cannot be read, FormatError
+    for a file without a run.
+    """
+    file = Path(path)
+    if file.is_dir():
+        if not (file / EVENTS).is_file():
+            raise UsageError(
+                f"is a folder without {EVENTS}",
+                where=str(path),
+                expected=f"a run's folder, its {EVENTS}, or a log",
+            )
+        file = file / EVENTS
+    found = events.record(file) if file.suffix == ".jsonl" else caffe_log.record(file)
+    if not (found.train or found.tests or found.loss):
+        raise FormatError(
+            "holds no training run",
+            where=str(file),
+            expected="lines such as 'Iteration 100, loss = 0.25', or events of minidl train",
+        )
+    return found

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from minidl.errors import RunError
+from minidl.runs import events
 from minidl.solver import figures
 from minidl.storage import replaceable
 
@@ -83,77 +80,58 @@ class EventsFile(Hook):
 
     path    "events.jsonl" in the folder of the run; a resumed run goes on in the same file
 
-    Every event has `event` (start, resume, display, plateau, test, early_stop, snapshot, stop, end,
-    error), `time` (seconds since 1970) and `iter`; the rest is what `Hook` says of it. NaN and
-    infinity become null. Errors: RunError where the file cannot be written; UsageError for a link,
-    and for a file of anything else.
+    What is in an event, `minidl.runs.events` says. Errors: RunError where the file cannot be
+    written; UsageError for a link, and for a file of anything else.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
 
-    def write(self, event: str, iteration: int, **values: Any) -> None:
+    def write(self, event: events.Event) -> None:
         """Append one event."""
-        record = {"event": event, "time": round(time.time(), 6), "iter": iteration, **values}
         replaceable.check_appendable(self.path, replaceable.EVENTS)
-        try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(_plain(record), allow_nan=False) + "\n")
-        except OSError as error:
-            raise RunError(
-                f"cannot be written: {error.strerror or error}", where=self.path
-            ) from None
+        events.append(self.path, event)
 
     def on_solve(self, solver: Solver) -> None:
         p = solver.param
         self.write(
-            "start",
-            solver.iter,
-            net=solver.net.name,
-            max_iter=p.max_iter,
-            display=p.display,
-            test_interval=p.test_interval,
-            seed=solver.seed,
-            type=p.type,
-            batch_size=figures.batch_size(solver.net),
-            iter_size=p.iter_size,
+            events.Start(
+                solver.iter,
+                net=solver.net.name,
+                max_iter=p.max_iter,
+                display=p.display,
+                test_interval=p.test_interval,
+                seed=solver.seed,
+                type=p.type,
+                batch_size=figures.batch_size(solver.net),
+                iter_size=p.iter_size,
+            )
         )
 
     def on_resume(self, solver: Solver, info: Info) -> None:
-        self.write("resume", solver.iter, state=info["state"], weights=info["weights"])
+        self.write(events.Resume(solver.iter, info["state"], info["weights"]))
 
     def on_display(self, solver: Solver, info: Info) -> None:
         names = ("loss", "lr", "outputs", "seconds", "iterations", "images", "final")
-        self.write("display", info["iter"], **{n: info[n] for n in names if n in info})
+        self.write(events.Display(info["iter"], **{name: info[name] for name in names}))
 
     def on_test(self, solver: Solver, info: Info) -> None:
-        names = ("net", "outputs", "loss")
-        self.write("test", info["iter"], **{n: info[n] for n in names if n in info})
+        self.write(events.Test(info["iter"], info["net"], info["outputs"], info.get("loss")))
 
     def on_plateau(self, solver: Solver, count: int) -> None:
         best = solver.plateau.best.value
-        self.write("plateau", solver.iter, count=count, best=best, lr=solver.lr)
+        assert best is not None  # it was not beaten
+        self.write(events.Plateau(solver.iter, count, best, solver.lr))
 
     def on_early_stop(self, solver: Solver, info: Info) -> None:
-        names = ("net", "output", "value", "best", "best_iter", "tests")
-        self.write("early_stop", info["iter"], **{n: info[n] for n in names})
+        self.write(events.EarlyStop(**info))
 
     def on_snapshot(self, solver: Solver, info: Info) -> None:
-        self.write("snapshot", info["iter"], weights=info["weights"], state=info["state"])
+        self.write(events.Snapshot(info["iter"], info["weights"], info["state"]))
 
     def on_end(self, solver: Solver, reason: str) -> None:
-        self.write("end" if reason == "done" else "stop", solver.iter)
+        end = events.End if reason == "done" else events.Stop
+        self.write(end(solver.iter))
 
     def on_error(self, solver: Solver, error: Exception) -> None:
-        self.write("error", solver.iter, kind=type(error).__name__, message=str(error))
-
-
-def _plain(value: Any) -> Any:
-    """Only what JSON has."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
+        self.write(events.Error(solver.iter, type(error).__name__, str(error)))

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from minidl.cli import main
-from tests.cli.test_run_log import LOG
+from tests.runs.support import LOG
 from tests.support import shared
 
 # Worked out by hand from the log that Caffe wrote, by the rules of its parse_log.py: seconds since

@@ -5,10 +5,11 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
-from minidl.cli import main, run_log
+from minidl.cli import main
 from minidl.cli.plot import labels, latest, panels
-from minidl.cli.run_log import Record, Row
-from tests.cli.test_run_log import LOG
+from minidl.runs import store
+from minidl.runs.record import Record, Row
+from tests.runs.support import LOG
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def by_label(found):
 
 
 def test_curves_of_one_run(log):
-    found = by_label(panels([run_log.read(log)], ["a"], "iterations"))
+    found = by_label(panels([store.record(log)], ["a"], "iterations"))
     assert list(found) == ["loss", "accuracy", "learning rate"]
     assert list(found["loss"]) == ["training", "test #0 loss"]
     assert found["loss"]["test #0 loss"] == [(0, 2.5), (200, 0.3)]
@@ -31,7 +32,7 @@ def test_curves_of_one_run(log):
 
 
 def test_seconds_and_the_names_of_several_runs(log):
-    found = by_label(panels([run_log.read(log)] * 2, ["a", "b"], "seconds"))
+    found = by_label(panels([store.record(log)] * 2, ["a", "b"], "seconds"))
     assert found["learning rate"] == {
         "a: rate": [(2.0, 0.01), (4.0, 0.005)],
         "b: rate": [(2.0, 0.01), (4.0, 0.005)],

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minidl.cli import main, run_log
+from minidl.cli import main
 from minidl.cli.plot import panels
+from minidl.runs import store
 from minidl.storage import weight_files
 
 FILES = Path(__file__).with_name("version_before")
@@ -39,10 +40,10 @@ def figures(record, since=0):
 
 
 def test_its_snapshot_goes_on_to_the_same_numbers(run):
-    before = run_log.read(str(run))
+    before = store.record(run)
     (run / "events.jsonl").unlink()
     assert main(["train", "solver.prototxt", "-snapshot", "run/lenet_iter_10.solverstate"]) == 0
-    for ours, theirs in zip(figures(run_log.read(str(run))), figures(before, 10), strict=True):
+    for ours, theirs in zip(figures(store.record(run)), figures(before, 10), strict=True):
         assert len(ours) == len(theirs) >= 2
         for mine, its in zip(ours, theirs, strict=True):
             assert mine[:-1] == its[:-1]
@@ -57,14 +58,14 @@ def test_its_snapshot_goes_on_to_the_same_numbers(run):
 
 def test_a_run_goes_on_in_its_event_file(run):
     assert main(["train", "solver.prototxt", "-snapshot", "run/lenet_iter_10.solverstate"]) == 0
-    record = run_log.read(str(run))
+    record = store.record(run)
     assert [row.iteration for row in record.train] == [0, 5, 10, 15, 10, 15]
     (curve,) = (c for c in panels([record], ["run"], "iterations")["loss"] if not c.tested)
     assert [iteration for iteration, _ in curve.points] == [0, 5, 10, 15, 20]
 
 
 def test_its_events_and_its_log_are_read_to_the_same_curves():
-    events, log = (run_log.read(str(FILES / name)) for name in ("events.jsonl", "lenet.log"))
+    events, log = (store.record(FILES / name) for name in ("events.jsonl", "lenet.log"))
     assert figures(events)[2] == [
         (0, 2.415358781814575),
         (5, 2.28710401058197),

@@ -2,11 +2,10 @@
 
 import inspect
 import json
-import math
 
 import pytest
 
-from minidl.errors import DivergedError, RunError, UsageError
+from minidl.errors import DivergedError, UsageError
 from minidl.solver import EventsFile, Hook
 from minidl.solver.caffe_log import CaffeLog
 from tests.places import on
@@ -101,18 +100,6 @@ def test_each_event_is_in_the_file_as_soon_as_it_happened(tmp_path):
     solver.add_callback(lambda: None, lambda: seen.append(len(events(path))))
     solver.step(3)
     assert seen == [1, 2, 3]
-
-
-def test_what_json_has_no_word_for_is_null(tmp_path):
-    file = EventsFile(tmp_path / "e.jsonl")
-    file.write("display", 1, loss=math.nan, outputs={"a": [math.inf, 1.0]}, net=0)
-    (event,) = events(tmp_path / "e.jsonl")
-    assert (event["loss"], event["outputs"], event["net"]) == (None, {"a": [None, 1.0]}, 0)
-
-
-def test_a_file_that_cannot_be_written_is_an_error_of_the_run(tmp_path):
-    with pytest.raises(RunError, match="absent/e.jsonl: cannot be written: No such file"):
-        EventsFile(tmp_path / "absent" / "e.jsonl").write("start", 0)
 
 
 def test_every_point_of_a_hook_does_nothing_by_default_and_is_in_its_docstring():
