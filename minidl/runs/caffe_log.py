@@ -17,8 +17,10 @@ LINE = re.compile(
     r"(?P<text>.*)"
 )
 ITERATION = re.compile(r"Iteration (\d{1,18})(?!\d)")
+# Caffe of 2013 and early 2014 did not name outputs: "Test score #0: 0.9785"
 OUTPUT = re.compile(
-    rf"(Train|Test) net output #(\d{{1,9}}): (\S+) = {NUMBER}( \(\*)?", re.IGNORECASE
+    rf"(Train|Test) (?:net output|score) #(\d{{1,9}}): (?:(\S+) = )?{NUMBER}( \(\*)?",
+    re.IGNORECASE,
 )
 LOSS = re.compile(rf", loss = {NUMBER}", re.IGNORECASE)
 RATE = re.compile(rf"lr = {NUMBER}", re.IGNORECASE)
@@ -52,6 +54,7 @@ def record(path: Path) -> Record:
             run.rates.append((iteration, seconds, rate))
         if found := OUTPUT.search(text):
             kind, number, name, value, is_loss = found.groups()
+            name = name or f"score {number}"
             rows = run.train if kind == "Train" else run.tests.setdefault(net, [])
             if int(number) == 0 or not rows or rows[-1].iteration != iteration:
                 rows.append(Row(iteration, seconds, rate))

@@ -52,6 +52,26 @@ def test_the_year_may_be_written_and_may_change(log):
     assert [row.seconds for row in log("".join(late + early)).train] == [2.0, 14.0]
 
 
+OLD = """\
+I0317 21:52:48.945710 20082 solver.cpp:65] Iteration 100, loss = 1.73643
+I0317 21:52:48.945766 20082 solver.cpp:208] Iteration 100, lr = 0.001
+I0317 21:54:41.150030 20082 solver.cpp:87] Iteration 500, Testing net
+I0317 21:54:47.129461 20082 solver.cpp:114] Test score #0: 0.5504
+I0317 21:54:47.129500 20082 solver.cpp:114] Test score #1: 1.27805
+"""
+
+
+def test_the_oldest_logs_do_not_name_outputs(log):
+    record = log(OLD)
+    (row,) = record.tests[0]
+    assert (row.iteration, row.rate, row.outputs) == (
+        500,
+        0.001,
+        {"score 0": 0.5504, "score 1": 1.27805},
+    )
+    assert [value for *_, value in record.loss] == [1.73643]
+
+
 def test_a_date_that_is_none_is_passed_over(log):
     record = log(LOG.replace("I0210 13:39:06", "I0231 13:39:06"))
     assert [row.iteration for row in record.train] == [0]
