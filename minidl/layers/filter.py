@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl.layers.base import Layer, register, saved
+from minidl.layers.filter_channels import FilterChannels
 
 
 @register("Filter")
@@ -20,17 +21,30 @@ class Filter(Layer):
                 with more axes of size 1; it gets no gradient
     top[0], top[1], ... top[i]   one for each bottom but the selector: (M, ...), with M items kept
 
-    It has no parameters. M is known only when the selector is: in a net, the layers above follow it
-    in every pass, and before the first pass all N items count as kept, as in Caffe.
+    M is known only when the selector is: in a net, the layers above follow it in every pass, and
+    before the first pass all N items count as kept, as in Caffe.
 
-    Source: Caffe.
+    With a filter_param it is another fork's layer of this name: a mask of C numbers, a parameter
+    that no solver changes, lets channels pass instead, of every bottom, and there is a top for each
+    bottom. It begins with the first num_output channels; in a caffemodel it is what pruning left.
+    The fork begins with all of them, and then stops unless num_output is C.
+
+    filter_param   num_output: how many of the mask's numbers are not 0; axis (1): of the channels
+
+    Source: Caffe. filter_param: yihui-he/caffe-pro.
     """
 
     family = "combine"
+    parameters = ("filter_param",)
     bottoms = (2, None)
     tops = (1, None)
     chosen: np.ndarray | None = None
     row: Any
+
+    def __new__(cls, spec, ctx):
+        if spec.HasField("filter_param"):
+            return FilterChannels(spec, ctx)
+        return super().__new__(cls)
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)

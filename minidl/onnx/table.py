@@ -67,7 +67,6 @@ REFUSED = {
     "DetectNetTransformation": "it changes pictures to train on; export the net as it is used",
     "DetectionOutput": "how it picks boxes has no translation; end the net before it, and "
     "pick them from what it reads",
-    "Filter": "how many items its tops have depends on what they are",
     "LabelDropout": "it compares with labels; end the net before it",
     "Local": "ONNX has no operator with filters of its own at every place",
     "MultiStageMeanfield": "its filters have no translation; end the net before it",

@@ -1,11 +1,12 @@
-"""Filter: which items pass, what follows it in a net, and its refusals."""
+"""Filter: which items or channels pass, what follows it in a net, and its refusals."""
 
 import numpy as np
 import pytest
 
 from minidl.errors import LayerConfigError
 from minidl.net import Net
-from minidl.testing.harness import build
+from minidl.testing.gradcheck import check_backward
+from minidl.testing.harness import bind, build
 
 
 def random(*shape, seed):
@@ -113,3 +114,65 @@ layer { name: "f" type: "Filter" bottom: "s" bottom: "s" top: "y" loss_weight: 1
 def test_the_selector_gets_no_gradient():
     (node,) = (n for n in Net(LEARNED).blueprint.nodes if n.type == "Filter")
     assert node.wanted == (True, False)
+
+
+# ------------------------------------------------------------------------- with a filter_param
+
+CHANNELS = dict(bottoms=2, tops=2, num_output=3)
+SHAPES = ((2, 5, 4, 3), (1, 5))
+MASK = np.array([0, 1, 0.5, 0, -2])
+
+
+def test_channels_of_every_bottom_pass_by_the_mask():
+    layer = build("Filter", **CHANNELS)
+    bottom, top = bind(layer, *(random(*s, seed=1) for s in SHAPES), params=[MASK])
+    layer.forward(bottom, top)
+    for x, y in zip(bottom, top, strict=True):
+        np.testing.assert_array_equal(y.data, x.data[:, [1, 2, 4]])
+    check_backward(layer, *(random(*s, seed=2) for s in SHAPES), params=[MASK])
+
+
+def test_channels_may_lie_along_another_axis():
+    layer = build("Filter", bottoms=1, tops=1, num_output=2, axis=-1)
+    assert layer.top_shapes((4, 3, 5)) == ((4, 3, 2),)
+    x = random(4, 3, 3, seed=1)
+    bottom, top = bind(layer, x, params=[np.array([1, 0, 1])])
+    layer.forward(bottom, top)
+    np.testing.assert_array_equal(top[0].data, x[:, :, [0, 2]])
+    check_backward(layer, x, params=[np.array([1.0, 0, 1])])
+
+
+PRUNED = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 3 } } }
+layer { name: "f" type: "Filter" bottom: "x" top: "y" filter_param { num_output: 2 } }
+"""
+
+
+def test_the_mask_begins_with_the_first_channels_and_is_a_parameter():
+    net, x = Net(PRUNED), random(2, 4, 3, seed=1)
+    np.testing.assert_array_equal(net.forward(x=x)["y"], x[:, :2])
+    (mask,) = net.params["f"]
+    assert mask.lr_mult == 0
+    mask.data[...] = [0, 1, 0, 1]
+    np.testing.assert_array_equal(net.forward(x=x)["y"], x[:, [1, 3]])
+
+
+def test_a_mask_that_keeps_another_number_is_refused():
+    net = Net(PRUNED)
+    net.params["f"][0].data[...] = [0, 1, 1, 1]
+    with pytest.raises(LayerConfigError, match="keeps 3 channels, and num_output is 2"):
+        net.forward()
+
+
+@pytest.mark.parametrize(
+    "fields, shapes, found",
+    [
+        (dict(num_output=0), (), "num_output is 0"),
+        (dict(num_output=6), SHAPES[:1], r"'x0' is \(2, 5, 4, 3\), and num_output 6"),
+        (dict(num_output=2, bottoms=2, tops=2), ((2, 5), (2, 4)), r"'x1' is \(2, 4\)"),
+        (dict(num_output=2, axis=2), ((2, 5),), "axis is 2"),
+    ],
+)
+def test_channels_that_do_not_fit_are_refused(fields, shapes, found):
+    with pytest.raises(LayerConfigError, match=found):
+        build("Filter", **{"bottoms": 1, "tops": 1, **fields}).top_shapes(*shapes)

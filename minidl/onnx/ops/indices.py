@@ -1,11 +1,13 @@
-"""Layers whose numbers are places: ArgMax, TopK, Embed, BatchReindex."""
+"""Layers whose numbers are places: ArgMax, TopK, Embed, BatchReindex, Filter."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from minidl.onnx.graph import Step
-from minidl.onnx.table import exports
+from minidl.onnx.table import cannot, exports
 
 END = -(2**63) + 1  # before the first element, for a Slice that goes backward
 
@@ -52,3 +54,19 @@ def embed(step: Step) -> list[str]:
 def batch_reindex(step: Step) -> list[str]:
     index = step.emit("Cast", step.bottoms[1], to="int64")
     return [step.emit("Gather", step.x, index, axis=0)]
+
+
+@exports(
+    "Filter",
+    "with a filter_param Gather of the channels that its mask keeps; else refused: how many items "
+    "its tops have depends on what they are",
+)
+def filter_(step: Step) -> list[str]:
+    p = step.layer.spec.filter_param
+    if not step.layer.spec.HasField("filter_param"):
+        cannot("how many items its tops have depends on what they are")
+    kept = step.ints("kept", np.flatnonzero(step.read("mask")).tolist())
+    return [
+        step.emit("Gather", x, kept, axis=p.axis % len(shape))
+        for x, shape in zip(step.bottoms, step.bottom_shapes, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""ArgMax, TopK, Embed and BatchReindex in ONNX."""
+"""ArgMax, TopK, Embed, BatchReindex and Filter in ONNX."""
 
 import numpy as np
 import pytest
@@ -44,3 +44,10 @@ def test_batch_reindex():
     net = layer_net("BatchReindex", (4, 2, 3), (5,))
     index = np.array([3, 0, 0, 2, 3], np.float32)
     check(net, {"x0": random_inputs(net)["x0"], "x1": index}, vary=False)
+
+
+@needs("Filter")
+def test_the_channels_that_a_filter_keeps():
+    net = layer_net("Filter", (2, 5, 3), num_output=2)
+    net.params["layer"][0].data[...] = [0, 0, 1, 0, 1]
+    check(net)
