@@ -19,7 +19,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minidl.arrays.units import bytes_
-from minidl.cli import as_json, engine_flags, models, parts, plans, showing, table
+from minidl.cli import as_json, engine_flags, models, parts, showing, table
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -119,12 +119,14 @@ def describe(
     """
     from minidl import schema
     from minidl.net import report
+    from minidl.net.schedule import Schedule
 
     blueprint = _blueprint(param, state, path, args)
     device = blueprint.ctx.device
     models.warn_of_unused_shape(blueprint.param, args)
     policy = engine_flags.policy(args)
-    schedule = plans.make(blueprint, policy, state.phase == schema.TRAIN, homes)
+    training = state.phase == schema.TRAIN
+    schedule = Schedule.of(blueprint, policy, backward=training, homes=homes, share=True)
     layers = _layers(schedule)
     sums = ("multiply_adds", "data_bytes", "gradients_bytes", "buffers_bytes")
     params, memory = blueprint.params, report.net_memory(schedule)

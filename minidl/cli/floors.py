@@ -65,20 +65,21 @@ def works(schedule: Any, i: int) -> tuple[Work, Work]:
     step, place = schedule.steps[i], schedule.walk.places[i]
     if step.idle or not step.node.bottoms:
         return Work(0, 0), Work(0, 0)
-    node, plan = step.node, step.plan
+    node = schedule.walk.nodes[i]
     flop = 2.0 * node.multiply_adds
     params = {p.owner: p for p in node.params}
     weights = sum(param_bytes(schedule, p) for p in params.values())
     size = functools.partial(_sizes, schedule)
-    forward = Work(flop, weights + size(place.bottom) + size(place.top))
-    if step.fused or _is_view(schedule, place.bottom, place.top):
+    forward = Work(flop, weights + size(place.bottom_arrays) + size(place.top_arrays))
+    if step.fused or _is_view(schedule, place.bottom_arrays, place.top_arrays):
         forward = Work(0, 0)
-    if not node.needs_backward or _is_view(schedule, place.bottom_diff, place.top_diff):
+    gradients = place.bottom_diff_arrays, place.top_diff_arrays
+    if not node.needs_backward or _is_view(schedule, *gradients):
         return forward, Work(0, 0)
-    keeps = {what.split()[0] for what in (plan.keeps if plan is not None else node.layer.keeps)}
-    moved = size(place.top_diff) + size(place.bottom_diff)
-    moved += sum(size(getattr(place, what)) for what in ("bottom", "top") if what in keeps)
-    learning = [p for p in params.values() if p.owner in schedule.demands.learning]
+    moved = sum(map(size, gradients))
+    for what, arrays in (("bottom", place.bottom_arrays), ("top", place.top_arrays)):
+        moved += size(arrays) if node.rereads(what) else 0
+    learning = [p for p in params.values() if p.owner in schedule.learning]
     moved += sum(param_bytes(schedule, p) for p in learning)
     if any(node.wanted):
         moved += weights

@@ -87,6 +87,8 @@ class Layer:
     views           {top: bottom}: these tops are the bottom's memory under another shape; forward
                     and backward have nothing to do for them
     view_diffs      whether a view shares the gradient too (Split's tops do not)
+    op              what it computes, a description of `minidl.ops` for which engines may have
+                    plans; None: array code alone computes it
     loss            top[0] is a loss: weight 1 unless the prototxt says otherwise, and a scalar top
                     is made where the prototxt names none
     no_gradient     bottoms that never receive a gradient (labels)
@@ -123,6 +125,7 @@ class Layer:
     keeps_sign: bool = False
     views: Mapping[int, int] = {}
     view_diffs: bool = True
+    op: Any = None
     loss: bool = False
     no_gradient: tuple[int, ...] = ()
     differentiable: bool = True

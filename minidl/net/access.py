@@ -56,38 +56,35 @@ def accesses(walk: Walk) -> list[Access]:
 
 
 def _forward(walk: Walk, i: int) -> Access:
-    call, place = walk.calls[i], walk.places[i]
-    written = [n for j, n in enumerate(place.top) if not (call.idle or j in call.views)]
+    node, place = walk.nodes[i], walk.places[i]
+    written = [n for j, n in enumerate(place.top_arrays) if not (node.idle or j in node.views)]
     return Access(
         before=_copies(walk, place.before_forward),
-        reads=() if call.idle else _bases(walk, place.bottom),
+        reads=() if node.idle else _bases(walk, place.bottom_arrays),
         writes=_bases(walk, written),
         after=_copies(walk, place.after_forward),
     )
 
 
 def _backward(walk: Walk, i: int) -> Access:
-    call, place = walk.calls[i], walk.places[i]
-    if not call.backward:
+    node, place = walk.nodes[i], walk.places[i]
+    if not node.needs_backward:
         return Access()
-    viewed = set(call.views.values()) if call.view_diffs else set()
-    written = [n for j, n in enumerate(place.bottom_diff) if n is not None and j not in viewed]
+    viewed = set(node.views.values()) if node.view_diffs else set()
+    gradients = enumerate(place.bottom_diff_arrays)
+    written = [n for j, n in gradients if n is not None and j not in viewed]
     again: list[int] = []
     private: list[int] = []
-    for what, numbers in (("bottom", place.bottom), ("top", place.top)):
-        if _is_in(what, call.keeps):
-            (again if _is_in(what, call.rereads) else private).extend(numbers)
+    for what, numbers in (("bottom", place.bottom_arrays), ("top", place.top_arrays)):
+        if node.rereads(what):
+            (private if what in node.private else again).extend(numbers)
     return Access(
         before=_copies(walk, place.before_backward),
-        reads=_bases(walk, [*place.top_diff, *again]),
+        reads=_bases(walk, [*place.top_diff_arrays, *again]),
         writes=_bases(walk, written),
         after=_copies(walk, place.after_backward),
         private=_bases(walk, private),
     )
-
-
-def _is_in(what: str, keeps: Iterable[str]) -> bool:
-    return what in keeps or f"{what} sign" in keeps
 
 
 def _copies(walk: Walk, copies: Iterable[Copy]) -> tuple[Copy, ...]:

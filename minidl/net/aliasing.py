@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Use:
-    """What one layer does with its blobs' memory.
-
-    name         of the layer
-    bottoms, tops    blob names; a top equal to the bottom at its place is in place
-    views        {top index: bottom index}: tops that are a bottom's memory
-    keeps        "bottom", "top", "top sign": what its backward reads again
-    keeps_sign   written in place, it leaves signs where gradients are not zero
-    backward     whether its backward runs at all
-    """
-
-    name: str
-    bottoms: tuple[str, ...]
-    tops: tuple[str, ...]
-    views: Mapping[int, int] = field(default_factory=dict)
-    keeps: tuple[str, ...] = ()
-    keeps_sign: bool = False
-    backward: bool = False
-
-    def in_place(self, index: int) -> bool:
-        """Whether the top of this index is the bottom at its place."""
-        return index < len(self.bottoms) and self.bottoms[index] == self.tops[index]
+from minidl.net.node import Node
 
 
 @dataclass(frozen=True)
@@ -64,13 +41,13 @@ class _Memory:
     def alias(self, name: str, of: str) -> None:
         self.storage[name], self.seen[name] = self.storage[of], self.seen[of]
 
-    def write(self, use: Use) -> None:
+    def write(self, node: Node) -> None:
         """Make the tops of a layer, or overwrite those that are in place."""
-        for j, top in enumerate(use.tops):
-            if use.in_place(j):
-                self.overwrite(top, use.name, use.keeps_sign)
-            elif j in use.views:
-                self.alias(top, use.bottoms[use.views[j]])
+        for j, top in enumerate(node.tops):
+            if node.overwrites(j):
+                self.overwrite(top, node.name, node.keeps_sign)
+            elif j in node.views:
+                self.alias(top, node.bottoms[node.views[j]])
             else:
                 self.make(top)
 
@@ -93,7 +70,7 @@ class _Memory:
         return (writes[i] for i in range(seen, len(writes)))
 
 
-def find_conflicts(layers: Sequence[Use]) -> Iterator[Conflict]:
+def find_conflicts(nodes: Sequence[Node]) -> Iterator[Conflict]:
     """Every in-place write that changes data which a later forward or a backward still reads.
 
     One after the other: of n layers that work in place on one blob there may be n * n.
@@ -101,36 +78,36 @@ def find_conflicts(layers: Sequence[Use]) -> Iterator[Conflict]:
     Caffe checks none of this and computes a wrong gradient in silence (its issue 2015).
     """
     memory = _Memory()
-    kept: list[tuple[Use, str, str, int, int]] = []  # (user, what, blob, storage, writes so far)
+    kept: list[tuple[Node, str, str, int, int]] = []  # (user, what, blob, storage, writes so far)
 
-    def keep(use: Use, what: str, names: Iterable[str]) -> None:
+    def keep(node: Node, what: str, names: Iterable[str]) -> None:
         for name in names:
-            kept.append((use, what, name, memory.storage[name], memory.seen[name]))
+            kept.append((node, what, name, memory.storage[name], memory.seen[name]))
 
-    for use in layers:
-        for name in use.bottoms:
+    for node in nodes:
+        for name in node.bottoms:
             for writer, blob in memory.later(memory.storage[name], memory.seen[name]):
-                yield Conflict(writer, blob, use.name, "input")
-        if use.backward and "bottom" in use.keeps:
-            keep(use, "bottom", use.bottoms)
-        for j, top in enumerate(use.tops):
-            others = use.bottoms[:j] + use.bottoms[j + 1 :]
-            if use.in_place(j) and memory.storage[top] in map(memory.storage.get, others):
-                yield Conflict(use.name, top, use.name, "input")
-        memory.write(use)
+                yield Conflict(writer, blob, node.name, "input")
+        if node.needs_backward and "bottom" in node.keeps:
+            keep(node, "bottom", node.bottoms)
+        for j, top in enumerate(node.tops):
+            others = node.bottoms[:j] + node.bottoms[j + 1 :]
+            if node.overwrites(j) and memory.storage[top] in map(memory.storage.get, others):
+                yield Conflict(node.name, top, node.name, "input")
+        memory.write(node)
         for what in ("top", "top sign"):
-            if use.backward and what in use.keeps:
-                keep(use, what, use.tops)
+            if node.needs_backward and what in node.keeps:
+                keep(node, what, node.tops)
 
-    for use, what, _name, storage, seen in kept:
+    for node, what, _name, storage, seen in kept:
         for writer, blob in memory.later(storage, seen, signs=what == "top sign"):
-            yield Conflict(writer, blob, use.name, what)
+            yield Conflict(writer, blob, node.name, what)
 
 
-def overwritten(layers: Sequence[Use]) -> set[str]:
+def overwritten(nodes: Sequence[Node]) -> set[str]:
     """The tops of layers without bottoms that a layer above overwrites in place."""
     memory = _Memory()
-    for use in layers:
-        memory.write(use)
-    made = [top for use in layers if not use.bottoms for top in use.tops]
+    for node in nodes:
+        memory.write(node)
+    made = [top for node in nodes if not node.bottoms for top in node.tops]
     return {top for top in made if memory.writes[memory.storage[top]]}

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from minidl import prototxt
 from minidl.arrays.blob import Shape
-from minidl.net.blueprint import Blueprint, Node
+from minidl.net.blueprint import Blueprint
+from minidl.net.node import Node
 
 log = logging.getLogger("minidl")
 BYTES = 4  # an element: Caffe counts float32

@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.arrays.blob import Blob
 from minidl.errors import LabelError, UsageError
-from minidl.net.blueprint import AUTOMATIC
+from minidl.net.infer import AUTOMATIC
 
 if TYPE_CHECKING:
     from minidl.net.net import Net

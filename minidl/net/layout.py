@@ -1,50 +1,20 @@
 """Where every array of a net lives and in which layout: one walk over the layers, no memory yet.
 
-Layers say in which layouts they read and write (None: plain, N C H W). Where a reader wants
+Nodes say in which layouts they read and write (None: plain, N C H W). Where a reader wants
 another layout than the writer left, the walk makes a copy, right before the first reader, that
-later readers share. What comes out are arrays with lifetimes, which `memory.plan` can place.
+later readers share. What comes out are arrays with lifetimes, which `planner.plan` can place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-Shape = tuple[int, ...]
+from minidl.arrays.memory import Shape
+from minidl.net.node import Layouts, Node
+
 Key = tuple[str, str]  # blob, "data" or "diff"
-
-
-@dataclass(frozen=True)
-class Call:
-    """What one layer does with its blobs.
-
-    bottom, top            the layouts of the data it reads and writes, one for each blob
-    bottom_diff, top_diff  those of the gradients that it writes and reads
-    in_place, views, view_diffs   as in Layer
-    keeps    what its backward reads again: "bottom", "top", "top sign"
-    rereads  what the layer's own array code would read again
-    idle     its forward does nothing: its tops are its bottoms, or users fill them
-    backward, wanted       whether its backward runs, and which bottoms get a gradient
-    """
-
-    name: str
-    bottoms: tuple[str, ...]
-    tops: tuple[str, ...]
-    bottom_shapes: tuple[Shape, ...]
-    top_shapes: tuple[Shape, ...]
-    bottom: tuple[Any, ...]
-    top: tuple[Any, ...]
-    bottom_diff: tuple[Any, ...]
-    top_diff: tuple[Any, ...]
-    in_place: bool = False
-    views: Mapping[int, int] = field(default_factory=dict)
-    view_diffs: bool = True
-    keeps: tuple[str, ...] = ()
-    rereads: tuple[str, ...] = ()
-    idle: bool = False
-    backward: bool = False
-    wanted: tuple[bool, ...] = ()
 
 
 @dataclass
@@ -82,12 +52,12 @@ class Copy(NamedTuple):
 
 @dataclass
 class Place:
-    """The arrays that one call works on, by number, and the copies around it."""
+    """The arrays that one node works on, by number, and the copies around it."""
 
-    bottom: tuple[int, ...] = ()
-    top: tuple[int, ...] = ()
-    bottom_diff: tuple[int | None, ...] = ()
-    top_diff: tuple[int, ...] = ()
+    bottom_arrays: tuple[int, ...] = ()
+    top_arrays: tuple[int, ...] = ()
+    bottom_diff_arrays: tuple[int | None, ...] = ()
+    top_diff_arrays: tuple[int, ...] = ()
     before_forward: list[Copy] = field(default_factory=list)
     after_forward: list[Copy] = field(default_factory=list)
     before_backward: list[Copy] = field(default_factory=list)
@@ -95,17 +65,17 @@ class Place:
 
 
 class Walk:
-    """The walk: `forward` for each call in order, then `backward` once.
+    """The walk: `forward` for each node in order, then `backward` once.
 
-    count    of calls that there will be; steps are numbered from 0, forward, and on, backward
+    count    of nodes that there will be; steps are numbered from 0, forward, and on, backward
     pinned   blobs whose data or gradient has to be plain memory of its own, whoever writes it
 
-    arrays   all arrays;  places: for each call;  homes: where a blob is found after the pass
+    arrays   all arrays;  places: for each node;  homes: where a blob is found after the pass
     """
 
     def __init__(self, count: int, pinned: Collection[Key] = ()) -> None:
         self.count, self.pinned = count, frozenset(pinned)
-        self.calls: list[Call] = []
+        self.nodes: list[Node] = []
         self.arrays: list[Array] = []
         self.places: list[Place] = []
         self.homes: dict[Key, int] = {}
@@ -115,60 +85,65 @@ class Walk:
         """The layout that a blob's data have so far."""
         return self.arrays[self.homes[blob, "data"]].layout
 
-    def forward(self, call: Call) -> Place:
-        """Place the next call's data."""
+    def forward(self, node: Node) -> Place:
+        """Place the next node's data."""
         step, place = len(self.places), Place()
-        self.calls.append(call)
+        self.nodes.append(node)
         self.places.append(place)
-        place.bottom = tuple(
+        place.bottom_arrays = tuple(
             self._read((name, "data"), layout, step, place.before_forward)
-            for name, layout in zip(call.bottoms, call.bottom, strict=True)
+            for name, layout in zip(
+                node.bottoms, _each(node.bottom_layouts, node.bottoms), strict=True
+            )
         )
+        layouts = _each(node.top_layouts, node.tops)
         tops: list[int] = []
-        for j, (name, shape) in enumerate(zip(call.tops, call.top_shapes, strict=True)):
-            if j == 0 and call.in_place:
-                number = place.bottom[0]
-            elif j in call.views:
-                number = self._view(place.bottom[call.views[j]], name, shape)
+        for j, (name, shape) in enumerate(zip(node.tops, node.top_shapes, strict=True)):
+            if j == 0 and node.in_place:
+                number = place.bottom_arrays[0]
+            elif j in node.views:
+                number = self._view(place.bottom_arrays[node.views[j]], name, shape)
             else:
-                number = self._new(name, "data", shape, call.top[j])
+                number = self._new(name, "data", shape, layouts[j])
             tops.append(number)
             self._write((name, "data"), number, step, place.after_forward)
-        place.top = tuple(tops)
+        place.top_arrays = tuple(tops)
         return place
 
     def backward(self) -> None:
-        """Place the gradients of all calls, from the last to the first."""
+        """Place the gradients of all nodes, from the last to the first."""
         for i in range(self.count - 1, -1, -1):
-            if self.calls[i].backward:
-                self._backward(self.calls[i], self.places[i], 2 * self.count - 1 - i)
+            if self.nodes[i].needs_backward:
+                self._backward(self.nodes[i], self.places[i], 2 * self.count - 1 - i)
 
-    def _backward(self, call: Call, place: Place, step: int) -> None:
+    def _backward(self, node: Node, place: Place, step: int) -> None:
         top_diff = []
-        for j, name in enumerate(call.tops):
-            key, shape = (name, "diff"), call.top_shapes[j]
+        layouts = _each(node.top_diff_layouts, node.tops)
+        for j, name in enumerate(node.tops):
+            key, shape = (name, "diff"), node.top_shapes[j]
             if key not in self.homes:  # nobody sends a gradient here; users may give one
                 self.homes[key] = self._new(name, "diff", shape, None, pinned=True)
                 self.pinned |= {key}
-            top_diff.append(self._read(key, call.top_diff[j], step, place.before_backward))
-        place.top_diff = tuple(top_diff)
-        viewed = {b: t for t, b in call.views.items()} if call.view_diffs else {}
+            top_diff.append(self._read(key, layouts[j], step, place.before_backward))
+        place.top_diff_arrays = tuple(top_diff)
+        viewed = {b: t for t, b in node.views.items()} if node.view_diffs else {}
+        layouts = _each(node.bottom_diff_layouts, node.bottoms)
         bottom_diff: list[int | None] = []
-        for j, (name, want) in enumerate(zip(call.bottoms, call.wanted, strict=True)):
+        for j, (name, want) in enumerate(zip(node.bottoms, node.wanted, strict=True)):
             if not want:
                 bottom_diff.append(None)
                 continue
-            if j == 0 and call.in_place:
+            if j == 0 and node.in_place:
                 number = top_diff[0]
             elif j in viewed:
-                number = self._view(top_diff[viewed[j]], name, call.bottom_shapes[j], "diff")
+                number = self._view(top_diff[viewed[j]], name, node.bottom_shapes[j], "diff")
             else:
-                number = self._new(name, "diff", call.bottom_shapes[j], call.bottom_diff[j])
+                number = self._new(name, "diff", node.bottom_shapes[j], layouts[j])
             bottom_diff.append(number)
             self._write((name, "diff"), number, step, place.after_backward)
-        place.bottom_diff = tuple(bottom_diff)
-        for what, numbers in (("bottom", place.bottom), ("top", place.top)):
-            if what in call.keeps or f"{what} sign" in call.keeps:
+        place.bottom_diff_arrays = tuple(bottom_diff)
+        for what, numbers in (("bottom", place.bottom_arrays), ("top", place.top_arrays)):
+            if node.rereads(what):
                 for number in numbers:
                     self._touch(number, step)
 
@@ -190,7 +165,7 @@ class Walk:
         return number
 
     def _write(self, key: Key, number: int, step: int, copies: list[Copy]) -> None:
-        """A call leaves a blob's new values in this array."""
+        """A node leaves a blob's new values in this array."""
         self._touch(number, step)
         base = self.base(number)
         self._copies.pop(base, None)  # those of what was there before
@@ -238,3 +213,8 @@ class Walk:
 def lifetimes(arrays: Sequence[Array]) -> list[Array]:
     """The arrays that a planner may place: with memory of their own for a part of the pass."""
     return [a for a in arrays if a.base is None and not a.pinned and a.first >= 0]
+
+
+def _each(layouts: Layouts, blobs: Sequence[str]) -> Layouts:
+    """A layout for each blob: plain ones where none is stated."""
+    return layouts or (None,) * len(blobs)

@@ -20,9 +20,10 @@ from minidl.errors import MinidlError, UsageError, did_you_mean
 from minidl.layers.base import Layer
 from minidl.layers.context import Context, python_allowed
 from minidl.net import batches, diagnosis, sharing, weights
-from minidl.net.blueprint import Blueprint, Node
+from minidl.net.blueprint import Blueprint
 from minidl.net.caffe_log import log_building
 from minidl.net.named import Named, blob_names
+from minidl.net.node import Node
 from minidl.net.parameters import Params
 from minidl.net.pycaffe_names import PycaffeNames
 from minidl.net.run import Runner

@@ -12,8 +12,9 @@ from minidl.arrays.blob import Param
 from minidl.layers import fillers
 from minidl.layers.base import Layer
 from minidl.layers.context import Context
-from minidl.net.blueprint import Blueprint, ParamPlan
+from minidl.net.blueprint import Blueprint
 from minidl.net.named import Named, ParamList
+from minidl.net.node import ParamPlan
 
 
 class Params:

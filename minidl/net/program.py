@@ -152,7 +152,7 @@ class Program:
                 continue
             home = self._home_of(array.number)
             places.setdefault(home, {})[array.number] = memory
-            if self.schedule.demands.share and name_of(array) in self.schedule.memory.offsets:
+            if self.schedule.share and name_of(array) in self.schedule.memory.offsets:
                 refuse = functools.partial(_check, weakref.ref(self), array)
                 refusals.setdefault(home, {})[array.number] = refuse
         direct = {home: number for number, home in self._seen_by_users.items()}
@@ -222,16 +222,16 @@ class Program:
                 for name, shape, data, diff in zip(
                     node.bottoms,
                     node.bottom_shapes,
-                    place.bottom,
-                    place.bottom_diff or (None,) * len(node.bottoms),
+                    place.bottom_arrays,
+                    place.bottom_diff_arrays or (None,) * len(node.bottoms),
                     strict=True,
                 )
             ]
             tops = [
                 blobs[0]
                 if j == 0 and node.in_place
-                else self._blob(node.tops[j], node.top_shapes[j], place.top[j], diff)
-                for j, diff in enumerate(place.top_diff or (None,) * len(node.tops))
+                else self._blob(node.tops[j], node.top_shapes[j], place.top_arrays[j], diff)
+                for j, diff in enumerate(place.top_diff_arrays or (None,) * len(node.tops))
             ]
             self._bind_buffers(i, step)
             forward = () if step.fused else (functools.partial(node.layer.forward, blobs, tops),)
@@ -254,10 +254,10 @@ class Program:
         saved = self._saved(i, step, "saved", plan.saved) if plan.saved else None
         workspace = self._pool[: plan.workspace]
         return Bindings(
-            bottom=tuple(memories[n] for n in place.bottom),
-            top=tuple(memories[n] for n in place.top),
-            bottom_diff=tuple(None if n is None else memories[n] for n in place.bottom_diff),
-            top_diff=tuple(memories[n] for n in place.top_diff),
+            bottom=tuple(memories[n] for n in place.bottom_arrays),
+            top=tuple(memories[n] for n in place.top_arrays),
+            bottom_diff=tuple(None if n is None else memories[n] for n in place.bottom_diff_arrays),
+            top_diff=tuple(memories[n] for n in place.top_diff_arrays),
             params=dict(zip(names, layer.params, strict=True)),
             saved=saved,
             workspace=self._memory(workspace.shape, None, workspace) if plan.workspace else None,
@@ -370,7 +370,7 @@ class Program:
         """Whether somebody has an array of a blob that will be gone when the pass has ended."""
         if self._seen != Home.changes:
             self._look()
-        return self.schedule.demands.share and bool(self._pending)
+        return self.schedule.share and bool(self._pending)
 
     def _part(self, first: int, last: int) -> Part:
         """What these steps need and leave, of the values that are in more than one place."""

@@ -159,7 +159,7 @@ class NetMemory:
 
 def nbytes(schedule: Schedule, array: Array) -> int:
     """Return the bytes that one of the walk's arrays takes."""
-    return memory.nbytes(array.shape, array.layout, schedule.demands.dtype)
+    return memory.nbytes(array.shape, array.layout, schedule.dtype)
 
 
 def layer_memory(schedule: Schedule) -> list[LayerMemory]:
@@ -181,10 +181,10 @@ def layer_memory(schedule: Schedule) -> list[LayerMemory]:
 
 def net_memory(schedule: Schedule) -> NetMemory:
     """Return the memory of all layers together."""
-    demands, planned = schedule.demands, schedule.memory
+    planned = schedule.memory
     owners = [p for node in schedule.nodes for p in node.params if p.key == p.owner]
     params = {p.key: param_bytes(schedule, p) for p in owners}
-    learning = [key for key in params if demands.backward and key in demands.learning]
+    learning = [key for key in params if schedule.backward and key in schedule.learning]
     apart = [a for a in _own(schedule) if name_of(a) not in planned.offsets]
     return NetMemory(
         params_bytes=sum(params.values()),

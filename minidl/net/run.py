@@ -12,12 +12,11 @@ import numpy as np
 
 from minidl import schema
 from minidl.arrays.rng import DevicePasses
-from minidl.engines import select
 from minidl.errors import LabelError, UsageError
 from minidl.net import diagnosis
 from minidl.net.cuda_pass import TrainingPass
 from minidl.net.program import Program
-from minidl.net.schedule import Demands, Schedule
+from minidl.net.schedule import Schedule
 
 if TYPE_CHECKING:
     from minidl.net.net import Callback, Net
@@ -78,23 +77,20 @@ class Runner:
 
     def _schedule(self) -> Schedule:
         net, params = self._net, self._net.parameters.owned()
-        nodes = net.blueprint.nodes
-        backward = net.phase == schema.TRAIN or not net.share
-        demands = Demands(
-            backward=backward and any(node.needs_backward for node in nodes),
-            pinned=frozenset(self._pinned()),
+        return Schedule.of(
+            net.blueprint,
+            net.policy,
+            backward=net.phase == schema.TRAIN or not net.share,
+            pinned=set(self._pinned()),
             homes={
                 key: None if param.home().plain_only else param.memory.layout
                 for key, param in params.items()
                 if param.home().plain_only or param.borrowed
             },
-            learning=frozenset(key for key, param in params.items() if param.wanted),
+            learning=[key for key, param in params.items() if param.wanted],
             share=net.share,
-            fuse=not self.separate,
-            dtype=net.dtype,
+            separate=self.separate,
         )
-        engines = select.engines(net.policy, [layer.engine_wish for layer in net.own_layers])
-        return Schedule(nodes, engines, net.policy, demands)
 
     def _pinned(self) -> Iterator[tuple[str, str]]:
         """Blobs that are to have a plain array of their own."""
@@ -143,7 +139,7 @@ class Runner:
         net, program = self._net, self.ready()
         nodes = net.blueprint.nodes
         learns = any(node.needs_backward for node in nodes)
-        if learns and not program.schedule.demands.backward:
+        if learns and not program.schedule.backward:
             raise UsageError(
                 f"net '{net.name}' was made to run forward only: phase TEST, with shared memory",
                 fix="construct it without share",

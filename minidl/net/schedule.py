@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minidl import ops
-from minidl.arrays.memory import Layout, Shape, nbytes, padded
+from minidl.arrays.memory import Layout, nbytes, padded
 from minidl.arrays.units import bytes_
-from minidl.engines import UNDECIDED, Engine, Plan, Request, Undecided
-from minidl.engines.select import Policy, asked, choose, insist
-from minidl.net import aliasing, planner
+from minidl.engines import UNDECIDED, Engine, Plan, Request, Undecided, select
+from minidl.engines.select import Policy
+from minidl.net import aliasing, fuse, planner
 from minidl.net.access import accesses
-from minidl.net.blueprint import Node
-from minidl.net.layout import Array, Call, Key, Walk, lifetimes
-
-FUSABLE = (ops.Conv, ops.Gemm)
+from minidl.net.blueprint import Blueprint
+from minidl.net.layout import Array, Key, Walk, lifetimes
+from minidl.net.node import Node
 
 
 @dataclass
 class Step:
-    """One layer in its place.
+    """One node, and who runs it.
 
     plan, engine  who computes it; None: the layer's own array code
     why           for a layer that could have had a plan: why it has none; with a plan, how it was
@@ -56,30 +54,16 @@ class Step:
         return f"{self.node.name}: array code ({self.why})" if self.why else ""
 
 
-@dataclass(frozen=True)
-class Demands:
-    """What a schedule has to respect beside the blueprint.
+class Schedule:
+    """The schedule of these nodes, one after the other.
 
     backward   whether gradients will be computed at all
     pinned     blobs ("conv1", "data") that have to be plain memory of their own
     homes      by owner's key ("conv1/0"): the layout of a parameter that is decided already
     learning   owner's keys of the parameters whose gradient is asked for
     share      whether blobs that nobody needs any more leave their memory to others
-    fuse       whether a ReLU may be computed with the layer before it
+    separate   every layer has to leave its own top: none is computed with the one before it
     dtype      the net's number type
-    """
-
-    backward: bool
-    pinned: frozenset[Key] = frozenset()
-    homes: Mapping[str, Layout | None] = field(default_factory=dict)
-    learning: frozenset[str] = frozenset()
-    share: bool = False
-    fuse: bool = True
-    dtype: Any = np.float32
-
-
-class Schedule:
-    """The schedule of these nodes.
 
     steps     one for each node;  walk: the arrays they work on
     accesses  what each step, forward and backward, reads and writes
@@ -88,6 +72,16 @@ class Schedule:
     spans     what shares memory, by name: see `name_of` and `saved_name`
     memory    where in the shared memory each span lies
     scratch   bytes of the one scratch area that every layer uses in its turn
+
+    >>> from minidl.prototxt import read_net
+    >>> from minidl.layers.context import Context
+    >>> net = read_net('''
+    ... layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+    ... layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
+    ...         inner_product_param { num_output: 4 } }''')
+    >>> schedule = Schedule.of(Blueprint(net, Context()), select.policy("numpy"))
+    >>> [(step.node.name, step.plan) for step in schedule.steps], schedule.nbytes
+    ([('in', None), ('ip', None)], 128)
     """
 
     def __init__(
@@ -95,22 +89,34 @@ class Schedule:
         nodes: Sequence[Node],
         engines: Sequence[Engine],
         policy: Policy,
-        demands: Demands,
+        *,
+        backward: bool = True,
+        pinned: Collection[Key] = (),
+        homes: Mapping[str, Layout | None] | None = None,
+        learning: Collection[str] = (),
+        share: bool = False,
+        separate: bool = False,
+        dtype: Any = np.float32,
     ) -> None:
-        self.nodes, self.policy, self.demands = list(nodes), policy, demands
-        self.engines = list(engines) if np.dtype(demands.dtype) == np.float32 else []
-        if not demands.backward:
+        self.backward = backward and any(node.needs_backward for node in nodes)
+        self.policy, self.share, self.separate, self.dtype = policy, share, separate, dtype
+        self.learning = frozenset(learning)
+        self.engines = list(engines) if np.dtype(dtype) == np.float32 else []
+        self.nodes = list(nodes)
+        if not self.backward:
+            off = [(False,) * len(node.wanted) for node in nodes]
             self.nodes = [
-                dataclasses.replace(n, needs_backward=False, wanted=(False,) * len(n.wanted))
-                for n in nodes
+                dataclasses.replace(node, needs_backward=False, wanted=wanted)
+                for node, wanted in zip(nodes, off, strict=True)
             ]
-        self.params: dict[str, Layout | None | Undecided] = self._undecided()
-        self.walk = Walk(len(nodes), demands.pinned | self._always_pinned())
+        self.params: dict[str, Layout | None | Undecided] = {**self._undecided(), **(homes or {})}
+        self.walk = Walk(len(nodes), frozenset(pinned) | self._always_pinned())
         self.steps: list[Step] = []
-        for i, node in enumerate(self.nodes):
-            step = self._step(i, node)
-            self.steps.append(step)
-            self.walk.forward(self._call(step))
+        for group in fuse.groups(self.nodes, self._leaves_its_work):
+            for step in self._run(group):
+                self._settle(step)
+                self.steps.append(step)
+                self.walk.forward(self._arranged(step))
         self.walk.backward()
         for key, home in self.params.items():
             if isinstance(home, Undecided):
@@ -121,6 +127,13 @@ class Schedule:
         self.memory = planner.plan(self.spans)
         self.scratch = max(map(self.scratch_bytes, self.steps), default=0)
 
+    @classmethod
+    def of(cls, blueprint: Blueprint, policy: Policy, **demands: Any) -> Schedule:
+        """The schedule of a net that nobody has made yet; `demands` as above."""
+        engines = select.engines(policy, [layer.engine_wish for layer in blueprint.layers])
+        demands = {"learning": blueprint.learning, "dtype": blueprint.ctx.dtype, **demands}
+        return cls(blueprint.nodes, engines, policy, **demands)
+
     # ------------------------------------------------------------------ what must be plain
 
     def _undecided(self) -> dict[str, Layout | None | Undecided]:
@@ -129,10 +142,7 @@ class Schedule:
         for node in self.nodes:
             for p in node.params:
                 users[p.owner] = users.get(p.owner, 0) + 1
-        homes: dict[str, Layout | None | Undecided] = {
-            key: UNDECIDED if count == 1 else None for key, count in users.items()
-        }
-        return {**homes, **self.demands.homes}
+        return {key: UNDECIDED if count == 1 else None for key, count in users.items()}
 
     def _always_pinned(self) -> set[Key]:
         """What is read or written from outside in every pass: inputs, outputs, losses."""
@@ -152,51 +162,48 @@ class Schedule:
 
     # ------------------------------------------------------------------ plans
 
-    def _step(self, i: int, node: Node) -> Step:
-        step = Step(node)
-        op = getattr(node.layer, "op", None)
-        if node.layer.views and (node.in_place or not node.needs_backward):
+    def _leaves_its_work(self, node: Node) -> bool:
+        asked = select.asked(self.policy, node.layer.engine_wish)
+        return bool(self.engines) and not self.separate and asked != "numpy"
+
+    def _run(self, group: fuse.Group) -> Iterator[Step]:
+        """Who runs each node of a group: as one, or each by itself where no engine has a plan."""
+        first, *others = group.nodes
+        step = self._step(first, group.op)
+        fused = step.plan is not None
+        if others and not fused:
+            step = self._step(first, first.op)
+        yield step
+        for node in others:
+            yield self._step(node, node.op, fused)  # its backward is its own
+
+    def _step(self, node: Node, op: Any, fused: bool = False) -> Step:
+        step = Step(node, fused=fused)
+        if node.views and (node.in_place or not node.needs_backward):
             step.idle = True
         elif op is not None and self.engines:
-            if self._is_fused(i):
-                step.fused = True
-            fused_op = self._with_next(i, op)
-            for attempt in [fused_op, op] if fused_op is not op else [op]:
-                self._choose(step, attempt)
-                if step.plan is not None:
-                    self._fusing = i if attempt is not op else -1
-                    break
-        if self.engines and step.plan is None and not step.idle:
-            insist(node.layer.engine_wish, step.why)
-        for p in node.params:
-            self.params[p.owner] = step.plan.params.get(p.attr) if step.plan is not None else None
+            choice = select.choose(
+                self.engines,
+                op,
+                self._request(node),
+                self.policy,
+                lambda plan: self._misfit(node, plan),
+                node.layer.engine_wish,
+            )
+            step.plan, step.engine, step.why = choice
         return step
 
-    _fusing = -1  # the step whose plan does the next layer's work, too
+    def _settle(self, step: Step) -> None:
+        """Its parameters live as its plan says; one that asks for an engine has to have one."""
+        node, plan = step.node, step.plan
+        if self.engines and plan is None and not step.idle:
+            select.insist(node.layer.engine_wish, step.why)
+        for p in node.params:
+            self.params[p.owner] = plan.params.get(p.attr) if plan is not None else None
 
-    def _is_fused(self, i: int) -> bool:
-        return i > 0 and self._fusing == i - 1
-
-    def _with_next(self, i: int, op: Any) -> Any:
-        """The op with the ReLU behind it, where the next layer is one that works in place on it."""
-        if not (self.demands.fuse and isinstance(op, FUSABLE) and i + 1 < len(self.nodes)):
-            return op
-        node, after = self.nodes[i], self.nodes[i + 1]
-        relu = getattr(after.layer, "op", None)
-        if (
-            isinstance(relu, ops.Activation)
-            and relu.kind == "relu"
-            and after.in_place
-            and after.bottoms == node.tops
-            and asked(self.policy, after.layer.engine_wish) != "numpy"
-        ):
-            return dataclasses.replace(op, then=relu)
-        return op
-
-    def _choose(self, step: Step, op: Any) -> None:
-        node = step.node
-        ctx = node.layer.ctx
-        request = Request(
+    def _request(self, node: Node) -> Request:
+        ctx, policy = node.layer.ctx, self.policy
+        return Request(
             bottom=node.bottom_shapes,
             top=node.top_shapes,
             params=tuple((p.attr, p.shape) for p in node.params),
@@ -205,74 +212,48 @@ class Schedule:
             training=node.needs_backward,
             backward=node.needs_backward,
             wanted=node.wanted,
-            learning=tuple(p.attr for p in node.params if p.owner in self.demands.learning),
+            learning=tuple(p.attr for p in node.params if p.owner in self.learning),
             in_place=node.in_place,
-            math=self.policy.math,
-            threads=self.policy.threads,
-            limit=self.policy.limit,
-            algorithm=self.policy.algorithm,
-            deterministic=self.policy.deterministic,
+            math=policy.math,
+            threads=policy.threads,
+            limit=policy.limit,
+            algorithm=policy.algorithm,
+            deterministic=policy.deterministic,
             key=ctx.streams.key(node.name) if ctx.counter else (0, 0),
             counter=ctx.counter,
         )
-        choice = choose(
-            self.engines,
-            op,
-            request,
-            self.policy,
-            lambda plan: self._misfit(node, plan),
-            node.layer.engine_wish,
-        )
-        step.plan, step.engine, step.why = choice
 
     def _misfit(self, node: Node, plan: Plan) -> str:
         """Why this plan would read what is overwritten by then; "" if it would not."""
-        if not node.needs_backward or set(plan.keeps) <= set(node.layer.keeps):
+        if not node.needs_backward or set(plan.keeps) <= set(node.keeps):
             return ""
-        uses = [n.use(plan.keeps if n is node else None) for n in self.nodes]
-        for conflict in aliasing.find_conflicts(uses):
+        planned = dataclasses.replace(node, keeps=plan.keeps)
+        nodes = [planned if n is node else n for n in self.nodes]
+        for conflict in aliasing.find_conflicts(nodes):
             return f"its backward reads '{conflict.blob}', which '{conflict.writer}' overwrites"
         return ""
 
-    def _call(self, step: Step) -> Call:
+    def _arranged(self, step: Step) -> Node:
+        """The step's node with the layouts that whoever runs it reads and writes."""
         node, plan = step.node, step.plan
-        layer = node.layer
-        plain = Call(
-            node.name,
-            node.bottoms,
-            node.tops,
-            node.bottom_shapes,
-            node.top_shapes,
-            bottom=(None,) * len(node.bottoms),
-            top=(None,) * len(node.tops),
-            bottom_diff=(None,) * len(node.bottoms),
-            top_diff=(None,) * len(node.tops),
-            in_place=node.in_place,
-            views=layer.views,
-            view_diffs=layer.view_diffs,
-            keeps=layer.keeps,
-            rereads=layer.keeps,
-            idle=step.idle or node.type == "Input",  # users fill those
-            backward=node.needs_backward,
-            wanted=node.wanted,
-        )
+        idle = step.idle or node.type == "Input"  # users fill those
         if plan is not None:
+            read_again = [kept.removesuffix(" sign") for kept in plan.keeps]
             return dataclasses.replace(
-                plain,
-                bottom=plan.bottom,
-                top=plan.top,
-                bottom_diff=plan.bottom_diff or plain.bottom_diff,
-                top_diff=plan.top_diff or plain.top_diff,
+                node,
+                bottom_layouts=plan.bottom,
+                top_layouts=plan.top,
+                bottom_diff_layouts=plan.bottom_diff,
+                top_diff_layouts=plan.top_diff,
                 keeps=plan.keeps,
+                private=tuple(what for what in read_again if not node.rereads(what)),
+                idle=idle,
             )
-        if layer.views and all(s == node.bottom_shapes[b] for s, b in self._viewed(node)):
+        viewed = [(node.top_shapes[t], node.bottom_shapes[b]) for t, b in node.views.items()]
+        if viewed and all(top == bottom for top, bottom in viewed):  # in whatever layout it arrives
             arrives = tuple(self.walk.layout(name) for name in node.bottoms)
-            return dataclasses.replace(plain, bottom=arrives)
-        return plain
-
-    @staticmethod
-    def _viewed(node: Node) -> list[tuple[Shape, int]]:
-        return [(node.top_shapes[t], b) for t, b in node.layer.views.items()]
+            return dataclasses.replace(node, bottom_layouts=arrives, idle=idle)
+        return dataclasses.replace(node, idle=idle)
 
     # ------------------------------------------------------------------ memory
 
@@ -281,13 +262,13 @@ class Schedule:
         """Bytes that a program of it takes: all but parameters and their gradients."""
         own = (a for a in self.walk.arrays if a.base is None)
         apart = (a for a in own if name_of(a) not in self.memory.offsets)
-        sizes = (nbytes(a.shape, a.layout, self.demands.dtype) for a in apart)
+        sizes = (nbytes(a.shape, a.layout, self.dtype) for a in apart)
         return self.memory.total + self.scratch + sum(map(padded, [*sizes, *self._lasting()]))
 
     def _lasting(self) -> list[int]:
         """Bytes of what layers carry from pass to pass."""
         return [
-            math.prod(b.shape) * np.dtype(b.dtype or self.demands.dtype).itemsize
+            math.prod(b.shape) * np.dtype(b.dtype or self.dtype).itemsize
             for step in self.steps
             for b in step.node.buffers.values()
             if b.lasting
@@ -303,9 +284,9 @@ class Schedule:
         """Of all that nobody owns: without sharing, only the copies that no user can see."""
         shown = set(self.walk.homes.values())
         return [
-            self._span(name_of(a), nbytes(a.shape, a.layout, self.demands.dtype), a.first, a.last)
+            self._span(name_of(a), nbytes(a.shape, a.layout, self.dtype), a.first, a.last)
             for a in lifetimes(self.walk.arrays)
-            if self.demands.share or (a.copy and a.number not in shown)
+            if self.share or (a.copy and a.number not in shown)
         ]
 
     def _saved_spans(self) -> list[planner.Span]:
@@ -320,14 +301,14 @@ class Schedule:
     def _span(self, name: str, size: int, first: int, last: int) -> planner.Span:
         """Without sharing everything outlives the pass, so that parts of it can be run again."""
         end = 2 * len(self.nodes) - 1
-        return planner.Span(name, size, ((first, last),) if self.demands.share else ((0, end),))
+        return planner.Span(name, size, ((first, last),) if self.share else ((0, end),))
 
     def saved(self, step: Step) -> dict[str, int]:
         """Bytes by name of what a step keeps from forward to backward."""
         if step.plan is not None:
             return {"saved": step.plan.saved} if step.plan.saved else {}
         return {
-            attr: math.prod(b.shape) * np.dtype(b.dtype or self.demands.dtype).itemsize
+            attr: math.prod(b.shape) * np.dtype(b.dtype or self.dtype).itemsize
             for attr, b in step.node.buffers.items()
             if b.kept and not b.lasting
         }
@@ -336,7 +317,7 @@ class Schedule:
         """Bytes that a step needs while it is being called."""
         if step.plan is not None:
             return step.plan.workspace
-        dtype = self.demands.dtype
+        dtype = self.dtype
         sizes = [
             math.prod(b.shape) * np.dtype(b.dtype or dtype).itemsize
             for b in step.node.buffers.values()

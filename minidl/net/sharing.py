@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.arrays.blob import Param, Shape
 from minidl.errors import MinidlError, WeightsError, raise_all
-from minidl.net.blueprint import Node
+from minidl.net.node import Node
 
 if TYPE_CHECKING:
     from minidl.net.net import Net

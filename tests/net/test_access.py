@@ -15,7 +15,7 @@ from tests.net.test_layout import call, nets, walk
 
 def owner_of(w):
     """Blobs that are views of others have the values of those, here as in Split: not the diffs."""
-    of = {c.tops[t]: c.bottoms[b] for c in w.calls for t, b in c.views.items()}
+    of = {c.tops[t]: c.bottoms[b] for c in w.nodes for t, b in c.views.items()}
 
     def owner(number):
         blob, kind = w.arrays[number].blob, w.arrays[number].kind
@@ -34,7 +34,7 @@ def test_a_whole_forward_needs_nothing():
     w = walk(call("in", (), "x"), call("f", "x", "y", "a"), call("g", "y", "z", "b"))
     needs, left = part(accesses(w)[:3], owner_of(w))
     assert needs == []
-    assert left["z", "data"] == Left(True, frozenset(w.places[2].top))
+    assert left["z", "data"] == Left(True, frozenset(w.places[2].top_arrays))
 
 
 def test_copies_that_an_earlier_layer_made_are_needed_by_a_later_one():
@@ -47,11 +47,11 @@ def test_a_copy_leaves_the_old_values_current_too():
     w = walk(call("in", (), "x"), call("f", "x", "y", "a"))
     needs, left = part(accesses(w)[1:2], owner_of(w))
     assert by_name(w, needs) == ["x data"]
-    assert left["x", "data"] == Left(False, frozenset(w.places[1].bottom))
+    assert left["x", "data"] == Left(False, frozenset(w.places[1].bottom_arrays))
 
 
 def test_a_backward_needs_what_its_layers_keep_and_the_gradients_given():
-    kept = {"keeps": ("bottom",), "rereads": ("bottom",)}
+    kept = {"keeps": ("bottom",)}
     w = walk(call("in", (), "x"), call("f", "x", "y", "a", **kept))
     needs, left = part(accesses(w)[2:], owner_of(w))
     assert by_name(w, needs) == ["y diff", "x data as a"]
@@ -60,16 +60,14 @@ def test_a_backward_needs_what_its_layers_keep_and_the_gradients_given():
 
 def test_what_only_the_plan_reads_again_stays_as_its_forward_left_it():
     """Array code of a batch normalisation keeps normalised values, oneDNN's plan reads x again."""
-    w = walk(call("in", (), "x"), call("f", "x", "y", "a", keeps=("bottom",)))
+    w = walk(call("in", (), "x"), call("f", "x", "y", "a", keeps=("bottom",), private=("bottom",)))
     needs, _ = part(accesses(w)[2:], owner_of(w))
     assert by_name(w, needs) == ["y diff"]
-    assert accesses(w)[2].private == w.places[1].bottom
+    assert accesses(w)[2].private == w.places[1].bottom_arrays
 
 
 def test_a_gradient_given_to_an_in_place_layer_is_looked_for_where_it_was_given():
-    w = walk(
-        call("in", (), "x"), call("f", "x", "h", "a"), call("g", ["h"], ["h"], "b", in_place=True)
-    )
+    w = walk(call("in", (), "x"), call("f", "x", "h", "a"), call("g", ["h"], ["h"], "b"))
     needs, left = part(accesses(w)[3:], owner_of(w))
     assert by_name(w, needs) == ["h diff"]
     given = needs[0][1]
@@ -88,7 +86,7 @@ def test_any_part_of_a_pass_reads_current_values_where_its_needs_are_met(net, da
     calls, pinned = net
     overwritten = {c.tops[0] for c in calls if c.in_place}  # a net lets nobody keep those
     keeps = [() if overwritten & {*c.bottoms, *c.tops} else c.keeps for c in calls]
-    changes = [{"view_diffs": False, "keeps": kept, "rereads": kept} for kept in keeps]
+    changes = [{"view_diffs": False, "keeps": kept} for kept in keeps]
     replaced = [dataclasses.replace(c, **change) for c, change in zip(calls, changes, strict=True)]
     w = walk(*replaced, pinned=pinned)
     steps, owner = accesses(w), owner_of(w)

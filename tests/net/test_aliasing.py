@@ -6,18 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.net import aliasing
-from minidl.net.aliasing import Conflict, Use
+from minidl.net.aliasing import Conflict
+from minidl.net.node import Node
 
 
 def use(name, bottoms, tops, **more):
-    return Use(name, tuple(bottoms.split()), tuple(tops.split()), **{"backward": True} | more)
+    return Node(
+        name, tuple(bottoms.split()), tuple(tops.split()), **{"needs_backward": True} | more
+    )
 
 
 def find_conflicts(layers):
     return list(aliasing.find_conflicts(layers))
 
 
-DATA = use("data", "", "x", backward=False)
+DATA = use("data", "", "x", needs_backward=False)
 
 
 def test_finding_out_that_nothing_is_overwritten_takes_linear_time():
@@ -45,7 +48,7 @@ def test_overwriting_a_kept_top_is_a_conflict():
 
 
 def test_it_is_none_if_the_keeper_never_runs_backward():
-    layers = [use("lrn", "x", "y", keeps=("top",), backward=False), use("relu", "y", "y")]
+    layers = [use("lrn", "x", "y", keeps=("top",), needs_backward=False), use("relu", "y", "y")]
     assert not find_conflicts([DATA, *layers])
 
 
@@ -93,7 +96,7 @@ def test_keeping_what_an_earlier_in_place_layer_wrote_is_fine():
 @st.composite
 def chains(draw):
     """A random net over few blobs: in-place layers, views, keepers."""
-    layers, blobs = [use("data", "", "b0", backward=False)], ["b0"]
+    layers, blobs = [use("data", "", "b0", needs_backward=False)], ["b0"]
     for i in range(draw(st.integers(1, 8))):
         bottom = draw(st.sampled_from(blobs))
         kind = draw(st.sampled_from(["in place", "view", "new"]))

@@ -10,26 +10,27 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minidl.net.layout import Call, Walk
+from minidl.net.layout import Walk
+from minidl.net.node import Node
 
 SHAPE = (2, 3)
 LAYOUTS = (None, "a", "b")
 
 
 def call(name, bottoms=(), tops=(), layout=None, **given):
-    """A call with one layout for everything; keywords replace fields of Call."""
-    return Call(
+    """A node with one layout for everything; keywords replace fields of Node."""
+    return Node(
         name,
         tuple(bottoms),
         tuple(tops),
-        (SHAPE,) * len(bottoms),
-        (SHAPE,) * len(tops),
+        bottom_shapes=(SHAPE,) * len(bottoms),
+        top_shapes=(SHAPE,) * len(tops),
         **{
-            "bottom": (layout,) * len(bottoms),
-            "top": (layout,) * len(tops),
-            "bottom_diff": (layout,) * len(bottoms),
-            "top_diff": (layout,) * len(tops),
-            "backward": bool(bottoms),
+            "bottom_layouts": (layout,) * len(bottoms),
+            "top_layouts": (layout,) * len(tops),
+            "bottom_diff_layouts": (layout,) * len(bottoms),
+            "top_diff_layouts": (layout,) * len(tops),
+            "needs_backward": bool(bottoms),
             "wanted": (True,) * len(bottoms),
             **given,
         },
@@ -52,7 +53,7 @@ def test_neighbours_with_one_layout_share_an_array():
     w = walk(call("in", (), "x"), call("f", "x", "y", "a"), call("g", "y", "z", "a"))
     assert names(w, w.places[1].before_forward) == [("x data", "x data as a")]
     assert not w.places[2].before_forward
-    assert w.places[1].top == w.places[2].bottom
+    assert w.places[1].top_arrays == w.places[2].bottom_arrays
     assert w.layout("y") == "a"
 
 
@@ -63,7 +64,7 @@ def test_a_copy_serves_all_readers():
         call("g", "x", "z", "a"),
         call("h", "x", "u", "b"),
     )
-    assert w.places[1].bottom == w.places[2].bottom
+    assert w.places[1].bottom_arrays == w.places[2].bottom_arrays
     assert not w.places[2].before_forward
     assert names(w, w.places[3].before_forward) == [("x data", "x data as b")]
 
@@ -72,11 +73,11 @@ def test_a_copy_is_made_anew_after_a_layer_worked_in_place():
     w = walk(
         call("in", (), "x"),
         call("f", "x", "y", "a"),
-        call("g", "x", "x", in_place=True),
+        call("g", "x", "x"),
         call("h", "x", "z", "a"),
     )
     assert names(w, w.places[3].before_forward) == [("x data", "x data as a")]
-    assert w.places[1].bottom != w.places[3].bottom
+    assert w.places[1].bottom_arrays != w.places[3].bottom_arrays
 
 
 def test_gradients_are_copied_where_the_layouts_of_two_layers_differ():
@@ -85,10 +86,10 @@ def test_gradients_are_copied_where_the_layouts_of_two_layers_differ():
 
 
 def test_in_place_data_and_gradient_are_one_array_each():
-    w = walk(call("in", (), "x"), call("f", "x", "y", "a"), call("g", "y", "y", "a", in_place=True))
+    w = walk(call("in", (), "x"), call("f", "x", "y", "a"), call("g", "y", "y", "a"))
     g = w.places[2]
-    assert g.bottom == g.top
-    assert g.bottom_diff == g.top_diff
+    assert g.bottom_arrays == g.top_arrays
+    assert g.bottom_diff_arrays == g.top_diff_arrays
 
 
 def test_views_are_the_same_memory_in_another_shape():
@@ -112,7 +113,7 @@ def test_pinned_blobs_are_published_as_plain_arrays():
 
 def test_a_gradient_that_nobody_sends_is_pinned_and_zero_stays_zero():
     w = walk(call("in", (), "x"), call("f", "x", "yz"))
-    assert all(w.arrays[n].pinned for n in w.places[1].top_diff)
+    assert all(w.arrays[n].pinned for n in w.places[1].top_diff_arrays)
 
 
 def test_data_live_until_the_backward_that_reads_them():
@@ -140,7 +141,7 @@ def nets(draw):
         layout, keeps = draw(st.sampled_from(LAYOUTS)), draw(st.sets(st.sampled_from(KEEPS)))
         kind = draw(st.sampled_from(["new", "new", "in place", "view"]))
         if kind == "in place" and bottom in free:
-            calls.append(call(f"c{i}", [bottom], [bottom], layout, in_place=True))
+            calls.append(call(f"c{i}", [bottom], [bottom], layout))
             continue
         free.discard(bottom)
         top = f"y{i}"
@@ -179,10 +180,10 @@ def test_every_reader_finds_what_was_written_last(net):
 
     for c, p in zip(calls, w.places, strict=True):
         copy(p.before_forward)
-        for name, number, layout in zip(c.bottoms, p.bottom, c.bottom, strict=True):
+        for name, number, layout in zip(c.bottoms, p.bottom_arrays, c.bottom_layouts, strict=True):
             assert w.arrays[number].layout == layout
             assert held[base(number)] == truth[name]
-        for j, (name, number) in enumerate(zip(c.tops, p.top, strict=True)):
+        for j, (name, number) in enumerate(zip(c.tops, p.top_arrays, strict=True)):
             truth[name] = truth[c.bottoms[0]] if j in c.views else f"{c.name}:{name}"
             held[base(number)] = truth[name]
         copy(p.after_forward)
@@ -199,15 +200,15 @@ def test_arrays_live_from_their_first_to_their_last_use(net):
     w = walk(*calls, pinned=pinned)
     steps = 2 * len(calls)
     for i, (c, p) in enumerate(zip(calls, w.places, strict=True)):
-        used = [(n, i) for n in (*p.bottom, *p.top)]
+        used = [(n, i) for n in (*p.bottom_arrays, *p.top_arrays)]
         used += [
             (n, i) for copies in (p.before_forward, p.after_forward) for k in copies for n in k
         ]
-        back = [*p.bottom_diff, *p.top_diff]
+        back = [*p.bottom_diff_arrays, *p.top_diff_arrays]
         back += [n for copies in (p.before_backward, p.after_backward) for k in copies for n in k]
-        if c.backward:
-            back += p.bottom if "bottom" in c.keeps else ()
-            back += p.top if "top" in c.keeps else ()
+        if c.needs_backward:
+            back += p.bottom_arrays if "bottom" in c.keeps else ()
+            back += p.top_arrays if "top" in c.keeps else ()
         used += [(n, steps - 1 - i) for n in back if n is not None]
         for number, step in used:
             array = w.arrays[number]
