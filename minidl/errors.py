@@ -40,6 +40,11 @@ class MinidlError(RuntimeError):
         self.found, self.where, self.expected, self.fix = found, where, expected, fix
         super().__init__(found)
 
+    @property
+    def errors(self) -> list[MinidlError]:
+        """The errors that it stands for: itself, unless it is `Several`."""
+        return [self]
+
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.found}" if self.where else self.found]
         if self.expected:
@@ -137,9 +142,13 @@ class Several(MinidlError):
     shown = 20
 
     def __init__(self, errors: Sequence[MinidlError]) -> None:
-        self.errors = list(errors)
-        self.exit_code = max(error.exit_code for error in self.errors)
-        super().__init__(f"{len(self.errors)} errors")
+        self._errors = list(errors)
+        self.exit_code = max(error.exit_code for error in errors)
+        super().__init__(f"{len(errors)} errors")
+
+    @property
+    def errors(self) -> list[MinidlError]:
+        return self._errors
 
     def __str__(self) -> str:
         lines = [str(error) for error in self.errors[: self.shown]]
@@ -154,7 +163,7 @@ def raise_all(errors: Sequence[MinidlError]) -> None:
     Several errors are raised as an instance of both `Several` and their common class, so that
     ``except PrototxtError`` catches twenty of them as well as one.
     """
-    errors = [one for error in errors for one in getattr(error, "errors", [error])]
+    errors = [one for error in errors for one in error.errors]
     if not errors:
         return
     if len(errors) == 1:

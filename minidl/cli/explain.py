@@ -112,7 +112,7 @@ def _convolutions(args: Namespace) -> list[Any]:
         ctx = Context(phase=models.phase(args), absent_data=record)
         blueprint = Blueprint(param, ctx, args.level, args.stage)
     models.warn_of_unused_shape(blueprint.param, args)
-    nodes = [n for n in blueprint.nodes if isinstance(getattr(n.layer, "op", None), ops.Conv)]
+    nodes = [n for n in blueprint.nodes if isinstance(n.layer.op, ops.Conv)]
     if not nodes:
         raise UsageError("has no convolution", where=args.model)
     return nodes

@@ -175,7 +175,7 @@ def shape_hint(net: Any, record: tuple[int, ...] | None) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        for one in getattr(error, "errors", [error]):
+        for one in error.errors:
             absent = any(source and source in one.where for source in absent_sources(net))
             if record is None and absent:
                 hint = "give --shape C,H,W, and random records of that shape stand in"

@@ -38,7 +38,7 @@ def check_all(net: Any, found: Sequence[Any], check: Callable[[Any], object]) ->
         try:
             check(state)
         except MinidlError as error:
-            errors += getattr(error, "errors", [error])
+            errors += error.errors
     errors += _faults(net, found)
     raise_all(list({str(error): error for error in errors}.values()))
 

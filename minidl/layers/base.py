@@ -100,6 +100,9 @@ class Layer:
     keeps_positions top[0] has at every place what belongs to that place of each bottom (coord_map)
     unfinished      forward found only as it ran which shapes the tops need: `late_shapes` says
                     them now, and a second forward fills the tops (Python)
+    position        of a layer that reads a data set: the number of batches given so far, which may
+                    be set to go on elsewhere; None: it reads none. See `record` and `labels_of`
+    labels_bottom   which bottom holds labels, or numbers of rows, that `check_labels` can refuse
 
     What the net gives it: `bottom` and `top` lists of Blobs in every call; each parameter as an
     attribute (`self.weight`, a Param; `wanted` says whether its gradient is asked for) and all
@@ -134,6 +137,8 @@ class Layer:
     fork: ClassVar[str] = ""
     keeps_positions: ClassVar[bool] = False
     unfinished: bool = False
+    position: int | None = None
+    labels_bottom: int | None = None
     engine_wish: Wish = Wish()  # what `check_engine` found
 
     def __init__(self, spec: Any, ctx: Context) -> None:
@@ -206,6 +211,27 @@ class Layer:
     def is_late(self) -> bool:
         """Whether it has `late_shapes`."""
         return type(self).late_shapes is not Layer.late_shapes
+
+    def record(self, item: int, ago: int = 0) -> str:
+        """Name the record that became item `item` of the last batch, or of one `ago` batches before
+        it: "record 7 of train_lmdb"; "" where the layer reads no records."""
+        return ""
+
+    def labels_of(self, number: int) -> np.ndarray | None:
+        """Return the labels of batch `number`, read again; None where there are none."""
+        return None
+
+    def check_labels(self, labels: np.ndarray, shape: Shape) -> None:
+        """Raise LabelError for the first value that forward cannot use.
+
+        labels   what bottom[labels_bottom] holds or held, on the host
+        shape    of bottom[0]
+        """
+
+    def bound_as(self, name: str) -> Any:
+        """Return the array or Param that the net has bound under this name; None: there is none,
+        or the net has not run yet."""
+        return vars(self).get(name)
 
     def for_users(self) -> Any:
         """What stands for the layer in ``net.layers``, when its parameters are bound."""

@@ -67,6 +67,6 @@ class HDF5Data(Reader):
         maker = RowBatches(rows, order, self.dtype, self.ctx.device.host_empty)
         return maker, maker.shapes
 
-    def labels_of(self, number: int) -> np.ndarray:
-        """The rows of the last top in batch `number`, read anew."""
+    def labels_of(self, number: int) -> np.ndarray | None:
+        """Return the rows of the last top in batch `number`, read again."""
         return self._opened().make(number).arrays[-1]

@@ -100,7 +100,7 @@ class ImageReader(Reader):
             source = self.open_source()
             first = source[0]
         except DataError as error:
-            for one in getattr(error, "errors", [error]):
+            for one in error.errors:
                 one.where = f"{self.where}: {one.where}"
             raise
         shape = self.transform.top_shape(first.image.shape, source.describe(0, first.key))

@@ -23,7 +23,7 @@ class Indexed(Layer):
     one.
     """
 
-    labels_bottom: int  # where the numbers come in
+    labels_bottom: int
     row: Any
     numbers: Any
     no_row: Any
@@ -74,10 +74,6 @@ class Indexed(Layer):
         self.xp.add.at(table.reshape(-1), self.place.reshape(-1), values.reshape(-1))
 
     def check_labels(self, labels: np.ndarray, shape: Shape) -> None:
-        """Refuse the first of these numbers, an array of the host, that names no row.
-
-        shape   of bottom[0]
-        """
         self._refuse(labels, self.rows(shape))
 
     def _refuse(self, indices: Any, rows: int) -> None:

@@ -30,6 +30,7 @@ class Labelled(Layer):
     when it next shows one.
     """
 
+    labels_bottom = 1
     first_label: ClassVar[int] = 0
     class_axis: int
     ignore_label: int | None
@@ -119,9 +120,8 @@ class Labelled(Layer):
             sample[rng.random(labels) < 1 / 3] = self.ignore_label
         return sample
 
-    def check_labels(self, labels: np.ndarray, scores: Shape) -> None:
-        """Refuse the first of these labels, an array of the host, that names no class."""
-        _, classes, _ = self.fold_scores(scores, labels.shape)
+    def check_labels(self, labels: np.ndarray, shape: Shape) -> None:
+        _, classes, _ = self.fold_scores(shape, labels.shape)
         self._refuse_labels(labels, classes)
 
     def _refuse_labels(self, labels: Any, classes: int) -> None:

@@ -40,6 +40,7 @@ class MemoryData(Source):
 
     tops = 2
     parameters = ("memory_data_param",)
+    position: int
 
     def __init__(self, spec: Any, ctx: Context) -> None:
         super().__init__(spec, ctx)
@@ -102,11 +103,9 @@ class MemoryData(Source):
         self._arrays = batch.data, batch.labels
 
     def record(self, item: int, ago: int = 0) -> str:
-        """What item `item` of the batch in the tops, or of one before it, is, for messages."""
         return f"item {self._first(self.position - 1 - ago) + item} of the arrays"
 
     def labels_of(self, number: int) -> np.ndarray:
-        """The labels of batch `number`."""
         assert self._arrays is not None
         first = self._first(number)
         return self._arrays[1][first : first + self.batch_size]

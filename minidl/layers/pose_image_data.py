@@ -95,7 +95,7 @@ class PoseImageData(ImageReader):
             self.draw_skip(p.rand_skip, len(poses), self.data_source)
             look = self._look()
         except MinidlError as error:
-            for one in getattr(error, "errors", [error]):
+            for one in error.errors:
                 one.where = f"{self.where}: {one.where}"
             raise
         self.workers = min(n, threads())

@@ -34,6 +34,7 @@ class Reader(Source):
 
     prefetch = 4
     workers = 1
+    position: int
     batch_size: int
     data_source = ""
 
@@ -91,13 +92,11 @@ class Reader(Source):
             self._upload.start(self.position, self._batches().take(self.position))
 
     def record(self, item: int, ago: int = 0) -> str:
-        """What item `item` of the batch in the tops, or of one before it, is, for messages."""
         maker = self._opened()
         records = maker.make(self.position - 1 - ago).records if ago else self._records
         return maker.describe(records[item])
 
-    def labels_of(self, number: int) -> np.ndarray:
-        """The labels of batch `number`, read anew."""
+    def labels_of(self, number: int) -> np.ndarray | None:
         return self._opened().make(number).labels
 
     def close(self) -> None:

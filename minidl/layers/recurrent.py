@@ -153,26 +153,26 @@ class Recurrent(Layer):
         """Begin the next pass with states of zero."""
         with self.ctx.device.current():
             for state in self.states:
-                if hasattr(self, f"{state}_state"):
-                    getattr(self, f"{state}_state").fill(0)
+                if (array := self.bound_as(f"{state}_state")) is not None:
+                    array.fill(0)
 
     def first_states(self, bottom):
         """The states that this pass begins with, each (N, H)."""
         if self.exposed:
             _, first = self._split(bottom[2:])
             return [blob.data[0] for blob in first]
-        return [getattr(self, f"{state}_state") for state in self.states]
+        return [self.bound_as(f"{state}_state") for state in self.states]
 
     def leave_states(self, top, states):
         """Give the states after the last step to the tops, or to the next pass."""
         for i, (name, values) in enumerate(zip(self.states, states, strict=True)):
-            room = top[1 + i].data[0] if self.exposed else getattr(self, f"{name}_state")
+            room = top[1 + i].data[0] if self.exposed else self.bound_as(f"{name}_state")
             room[...] = values
 
     def sum_inputs(self, bottom):
         """What x and x_static add to the sums of every step, (T, N, width * H)."""
         xp, sums = self.xp, self.sums
-        weight, bias, static_weight = (getattr(self, n, None) for n in self.input_to)
+        weight, bias, static_weight = map(self.bound_as, self.input_to)
         xp.matmul(matrix(bottom[0].data, 2), weight.data.T, out=matrix(sums, 2))
         sums += bias.data
         if self.has_static:
@@ -190,7 +190,7 @@ class Recurrent(Layer):
     def leave_gradients(self, wanted, bottom, gradients):
         """From `dsums`, and the gradients of the first states, to parameters and bottoms."""
         xp, dsums = self.xp, self.dsums
-        weight, bias, static_weight = (getattr(self, n, None) for n in self.input_to)
+        weight, bias, static_weight = map(self.bound_as, self.input_to)
         rows = matrix(dsums, 2)
         self.add_product(weight, rows, matrix(bottom[0].data, 2))
         self.add_sum(bias, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -51,16 +51,15 @@ def refuse_bad_label(net: Net, passes: Iterable[int]) -> None:
     of passes that are over are made again.
     """
     for node in net.blueprint.nodes:
-        check = getattr(node.layer, "check_labels", None)
-        if check is None:
+        if node.layer.labels_bottom is None:
             continue
         for number in passes:
-            blob = node.bottoms[getattr(node.layer, "labels_bottom", 1)]
+            blob = node.bottoms[node.layer.labels_bottom]
             labels = _labels(net, blob, net.streams.passes - number)
             if labels is None:
                 continue
             try:
-                check(labels, node.bottom_shapes[0])
+                node.layer.check_labels(labels, node.bottom_shapes[0])
             except LabelError as error:
                 bottom = [net.blobs[name] for name in node.bottoms]
                 raise with_record(net, error, bottom, net.streams.passes - number) from None
@@ -72,10 +71,8 @@ def _labels(net: Net, blob: str, ago: int) -> np.ndarray | None:
         return net.device.to_host(net.blobs[blob].read())
     plain = _before_split(net, blob)
     for node in net.blueprint.nodes:
-        layer: Any = node.layer
-        if plain in node.tops and hasattr(layer, "labels_of"):
-            labels: np.ndarray = layer.labels_of(layer.position - 1 - ago)
-            return labels
+        if plain in node.tops and node.layer.position is not None:
+            return node.layer.labels_of(node.layer.position - 1 - ago)
     return None
 
 
@@ -92,8 +89,7 @@ def with_record(net: Net, error: LabelError, bottom: list[Blob], ago: int = 0) -
     for node in net.blueprint.nodes[::-1]:
         if not names.intersection(node.tops):
             continue
-        if hasattr(node.layer, "record"):
-            source = node.layer.record(error.item, ago) if ago else node.layer.record(error.item)
+        if source := node.layer.record(error.item, ago):
             error.found = f"{error.found} ({source})"
             break
         names.update(node.bottoms)

@@ -200,7 +200,7 @@ class Net(PycaffeNames):
                         self.shared_seeds.append((blob, weight))  # a layer below shares it
             self.bottoms.append(bottom)
             self.tops.append(top)
-        self.data_layers = [layer for layer in self.own_layers if hasattr(layer, "position")]
+        self.data_layers = [layer for layer in self.own_layers if layer.position is not None]
         self._following = [  # also of layers that have no nodes just now, as below
             (layer, list(layer.spec.top))
             for layer in self.own_layers

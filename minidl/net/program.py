@@ -297,7 +297,7 @@ class Program:
 
     def _bind_lasting(self, layer: Any, attr: str, shape: tuple[int, ...], dtype: Any) -> None:
         """An array that outlives this program; the one of the program before it, if it fits."""
-        there = getattr(layer, attr, None)
+        there = layer.bound_as(attr)
         if there is None or there.shape != shape or there.dtype != dtype:
             setattr(layer, attr, self.device.zeros(shape, dtype))
 

@@ -202,8 +202,13 @@ class Runner:
 
     def _callbacks(self, seeing: bool = False) -> Iterator[Callback]:
         """All functions that want to be called between layers; `seeing`: and may look at blobs."""
-        for when in ("before_forward", "after_forward", "before_backward", "after_backward"):
-            callbacks = getattr(self._net, when)
+        net = self._net
+        for callbacks in (
+            net.before_forward,
+            net.after_forward,
+            net.before_backward,
+            net.after_backward,
+        ):
             if callbacks.seeing or not seeing:
                 yield from callbacks
 

@@ -38,11 +38,11 @@ class Mark:
 
 def mark(net: Net) -> Mark:
     """Where `net` stands now."""
-    batches = {layer.name: layer.position for layer in net.data_layers}
+    batches = {layer.name: layer.position or 0 for layer in net.data_layers}
     carried = {
-        (layer.name, name): np.array(net.device.to_host(getattr(layer, name)))
+        (layer.name, name): np.array(net.device.to_host(array))
         for layer, name, _ in _carried(net)
-        if hasattr(layer, name)  # otherwise the net has not run
+        if (array := layer.bound_as(name)) is not None
     }
     return Mark(net.streams.passes, batches, carried)
 
@@ -65,9 +65,11 @@ def go_to(net: Net, place: Mark) -> None:
         values = place.carried.get((layer.name, name))
         if values is None or values.shape != shape:
             values = np.zeros(shape)
-        if getattr(getattr(layer, name, None), "shape", None) != shape:
-            setattr(layer, name, net.device.zeros(shape, net.dtype))
-        net.device.write(getattr(layer, name), values)
+        array = layer.bound_as(name)
+        if array is None or array.shape != shape:
+            array = net.device.zeros(shape, net.dtype)
+            setattr(layer, name, array)
+        net.device.write(array, values)
 
 
 def message(seed: int, loss: SmoothedLoss, places: Sequence[Mark]) -> Any:

@@ -238,7 +238,7 @@ def test_a_label_out_of_range_names_value_and_layer():
 
 def test_the_record_of_a_bad_label_is_that_of_the_layer_which_gave_the_label():
     class Named(REGISTRY["Input"]):
-        def record(self, item):
+        def record(self, item, ago=0):
             return f"item {item} of {self.name}"
 
     text = TEXT.replace(
