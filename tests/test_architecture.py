@@ -34,7 +34,7 @@ DATA_LAYERS = [
     f"minidl.layers.{name}"
     for name in (
         "data dense_image_data detection.detectnet hdf5_data image_data image_reader memory_data"
-        " pose_image_data reader window_data"
+        " annotated_data pose_image_data reader window_data"
     ).split()
 ]
 

@@ -57,10 +57,12 @@ def room(
     spare: Batch | None,
     empty: Callable[[Shape, Any], np.ndarray],
 ) -> tuple[np.ndarray, ...]:
-    """Arrays of these shapes: those of `spare` if they are, else new ones with any contents."""
-    if spare is not None and tuple(array.shape for array in spare.arrays) == shapes:
-        return spare.arrays
-    return tuple(empty(shape, dtype) for shape in shapes)
+    """Arrays of these shapes: each that of `spare` if it is one, else new, with any contents."""
+    old = spare.arrays if spare is not None else (None,) * len(shapes)
+    return tuple(
+        array if array is not None and array.shape == shape else empty(shape, dtype)
+        for shape, array in zip(shapes, old, strict=True)
+    )
 
 
 class Batches:

@@ -19,13 +19,16 @@ Shape = tuple[int, ...]
 Reject = Callable[..., NoReturn]
 
 
+OF_BOXES = ("resize_param", "noise_param", "emit_constraint", "distort_param", "expand_param")
+
+
 class Transform:
     """y = (crop(x) - crop(mean)) * scale, and left and right exchanged in half of the cases.
 
     A pure function of a record and some random numbers: ``transform(image, u, out)``.
 
     image   x, (C, H, W), uint8 or float; where it is resized, x is what comes out of that
-    out     y, (C, h, w): h = w = crop_size where there is one, else H and W
+    out     y, (C, h, w): the window's size where there is one, else H and W
     u       `draws` numbers from [0, 1) if `random`: for the mirror, the row and the column of the
             window, and Augment's; None otherwise
 
@@ -35,6 +38,7 @@ class Transform:
                    colours of its window; see minidl.data.augment.Augment
       crop_size    side of a square window: at a random place in training, else in the middle,
                    rounded towards the upper left; the image must be as large
+      crop_h, crop_w   SSD's: the window's rows and columns, where there is no crop_size
       mirror       exchange left and right with probability 1/2; in TEST too, as Caffe does
       mean_file    BlobProto of one image as large as the records; the window that is cut from the
                    record is cut from it too
@@ -55,6 +59,7 @@ class Transform:
         where: str = "",
         where_mean: str = "",
         resize: Resize | None = None,
+        boxes: bool = False,
     ) -> None:
         """Check what can be checked without a record.
 
@@ -64,10 +69,13 @@ class Transform:
         where    the layer, for the head of later refusals, which are DataErrors
         where_mean   the same with the line of mean_file
         resize   in place of the one that `param` may say
+        boxes    what SSD's AnnotatedData does besides is somebody else's task; else it is refused
         """
+        if not boxes:
+            _refuse_boxes(param, reject)
         self._where, self._where_mean = where, where_mean or where
         self.dtype, self.training = dtype, training
-        self.crop, self.mirror, self.scale = param.crop_size, param.mirror, param.scale
+        self.crop, self.mirror, self.scale = _window(param, reject), param.mirror, param.scale
         self.mean_file, self.mean_value = param.mean_file, tuple(param.mean_value)
         self.resize, self.augment = resize, None
         if param.HasField("resize"):
@@ -102,7 +110,7 @@ class Transform:
     @property
     def random(self) -> bool:
         """Whether the result depends on `u`."""
-        return self.mirror or (self.training and self.crop > 0) or self.augment is not None
+        return bool(self.mirror or (self.training and self.crop) or self.augment)
 
     @property
     def draws(self) -> int:
@@ -130,11 +138,15 @@ class Transform:
         if self.resize is not None:
             shape, record = self.resize.shape(shape), f"{record}, resized,"
         _, height, width = shape
-        if self.crop > min(height, width):
+        if self.crop and (self.crop[0] > height or self.crop[1] > width):
+            square = self.crop[0] == self.crop[1]
+            found = f"crop_size is {self.crop[0]}" if square else "crop_h and crop_w are %d, %d"
             raise DataError(
-                f"crop_size is {self.crop}, but {record} has the shape {shape}",
+                f"{found if square else found % self.crop}, but {record} has the shape {shape}",
                 where=self._where,
-                expected=f"crop_size <= {min(height, width)}",
+                expected=f"crop_size <= {min(height, width)}"
+                if square
+                else f"crop_h <= {height} and crop_w <= {width}",
             )
         if self.mean_file:
             if self._mean is None:
@@ -148,7 +160,7 @@ class Transform:
                 )
         if self.mean_value:
             self._mean = np.array(self.mean_value, self.dtype).reshape(-1, 1, 1)
-        return (channels, self.crop, self.crop) if self.crop else shape
+        return (channels, *self.crop) if self.crop else shape
 
     def _check_that_all_have(self, channels: int, record: str) -> None:
         """Refuse a record that has not as many channels as the first one."""
@@ -208,7 +220,7 @@ class Transform:
 
     def label_shape(self, shape: Shape) -> Shape:
         """What becomes of a label image of this shape, as high and wide as its image."""
-        return (shape[0], self.crop, self.crop) if self.crop else shape
+        return (shape[0], *self.crop) if self.crop else shape
 
     def label(self, label: np.ndarray, u: np.ndarray | None, out: np.ndarray) -> None:
         """Write the window of a label image that its image is seen through, and no more, to `out`.
@@ -217,15 +229,48 @@ class Transform:
         """
         out[...] = label[self._window(label.shape, out.shape, u)]
 
-    def _window(self, shape: Shape, cut: Shape, u: np.ndarray | None) -> tuple[slice, ...]:
-        """What of an image of `shape` is seen, from left to right or from right to left."""
+    def place(self, shape: Shape, cut: Shape, u: np.ndarray | None) -> tuple[int, int, bool]:
+        """First row and column of what is seen of an image of `shape`; whether in a mirror."""
         (height, width), (h, w) = shape[1:], cut[1:]
         top, left, flip = (height - h) // 2, (width - w) // 2, False
         if u is not None:
-            flip = self.mirror and u[0] < 0.5
+            flip = bool(self.mirror and u[0] < 0.5)
             if self.training:
                 top, left = int(u[1] * (height - h + 1)), int(u[2] * (width - w + 1))
+        return top, left, flip
+
+    def _window(self, shape: Shape, cut: Shape, u: np.ndarray | None) -> tuple[slice, ...]:
+        """What of an image of `shape` is seen, from left to right or from right to left."""
+        (top, left, flip), (h, w) = self.place(shape, cut, u), cut[1:]
         columns = slice(left, left + w)
         if flip:
             columns = slice(left + w - 1, left - 1 if left else None, -1)
         return (slice(None), slice(top, top + h), columns)
+
+
+def _window(param: Any, reject: Reject) -> tuple[int, int] | None:
+    """Rows and columns of the window, where there is one."""
+    if param.crop_size:
+        return param.crop_size, param.crop_size
+    if bool(param.crop_h) != bool(param.crop_w):
+        reject(
+            f"crop_h is {param.crop_h} and crop_w {param.crop_w}",
+            expected="both, or none",
+            field="transform_param.crop_h",
+        )
+    return (param.crop_h, param.crop_w) if param.crop_h else None
+
+
+def _refuse_boxes(param: Any, reject: Reject) -> None:
+    """Refuse what AnnotatedData alone does."""
+    for name in OF_BOXES:
+        if param.HasField(name):
+            reject(
+                f"has transform_param.{name}, which AnnotatedData alone reads",
+                fix="transform_param { resize { height: ... width: ... } }"
+                if name == "resize_param"
+                else "transform_param { augment { ... } } has random changes for other layers"
+                if name != "emit_constraint"
+                else "leave it out",
+                field=f"transform_param.{name}",
+            )

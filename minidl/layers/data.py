@@ -35,7 +35,9 @@ class Data(ImageReader):
       rand_skip    not applied, as in Caffe
     transform_param   scale, mirror, crop_size, mean_file, mean_value, force_color, force_gray;
                       resize, augment, workers and ignore_orientation, which are not Caffe's:
-                      see minidl.data.transform.Transform
+                      see minidl.data.transform.Transform; crop_h and crop_w, SSD's. Its
+                      resize_param, noise_param, emit_constraint, distort_param and expand_param
+                      are refused: AnnotatedData alone reads them
 
     A Datum has one label, a whole number. Several, or real ones, go into a store of their own: a
     Datum of float_data, C x 1 x 1, for each record under the same key. A second Data layer with one
@@ -71,15 +73,14 @@ class Data(ImageReader):
 
     def open_source(self) -> Datums:
         folder = Path(self.data_source)
-        self._warn_of_backend(folder)
+        warn_of_backend(self.spec.data_param, folder, self.where)
         return leveldb.open_store(folder, self.color, self.transform.upright)
 
-    def _warn_of_backend(self, folder: Path) -> None:
-        p = self.spec.data_param
-        if p.backend == p.LEVELDB and lmdb.is_lmdb(folder):
-            said = "says backend: LEVELDB" if p.HasField("backend") else "says no backend (LEVELDB)"
-            log.warning("%s: %s, but %s is an LMDB: read as LMDB", self.where, said, folder)
-        elif p.backend == p.LMDB and leveldb.holds_one(folder):
-            log.warning(
-                "%s: says backend: LMDB, but %s is a LevelDB: read as LevelDB", self.where, folder
-            )
+
+def warn_of_backend(param: Any, folder: Path, where: str) -> None:
+    """Say so where a folder holds another kind of store than data_param says."""
+    if param.backend == param.LEVELDB and lmdb.is_lmdb(folder):
+        said = "says backend: LEVELDB" if param.HasField("backend") else "says no backend (LEVELDB)"
+        log.warning("%s: %s, but %s is an LMDB: read as LMDB", where, said, folder)
+    elif param.backend == param.LMDB and leveldb.holds_one(folder):
+        log.warning("%s: says backend: LMDB, but %s is a LevelDB: read as LevelDB", where, folder)

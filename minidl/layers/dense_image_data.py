@@ -34,10 +34,11 @@ class DenseImageData(ImageReader):
       is_color     True: three channels, grey images too; False: one
       mirror       as in transform_param
       mean_file    refused: transform_param has the place for it
-    transform_param   scale, mean_file, mean_value for images alone; mirror and crop_size for both,
-                      at the same place; force_color and force_gray overrule is_color;
-                      ignore_orientation and workers, which are not Caffe's. resize and augment are
-                      refused
+    transform_param   scale, mean_file, mean_value for images alone; mirror and crop_size, or
+                      crop_h and crop_w, for both, at the same place; force_color and force_gray
+                      overrule is_color; ignore_orientation and workers, which are not Caffe's.
+                      resize and augment are refused, and so are SSD's resize_param, noise_param,
+                      emit_constraint, distort_param and expand_param
 
     Batch n is a function of n as in Data layers, and so is a stand-in for a list that is not there.
 

@@ -38,7 +38,9 @@ class ImageData(ImageReader):
       is_color     True: three channels, grey images too; False: one
     transform_param   scale, mirror, crop_size, mean_file, mean_value; force_color and force_gray
                       overrule is_color; resize, augment, workers and ignore_orientation, which are
-                      not Caffe's: see minidl.data.transform.Transform
+                      not Caffe's: see minidl.data.transform.Transform; crop_h and crop_w, SSD's.
+                      Its resize_param, noise_param, emit_constraint, distort_param and
+                      expand_param are refused
 
     Batch n is a function of n as in Data layers, and so is a stand-in for a list that is not there.
     JPEGs may differ by one or two steps of a byte from what OpenCV decodes; grey of a coloured one

@@ -79,8 +79,13 @@ class ImageReader(Reader):
             rng = self.ctx.streams.generator(f"{self.name} skip", 0)
             self.skip = int(rng.integers(rand_skip))
 
-    def transform_with(self, resize: Callable[[], Resize] | None = None) -> Transform:
-        """What transform_param says; `resize` where the layer's own fields say a size."""
+    def transform_with(
+        self, resize: Callable[[], Resize] | None = None, boxes: bool = False
+    ) -> Transform:
+        """What transform_param says; `resize` where the layer's own fields say a size.
+
+        boxes   the layer does what SSD's fields say
+        """
         p = self.spec.transform_param
         return Transform(
             p,
@@ -90,6 +95,7 @@ class ImageReader(Reader):
             self.where,
             prototxt.where(self.spec, "transform_param.mean_file"),
             resize() if resize else None,
+            boxes,
         )
 
     def open(self) -> tuple[Maker, tuple[Shape, ...]]:
@@ -128,10 +134,10 @@ class ImageReader(Reader):
 
     def _stand_in(self) -> tuple[Maker, tuple[Shape, ...]]:
         assert self.ctx.absent_data is not None
-        shape, side, n = self.ctx.absent_data, self.transform.crop, self.batch_size
+        shape, window, n = self.ctx.absent_data, self.transform.crop, self.batch_size
         if len(shape) != 3:
             self.reject(f"its records would have the shape {shape}", expected="(C, H, W)")
-        shape = (shape[0], side, side) if side else self.absent_shape(shape)
+        shape = (shape[0], *window) if window else self.absent_shape(shape)
         return self.stand_in((n, *shape), (n, *self.absent_label(shape)))
 
     def absent_shape(self, shape: Shape) -> Shape:

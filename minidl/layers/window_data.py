@@ -44,7 +44,9 @@ class WindowData(Reader):
                       of which a square is cut; scale; augment and workers, which are not Caffe's. A
                       window has its size from crop_size, so resize is refused; images are read
                       in colour, so force_color says nothing new and force_gray is refused; they
-                      are turned as EXIF says, unless ignore_orientation (not Caffe's) is true
+                      are turned as EXIF says, unless ignore_orientation (not Caffe's) is true.
+                      Of SSD's fields crop_h and crop_w are not read, and resize_param, noise_param,
+                      emit_constraint, distort_param and expand_param refused
 
     Which windows a batch has is a function of the seed, the layer's name and the batch's number.
     `position`, the number of batches given, may be set, and is what a snapshot keeps.

@@ -17,6 +17,7 @@ WORDS: dict[str, str] = {}  # type -> what it becomes, for docs/onnx.md
 # Layers without bottoms whose tops whoever runs the model has to give.
 SOURCES = {
     "Data": "reads a data set",
+    "AnnotatedData": "reads images and the boxes in them",
     "DenseImageData": "reads images and their labels",
     "ContinuationIndicator": "makes numbers up",
     "DummyData": "makes numbers up",

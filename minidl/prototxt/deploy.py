@@ -12,6 +12,7 @@ from minidl.prototxt.phases import filter_layers, net_state
 READERS = {  # layers that read a data set: the message with its `source`
     "Data": "data_param",
     "ImageData": "image_data_param",
+    "AnnotatedData": "data_param",
     "HDF5Data": "hdf5_data_param",
     "WindowData": "window_data_param",
 }

@@ -10,7 +10,6 @@ _FLOWNET = "lmb-freiburg/flownet2 has it; minidl has not"
 _RTPOSE = "CMU-Perceptual-Computing-Lab/caffe_rtpose has it; minidl has not"
 _SSD = "weiliu89/caffe, branch ssd, has it; minidl has not"
 TYPES = {
-    "AnnotatedData": _SSD,
     "DetectionEvaluate": _SSD,
     "VideoData": _SSD,
     "Correlation": _FLOWNET,
@@ -35,7 +34,6 @@ TYPES = {
 }
 # The messages of these types.
 FIELDS = {
-    "annotated_data_param": "AnnotatedData",
     "detection_evaluate_param": "DetectionEvaluate",
     "trt_param": "TRT",
     "correlation_param": "Correlation",

@@ -59,3 +59,26 @@ def image_lmdb(folder, images, labels=None):
 
 def random_images(count, shape=(3, 5, 4), seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def annotated(image, objects=(), kind=0, **fields):
+    """The bytes of an AnnotatedDatum of an image (C, H, W).
+
+    objects   (class, instance, xmin, ymin, xmax, ymax, difficult), those of a class together
+    kind      its type, or None
+    fields    further ones of its Datum
+    """
+    message = schema.AnnotatedDatum()
+    message.datum.MergeFromString(datum(image, **fields))
+    if "label" not in fields:
+        message.datum.ClearField("label")
+    if kind is not None:
+        message.type = kind
+    for label, instance, *box, difficult in objects:
+        groups = message.annotation_group
+        if not groups or groups[-1].group_label != label:
+            groups.add(group_label=label)
+        one = groups[-1].annotation.add(instance_id=instance)
+        one.bbox.xmin, one.bbox.ymin, one.bbox.xmax, one.bbox.ymax = box
+        one.bbox.difficult = bool(difficult)
+    return message.SerializeToString()

@@ -243,3 +243,33 @@ def test_a_fill_has_one_number_or_one_for_each_channel():
     changes = schema.ImageAugmentation(max_scale=2, fill=[1, 2])
     with pytest.raises(DataError, match="2 augment.fill entries, but record 0 has 3 channels"):
         apply(transform(augment=changes))
+
+
+def test_a_window_may_be_wider_than_high():
+    made = transform(training=False, crop_h=3, crop_w=6)
+    np.testing.assert_array_equal(apply(made), IMAGE[:, 3:6])
+    square = transform(training=False, crop_h=3, crop_w=6, crop_size=5)
+    assert apply(square).shape == (3, 5, 5)
+    made = transform(crop_h=3, crop_w=5, mirror=True)
+    np.testing.assert_array_equal(
+        apply(made, rng=Fixed(0.1, 0.99, 0.99)), IMAGE[:, 6:9, 1:6][..., ::-1]
+    )
+    with pytest.raises(LayerConfigError, match="crop_h is 3 and crop_w 0(.|\n)*both, or none"):
+        transform(crop_h=3)
+    with pytest.raises(DataError, match=r"crop_h and crop_w are 3, 7(.|\n)*crop_w <= 6"):
+        apply(transform(crop_h=3, crop_w=7))
+
+
+@pytest.mark.parametrize(
+    "name, fix",
+    [
+        ("resize_param", "resize {"),
+        ("noise_param", "augment {"),
+        ("distort_param", "augment {"),
+        ("expand_param", "augment {"),
+        ("emit_constraint", "leave it out"),
+    ],
+)
+def test_what_annotated_data_alone_reads_is_refused(name, fix):
+    with pytest.raises(LayerConfigError, match=rf"{name}, which AnnotatedData(.|\n)*{fix}"):
+        transform(**{name: {}})

@@ -14,6 +14,7 @@ from minidl.storage import sniff, wire
 
 Datum = schema.Datum
 EXPECTED = "Caffe's Datum message, as convert_imageset writes it"
+ANNOTATED = "an AnnotatedDatum, SSD's message of a picture with its boxes"
 _MESSAGE_FIRST = b"\x0a"  # field 1, of so many bytes; in a Datum it is a number
 
 
@@ -21,7 +22,8 @@ def parse(value: bytes) -> Any:
     """The Datum message in the bytes of a record. Errors: DataError; the source adds the place."""
     kind = _other_kind(value)
     if kind:
-        raise DataError(f"is {kind}", expected=EXPECTED)
+        fix = 'type: "AnnotatedData" reads these' if kind == ANNOTATED else ""
+        raise DataError(f"is {kind}", expected=EXPECTED, fix=fix)
     try:
         return Datum.FromString(value)
     except DecodeError:
@@ -44,7 +46,7 @@ def _other_kind(value: bytes) -> str:
     except (FormatError, DecodeError):
         return ""
     if inner.data or inner.float_data:
-        return "an AnnotatedDatum, SSD's message of a picture with its boxes"
+        return ANNOTATED
     return "a message of another kind: its first field is a message"
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from minidl.data.sources import Sample, datum
 from minidl.errors import DataError
@@ -52,18 +54,26 @@ class Datums:
         raw_key, value = self._store[number]
         key = raw_key.decode("utf-8", "backslashreplace")
         try:
-            message = datum.parse(value)
-            if self.color is not None and not message.encoded and not self._warned:
-                self._warned = True
-                log.warning(
-                    "%s: force_color and force_gray do nothing: the records are not encoded images",
-                    self.folder,
-                )
-            self.decoded |= message.encoded
-            return Sample(key, datum.to_array(message, self.color, self.upright), message.label)
+            return self.sample(key, value)
         except DataError as error:
             error.where = f"{self.folder}: record {number}, key '{key}'"
             raise
+
+    def sample(self, key: str, value: bytes) -> Sample:
+        """The record of these bytes. Errors: DataError, to which the place is added."""
+        message = datum.parse(value)
+        return Sample(key, self.image(message), message.label)
+
+    def image(self, message: Any) -> np.ndarray:
+        """The image in a Datum, (C, H, W)."""
+        if self.color is not None and not message.encoded and not self._warned:
+            self._warned = True
+            log.warning(
+                "%s: force_color and force_gray do nothing: the records are not encoded images",
+                self.folder,
+            )
+        self.decoded |= message.encoded
+        return datum.to_array(message, self.color, self.upright)
 
     def describe(self, number: int, key: str) -> str:
         return f"record {number}, key '{key}', of {self.folder}"

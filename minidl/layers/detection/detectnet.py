@@ -64,7 +64,8 @@ class DetectNetTransformation(Layer):
     transform_param                mean_value, one or three, or mean_file, stretched to (H, W). What
                                    does nothing in the fork is refused: scale, mirror, crop_size,
                                    force_color, force_gray, resize, augment, workers,
-                                   ignore_orientation
+                                   ignore_orientation, crop_h, crop_w, resize_param, noise_param,
+                                   emit_constraint, distort_param, expand_param
 
     What is drawn depends on the net's seed, the layer's name and the number of the pass only.
     Colours are turned in HSV (minidl.data.hsv), pictures stretched as minidl.data.cubic and turned

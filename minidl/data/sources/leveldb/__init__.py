@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from minidl.data.sources import lmdb
-from minidl.data.sources.datums import Datums
+from minidl.data.sources.btree import BTree
+from minidl.data.sources.datums import Datums, Store
 from minidl.data.sources.leveldb.store import LevelDbStore
 
 
@@ -29,6 +30,14 @@ def open_store(folder: Path, color: bool | None = None, upright: bool = True) ->
     if holds_one(folder):
         return LevelDb(folder, color, upright)
     return lmdb.Lmdb(folder, color, upright)
+
+
+def raw(folder: Path) -> Store:
+    """The keys and values of the LMDB or LevelDB in a folder. Errors: as of `open_store`."""
+    if holds_one(folder):
+        return LevelDbStore(folder)
+    lmdb.check(folder)
+    return BTree(folder / lmdb.FILE)
 
 
 def holds_one(folder: Path) -> bool:
