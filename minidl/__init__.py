@@ -52,6 +52,7 @@ _MODULES = {
     "coord_map": "minidl.coord_map",
     "io": "minidl.io",
     "preprocess": "minidl.preprocess",
+    "profile": "minidl.profile",
     "spec": "minidl.spec",
     "tiles": "minidl.draw.tiles",
 }
@@ -59,7 +60,7 @@ _MODULES = {
 __all__ = [*_HOMES, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
-    from minidl import coord_map, io, preprocess, spec
+    from minidl import coord_map, io, preprocess, profile, spec
     from minidl.arrays.blob import Blob, Param
     from minidl.arrays.denormals import flush_denormals
     from minidl.arrays.device import set_device, set_mode_cpu, set_mode_gpu

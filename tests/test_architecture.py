@@ -19,7 +19,7 @@ PACKAGE = ROOT / "minidl"
 LEVELS = """
     cli
     minidl caffe
-    pycaffe
+    pycaffe profile
     classifier detector coord_map solver onnx
     net spec testing
     layers io preprocess

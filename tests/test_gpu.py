@@ -214,12 +214,12 @@ def test_a_step_on_a_data_set_copies_its_batch_and_waits_for_nothing(gpu, tmp_pa
 def test_graphs_are_made_and_can_be_switched_off(gpu, monkeypatch):
     kept = solver(GPU, iter_size=2)
     kept.step(4)
-    assert gpu.graphs > 0 and not kept.net._runner.training.off
+    assert gpu.graphs > 0 and not kept.net.graph_off
     before = gpu.graphs
     monkeypatch.setenv("MINIDL_CUDA_GRAPHS", "0")
     without = solver(GPU, iter_size=2)
     without.step(4)
-    assert gpu.graphs == before and without.net._runner.training.off == "MINIDL_CUDA_GRAPHS is 0"
+    assert gpu.graphs == before and without.net.graph_off == "MINIDL_CUDA_GRAPHS is 0"
     for mine, theirs in zip(weights(without), weights(kept), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 

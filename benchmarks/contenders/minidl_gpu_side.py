@@ -51,7 +51,7 @@ class Training(_Work):
         found = super().facts() | {"loss": self.net.loss, "iterations": self.job["iterations"]}
         if self.net.device.kind == "cuda":
             pool = self.net.device.xp.get_default_memory_pool()
-            found["no graph"] = self.net._runner.training.off
+            found["no graph"] = self.net.graph_off
             found["gpu_bytes"] = int(pool.used_bytes() + pool.free_bytes())
             found["plans"] = [step.describe() for step in self.net.schedule.steps]
         return found

@@ -35,5 +35,5 @@ BENCH = (
     Part("races", "training against PyTorch", 200),
     Part("times", "every layer against its floor: minidl time", 60),
     Part("precision", "the error of each arithmetic", 40),
-    Part("compare", "the course's table: minidl time --compare", 90),
+    Part("compare", "CPU beside GPU: minidl time --compare", 90),
 )

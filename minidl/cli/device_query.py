@@ -52,13 +52,14 @@ def query(device: str = "cpu") -> dict[str, str]:
     """Facts by name, as text; `device` is the one that was asked for."""
     from minidl import __version__
     from minidl.cli.gpus import gpus  # here, because NumPy comes with it
+    from minidl.profile import machine
 
     facts = {
         "minidl": f"{__version__}, {Path(__file__).resolve().parent.parent}",
         "Python": f"{platform.python_version()}, {sys.executable}",
         "system": platform.platform(),
         "device": device,
-        "processor": _processor(),
+        "processor": machine.processor(),
         "cores": f"{usable_cores()} usable of {os.cpu_count()}",
         "memory": _memory(),
         "BLAS": _blas(),
@@ -77,16 +78,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _memory() -> str:

@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 from minidl.arrays.device import INSTALL, Device, gpu_count
-from minidl.arrays.units import bytes_
 from minidl.engines import Declined
 from minidl.errors import DeviceError
+from minidl.profile import machine
 
 
 def gpus() -> dict[str, str]:
@@ -32,23 +32,7 @@ def _devices() -> dict[str, str]:
         if isinstance(error.__cause__, ImportError):
             facts["CuPy"] = f"for computing on a GPU: {error.fix}"
         return facts
-    return {name: _device(name) for name in names}
-
-
-def _device(name: str) -> str:
-    """'NVIDIA H200, compute capability 9.0, 132 multiprocessors, 139.8 GiB, 139 GiB available'."""
-    device: Any = Device(name)
-    about = device.xp.cuda.runtime.getDeviceProperties(device.index)
-    free, total = device.memory()
-    return ", ".join(
-        [
-            about["name"].decode(),
-            f"compute capability {about['major']}.{about['minor']}",
-            f"{about['multiProcessorCount']} multiprocessors",
-            bytes_(total),
-            f"{bytes_(free)} available",
-        ]
-    )
+    return {name: machine.gpu(Device(name)) for name in names}
 
 
 def _driver(number: int) -> str:

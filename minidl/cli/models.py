@@ -9,10 +9,14 @@ import re
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minidl.cli.arguments import existing
 from minidl.errors import DataError, DeviceError, UsageError
+
+if TYPE_CHECKING:
+    from minidl.arrays.device import Device
+    from minidl.net.blueprint import Blueprint
 
 log = logging.getLogger("minidl")
 
@@ -49,7 +53,7 @@ def set_train_state(param: Any, args: Namespace) -> None:
         param.train_state.stage.extend(args.stage)
 
 
-def device(args: Namespace) -> Any:
+def device(args: Namespace) -> Device:
     """The Device that -gpu asks for, by default the CPU."""
     from minidl.arrays.device import Device
 
@@ -64,7 +68,7 @@ def device(args: Namespace) -> Any:
 
 def use_device(args: Namespace) -> str:
     """The name of that device; says it in the log, as Caffe does."""
-    name: str = device(args).name
+    name = device(args).name
     log.info("Use %s.", name.upper())
     return name
 
@@ -150,6 +154,19 @@ def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None
             channels = 1 if gray else family[0] if family and not transform.mean_value else 3
             return (channels, transform.crop_size, transform.crop_size)
     return family
+
+
+def blueprint(args: Namespace, phase: int) -> Blueprint:
+    """The net of `args.model` on paper, with random records where a data set is absent."""
+    from minidl.arrays.device import Device
+    from minidl.layers.context import Context
+    from minidl.net.blueprint import Blueprint
+
+    param = read_net(args.model)
+    record = guess_record(param, args.model, args)
+    with shape_hint(param, record):
+        ctx = Context(Device("cpu"), phase=phase, absent_data=record)
+        return Blueprint(param, ctx, args.level, args.stage)
 
 
 def absent_sources(net: Any) -> list[str]:

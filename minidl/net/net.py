@@ -73,7 +73,8 @@ class Net(PycaffeNames):
                  one is chosen: see minidl.engines.select.Policy
     share        blobs that no layer needs any more give their memory to others, and a net in
                  phase TEST computes no gradients. Reading such a blob is refused, unless `keep`
-                 names it. Of no effect where values decide shapes (Filter)
+                 names it. Of no effect where values decide shapes (Filter). None: as far as a
+                 backward pass allows
     keep         blobs to keep in spite of `share`
     allow_python   whether Python layers may run the code that the net names; by default only if the
                  environment variable MINIDL_ALLOW_PYTHON is 1
@@ -117,7 +118,7 @@ class Net(PycaffeNames):
         workspace_limit: int | None = None,
         tuning: str = "heuristic",
         deterministic: bool = False,
-        share: bool = False,
+        share: bool | None = False,
         keep: Sequence[str] = (),
         allow_python: bool | None = None,
     ) -> None:
@@ -163,6 +164,8 @@ class Net(PycaffeNames):
         self.param, self.name = prototxt.without_origins(self.blueprint.param), self.blueprint.name
         self.inputs, self.outputs = list(self.blueprint.inputs), list(self.blueprint.outputs)
         self.own_layers: list[Layer] = self.blueprint.layers
+        if share is None:
+            share = phase == schema.TRAIN or not any(n.needs_backward for n in self.blueprint.nodes)
         self.share = share and not any(layer.is_late for layer in self.own_layers)
         self.layer_names = [layer.name for layer in self.own_layers]
         self.before_forward = Callbacks()
@@ -366,6 +369,11 @@ class Net(PycaffeNames):
         self._runner.begin_pass()
         training.run(program)
         return training.loss
+
+    @property
+    def graph_off(self) -> str:
+        """Why `training_pass` runs layer by layer and as no CUDA graph; "" where it is one."""
+        return self._runner.graph_off
 
     def backward_pass(self) -> None:
         """Run backward from the losses; parameter diffs are added to, blob diffs overwritten."""

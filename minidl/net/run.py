@@ -55,6 +55,11 @@ class Runner:
         alone = lends or self._is_late or any(self._callbacks())
         return None if alone else self._training
 
+    @property
+    def graph_off(self) -> str:
+        """Why that is no CUDA graph; "" where it is one."""
+        return self.training.off if self.training is not None else "layers run one by one"
+
     @functools.cached_property
     def _is_late(self) -> bool:
         """Whether the values of a pass decide some of its shapes."""

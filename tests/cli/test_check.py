@@ -264,8 +264,8 @@ def test_a_solver_without_a_net_to_test_says_so(tmp_path, capsys):
 
 @pytest.mark.parametrize("command", ["check", "time", "gradcheck"])
 def test_a_shape_that_nothing_needs_is_said_to_be_unused(command, run_folder, capsys, monkeypatch):
-    monkeypatch.setattr("minidl.cli.floors.PRODUCT", 32)
-    monkeypatch.setattr("minidl.cli.floors.SIZES", (1 << 10,))
+    monkeypatch.setattr("minidl.profile.floors.PRODUCT", 32)
+    monkeypatch.setattr("minidl.profile.floors.SIZES", (1 << 10,))
     words = [command, "net.prototxt", *(["-iterations", "1"] if command == "time" else [])]
     assert main([*words, "--shape", "1,9,9"]) == 0
     assert "--shape is not used" in capsys.readouterr().err

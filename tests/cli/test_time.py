@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from minidl.cli import floors, main
+from minidl.cli import main
+from minidl.profile import floors
 from tests.support import need_onednn, shared
 
 
@@ -198,7 +199,7 @@ class Slow:
 @pytest.fixture
 def clock(monkeypatch):
     slow = Slow()
-    monkeypatch.setattr("minidl.cli.time.perf_counter", slow)
+    monkeypatch.setattr("minidl.profile.passes.perf_counter", slow)
     return slow
 
 

@@ -46,3 +46,13 @@ def test_gradients_are_those_of_each_pass_alone(gpu, monkeypatch, recording):
         for a, b in zip(mine, theirs, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
     assert (gpu.graphs > 0) == (recording == "works")
+
+
+def test_why_a_pass_is_no_graph_is_said(gpu, monkeypatch):
+    net = Net(NET, TRAIN, seed=2, device="cuda:0")
+    assert net.graph_off == ""
+    net.before_forward(lambda i: None)
+    assert net.graph_off == "layers run one by one"
+    assert Net(NET, TRAIN, seed=2).graph_off == "layers run one by one"
+    monkeypatch.setenv("MINIDL_CUDA_GRAPHS", "0")
+    assert Net(NET, TRAIN, seed=2, device="cuda:0").graph_off == "MINIDL_CUDA_GRAPHS is 0"

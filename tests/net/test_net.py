@@ -457,3 +457,15 @@ def test_a_net_without_a_layer_in_this_phase_is_empty_and_runs():
     assert not net.blobs and not net.layers
     assert net.forward() == net.backward() == {}
     assert net.forward_pass() == 0
+
+
+@pytest.mark.parametrize(
+    "phase, learns, shared", [("TEST", True, False), ("TRAIN", True, True), ("TEST", False, True)]
+)
+def test_share_none_takes_no_backward_away(phase, learns, shared):
+    text = TEXT if learns else TEXT[: TEXT.index('layer { name: "acc')].replace("true", "false", 1)
+    net = Net(text, phase, seed=3, share=None)
+    assert net.share is shared
+    if learns:
+        net.forward_pass()
+        net.backward_pass()

@@ -169,7 +169,7 @@ def graphs(net: str, steps: int) -> Facts:
     """A graph that is launched again does what its kernels do one by one."""
     made = on_gpu(net, 16, size_of(net), deterministic=True)
     recorded = outcome(made, steps)
-    if off := made.net._runner.training.off:
+    if off := made.net.graph_off:
         raise Wrong(f"no graph was recorded: {off}")
     with _without_graphs():
         made = on_gpu(net, 16, size_of(net), deterministic=True)

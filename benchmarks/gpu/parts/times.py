@@ -32,21 +32,22 @@ def cases(settings: Settings) -> Iterator[Case]:
 
 def timed(net: str, batch: int, math: str, passes: int, tuning: str) -> Facts:
     """The command's table. Its data is there already: reading it is not what is timed."""
-    from minidl.cli import parser_for, time, time_report
+    from minidl.cli import parser_for, time_layers
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{net}.prototxt"
         path.write_text(prototxt.to_text(nets.train_net(net, batch)), encoding="utf-8")
         words = [str(path), "-gpu", "0", "--math", math, "--iterations", str(passes)]
-        found = time.measure(parser_for("time").read([*words, "--tuning", tuning]))
-    over = found["iteration_x_floor"]
+        found = time_layers.measure(parser_for("time").read([*words, "--tuning", tuning]))
+    over = found.iteration_x_floor
     verdict = f"{over:.2f} times the floor, at most {GOAL:g} is the goal: "
     verdict += "reached" if over <= GOAL else "NOT reached"
-    return {"time": found, "text": f"{time_report.report(found)}\n-> {verdict}"}
+    facts = time_layers.facts(found)
+    return {"time": facts, "text": f"{time_layers.text(found, net)}\n-> {verdict}"}
 
 
 def _shrink() -> None:
     """Measure speeds with next to nothing."""
-    from minidl.cli import gpu_floors
+    from minidl.profile import gpu_clock, gpu_floors
 
-    gpu_floors.PRODUCTS, gpu_floors.SIZES, gpu_floors.ENOUGH = (32,), (1 << 12, 1 << 14), 1e-5
+    gpu_floors.PRODUCTS, gpu_floors.SIZES, gpu_clock.ENOUGH = (32,), (1 << 12, 1 << 14), 1e-5

@@ -1,4 +1,4 @@
-"""Which of a pass's algorithms a request gets: the preferences of the course, and names.
+"""Which of a pass's algorithms a request gets: by preference, or by name.
 
 PREFER_FASTEST is `algorithm="fastest"`, NO_WORKSPACE "no_workspace", SPECIFY_WORKSPACE_LIMIT a
 `limit`; any other `algorithm` is a name, or a part of one.

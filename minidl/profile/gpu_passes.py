@@ -2,74 +2,55 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import math
-from argparse import Namespace
 from time import perf_counter
 from typing import Any
 
-from minidl.cli import gpu_floors
-from minidl.cli.progress import steps
-from minidl.cli.timings import Timings
+from minidl.net import Net
+from minidl.profile import gpu_clock, gpu_floors
+from minidl.profile.gpu_clock import Marks
+from minidl.profile.passes import Steps, Timings, marking
 
-log = logging.getLogger("minidl")
 LEAD = 2  # times as long as launching takes, the device has other things to do before a pass
 WARM = 3  # passes before whole ones are timed: the second is recorded as a graph
 
 
-class Marks:
-    """Points in the device's stream, whose times are read when all is done."""
-
-    def __init__(self, device: Any) -> None:
-        self._device, self._cuda = device, device.xp.cuda
-
-    def now(self) -> Any:
-        """The point up to which the device has been given work."""
-        with self._device.current():
-            event = self._cuda.Event()
-            event.record()
-        return event
-
-    def seconds(self, start: Any, end: Any) -> float:
-        """How long the device took from one point to another, both in the past."""
-        return float(self._cuda.get_elapsed_time(start, end)) / 1e3
-
-
-def timings(net: Any, args: Namespace) -> Timings:
-    """Every layer's passes, one kernel after the other, then whole iterations as in training.
+def by_device(net: Net, iterations: int, steps: Steps) -> Timings:
+    """Time every layer's kernels, one after the other, then whole iterations as in training.
 
     Launching a small layer's kernels takes longer than running them. So before each pass the
     device is given copies to make, until the host is ahead of it; what lies between the points
     around a layer is then the device's work alone.
     """
-    lead, layers = _Lead(net), _Layers(net)
-    for _ in steps(args.iterations, "timing", args):
-        lead()
-        layers.run()
+    lead = Lead(net)
+    with Layers(net) as layers:
+        for _ in steps(iterations, "timing"):
+            lead()
+            layers.run()
     found = layers.read()
-    for i, seconds in enumerate(found.both):
-        log.info("Iteration: %d forward-backward time: %g ms.", i + 1, seconds * 1e3)
-    _whole_iterations(net, args.iterations, found)
+    for i in range(iterations):
+        found.log(i)
+    _whole_iterations(net, iterations, found)
     return found
 
 
-class _Layers:
-    """Callbacks that mark where each layer begins and ends."""
+class Layers:
+    """Passes with marks where each layer begins and ends; within `with`, no one else sees them."""
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Net) -> None:
         self._net, self._marks = net, Marks(net.device)
         self._spans: list[tuple[str, int, Any, Any]] = []
         self._passes: list[tuple[Any, Any, Any]] = []
         self._start: Any = None
-        self._callbacks = (
-            (net.before_forward, self._begin),
-            (net.after_forward, lambda i: self._end("forward", i)),
-            (net.before_backward, self._begin),
-            (net.after_backward, lambda i: self._end("backward", i)),
-        )
-        for callbacks, own in self._callbacks:
-            callbacks.seeing = False
-            callbacks.append(own)
+
+    def __enter__(self) -> Layers:
+        self._marking = contextlib.ExitStack()
+        self._marking.enter_context(marking(self._net, self._begin, self._end))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._marking.close()
 
     def run(self) -> None:
         """Launch one pass."""
@@ -82,9 +63,7 @@ class _Layers:
         self._passes.append((first, middle, now()))
 
     def read(self) -> Timings:
-        """Wait for the device; what it took. Whole passes run without callbacks from here on."""
-        for callbacks, own in self._callbacks:
-            callbacks.remove(own)
+        """Wait for the device; return what it took."""
         net, seconds = self._net, self._marks.seconds
         net.device.synchronize()
         found = Timings(len(net.layers))
@@ -104,10 +83,10 @@ class _Layers:
         self._spans.append((way, i, self._start, self._marks.now()))
 
 
-class _Lead:
+class Lead:
     """Gives the device so much to do that the host has launched a pass before it begins."""
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Net) -> None:
         device = self._device = net.device
         meter = gpu_floors.DeviceMeter(device, "float32")
         self._copy = gpu_floors.copy(device, max(meter.speeds.copies))
@@ -116,15 +95,15 @@ class _Lead:
         net.backward_pass()
         launching = perf_counter() - began
         device.synchronize()
-        self._count = math.ceil(LEAD * launching / gpu_floors.seconds(device, self._copy))
+        self.count = math.ceil(LEAD * launching / gpu_clock.seconds(device, self._copy))
 
     def __call__(self) -> None:
         with self._device.current():
-            for _ in range(self._count):
+            for _ in range(self.count):
                 self._copy()
 
 
-def _whole_iterations(net: Any, count: int, found: Timings) -> None:
+def _whole_iterations(net: Net, count: int, found: Timings) -> None:
     """Time forward and backward as a solver runs them: no callbacks, one graph if it can be."""
     marks = Marks(net.device)
     points = []
@@ -136,4 +115,4 @@ def _whole_iterations(net: Any, count: int, found: Timings) -> None:
     points.append(marks.now())
     net.device.synchronize()
     found.iterations = [marks.seconds(*pair) for pair in zip(points, points[1:], strict=False)]
-    found.graph_off = net._runner.training.off
+    found.graph_off = net.graph_off

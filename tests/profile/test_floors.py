@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl.cli import floors
-from minidl.cli.floors import Meter, Speeds, Work
 from minidl.engines import tuning
 from minidl.engines.select import Policy
+from minidl.profile import floors
+from minidl.profile.floors import HostMeter, Speeds, Work
 from tests.support import need_onednn
 
 NET = """
@@ -113,7 +113,7 @@ def small(monkeypatch):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_speeds_are_measured(threads, small):
-    meter = Meter(Policy("numpy", threads=threads))
+    meter = HostMeter(Policy("numpy", threads=threads))
     meter.measure()
     found = meter.speeds
     assert set(found.copies) == {1 << 14, 1 << 21}
@@ -121,7 +121,7 @@ def test_speeds_are_measured(threads, small):
 
 
 def test_the_best_of_all_measurements_is_kept(small, monkeypatch):
-    meter = Meter(Policy("numpy"))
+    meter = HostMeter(Policy("numpy"))
     seconds = iter([1e-3, 2e-3, 3e-3] + [4e-3, 1e-3, 6e-3])
     monkeypatch.setattr(tuning, "seconds", lambda run, **options: next(seconds))
     meter.measure()
@@ -137,8 +137,8 @@ def test_the_best_of_all_measurements_is_kept(small, monkeypatch):
 
 def test_an_engines_product_is_measured_beside_numpys(small):
     need_onednn()
-    assert len(Meter(Policy("numpy"))._products) == 1
-    meter = Meter(Policy("onednn"))
+    assert len(HostMeter(Policy("numpy"))._products) == 1
+    meter = HostMeter(Policy("onednn"))
     assert len(meter._products) == 2
     meter.measure()
 

@@ -6,16 +6,24 @@ arithmetic, and what a copy of arrays of about the layer's size reaches.
 
 from __future__ import annotations
 
+import abc
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
+
+from minidl import ops
+from minidl.engines import UNDECIDED, Request, Run, select, tuning
+from minidl.engines.select import Policy
+from minidl.net.report import nbytes, param_bytes
+from minidl.net.schedule import Schedule
+from minidl.solver import workers
 
 PRODUCT = 1536  # rows and columns of the matrices whose product is timed
 SIZES = tuple(2**i for i in range(14, 28, 2))  # bytes of the arrays that are copied
-
-Run = Callable[[], None]
 
 
 class Work(NamedTuple):
@@ -58,10 +66,8 @@ class Speeds:
 # ------------------------------------------------------------------ work
 
 
-def works(schedule: Any, i: int) -> tuple[Work, Work]:
-    """The work of layer i's forward and of its backward; none for layers that make data."""
-    from minidl.net.report import param_bytes
-
+def works(schedule: Schedule, i: int) -> tuple[Work, Work]:
+    """Return the work of layer i's forward and of its backward; none for layers that make data."""
     step, place = schedule.steps[i], schedule.walk.places[i]
     if step.idle or not step.node.bottoms:
         return Work(0, 0), Work(0, 0)
@@ -86,63 +92,73 @@ def works(schedule: Any, i: int) -> tuple[Work, Work]:
     return forward, Work(flop * (bool(learning) + any(node.wanted)), moved)
 
 
-def _sizes(schedule: Any, numbers: tuple[int | None, ...]) -> int:
-    from minidl.net.report import nbytes
-
+def _sizes(schedule: Schedule, numbers: Iterable[int | None]) -> int:
     arrays = schedule.walk.arrays
     return sum(nbytes(schedule, arrays[n]) for n in numbers if n is not None)
 
 
-def _is_view(schedule: Any, bottoms: tuple[Any, ...], tops: tuple[Any, ...]) -> bool:
+def _is_view(schedule: Schedule, bottoms: Sequence[int | None], tops: Sequence[int]) -> bool:
     """Whether the tops are the bottom in other shapes, so that nothing moves."""
-    arrays = schedule.walk.arrays
-    return (
-        len(bottoms) == len(tops) == 1
-        and None not in (*bottoms, *tops)
-        and arrays[tops[0]].shape != arrays[bottoms[0]].shape
-        and _root(arrays[tops[0]]) == _root(arrays[bottoms[0]])
-    )
-
-
-def _root(array: Any) -> int:
-    return int(array.number if array.base is None else array.base)
+    if len(bottoms) != 1 or len(tops) != 1 or bottoms[0] is None:
+        return False
+    walk, bottom, top = schedule.walk, bottoms[0], tops[0]
+    other_shape = walk.arrays[top].shape != walk.arrays[bottom].shape
+    return other_shape and walk.base(top) == walk.base(bottom)
 
 
 # ------------------------------------------------------------------ speeds
 
 
-class Meter:
-    """Measures what a machine can do, and keeps the best: other programs only make it slower.
+class Meter(abc.ABC):
+    """Measures what a device can do, and keeps the best: other programs only make it slower.
 
-    policy   of the nets beside which it is held
-
-    Each `measure` takes about a third of a second.
+    sizes    bytes of the arrays whose copies are timed
+    speeds   the best so far
     """
 
-    def __init__(self, policy: Any) -> None:
-        self._threads = policy.threads
-        self._products = [_numpy_product(), *_engine_products(policy)]
-        self.speeds = Speeds(0.0, dict.fromkeys(SIZES, 0.0))
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self.speeds = Speeds(0.0, dict.fromkeys(sizes, 0.0))
 
     def measure(self) -> None:
         """Look again, and keep what is faster."""
-        from minidl.engines import tuning
-
-        flop = 2.0 * PRODUCT**3
-        product = max(flop / tuning.seconds(run, enough=0.05) for run in self._products)
-        self.saw(product)
-        for size in SIZES:
-            speed = 2 * size / tuning.seconds(_copy(size, self._threads))
-            self.speeds.copies[size] = max(speed, self.speeds.copies[size])
+        for flop, seconds in self.products():
+            self.saw(flop / seconds)
+        for size, known in self.speeds.copies.items():
+            self.speeds.copies[size] = max(2 * size / self.copy(size), known)
 
     def saw(self, product: float) -> None:
-        """Something else, that is as good as a product of matrices, reached so many flop/s."""
+        """Note flop/s that something else reached which is as good as a product of matrices."""
         self.speeds = Speeds(max(product, self.speeds.product), self.speeds.copies)
+
+    @abc.abstractmethod
+    def products(self) -> Iterator[tuple[float, float]]:
+        """Time products of matrices: their flop, and the seconds they took."""
+
+    @abc.abstractmethod
+    def copy(self, size: int) -> float:
+        """Return the seconds that a copy of `size` bytes takes."""
+
+
+class HostMeter(Meter):
+    """The meter of the CPU. Each `measure` takes about a third of a second.
+
+    policy   of the net that is timed: its engine multiplies, beside NumPy, on as many threads
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(SIZES)
+        self._threads = policy.threads
+        self._products = [_numpy_product(), *_engine_products(policy)]
+
+    def products(self) -> Iterator[tuple[float, float]]:
+        for run in self._products:
+            yield 2.0 * PRODUCT**3, tuning.seconds(run, enough=0.05)
+
+    def copy(self, size: int) -> float:
+        return tuning.seconds(_copy(size, self._threads))
 
 
 def _numpy_product() -> Run:
-    import numpy as np
-
     a, b, c = (np.ones((PRODUCT, PRODUCT), np.float32) for _ in range(3))
 
     def run() -> None:
@@ -151,11 +167,8 @@ def _numpy_product() -> Run:
     return run
 
 
-def _engine_products(policy: Any) -> list[Run]:
+def _engine_products(policy: Policy) -> list[Run]:
     """The product by the engine of this policy, in its arithmetic; none where none has it."""
-    from minidl import ops
-    from minidl.engines import UNDECIDED, Request, select, tuning
-
     square = PRODUCT, PRODUCT
     request = Request(
         bottom=(square,),
@@ -176,10 +189,6 @@ def _engine_products(policy: Any) -> list[Run]:
 
 def _copy(size: int, threads: int) -> Run:
     """A copy of so many bytes, of which each thread does a part."""
-    import numpy as np
-
-    from minidl.solver import workers
-
     source, target = np.ones(size, np.uint8), np.ones(size, np.uint8)
     threads = max(1, min(threads, size >> 20))  # below that, waking another costs more than it does
     cuts = [size * i // threads for i in range(threads + 1)]

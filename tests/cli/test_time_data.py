@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from minidl.cli import compare, main
+from minidl.cli import main
 from minidl.layers.data import Data
+from minidl.profile import training_times
 from minidl.solver import Solver
 
 
@@ -19,7 +20,7 @@ def test_both_halves_are_timed_alone(run_folder, capsys, monkeypatch):
     assert main(["time", "net.prototxt", "--data", "--iterations", "7", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert batches == [0] * (5 + 7), "four that may lie ready, one in use, and those that count"
-    assert steps == [compare.WARM["cpu"], 7]
+    assert steps == [training_times.WARM["cpu"], 7]
     assert (result["batch"], result["iterations"], result["device"]) == (8, 7, "cpu")
     rates = result["data_images_per_s"], result["net_images_per_s"]
     assert min(rates) > 0 and result["data_times_net"] == pytest.approx(rates[0] / rates[1])

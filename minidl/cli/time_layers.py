@@ -1,0 +1,214 @@
+"""`minidl time`: every layer of a net, as a table and in words."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from minidl.arrays.units import bytes_
+from minidl.cli import engine_flags, models, table
+from minidl.cli.arguments import existing
+from minidl.cli.progress import steps
+
+if TYPE_CHECKING:
+    from minidl.profile import LayerTimes, NetTimes, Times
+
+Json = dict[str, Any]
+ITERATIONS = 50
+WAYS = ("forward", "backward")
+
+
+def measure(args: Namespace) -> NetTimes:
+    """Make the net that the flags ask for, and time its layers."""
+    device = models.use_device(args)
+    param = models.read_net(args.model)
+    weights = [existing(path, "a caffemodel") for path in args.weights]
+    record = models.guess_record(param, args.model, args)
+    from minidl import profile
+    from minidl.net import Net
+
+    with models.shape_hint(param, record):
+        net = Net(
+            param,
+            models.phase(args),
+            weights=weights,
+            level=args.level,
+            stages=args.stage,
+            device=device,
+            absent_data=record,
+            share=None,
+            **engine_flags.options(args),
+        )
+    with net:
+        models.warn_of_unused_shape(net.param, args)
+        return profile.layers(net, args.iterations, partial(steps, args=args))
+
+
+# ------------------------------------------------------------------ as JSON
+
+
+def facts(found: NetTimes) -> Json:
+    """What was found, by the names that --json has for it."""
+    waiting, between = found.waiting, found.between
+    result = {
+        "net": found.net,
+        "phase": found.phase,
+        "iterations": found.iterations,
+        "batch": found.batch,
+        "layers": [_layer(layer, found.pass_ms) for layer in found.layers],
+        **_times("forward", found.forward),
+        **_times("backward", found.backward),
+        **_times("forward_backward", found.both),
+        **_times("waiting", waiting),
+        **_times("between_layers", between),
+        "waiting_share": waiting.median_ms / found.pass_ms,
+        "between_layers_share": between.median_ms / found.pass_ms,
+        "total_ms": found.total_ms,
+        "device": found.device,
+        "engine": found.engine,
+        "math": found.math,
+        "threads": found.threads,
+        "floor_ms": found.floor_ms,
+        "product_gflops": found.speeds.product / 1e9,
+        "copy_gbytes": {size: speed / 1e9 for size, speed in found.speeds.copies.items()},
+        "worst": [layer.name for layer in found.worst],
+    }
+    if found.iteration is not None:
+        result |= {
+            **_times("iteration", found.iteration.times),
+            "iteration_x_floor": found.iteration_x_floor,
+            "graph": not found.iteration.graph_off,
+            "graph_off": found.iteration.graph_off,
+            "gpu": found.iteration.gpu,
+        }
+    return result
+
+
+def _layer(layer: LayerTimes, pass_ms: float) -> Json:
+    passes = list(zip(WAYS, (layer.forward, layer.backward), strict=True))
+    return {
+        "name": layer.name,
+        "type": layer.type,
+        **{key: ms for way, each in passes for key, ms in _times(way, each.times).items()},
+        "multiply_adds": layer.multiply_adds,
+        "gflops": layer.gflops,
+        **vars(layer.execution),
+        **{
+            f"{way}_{key}": value
+            for way, each in passes
+            for key, value in (
+                ("floor_ms", each.floor_ms),
+                ("bytes", each.work.bytes),
+                ("flop", each.work.flop),
+                ("bound", each.bound),
+            )
+        },
+        "floor_ms": layer.floor_ms,
+        "above_floor_ms": layer.above_floor_ms,
+        "conversions": [copy.facts() for copy in layer.conversions],
+        "share": layer.median_ms / pass_ms,
+    }
+
+
+def _times(what: str, times: Times) -> Json:
+    return {f"{what}_ms": times.mean_ms, f"{what}_median_ms": times.median_ms}
+
+
+# ------------------------------------------------------------------ as text
+
+
+def text(found: NetTimes, model: str) -> str:
+    """The result as a table of medians."""
+    rows = [_row(layer, found.pass_ms) for layer in found.layers]
+    waiting, between, both = (t.median_ms for t in (found.waiting, found.between, found.both))
+    if waiting:
+        share = _percent(waiting, found.pass_ms)
+        rows.append(["waiting for data", "", "", f"{waiting:.3f}", "", "", "", "", share])
+    rows.append(["between layers", *[""] * 7, _percent(between, found.pass_ms)])
+    forward, backward, floor = found.forward.median_ms, found.backward.median_ms, found.floor_ms
+    whole = [f"{forward:.3f}", f"{backward:.3f}", "", f"{floor:.3f}", _ratio(both, floor), ""]
+    rows += [[""], ["whole net", "", "", *whole]]
+    header = ["layer", "type", "engine", "forward ms", "backward ms", "GFLOP/s"]
+    header += ["floor ms", "x floor", "share"]
+    lines = [table.render(header, rows, left=3), ""]
+    if not any(layer.backward.times.mean_ms for layer in found.layers):
+        lines.append("No layer runs backward: nothing that a loss depends on needs a gradient.")
+    lines.append(
+        f"{both:.3f} ms for a batch of {found.batch}, {found.batch / both * 1e3:.1f} "
+        f"records/s; medians of {found.iterations} passes in phase {found.phase}"
+    )
+    if found.iteration is not None:
+        lines.append(_iteration(found))
+    return "\n".join([*lines, "", _speeds(found), *_explained(found)])
+
+
+def _iteration(found: NetTimes) -> str:
+    """What a training iteration takes on a GPU, where no layer is looked at."""
+    assert found.iteration is not None
+    ms, why = found.iteration.times.median_ms, found.iteration.graph_off
+    how = f"no CUDA graph ({why})" if why else "one CUDA graph"
+    said = f"as a solver runs it, {how}: {ms:.3f} ms, {found.batch / ms * 1e3:.1f} records/s"
+    floor = found.iteration_x_floor
+    return f"{said}, {floor:.1f} times the floor" if floor else said
+
+
+def _row(layer: LayerTimes, pass_ms: float) -> list[str]:
+    return [
+        layer.name,
+        layer.type,
+        str(layer.execution),
+        f"{layer.forward.times.median_ms:.3f}",
+        f"{layer.backward.times.median_ms:.3f}",
+        f"{layer.gflops:.1f}" if layer.gflops >= 0.05 else "",
+        f"{layer.floor_ms:.3f}" if layer.floor_ms else "",
+        _ratio(layer.median_ms, layer.floor_ms),
+        _percent(layer.median_ms, pass_ms),
+    ]
+
+
+def _percent(ms: float, of: float) -> str:
+    return f"{100 * ms / of:.1f} %"
+
+
+def _ratio(ms: float, floor: float) -> str:
+    return f"{ms / floor:.{1 if ms < 100 * floor else 0}f}" if floor else ""
+
+
+def _speeds(found: NetTimes) -> str:
+    """What the floors are worked out with."""
+    sizes = found.speeds.copies
+    ends = (min(sizes), max(sizes))
+    copies = (f"{sizes[size] / 1e9:.0f} GB/s of {bytes_(size)}" for size in ends)
+    where = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
+    if found.iteration is not None:
+        where = f"{found.math} on {found.iteration.gpu}"
+    product = f"{found.speeds.product / 1e9:.0f} GFLOP/s"
+    return (
+        f"floors: {product}, the best of matrix products and layers; "
+        f"copies at {' to '.join(copies)}; {where}"
+    )
+
+
+def _explained(found: NetTimes) -> list[str]:
+    """A line for each of the layers that are furthest above their floor."""
+    worst = found.worst
+    return ["furthest above their floors:", *map(_explain, worst)] if worst else []
+
+
+def _explain(layer: LayerTimes) -> str:
+    """'norm1: 3.1 ms above its floor; onednn ...; forward 2.9 ms, arrays (74 MiB) take 1.2 ms'."""
+    said = [f"{layer.above_floor_ms:.3g} ms above its floor", str(layer.execution)]
+    for way, each in zip(WAYS, (layer.forward, layer.backward), strict=True):
+        if not each.floor_ms:
+            continue
+        what = f"arrays ({bytes_(each.work.bytes)}) take"
+        if each.bound == "arithmetic":
+            what = f"arithmetic ({table.count(each.work.flop)}FLOP) takes"
+        said.append(f"{way} {each.times.median_ms:.3g} ms, {what} {each.floor_ms:.3g} ms")
+    if not layer.floor_ms:
+        said.append("nothing that it does has a floor")
+    said += [f"converts {copy.what}" for copy in layer.conversions]
+    if layer.execution.engine == "numpy":
+        said.append(layer.execution.why)
+    return f"  {layer.name}: " + "; ".join(part for part in said if part)
