@@ -65,6 +65,8 @@ SHAPE_ONLY = {"Crop": (1,), "PriorBox": (0, 1)}
 REFUSED = {
     "AnchorTarget": "it compares with objects that are known; end the net before it",
     "ProposalTarget": "it compares with objects that are known; end the net before it",
+    "DecodeBBox": "no translation of it is written; end the net before it, and move the regions by "
+    "what it reads",
     "DetectNetTransformation": "it changes pictures to train on; export the net as it is used",
     "DetectionOutput": "how it picks boxes has no translation; end the net before it, and "
     "pick them from what it reads",

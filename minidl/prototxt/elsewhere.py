@@ -8,10 +8,17 @@ from minidl.errors import did_you_mean
 
 _FLOWNET = "lmb-freiburg/flownet2 has it; minidl has not"
 _RTPOSE = "CMU-Perceptual-Computing-Lab/caffe_rtpose has it; minidl has not"
+_CASCADE = "zhaoweicai/cascade-rcnn has it; minidl has not"
 _SSD = "weiliu89/caffe, branch ssd, has it; minidl has not"
 TYPES = {
     "DetectionEvaluate": _SSD,
     "VideoData": _SSD,
+    "BboxAccuracy": _CASCADE,
+    "BoxGroupOutput": _CASCADE,
+    "DetectionData": _CASCADE,
+    "DetectionGroupAccuracy": _CASCADE,
+    "DetectionGroupLoss": _CASCADE,
+    "ScaleRoute": _CASCADE,
     "Correlation": _FLOWNET,
     "Correlation1D": _FLOWNET,
     "DataAugmentation": _FLOWNET,
@@ -35,6 +42,8 @@ TYPES = {
 # The messages of these types.
 FIELDS = {
     "detection_evaluate_param": "DetectionEvaluate",
+    "box_group_output_param": "BoxGroupOutput",
+    "scale_route_param": "ScaleRoute",
     "trt_param": "TRT",
     "correlation_param": "Correlation",
     "imresize_param": "ImResize",

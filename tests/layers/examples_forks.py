@@ -44,6 +44,10 @@ FORKS = {
         "": example(IMAGES, num_output=3, kernel_size=3, group=3, bias_term=False),
         "two filters each": example(IMAGES, num_output=6, kernel_size=2, group=3),
     },
+    "DecodeBBox": {
+        "": example((4, 8), (4, 5), (4, 6), gt_iou_thr=0.5),
+        "testing": example((4, 8, 1, 1), (4, 5, 1, 1), phase=TEST),
+    },
     "DetectNetTransformation": {
         "": example(
             (2, 3, 30, 50), (2, 1, 4, 16), image_size_x=48, image_size_y=32, max_cvg_len=20
@@ -187,6 +191,7 @@ ON_HOST = {
     "BoxAnnotatorOHEM": "losses are compared there",
     "CtcLoss": "paths are added up there",
     "LabelsequenceAccuracy": "sequences are compared there",
+    "DecodeBBox": "boxes are moved there",
     "DetectNetTransformation": "pictures are changed there",
     "DetectionOutput": "boxes are compared there",
     "LabelDropout": "places are drawn there",
