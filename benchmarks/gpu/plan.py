@@ -29,7 +29,7 @@ CHECK = (
     Part("golden", "numbers recorded from Caffe", 40),
     Part("nets", "whole nets against the CPU; graphs, masks, the same bits", 70),
     Part("leak", "10,000 steps of LeNet, memory flat", 45),
-    Part("algorithms", "minidl explain conv-algorithms on AlexNet", 45),
+    Part("algorithms", "minidl time --algorithms on AlexNet", 45),
 )
 BENCH = (
     Part("races", "training against PyTorch", 200),

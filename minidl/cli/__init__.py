@@ -20,7 +20,6 @@ COMMANDS = {
     "time": "time every layer of a net, forward and backward",
     "check": "print what a net or a solver would be, without making it",
     "gradcheck": "compare every layer's gradients with finite differences",
-    "explain": "run all of cuDNN's algorithms on every convolution of a net",
     "summarize": "print a net as a table, with sums by layer type",
     "draw": "draw a net as SVG, with the shapes of its blobs",
     "show": "show filters, and what they make of a picture, with statistics",

@@ -4,7 +4,10 @@ Where a data set is absent, random records take its place. One pass warms up, un
 floor is the time that its arithmetic would take at the speed of a matrix product, or its arrays
 at that of a copy, whichever is longer; both speeds are measured in the same run.
 
-With --compare, whole training iterations on several devices, as a table.
+With --compare, whole training iterations on several devices, as a table. With --data, the data path
+alone. With --algorithms, all of cuDNN's on every convolution, on random numbers, with their errors:
+the largest difference from the definition in float64, among 64 elements of the result, over their
+root mean square. The star is at what the net would take with these flags.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from minidl.cli import as_json, engine_flags, time_data, time_layers, time_training
+from minidl.cli import as_json, engine_flags, time_algorithms, time_data, time_layers, time_training
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -35,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
         "--iterations",
         type=whole(1),
         metavar="N",
-        help="passes to time (default: 50; with --compare or --data, 20)",
+        help="passes to time (default: 50; with --compare or --data 20, with --algorithms 10)",
     )
     parser.add_argument(
         "--compare",
@@ -49,12 +52,17 @@ def add_arguments(parser: Parser) -> None:
         type=time_training.sizes,
         default=(),
         metavar="N,N",
-        help="batch sizes to compare at: 64,128,256 (default: the net's)",
+        help="batch sizes to compare at: 64,128,256; with --algorithms one (default: the net's)",
     )
     parser.add_argument(
         "--data",
         action="store_true",
         help="time the data path alone and the net alone instead, in images a second",
+    )
+    parser.add_argument(
+        "--algorithms",
+        action="store_true",
+        help="run all of cuDNN's algorithms on every convolution instead, on a GPU",
     )
     add_phase(parser, default="TRAIN")
     add_state(parser)
@@ -65,11 +73,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
-    if args.data and (args.compare or args.batches):
-        raise UsageError("--data stands alone", where="minidl time", fix="leave out --compare")
-    way: Any = time_data if args.data else time_layers
-    if args.compare or args.batches:
-        way = time_training
+    way = _way(args)
     args.iterations = args.iterations or way.ITERATIONS
     with logging_to(args):
         found = way.measure(args)
@@ -78,3 +82,15 @@ def run(args: Namespace) -> int:
     else:
         print(way.text(found, args.model))
     return 0
+
+
+def _way(args: Namespace) -> Any:
+    """The module that times what the flags ask for."""
+    given = [flag for flag in ("data", "algorithms", "compare") if getattr(args, flag)]
+    if args.batches and given in ([], ["data"]):
+        given.append("compare")
+    if len(given) > 1:
+        found, fix = f"--{given[0]} stands alone", f"leave out --{given[1]}"
+        raise UsageError(found, where="minidl time", fix=fix)
+    ways = {"data": time_data, "algorithms": time_algorithms, "compare": time_training}
+    return ways[given[0]] if given else time_layers

@@ -3,6 +3,7 @@
     layers(net)                     every layer forward and backward, beside its floor
     training(blueprint, devices)    whole iterations, on several devices and at several batch sizes
     data(blueprint)                 the data path alone, and the net alone
+    algorithms(blueprint, device)   all of cuDNN's, on every convolution
 
 Each returns plain records, times in milliseconds or seconds as their names say; `minidl time`
 prints them.
@@ -18,11 +19,14 @@ prints them.
 (True, True)
 """
 
+from minidl.profile.convolutions import Algorithms, algorithms
 from minidl.profile.data_rate import DataRate, data
+from minidl.profile.engines import Engines
 from minidl.profile.net_times import LayerTimes, NetTimes, PassTimes, Times, layers
-from minidl.profile.training_times import Engines, TrainingTimes, training
+from minidl.profile.training_times import TrainingTimes, training
 
 __all__ = [
+    "Algorithms",
     "DataRate",
     "Engines",
     "LayerTimes",
@@ -30,6 +34,7 @@ __all__ = [
     "PassTimes",
     "Times",
     "TrainingTimes",
+    "algorithms",
     "data",
     "layers",
     "training",

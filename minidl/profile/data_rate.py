@@ -12,9 +12,10 @@ from minidl.errors import UsageError
 from minidl.layers.reader import Reader
 from minidl.net.blueprint import Blueprint
 from minidl.profile import training_times
+from minidl.profile.engines import Engines
 from minidl.profile.machine import computer
 from minidl.profile.passes import Steps, unseen
-from minidl.profile.training_times import Computer, Engines
+from minidl.profile.training_times import Computer
 
 
 @dataclass(frozen=True)

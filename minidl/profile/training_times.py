@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy as np
 from minidl import prototxt, schema
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Shape
-from minidl.engines import select
 from minidl.errors import DeviceError, EngineError
 from minidl.net.blueprint import Blueprint
+from minidl.profile.engines import Engines
 from minidl.profile.machine import computer
 from minidl.solver import get_solver
 
@@ -25,28 +25,6 @@ log = logging.getLogger("minidl")
 SOLVER = """base_lr: 0.0001 momentum: 0.9 weight_decay: 0.0005 lr_policy: "fixed"
 max_iter: 1000000 snapshot_after_train: false random_seed: 1"""
 WARM = {"cpu": 1, "cuda": 3}  # iterations that do not count: a GPU's second one is recorded
-
-
-@dataclass(frozen=True)
-class Engines:
-    """Who computes, and how: what `Net` takes under these names."""
-
-    engine: str | None = None
-    math: str = "float32"
-    algorithm: str = "fastest"
-    workspace_limit: int | None = None
-    tuning: str = "heuristic"
-    deterministic: bool = False
-
-    def on(self, device: Device) -> Engines:
-        """Return what of it this device has: a CPU's engine is none of a GPU."""
-        known = self.engine in (None, "auto", "numpy", *select.OF[device.kind])
-        gpu_only = device.kind == "cpu" and self.math in select.GPU_MATHS
-        return replace(
-            self,
-            engine=self.engine if known else None,
-            math="float32" if gpu_only else self.math,
-        )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import pytest
 
 from minidl.net import Net
 from minidl.profile import floors, gpu_clock, gpu_floors
+from tests.engines.cudnn.conftest import engine, fake  # noqa: F401  (fixtures: cuDNN in tests)
 
 NET = """
 name: "small"

@@ -1,4 +1,4 @@
-"""`minidl explain conv-algorithms` on AlexNet: every algorithm's time, workspace and error."""
+"""`minidl time --algorithms` on AlexNet: every algorithm's time, workspace and error."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def cases(settings: Settings) -> Iterator[Case]:
 
 def survey(math: str, tiny: bool) -> Facts:
     """Run the command. Errors: Wrong where an algorithm computes something else."""
-    from minidl.cli import explain, parser_for
+    from minidl.cli import parser_for, time_algorithms
     from minidl.errors import EngineError
 
     net = "lenet/lenet_train_test.prototxt" if tiny else "alexnet/train_val.prototxt"
-    words = ["conv-algorithms", str(ZOO / net), "--math", math]
-    words += ["--batch", "1" if tiny else "64", "--iterations", "1" if tiny else "5"]
+    words = [str(ZOO / net), "--algorithms", "--math", math]
+    words += ["--batches", "1" if tiny else "64", "--iterations", "1" if tiny else "5"]
     try:
-        found = explain.survey(parser_for("explain").read(words))
+        found = time_algorithms.measure(parser_for("time").read(words))
     except EngineError as error:
         raise LeftOut(" ".join(str(error).split())) from error
-    facts = {"survey": found, "text": explain.report(found)}
+    facts = {"survey": time_algorithms.facts(found), "text": time_algorithms.text(found, net)}
     wrong = [
-        f"{', '.join(each['layers'])}, {name}, {one['algorithm']}: {one['error']:.1e}"
-        for each in found["convolutions"]
-        for name, algorithms in each.get("passes", {}).items()
-        for one in algorithms
-        if one["error"] is not None and not one["error"] <= ALLOWED[math]
+        f"{', '.join(each.layers)}, {name}, {one.algorithm.name}: {one.error:.1e}"
+        for each in found.convolutions
+        for name, results in each.passes.items()
+        for one in results
+        if one.error is not None and not one.error <= ALLOWED[math]
     ]
     if wrong:
         raise Wrong(f"errors above {ALLOWED[math]:g}: {'; '.join(wrong)}", facts)

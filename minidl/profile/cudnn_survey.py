@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +13,6 @@ import numpy as np
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Shape
 from minidl.arrays.units import bytes_
-from minidl.engines import Run
-from minidl.engines.cudnn import samples
 from minidl.engines.cudnn.algorithms import Algorithms
 from minidl.engines.cudnn.descriptors import dense
 from minidl.engines.cudnn.library import CudnnError
@@ -23,6 +20,7 @@ from minidl.engines.cudnn.plan import sequence
 from minidl.engines.cudnn.problem import WAYS, Algorithm, Problem, Setup, Way
 from minidl.engines.plan import packed_on_gpu
 from minidl.errors import DeviceError
+from minidl.profile import gpu_clock, samples
 
 SAMPLED = 64  # elements of a result that are compared with the definition
 
@@ -31,7 +29,7 @@ SAMPLED = 64  # elements of a result that are compared with the definition
 class Result:
     """One algorithm of one pass.
 
-    way        the pass: see `algorithms.WAYS`
+    way        the pass: see `minidl.engines.cudnn.problem.WAYS`
     algorithm  as the library describes it; its `refusal` says why it did not run
     order      0 for the one that the library's heuristic puts first, and so on
     ms         median of the times of its runs; None where it did not run
@@ -98,7 +96,7 @@ class _Bench:
             at = {name: self.device.address(part) for name, part in self.part.items()}
             at[way.writes] = self.device.address(written)
             call = self.setup.call(way, algorithm, at, self.device.address(room))
-            ms = milliseconds(self.device, sequence(self.device, [call]), repeats)
+            ms = gpu_clock.median_ms(self.device, sequence(self.device, [call]), repeats)
         except (CudnnError, DeviceError) as error:
             return Result(way, replace(algorithm, refusal=error.found), order)
         return Result(way, algorithm, order, ms, self._error(way, written))
@@ -124,21 +122,6 @@ class _Bench:
         found = _widened(self.device.to_host(taken), self.problem.dtype)
         worst = np.abs(found.astype(np.float64) - expected).max()
         return float(worst / np.sqrt(np.mean(expected**2)))
-
-
-def milliseconds(device: Device, run: Run, repeats: int) -> float:
-    """The median time of a run on the device, by its own clock; the first run does not count."""
-    cuda = device.xp.cuda
-    run()
-    times = []
-    for _ in range(repeats):
-        start, end = cuda.Event(), cuda.Event()
-        start.record()
-        run()
-        end.record()
-        end.synchronize()
-        times.append(float(cuda.get_elapsed_time(start, end)))
-    return statistics.median(times)
 
 
 @functools.cache

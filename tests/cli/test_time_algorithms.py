@@ -1,10 +1,9 @@
-"""minidl explain conv-algorithms: every algorithm of every convolution, on the fake GPU."""
+"""minidl time --algorithms: every algorithm of every convolution, on the fake GPU."""
 
 import json
 
 import pytest
 
-from minidl.arrays.device import Device
 from minidl.cli import main
 from minidl.engines import Declined, cudnn
 from minidl.engines.cudnn import library
@@ -53,13 +52,13 @@ def net(tmp_path):
     return str(path)
 
 
-def explained(capsys, *words):
-    assert main(["explain", "conv-algorithms", *words, "--json"]) == 0
+def surveyed(capsys, *words):
+    assert main(["time", *words, "--algorithms", "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def test_each_convolution_once_and_each_of_its_algorithms(cudnn_there, net, capsys):
-    facts = explained(capsys, net, "--iterations", "2")
+    facts = surveyed(capsys, net, "--iterations", "2")
     assert facts["device"] == "Fake GPU" and facts["math"] == "float32"
     names = [convolution["layers"] for convolution in facts["convolutions"]]
     assert names == [["conv1", "same"], ["up"], ["over"]]
@@ -75,14 +74,14 @@ def test_each_convolution_once_and_each_of_its_algorithms(cudnn_there, net, caps
 
 
 def test_the_passes_of_a_transposed_convolution_have_its_names(cudnn_there, net, capsys):
-    up = explained(capsys, net, "--iterations", "1")["convolutions"][1]
+    up = surveyed(capsys, net, "--iterations", "1")["convolutions"][1]
     assert up["bottom"] == [4, 3, 7, 5] and up["top"] == [4, 2, 14, 10]
     names = {a["algorithm"] for a in up["passes"]["forward"]}
     assert "algo0" in names and "implicit_gemm" not in names
 
 
 def test_as_text_a_table_for_each_and_reasons_below(cudnn_there, net, capsys):
-    assert main(["explain", "conv-algorithms", net, "--iterations", "1"]) == 0
+    assert main(["time", net, "--algorithms", "--iterations", "1"]) == 0
     out = capsys.readouterr().out
     assert "conv1, same: 4 2 9 7 by 3 2 3 3 to 4 3 7 5" in out
     assert "pass             algorithm" in out
@@ -91,8 +90,8 @@ def test_as_text_a_table_for_each_and_reasons_below(cudnn_there, net, capsys):
 
 
 def test_flags_move_the_star_and_change_the_batch(cudnn_there, net, capsys):
-    words = ["--batch", "3", "--algorithm", "no_workspace", "--iterations", "1"]
-    conv1 = explained(capsys, net, *words)["convolutions"][0]
+    words = ["--batches", "3", "--algorithm", "no_workspace", "--iterations", "1"]
+    conv1 = surveyed(capsys, net, *words)["convolutions"][0]
     assert conv1["bottom"] == [3, 2, 9, 7]
     stars = [a for algorithms in conv1["passes"].values() for a in algorithms if a["taken"]]
     assert len(stars) == 3 and all(a["workspace_bytes"] == 0 for a in stars)
@@ -100,13 +99,13 @@ def test_flags_move_the_star_and_change_the_batch(cudnn_there, net, capsys):
 
 def test_a_limit_leaves_out_what_needs_more(cudnn_there, net, capsys):
     words = ["--workspace-limit", "0", "--iterations", "1"]
-    for a in explained(capsys, net, *words)["convolutions"][0]["passes"]["forward"]:
+    for a in surveyed(capsys, net, *words)["convolutions"][0]["passes"]["forward"]:
         assert a["ms"] is None or a["workspace_bytes"] == 0
 
 
 @pytest.mark.parametrize("math, least", [("tf32", 1e-5), ("fp16", 1e-5), ("bf16", 1e-4)])
 def test_other_arithmetic_has_other_errors(cudnn_there, net, capsys, math, least):
-    facts = explained(capsys, net, "--math", math, "--iterations", "1")
+    facts = surveyed(capsys, net, "--math", math, "--iterations", "1")
     ran = [a for a in facts["convolutions"][0]["passes"]["forward"] if a["ms"] is not None]
     assert facts["math"] == math and ran
     assert all(least < a["error"] < 0.05 for a in ran)
@@ -114,20 +113,25 @@ def test_other_arithmetic_has_other_errors(cudnn_there, net, capsys, math, least
 
 def test_without_a_gpu_it_says_what_is_missing(net, capsys, monkeypatch):
     fakegpu.install(monkeypatch, devices=0)
-    assert main(["explain", "conv-algorithms", net]) == 2
+    assert main(["time", net, "--algorithms"]) == 2
     assert "no GPU can be used: the NVIDIA driver answers" in capsys.readouterr().err
 
 
 def test_without_the_library_it_says_how_to_get_it(cudnn_there, net, capsys, monkeypatch):
     monkeypatch.setattr(cudnn, "load", lambda device: Declined("there is no libcudnn.so.9"))
-    assert main(["explain", "conv-algorithms", net]) == 2
-    assert "cuDNN is not to be had: there is no libcudnn.so.9" in capsys.readouterr().err
+    assert main(["time", net, "--algorithms"]) == 2
+    assert "cuDNN is not available: there is no libcudnn.so.9" in capsys.readouterr().err
 
 
-def test_the_cpu_is_refused(cudnn_there, net, capsys):
-    assert Device("cpu").kind == "cpu"
-    assert main(["explain", "conv-algorithms", net, "--device", "cpu"]) == 2
-    assert "NVIDIA GPUs, not on 'cpu'" in capsys.readouterr().err
+def test_of_several_batch_sizes_it_takes_none(cudnn_there, net, capsys):
+    assert main(["time", net, "--algorithms", "--batches", "2,3"]) == 2
+    assert "expected: one size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", [["--data"], ["--compare", "cpu"]])
+def test_it_stands_alone(net, capsys, other):
+    assert main(["time", net, "--algorithms", *other]) == 2
+    assert "stands alone" in capsys.readouterr().err
 
 
 def test_a_net_that_does_not_convolve_is_refused(cudnn_there, tmp_path, capsys):
@@ -135,10 +139,5 @@ def test_a_net_that_does_not_convolve_is_refused(cudnn_there, tmp_path, capsys):
     path.write_text(
         'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 2 } } }'
     )
-    assert main(["explain", "conv-algorithms", str(path)]) == 2
+    assert main(["time", str(path), "--algorithms"]) == 2
     assert "has no convolution" in capsys.readouterr().err
-
-
-def test_an_unknown_topic_is_refused(capsys, net):
-    assert main(["explain", "gemm-algorithms", net]) == 2
-    assert "conv-algorithms" in capsys.readouterr().err

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from minidl.engines.cudnn import samples
-from minidl.engines.cudnn import survey as module
 from minidl.engines.cudnn.algorithms import Algorithms
 from minidl.engines.cudnn.problem import WAYS
-from minidl.engines.cudnn.survey import milliseconds, survey
 from minidl.errors import DeviceError
+from minidl.profile import cudnn_survey, samples
+from minidl.profile.cudnn_survey import survey
 from tests.engines.cudnn.test_algorithms import EASY
 
 # What a result is off by: roundings to float32, of factors to TF32, of results to 16 bits
@@ -53,7 +52,7 @@ def test_a_wrong_result_is_seen(engine, monkeypatch):
 
 
 def test_a_result_that_was_never_written_is_no_result(engine, monkeypatch):
-    monkeypatch.setattr(module, "sequence", lambda *args: lambda: None)
+    monkeypatch.setattr(cudnn_survey, "sequence", lambda *args: lambda: None)
     errors = [r.error for r in results(engine) if r.ms is not None]
     assert errors and all(error != error for error in errors)  # NaN
 
@@ -78,10 +77,3 @@ def test_too_little_memory_is_a_reason_like_others(engine, monkeypatch):
     said = {r.algorithm.name: r.algorithm.refusal for r in results(engine)}
     assert said["fft"] == "cuda:0 has not 1.00 GB left"
     assert said["implicit_gemm"] == ""
-
-
-def test_the_median_time_is_the_devices_own(engine):
-    ran = []
-    with engine.device.current():
-        assert milliseconds(engine.device, lambda: ran.append(1), 3) >= 0
-    assert len(ran) == 4

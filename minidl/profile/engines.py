@@ -1,0 +1,41 @@
+"""What is asked of engines, wherever nets are made to be measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from minidl.arrays.device import Device
+from minidl.arrays.threads import threads
+from minidl.engines import select
+from minidl.engines.select import Policy
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Who computes, and how: what `Net` takes under these names."""
+
+    engine: str | None = None
+    math: str = "float32"
+    algorithm: str = "fastest"
+    workspace_limit: int | None = None
+    tuning: str = "heuristic"
+    deterministic: bool = False
+
+    def policy(self, device: Device) -> Policy:
+        """Return the same as a policy for nets on this device.
+
+        Errors: UsageError, EngineError as `minidl.engines.select.policy` has them.
+        """
+        asked = asdict(self)
+        limit = asked.pop("workspace_limit")
+        return select.policy(**asked, limit=limit, threads=threads(), device=device)
+
+    def on(self, device: Device) -> Engines:
+        """Return what of it this device has: a CPU's engine is none of a GPU."""
+        known = self.engine in (None, "auto", "numpy", *select.OF[device.kind])
+        gpu_only = device.kind == "cpu" and self.math in select.GPU_MATHS
+        return replace(
+            self,
+            engine=self.engine if known else None,
+            math="float32" if gpu_only else self.math,
+        )
