@@ -18,7 +18,7 @@ class Rule(NamedTuple):
 
     histories    arrays it keeps for each parameter; a snapshot holds all firsts, then all seconds
     update       f(xp, w, g, state, rate, scratch, p): changes `w` and the arrays of `state`, not
-                 the gradient `g`, which is averaged, clipped and decayed; `rate` is the parameter's
+                 the gradient `g`, which is clipped, averaged and decayed; `rate` is the parameter's
                  own, times `correction`; `p` is the SolverParameter
     scratch      arrays of the shape of `g` that it needs to work in
     reads        fields of `p` that it takes notice of, beside weight_decay

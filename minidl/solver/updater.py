@@ -1,4 +1,4 @@
-"""From gradients to new weights: average, clip, decay, then the solver type's rule."""
+"""From gradients to new weights: clip, average, decay, then the solver type's rule."""
 
 from __future__ import annotations
 
