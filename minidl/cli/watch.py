@@ -13,6 +13,7 @@ from minidl.cli.log import say
 from minidl.cli.progress import bar
 from minidl.runs import store
 from minidl.solver import Hook, nets
+from minidl.solver.display import batch_size
 from minidl.solver.early_stop import reason
 from minidl.storage import files
 
@@ -43,7 +44,7 @@ class ProgressBar(Hook):
         """Show the bar, once it is known where the run begins."""
         if self.bar is not None:
             return
-        self._batch = solver.param.iter_size * _batch_size(solver.net)
+        self._batch = solver.param.iter_size * batch_size(solver.net)
         self.bar = bar(
             self.args,
             total=solver.param.max_iter,
@@ -143,10 +144,6 @@ def figures(info: Info, nets: int) -> str:
         more = ", ..." if len(numbers) > 5 else ""
         parts.append(f"{name} = {shown}{more}")
     return f"{which} {', '.join(parts)}"
-
-
-def _batch_size(net: Any) -> int:
-    return next((shape[0] for shape in net.blueprint.blob_shapes.values() if shape), 0)
 
 
 class Description(Hook):

@@ -8,6 +8,7 @@ from minidl import prototxt, schema
 from minidl.errors import SolverError
 from minidl.solver import parameters
 from minidl.solver.hooks import EventsFile, Hook
+from minidl.solver.run import Run
 from minidl.solver.solver import Solver
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Hook",
     "NesterovSolver",
     "RMSPropSolver",
+    "Run",
     "SGDSolver",
     "Solver",
     "get_solver",
@@ -25,14 +27,19 @@ __all__ = [
 
 
 def get_solver(model: Any, **options: Any) -> Solver:
-    """A Solver for a solver prototxt (path or text) or a SolverParameter; see `Solver`."""
+    """Return a Solver for a solver prototxt (path or text) or a SolverParameter; see `Solver`."""
     return Solver(model, **options)
 
 
-class _TypedSolver(Solver):
+class _OfOneType(Solver):
     """A Solver that refuses solver files of another type than its own."""
 
     type: str
+
+    def __init_subclass__(cls, type: str = "") -> None:
+        if type:
+            cls.type = type
+            cls.__doc__ = f'pycaffe\'s name for a Solver of type "{type}"; refuses all others.'
 
     def __init__(self, model: Any, **options: Any) -> None:
         if not isinstance(model, schema.SolverParameter):
@@ -48,37 +55,19 @@ class _TypedSolver(Solver):
         super().__init__(model, **options)
 
 
-class SGDSolver(_TypedSolver):
-    """pycaffe's name for a Solver of type "SGD"; refuses files of another type."""
-
-    type = "SGD"
+class SGDSolver(_OfOneType, type="SGD"): ...
 
 
-class NesterovSolver(_TypedSolver):
-    """The same for "Nesterov"."""
-
-    type = "Nesterov"
+class NesterovSolver(_OfOneType, type="Nesterov"): ...
 
 
-class AdaGradSolver(_TypedSolver):
-    """The same for "AdaGrad"."""
-
-    type = "AdaGrad"
+class AdaGradSolver(_OfOneType, type="AdaGrad"): ...
 
 
-class RMSPropSolver(_TypedSolver):
-    """The same for "RMSProp"."""
-
-    type = "RMSProp"
+class RMSPropSolver(_OfOneType, type="RMSProp"): ...
 
 
-class AdaDeltaSolver(_TypedSolver):
-    """The same for "AdaDelta"."""
-
-    type = "AdaDelta"
+class AdaDeltaSolver(_OfOneType, type="AdaDelta"): ...
 
 
-class AdamSolver(_TypedSolver):
-    """The same for "Adam"."""
-
-    type = "Adam"
+class AdamSolver(_OfOneType, type="Adam"): ...

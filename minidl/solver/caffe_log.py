@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from minidl.solver import early_stop, figures
+from minidl.solver import early_stop
+from minidl.solver.display import batch_size
 from minidl.solver.hooks import Hook, Info
-
-if TYPE_CHECKING:
-    from minidl.solver.solver import Solver
+from minidl.solver.run import Run
 
 log = logging.getLogger("minidl")
 
@@ -25,22 +24,22 @@ class CaffeLog(Hook):
     six significant digits, as C++ prints them.
     """
 
-    def on_solve(self, solver: Solver) -> None:
+    def on_solve(self, solver: Run) -> None:
         log.info("Solving %s", solver.net.name)
         p = solver.param
         log.info("Learning Rate Policy: %s", p.lr_policy)
         if p.iter_size > 1:
-            batch = figures.batch_size(solver.net)
+            items = batch_size(solver.net)
             log.info(
                 "Gradient accumulation: iter_size %d, so %d batches of %d make one update of %d",
-                *(p.iter_size, p.iter_size, batch, p.iter_size * batch),
+                *(p.iter_size, p.iter_size, items, p.iter_size * items),
             )
 
-    def on_resume(self, solver: Solver, info: Info) -> None:
+    def on_resume(self, solver: Run, info: Info) -> None:
         log.info("Resuming from %s", info["state"])
         log.info("SGDSolver: restoring history")  # whatever the type: Caffe's others inherit it
 
-    def on_display(self, solver: Solver, info: Info) -> None:
+    def on_display(self, solver: Run, info: Info) -> None:
         if info["final"]:
             log.info("Iteration %d, loss = %g", info["iter"], info["loss"])
             return
@@ -56,16 +55,16 @@ class CaffeLog(Hook):
         for line in outputs(info):
             log.info("    Train net output %s", line)
 
-    def on_step_passed(self, solver: Solver, step: int) -> None:
+    def on_step_passed(self, solver: Run, step: int) -> None:
         log.info("MultiStep Status: Iteration %d, step = %d", solver.iter, step)
 
-    def on_plateau(self, solver: Solver, count: int) -> None:
+    def on_plateau(self, solver: Run, count: int) -> None:
         log.info("Plateau Status: Iteration %d, step = %d", solver.iter, count)
 
-    def on_rate(self, solver: Solver, rate: float) -> None:
+    def on_rate(self, solver: Run, rate: float) -> None:
         log.info("Iteration %d, lr = %g", solver.iter, rate)
 
-    def on_clip(self, solver: Solver, norm: float, factor: float) -> None:
+    def on_clip(self, solver: Run, norm: float, factor: float) -> None:
         log.info(
             "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g",
             norm,
@@ -73,27 +72,27 @@ class CaffeLog(Hook):
             factor,
         )
 
-    def on_test_start(self, solver: Solver, index: int) -> None:
+    def on_test_start(self, solver: Run, index: int) -> None:
         log.info("Iteration %d, Testing net (#%d)", solver.iter, index)
 
-    def on_test(self, solver: Solver, info: Info) -> None:
+    def on_test(self, solver: Run, info: Info) -> None:
         if "loss" in info:
             log.info("Test loss: %g", info["loss"])
         for line in outputs(info):
             log.info("    Test net output %s", line)
 
-    def on_test_stopped(self, solver: Solver) -> None:
+    def on_test_stopped(self, solver: Run) -> None:
         log.info("Test interrupted.")
 
-    def on_early_stop(self, solver: Solver, info: Info) -> None:
+    def on_early_stop(self, solver: Run, info: Info) -> None:
         log.info("Early stopping: Iteration %d, %s", info["iter"], early_stop.reason(info))
 
-    def on_snapshot(self, solver: Solver, info: Info) -> None:
+    def on_snapshot(self, solver: Run, info: Info) -> None:
         kind = "HDF5" if info["state"].endswith(".h5") else "binary proto"
         log.info("Snapshotting to %s file %s", kind, info["weights"])
         log.info("Snapshotting solver state to %s file %s", kind, info["state"])
 
-    def on_end(self, solver: Solver, reason: str) -> None:
+    def on_end(self, solver: Run, reason: str) -> None:
         log.info("Optimization Done." if reason == "done" else "Optimization stopped early.")
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minidl.arrays.device import on_host
-
-if TYPE_CHECKING:
-    from minidl.net import Net
+from minidl.net import Net
 
 log = logging.getLogger("minidl")
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minidl.runs import events
-from minidl.solver import figures
+from minidl.solver.display import batch_size
+from minidl.solver.run import Run
 from minidl.storage import replaceable
-
-if TYPE_CHECKING:
-    from minidl.solver.solver import Solver
 
 Info = Mapping[str, Any]
 
@@ -43,23 +41,23 @@ class Hook:
     on_error(solver, error)         or with an error
     """
 
-    def on_solve(self, solver: Solver) -> None: ...
-    def on_resume(self, solver: Solver, info: Info) -> None: ...
-    def on_start(self, solver: Solver) -> None: ...
-    def on_display(self, solver: Solver, info: Info) -> None: ...
-    def on_gradients(self, solver: Solver) -> None: ...
-    def on_step_passed(self, solver: Solver, step: int) -> None: ...
-    def on_plateau(self, solver: Solver, count: int) -> None: ...
-    def on_rate(self, solver: Solver, rate: float) -> None: ...
-    def on_clip(self, solver: Solver, norm: float, factor: float) -> None: ...
-    def on_step(self, solver: Solver) -> None: ...
-    def on_test_start(self, solver: Solver, index: int) -> None: ...
-    def on_test(self, solver: Solver, info: Info) -> None: ...
-    def on_test_stopped(self, solver: Solver) -> None: ...
-    def on_early_stop(self, solver: Solver, info: Info) -> None: ...
-    def on_snapshot(self, solver: Solver, info: Info) -> None: ...
-    def on_end(self, solver: Solver, reason: str) -> None: ...
-    def on_error(self, solver: Solver, error: Exception) -> None: ...
+    def on_solve(self, solver: Run) -> None: ...
+    def on_resume(self, solver: Run, info: Info) -> None: ...
+    def on_start(self, solver: Run) -> None: ...
+    def on_display(self, solver: Run, info: Info) -> None: ...
+    def on_gradients(self, solver: Run) -> None: ...
+    def on_step_passed(self, solver: Run, step: int) -> None: ...
+    def on_plateau(self, solver: Run, count: int) -> None: ...
+    def on_rate(self, solver: Run, rate: float) -> None: ...
+    def on_clip(self, solver: Run, norm: float, factor: float) -> None: ...
+    def on_step(self, solver: Run) -> None: ...
+    def on_test_start(self, solver: Run, index: int) -> None: ...
+    def on_test(self, solver: Run, info: Info) -> None: ...
+    def on_test_stopped(self, solver: Run) -> None: ...
+    def on_early_stop(self, solver: Run, info: Info) -> None: ...
+    def on_snapshot(self, solver: Run, info: Info) -> None: ...
+    def on_end(self, solver: Run, reason: str) -> None: ...
+    def on_error(self, solver: Run, error: Exception) -> None: ...
 
 
 class Callbacks(Hook):
@@ -68,10 +66,10 @@ class Callbacks(Hook):
     def __init__(self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]) -> None:
         self._on_start, self._on_gradients_ready = on_start, on_gradients_ready
 
-    def on_start(self, solver: Solver) -> None:
+    def on_start(self, solver: Run) -> None:
         self._on_start()
 
-    def on_gradients(self, solver: Solver) -> None:
+    def on_gradients(self, solver: Run) -> None:
         self._on_gradients_ready()
 
 
@@ -92,7 +90,7 @@ class EventsFile(Hook):
         replaceable.check_appendable(self.path, replaceable.EVENTS)
         events.append(self.path, event)
 
-    def on_solve(self, solver: Solver) -> None:
+    def on_solve(self, solver: Run) -> None:
         p = solver.param
         self.write(
             events.Start(
@@ -103,35 +101,35 @@ class EventsFile(Hook):
                 test_interval=p.test_interval,
                 seed=solver.seed,
                 type=p.type,
-                batch_size=figures.batch_size(solver.net),
+                batch_size=batch_size(solver.net),
                 iter_size=p.iter_size,
             )
         )
 
-    def on_resume(self, solver: Solver, info: Info) -> None:
+    def on_resume(self, solver: Run, info: Info) -> None:
         self.write(events.Resume(solver.iter, info["state"], info["weights"]))
 
-    def on_display(self, solver: Solver, info: Info) -> None:
+    def on_display(self, solver: Run, info: Info) -> None:
         names = ("loss", "lr", "outputs", "seconds", "iterations", "images", "final")
         self.write(events.Display(info["iter"], **{name: info[name] for name in names}))
 
-    def on_test(self, solver: Solver, info: Info) -> None:
+    def on_test(self, solver: Run, info: Info) -> None:
         self.write(events.Test(info["iter"], info["net"], info["outputs"], info.get("loss")))
 
-    def on_plateau(self, solver: Solver, count: int) -> None:
+    def on_plateau(self, solver: Run, count: int) -> None:
         best = solver.plateau.best.value
         assert best is not None  # it was not beaten
         self.write(events.Plateau(solver.iter, count, best, solver.lr))
 
-    def on_early_stop(self, solver: Solver, info: Info) -> None:
+    def on_early_stop(self, solver: Run, info: Info) -> None:
         self.write(events.EarlyStop(**info))
 
-    def on_snapshot(self, solver: Solver, info: Info) -> None:
+    def on_snapshot(self, solver: Run, info: Info) -> None:
         self.write(events.Snapshot(info["iter"], info["weights"], info["state"]))
 
-    def on_end(self, solver: Solver, reason: str) -> None:
+    def on_end(self, solver: Run, reason: str) -> None:
         end = events.End if reason == "done" else events.Stop
         self.write(end(solver.iter))
 
-    def on_error(self, solver: Solver, error: Exception) -> None:
+    def on_error(self, solver: Run, error: Exception) -> None:
         self.write(events.Error(solver.iter, type(error).__name__, str(error)))

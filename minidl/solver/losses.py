@@ -1,15 +1,67 @@
-"""Losses on their way from a GPU to the log: read when one is shown, not when it is computed."""
+"""The losses of a run; those of a GPU are read when one is shown, not when it is computed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl.arrays.device import Device
+from minidl.net import Net, diagnosis
+from minidl.solver.run import Run
+from minidl.solver.smoothing import SmoothedLoss
 
 ROOM = 4096  # losses that may lie unread; then the device is waited for once
+
+
+def forward(run: Run) -> float:
+    """Do a forward pass of the training net; refuse a loss that is not finite."""
+    loss = run.net.forward_pass()
+    if not math.isfinite(loss):
+        raise run.diverged(f"the loss is {loss}")
+    return loss
+
+
+class Losses:
+    """Does the passes of an iteration and keeps their losses.
+
+    smoothed    the loss that is shown, of the iterations that were read
+    """
+
+    def __init__(self, net: Net) -> None:
+        self.smoothed = SmoothedLoss()
+        self._pending = PendingLosses(net.device, net.dtype) if net.arena is not None else None
+
+    def forward_backward(self, run: Run) -> None:
+        """Do the `iter_size` passes of an iteration: gradients add up, the mean loss counts."""
+        net, size = run.net, run.param.iter_size
+        if self._pending is None:
+            total = 0.0
+            for _ in range(size):
+                total += forward(run)
+                net.backward_pass()
+            self.smoothed.add(total / size, run.param.average_loss)
+            return
+        done = net.streams.passes
+        iteration = Iteration(run.iter, range(done + 1, done + 1 + size))
+        self._pending.begin(iteration, partial(self._see, run))
+        for _ in range(size):
+            self._pending.add(net.training_pass())
+
+    def read(self, run: Run) -> None:
+        """Look at the losses that a GPU has computed by now; wait for it."""
+        if self._pending is not None:
+            self._pending.read(partial(self._see, run))
+
+    def _see(self, run: Run, iteration: Iteration, loss: float) -> None:
+        if not math.isfinite(loss):
+            diagnosis.refuse_bad_label(run.net, iteration.passes)
+            since = "" if iteration.number == run.iter else f" since iteration {iteration.number}"
+            raise run.diverged(f"the loss is {loss}{since}", since=iteration.number)
+        self.smoothed.add(loss, run.param.average_loss)
 
 
 class Iteration(NamedTuple):

@@ -1,75 +1,26 @@
-"""Where a run stands, beyond its weights: taken, put back, written to files, read again."""
+"""A run's weights and where it stands: written to the files of a snapshot, read again."""
 
 from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from minidl import schema
 from minidl.errors import MinidlError, WeightsError, raise_all
-from minidl.net import weights
+from minidl.net import Net, weights
 from minidl.solver import monitor, parameters, schedules
+from minidl.solver.marks import Mark, carried, go_to, mark
 from minidl.solver.monitor import Best
+from minidl.solver.run import Run
 from minidl.solver.smoothing import SmoothedLoss
 from minidl.storage import arrays, files, replaceable, snapshot, weight_files, weights_hdf5
 from minidl.storage.content import LayerWeights
 
-if TYPE_CHECKING:
-    from minidl.net import Net
-    from minidl.solver.solver import Solver
-
 log = logging.getLogger("minidl")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Where one net stands: forward passes begun, batches that each data layer gave out, and what
-    layers carry from pass to pass, by layer and name of the array."""
-
-    passes: int
-    batches: dict[str, int]
-    carried: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
-
-
-def mark(net: Net) -> Mark:
-    """Where `net` stands now."""
-    batches = {layer.name: layer.position or 0 for layer in net.data_layers}
-    carried = {
-        (layer.name, name): np.array(net.device.to_host(array))
-        for layer, name, _ in _carried(net)
-        if (array := layer.bound_as(name)) is not None
-    }
-    return Mark(net.streams.passes, batches, carried)
-
-
-def _carried(net: Net) -> Iterator[tuple[Any, str, tuple[int, ...]]]:
-    """Layer, name and shape of every array that is carried from pass to pass."""
-    for node in net.blueprint.nodes:
-        for name, buffer in node.buffers.items():
-            if buffer.lasting:
-                yield node.layer, name, buffer.shape
-
-
-def go_to(net: Net, place: Mark) -> None:
-    """Put `net` back to a mark: its next pass has the same numbers and the same records."""
-    net.streams.passes = place.passes
-    for layer in net.data_layers:
-        if layer.position != place.batches[layer.name]:
-            layer.position = place.batches[layer.name]
-    for layer, name, shape in _carried(net):
-        values = place.carried.get((layer.name, name))
-        if values is None or values.shape != shape:
-            values = np.zeros(shape)
-        array = layer.bound_as(name)
-        if array is None or array.shape != shape:
-            array = net.device.zeros(shape, net.dtype)
-            setattr(layer, name, array)
-        net.device.write(array, values)
 
 
 def message(seed: int, loss: SmoothedLoss, places: Sequence[Mark]) -> Any:
@@ -115,8 +66,8 @@ def check_paths(prefix: str) -> None:
             replaceable.check_known(path)
 
 
-def save(solver: Solver, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:
-    """Write the weights, then the state that names them; returns both paths.
+def save(run: Run, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:
+    """Write the weights, then the state that names them; return both paths.
 
     snapshot_format says in which of Caffe's formats; HDF5's names end in .h5.
 
@@ -124,23 +75,23 @@ def save(solver: Solver, prefix: str, places: Sequence[Mark]) -> tuple[str, str]
     writes over the snapshots of an earlier one may a kill leave new weights beside the old state:
     the state knows the SHA-256 of its own, and is refused with others.
     """
-    end = ".h5" if solver.param.snapshot_format == solver.param.HDF5 else ""
-    stem = f"{prefix}_iter_{solver.iter}"
+    end = ".h5" if run.param.snapshot_format == run.param.HDF5 else ""
+    stem = f"{prefix}_iter_{run.iter}"
     model, path = f"{stem}.caffemodel{end}", f"{stem}.solverstate{end}"
-    solver.net.save(model, diffs=solver.param.snapshot_diff)
-    plateaus = solver.plateau.best.count
-    step = schedules.current_step(solver.param, solver.iter - 1, plateaus) if solver.iter else 0
-    history = [solver.net.device.to_host(h) for h in solver.updater.history]
-    resume = message(solver.seed, solver.loss, places)
-    resume.plateau.CopyFrom(solver.plateau.best.message())
-    resume.early_stop.CopyFrom(solver.early_stop.best.message())
+    run.net.save(model, diffs=run.param.snapshot_diff)
+    plateaus = run.plateau.best.count
+    step = schedules.current_step(run.param, run.iter - 1, plateaus) if run.iter else 0
+    history = [run.net.device.to_host(h) for h in run.updater.history]
+    resume = message(run.seed, run.loss, places)
+    resume.plateau.CopyFrom(run.plateau.best.message())
+    resume.early_stop.CopyFrom(run.early_stop.best.message())
     resume.weights_sha256 = files.sha256(model)
-    snapshot.write(path, snapshot.State(solver.iter, model, history, step, resume))
+    snapshot.write(path, snapshot.State(run.iter, model, history, step, resume))
     return model, path
 
 
-def load(solver: Solver, path: str) -> str:
-    """Put a solver where the snapshot at `path` stands; returns the path of its weights.
+def load(run: Run, path: str) -> str:
+    """Put a run where the snapshot at `path` stands; return the path of its weights.
 
     Everything is read and compared first, so a snapshot that is refused changes nothing.
     """
@@ -148,52 +99,52 @@ def load(solver: Solver, path: str) -> str:
     file = str(snapshot.weights_path(found, path))
     if file != found.learned_net:
         log.info("%s names its weights %s: %s is taken", path, found.learned_net, file)
-    _check_history(solver, found, path)
-    _check_layers(solver, file)
-    solver.net.copy_from(file)
-    for mine, theirs in zip(solver.updater.history, found.history, strict=True):
-        solver.net.device.write(mine, theirs.reshape(mine.shape))
-    solver.iter = found.iter
+    _check_history(run, found, path)
+    _check_layers(run, file)
+    run.net.copy_from(file)
+    for mine, theirs in zip(run.updater.history, found.history, strict=True):
+        run.net.device.write(mine, theirs.reshape(mine.shape))
+    run.iter = found.iter
     if found.resume is None:
         log.warning(
             "%s was written by Caffe, which does not save random numbers, data positions and the "
             "smoothed loss: the data sets start from their beginning",
             path,
         )
-        solver.loss = SmoothedLoss()
-        counted = solver.param.lr_policy == "plateau"  # by the forks that have it
-        solver.plateau.best = Best(None, found.iter, found.current_step if counted else 0)
-        solver.early_stop.best = Best()
-        for net in solver.nets:
+        run.loss = SmoothedLoss()
+        counted = run.param.lr_policy == "plateau"  # by the forks that have it
+        run.plateau.best = Best(None, found.iter, found.current_step if counted else 0)
+        run.early_stop.best = Best()
+        for net in run.nets:
             go_to(net, Mark(0, dict.fromkeys(mark(net).batches, 0)))
         return file
-    _put_back(solver, found.resume, path)
+    _put_back(run, found.resume, path)
     return file
 
 
-def _put_back(solver: Solver, resume: Any, path: str) -> None:
-    if solver.param.random_seed >= 0 and solver.param.random_seed != resume.seed:
+def _put_back(run: Run, resume: Any, path: str) -> None:
+    if run.param.random_seed >= 0 and run.param.random_seed != resume.seed:
         log.warning(
             "random_seed is %d, but the run of %s had %d and goes on with that",
-            solver.param.random_seed,
+            run.param.random_seed,
             path,
             resume.seed,
         )
-    solver.set_seed(resume.seed)
-    solver.loss = SmoothedLoss(resume.smoothed_loss, resume.recent_losses)
-    solver.plateau.best = monitor.from_message(resume.plateau)
-    solver.early_stop.best = monitor.from_message(resume.early_stop)
+    run.set_seed(resume.seed)
+    run.loss = SmoothedLoss(resume.smoothed_loss, resume.recent_losses)
+    run.plateau.best = monitor.from_message(resume.plateau)
+    run.early_stop.best = monitor.from_message(resume.early_stop)
     positions = {(p.net, p.layer): p.batches for p in resume.position}
     passes = dict(enumerate([resume.train_passes, *resume.test_passes]))
-    for i, net in enumerate(solver.nets):
+    for i, net in enumerate(run.nets):
         batches = {layer: positions.get((name(i), layer), 0) for layer in mark(net).batches}
-        carried = {
+        kept = {
             (c.layer, c.name): arrays.from_blob(c.values)
             for c in resume.carried
             if c.net == name(i)
         }
-        go_to(net, Mark(passes.get(i, 0), batches, carried))
-        _say_what_is_lost(net, carried, f"{path}, the {name(i)} net")
+        go_to(net, Mark(passes.get(i, 0), batches, kept))
+        _say_what_is_lost(net, kept, f"{path}, the {name(i)} net")
         for layer in batches:
             if (name(i), layer) not in positions:
                 log.warning(
@@ -205,7 +156,7 @@ def _put_back(solver: Solver, resume: Any, path: str) -> None:
 
 
 def _say_what_is_lost(net: Net, found: dict[tuple[str, str], np.ndarray], where: str) -> None:
-    for layer, array, shape in _carried(net):
+    for layer, array, shape in carried(net):
         had = found.get((layer.name, array))
         if had is not None and had.shape != shape:
             log.warning(
@@ -218,13 +169,13 @@ def _say_what_is_lost(net: Net, found: dict[tuple[str, str], np.ndarray], where:
             )
 
 
-def _check_history(solver: Solver, found: snapshot.State, path: str) -> None:
-    params, rule = solver.net.learnable, solver.updater.rule
-    if len(found.history) != len(solver.updater.history):
+def _check_history(run: Run, found: snapshot.State, path: str) -> None:
+    params, rule = run.net.learnable, run.updater.rule
+    if len(found.history) != len(run.updater.history):
         raise WeightsError(
             f"has {len(found.history)} arrays of history",
             where=path,
-            expected=f"{len(solver.updater.history)}: {rule.histories} for each of the net's "
+            expected=f"{len(run.updater.history)}: {rule.histories} for each of the net's "
             f"{len(params)} parameters",
             fix="is it a snapshot of this net and this solver type?",
         )
@@ -245,9 +196,9 @@ def _check_history(solver: Solver, found: snapshot.State, path: str) -> None:
     raise_all(errors)
 
 
-def _check_layers(solver: Solver, path: str) -> None:
+def _check_layers(run: Run, path: str) -> None:
     """A run goes on with all of its weights or not at all, whereas `copy_from` takes what fits."""
-    missing = weights.lacking(solver.net, weight_files.read(path))
+    missing = weights.lacking(run.net, weight_files.read(path))
     if missing:
         raise WeightsError(
             f"has no weights for {_listing(missing)}",

@@ -5,6 +5,7 @@ import pytest
 
 from minidl import get_solver, prototxt, schema
 from minidl.errors import DivergedError, LabelError
+from minidl.solver.loop import iterate
 from minidl.solver.rules import RULES
 
 NET = """name: "digits"
@@ -72,11 +73,10 @@ def test_a_run_is_that_of_the_cpu(gpu, engine, fields):
 def test_a_step_waits_for_nothing_copies_nothing_and_allocates_nothing(gpu):
     trained = solver("cuda:0", clip_gradients=1.0)
     trained.step(3)
-    trained._stop = False
     with gpu.strict():
         for _ in range(3):
-            trained._iterate()
-    trained._read_losses()
+            iterate(trained, trained._losses, trained._testing, trained._display)
+    trained._losses.read(trained)
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if name != "SGD"])
@@ -86,7 +86,7 @@ def test_nor_does_a_step_of_another_type(gpu, name):
     trained.step(3)
     with gpu.strict():
         for _ in range(3):
-            trained._iterate()
+            iterate(trained, trained._losses, trained._testing, trained._display)
 
 
 def test_a_step_is_a_handful_of_launches(gpu):

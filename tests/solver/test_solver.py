@@ -168,7 +168,17 @@ def test_sgd_solver_is_for_sgd():
         SGDSolver(solver_param('type: "Adam"'))
 
 
+def test_a_solver_of_one_type_says_so_and_can_have_subclasses():
+    assert '"SGD"' in SGDSolver.__doc__
+
+    class Own(SGDSolver):
+        """Somebody's."""
+
+    assert (Own.type, Own.__doc__) == ("SGD", "Somebody's.")
+    assert Own(solver_param()).iter == 0
+
+
 def test_the_public_names_are_there():
     types = "AdaDelta AdaGrad Adam Nesterov RMSProp SGD".split()
-    others = {"EventsFile", "Hook", "Solver", "get_solver"}
+    others = {"EventsFile", "Hook", "Run", "Solver", "get_solver"}
     assert set(minidl.solver.__all__) == {f"{name}Solver" for name in types} | others

@@ -1,0 +1,52 @@
+"""A run as it stands: what hooks see of a solver, and what the parts of one work on."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from minidl.errors import DivergedError
+from minidl.net import Net
+from minidl.solver.early_stop import EarlyStop
+from minidl.solver.plateau import Plateau
+from minidl.solver.smoothing import SmoothedLoss
+from minidl.solver.updater import Updater
+
+
+class Run(Protocol):
+    """The members of a Solver that its hooks and parts use; `Solver` says what the methods do.
+
+    param             the SolverParameter, read anew in every iteration
+    net, test_nets    the net that is trained, and those that are tested; `nets` are all of them
+    seed, iter        of everything random; updates done
+    lr, loss          the rate of the next update; the smoothed loss: to read it waits for a GPU
+    updater           turns gradients into new weights, and holds the arrays of the solver type
+    plateau, early_stop                      the best figures so far
+    stop_requested, snapshot_requested       what is to be done as soon as it can be
+    """
+
+    param: Any
+    net: Net
+    test_nets: list[Net]
+    seed: int
+    iter: int
+    loss: SmoothedLoss
+    updater: Updater
+    plateau: Plateau
+    early_stop: EarlyStop
+    stop_requested: bool
+    snapshot_requested: bool
+
+    @property
+    def nets(self) -> list[Net]: ...
+    @property
+    def lr(self) -> float: ...
+    def tell(self, event: str, *values: Any) -> None: ...
+    def test_all(self) -> list[dict[str, Any]] | None: ...
+    def apply_update(self) -> None: ...
+    def snapshot(self) -> tuple[str, str]: ...
+    def set_seed(self, seed: int) -> None: ...
+    def request_stop(self) -> None: ...
+    def request_snapshot(self) -> None: ...
+    def diverged(
+        self, what: str, net: Net | None = None, since: int | None = None
+    ) -> DivergedError: ...

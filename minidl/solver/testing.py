@@ -1,0 +1,102 @@
+"""The tests of a run: every test net over its batches, with the weights of the moment."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl.net import Net
+from minidl.solver import debug_info
+from minidl.solver.display import loss_weights, plain
+from minidl.solver.marks import Mark, go_back, mark
+from minidl.solver.run import Run
+
+
+class Testing:
+    """Runs the test nets, and knows where they stood before."""
+
+    def __init__(self) -> None:
+        self._before: list[Mark] | None = None  # while a test runs
+
+    def places(self, nets: list[Net]) -> list[Mark]:
+        """Return where a snapshot is to put the test nets: before the test, if one is running."""
+        return self._before or [mark(net) for net in nets]
+
+    def between_iterations(self, run: Run) -> bool:
+        """Run the tests that are due; return False where no iteration is to follow them."""
+        p = run.param
+        watched = run.test_nets if p.HasField("early_stop_monitor") else []
+        places = [mark(net) for net in watched]
+        results = run.test_all()
+        if results is None:
+            return False
+        found = run.early_stop.ends(p, run.iter, results)
+        if found is not None:
+            go_back(watched, places)
+            run.tell("on_early_stop", found)
+            run.request_stop()
+            return False
+        run.plateau.see_tests(p, run.iter, results)
+        return True
+
+    def all(self, run: Run) -> list[dict[str, Any]] | None:
+        """Run every test net over its `test_iter` batches; see `Solver.test_all`."""
+        self._before = [mark(net) for net in run.test_nets]
+        try:
+            results = []
+            for index in range(len(run.test_nets)):
+                means = _test(run, index)
+                if means is None:
+                    go_back(run.test_nets, self._before)
+                    run.tell("on_test_stopped")
+                    return None
+                results.append({"iter": run.iter, "net": index, **means})
+                if run.param.test_iter[index]:
+                    run.tell("on_test", results[-1])
+            return results
+        finally:
+            self._before = None
+
+
+def _test(run: Run, index: int) -> dict[str, Any] | None:
+    """Test one net; return `outputs`, `loss_weights`, and `loss` if that is asked for."""
+    net = run.test_nets[index]
+    run.tell("on_test_start", index)
+    net.share_with(run.net)
+    with debug_info.shown(net, run.param.debug_info), np.errstate(all="ignore"):
+        means = _means(run, index)
+    if means is not None and not run.param.test_compute_loss:
+        means.pop("loss", None)
+    return means
+
+
+def _means(run: Run, index: int) -> dict[str, Any] | None:
+    """Return the means over the batches, nothing of no batches, None if a stop broke them off.
+
+    A number that is not finite is looked for in every batch, while the batch is still in the net:
+    so the first bad layer can be named.
+    """
+    net, batches = run.test_nets[index], run.param.test_iter[index]
+    sums: dict[str, Any] = dict.fromkeys(net.outputs, 0.0)
+    loss = 0.0
+    for _ in range(batches):
+        if run.snapshot_requested:
+            run.snapshot()
+        if run.stop_requested:
+            return None
+        batch_loss = net.forward_pass()
+        if not math.isfinite(batch_loss):
+            raise run.diverged(f"test net #{index}: the loss is {batch_loss}", net)
+        loss += batch_loss
+        for name in net.outputs:
+            array = net.device.to_host(net.blobs[name].data)
+            if not np.isfinite(array).all():
+                raise run.diverged(f"test net #{index}: the output '{name}' is not finite", net)
+            sums[name] = sums[name] + array.astype(np.float64)
+    found: dict[str, Any] = {"outputs": {}, "loss_weights": loss_weights(net)}
+    if batches:
+        found["outputs"] = {name: plain(total / batches) for name, total in sums.items()}
+        found["loss"] = loss / batches
+    return found
