@@ -38,6 +38,7 @@ LEFT_OUT = {
     "BoxAnnotatorOHEM": "it chooses regions by their losses, for training alone",
     "ContrastiveLoss": "a loss is for training; what it compared is an output",
     "CosinAddm": "it makes cosines harder by their labels; the cosines are an output",
+    "DetectionEvaluate": "it compares with objects, which a model that is used does not have",
     "CtcLoss": "a loss is for training; the scores that it read are an output",
     "EuclideanLoss": "a loss is for training; what it compared is an output",
     "FocalLoss": "a loss is for training; the scores that it read are an output",

@@ -11,7 +11,6 @@ _RTPOSE = "CMU-Perceptual-Computing-Lab/caffe_rtpose has it; minidl has not"
 _CASCADE = "zhaoweicai/cascade-rcnn has it; minidl has not"
 _SSD = "weiliu89/caffe, branch ssd, has it; minidl has not"
 TYPES = {
-    "DetectionEvaluate": _SSD,
     "VideoData": _SSD,
     "BboxAccuracy": _CASCADE,
     "BoxGroupOutput": _CASCADE,
@@ -41,7 +40,6 @@ TYPES = {
 }
 # The messages of these types.
 FIELDS = {
-    "detection_evaluate_param": "DetectionEvaluate",
     "box_group_output_param": "BoxGroupOutput",
     "scale_route_param": "ScaleRoute",
     "trt_param": "TRT",

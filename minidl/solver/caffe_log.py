@@ -78,6 +78,9 @@ class CaffeLog(Hook):
     def on_test(self, solver: Run, info: Info) -> None:
         if "loss" in info:
             log.info("Test loss: %g", info["loss"])
+        for classes in info.get("classes", {}).values():
+            for label, precision in classes.items():
+                log.info("class%d: %g", label, precision)
         for line in outputs(info):
             log.info("    Test net output %s", line)
 

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 from minidl.errors import SolverError, did_you_mean, nearest
 from minidl.prototxt.finite import not_finite
 from minidl.solver import schedules
+from minidl.solver.detection import VERSIONS
 from minidl.solver.rules import RULES
 from minidl.storage import hdf5
 
 TRAIN_SOURCES = ("net", "net_param", "train_net", "train_net_param")
 REGULARIZATIONS = ("L2", "L1")
 LARC_POLICIES = ("scale", "clip")
+EVALUATIONS = ("classification", "detection")
 
 
 class Finding(NamedTuple):
@@ -28,7 +30,8 @@ class Finding(NamedTuple):
 
 def of(param: Any) -> Iterator[Finding]:
     """Everything that is wrong with a SolverParameter in today's form."""
-    for find in (_sources, _test_nets, _rate, _type, _numbers, _formats, _monitors, _nvidias):
+    finders = (_sources, _test_nets, _rate, _type, _numbers, _formats, _monitors, _nvidias, _ssds)
+    for find in finders:
         yield from find(param)
 
 
@@ -99,6 +102,15 @@ def _nvidias(p: Any) -> Iterator[Finding]:
     if p.rampup_interval and p.warmup_iter:
         found = "has both warmup_iter and rampup_interval"
         yield Finding("rampup_interval", found, "one of them")
+
+
+def _ssds(p: Any) -> Iterator[Finding]:
+    """What SSD's fork has to itself."""
+    for field, known in (("eval_type", EVALUATIONS), ("ap_version", VERSIONS)):
+        value = getattr(p, field)
+        if value not in known:
+            fix = did_you_mean(value, known)
+            yield Finding(field, f"unknown {field} '{value}'", f"one of {', '.join(known)}", fix)
 
 
 _LEAST = {  # whole numbers

@@ -32,7 +32,9 @@ class Hook:
     on_clip(solver, norm, factor)   gradients are scaled down by `factor`
     on_step(solver)                 weights are updated, `solver.iter` is counted up
     on_test_start(solver, index)    a test net is about to run
-    on_test(solver, info)           its means: iter, net, outputs, loss_weights, loss if asked for
+    on_test(solver, info)           its means: iter, net, outputs, loss_weights, loss if asked for;
+                                    with eval_type "detection" mean average precisions, and classes,
+                                    those of each class, if asked for
     on_test_stopped(solver)         a test was broken off by a request to stop
     on_early_stop(solver, info)     tests do not get better, so the run ends: iter, net, output,
                                     value, best, best_iter, tests since then

@@ -28,6 +28,7 @@ HONOURED = frozenset(
     solver_mode device_id
     warmup_iter warmup_start_lr min_lr plateau_winsize plateau_monitor
     early_stop_monitor early_stop_patience
+    eval_type ap_version show_per_class_result
     larc larc_policy larc_eta rampup_interval rampup_lr
     """.split()
 )
@@ -117,6 +118,9 @@ def _of_no_use(param: Any) -> Iterator[tuple[str, str]]:
             yield field, f"it is for lr_policy {_listing(policies)}"
     if not param.rampup_interval:
         yield "rampup_lr", "there is no rampup_interval"
+    if param.eval_type != "detection":
+        why = 'eval_type is not "detection"'
+        yield from ((field, why) for field in ("ap_version", "show_per_class_result"))
     if not param.larc:
         yield from ((field, "larc is not true") for field in ("larc_policy", "larc_eta"))
     if not param.warmup_iter:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from minidl.net import Net
-from minidl.solver import debug_info
-from minidl.solver.display import loss_weights, plain
+from minidl.solver import debug_info, parameters
+from minidl.solver.detection import Detections
+from minidl.solver.display import loss_weights
 from minidl.solver.marks import Mark, go_back, mark
+from minidl.solver.means import Means
 from minidl.solver.run import Run
 
 
@@ -73,14 +75,13 @@ def _test(run: Run, index: int) -> dict[str, Any] | None:
 
 
 def _means(run: Run, index: int) -> dict[str, Any] | None:
-    """Return the means over the batches, nothing of no batches, None if a stop broke them off.
+    """Return what eval_type makes of the batches, None if a stop broke them off.
 
     A number that is not finite is looked for in every batch, while the batch is still in the net:
     so the first bad layer can be named.
     """
     net, batches = run.test_nets[index], run.param.test_iter[index]
-    sums: dict[str, Any] = dict.fromkeys(net.outputs, 0.0)
-    loss = 0.0
+    summary, loss = _summary(run.param), 0.0
     for _ in range(batches):
         if run.snapshot_requested:
             run.snapshot()
@@ -94,9 +95,18 @@ def _means(run: Run, index: int) -> dict[str, Any] | None:
             array = net.device.to_host(net.blobs[name].data)
             if not np.isfinite(array).all():
                 raise run.diverged(f"test net #{index}: the output '{name}' is not finite", net)
-            sums[name] = sums[name] + array.astype(np.float64)
+            summary.add(name, array)
     found: dict[str, Any] = {"outputs": {}, "loss_weights": loss_weights(net)}
     if batches:
-        found["outputs"] = {name: plain(total / batches) for name, total in sums.items()}
+        found["outputs"] = summary.figures(batches)
         found["loss"] = loss / batches
+    if isinstance(summary, Detections) and run.param.show_per_class_result:
+        found["classes"] = summary.classes
     return found
+
+
+def _summary(param: Any) -> Means | Detections:
+    """Return what collects the outputs of a test."""
+    if param.eval_type == "detection":
+        return Detections(param.ap_version, parameters.where(param, "eval_type"))
+    return Means(parameters.where(param))

@@ -102,7 +102,7 @@ def test_the_recorded_cases_cover_the_layers_with_numbers():
     data = {"Data", "DummyData", "HDF5Data", "ImageData", "Input", "MemoryData", "WindowData"}
     others = {"AbsVal", "Clip", "HDF5Output", "Parameter", "Python", "Silence", "Split", "Swish"}
     of_forks = {*FORKS, "AdaCosAddmScale", "AnnotatedData", "DenseImageData", "PoseImageData"}
-    of_forks |= {"ProposalTarget"}
+    of_forks |= {"DetectionEvaluate", "ProposalTarget"}
     assert set(REGISTRY) - covered <= data | others | of_forks
 
 
