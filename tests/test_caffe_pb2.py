@@ -87,6 +87,17 @@ def test_labels_of_detections_have_names():
     assert labelmap.item[1].SerializeToString() == b"\x0a\x02n1\x10\x01\x1a\x05plane"
 
 
+def test_an_image_with_boxes_has_the_bytes_of_ssd():
+    record = caffe_pb2.AnnotatedDatum(type=caffe_pb2.AnnotatedDatum.BBOX)
+    record.datum.channels = 3
+    one = record.annotation_group.add(group_label=2).annotation.add(instance_id=1)
+    one.bbox.xmin, one.bbox.ymax, one.bbox.difficult = 0.5, 1, True
+    box = b"\x0d\x00\x00\x00\x3f" + b"\x25\x00\x00\x80\x3f" + b"\x30\x01"  # 1, 4, 6
+    group = b"\x08\x02" + b"\x12\x10" + b"\x08\x01" + b"\x12\x0c" + box
+    wanted = b"\x0a\x02\x08\x03" + b"\x10\x00" + b"\x1a\x14" + group
+    assert record.SerializeToString() == wanted
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no 'NetParam'"):
         caffe_pb2.NetParam  # noqa: B018

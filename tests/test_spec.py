@@ -271,3 +271,31 @@ def test_a_message_of_the_layer_is_not_looked_for_in_its_other_messages():
     """data_param once had a transform_param of its own, and still reads."""
     data = layer(L.Data(source="s", transform_param=dict(scale=0.5, mirror=True)))
     assert data.transform_param.mirror and not data.data_param.HasField("transform_param")
+
+
+def test_the_data_layer_of_ssd_is_written_as_its_programs_write_it():
+    resize = dict(
+        prob=1,
+        resize_mode=P.Resize.WARP,
+        height=300,
+        width=300,
+        interp_mode=[P.Resize.LINEAR, P.Resize.LANCZOS4],
+    )
+    emit = dict(emit_type=schema.EmitConstraint.CENTER)
+    sampler = dict(sampler=dict(min_scale=0.3), max_trials=50, max_sample=1)
+    n = NetSpec()
+    n.data, n.label = L.AnnotatedData(
+        ntop=2,
+        annotated_data_param=dict(label_map_file="map", batch_sampler=[{}, sampler]),
+        data_param=dict(batch_size=32, backend=P.Data.LMDB, source="train_lmdb"),
+        transform_param=dict(mirror=True, resize_param=resize, emit_constraint=emit),
+    )
+    n.eval = L.DetectionEvaluate(
+        n.data, n.label, detection_evaluate_param=dict(num_classes=21, evaluate_difficult_gt=False)
+    )
+    text = prototxt.to_text(n.to_proto())
+    for line in ("resize_mode: WARP", "interp_mode: LANCZOS4", "max_trials: 50", "num_classes: 21"):
+        assert line in text
+    again = prototxt.read_net(text).layer[0].annotated_data_param
+    assert [one.max_trials for one in again.batch_sampler] == [100, 50]
+    assert n.to_proto().layer[0].transform_param.emit_constraint.HasField("emit_type")

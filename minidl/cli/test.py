@@ -75,6 +75,14 @@ def score(args: Namespace) -> dict[str, Any]:
             loss += net.forward_pass()
             for name in net.outputs:
                 values = net.device.to_host(net.blobs[name].data).astype("f8")
+                if i and sums[name].shape != values.shape:
+                    raise UsageError(
+                        f"the output '{name}' has the shape {values.shape}, in the batch before "
+                        f"{sums[name].shape}, so there is no mean of it",
+                        where=args.model,
+                        fix='a solver with eval_type: "detection" says the mean average precision '
+                        "of a DetectionEvaluate layer",
+                    )
                 sums[name] = sums[name] + values
                 for value in values.flat:
                     log.info("Batch %d, %s = %g", i, name, value)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,3 +112,24 @@ def test_json_of_a_net_that_gives_nan_is_json(model, capsys):
 def test_what_json_does_not_have_is_null_however_deep(value):
     text = as_json.dumps({"a": [1.5, (value, "b", None, True)], "b": value, "n": 3})
     assert json.loads(text) == {"a": [1.5, [None, "b", None, True]], "b": None, "n": 3}
+
+
+def test_an_output_that_has_another_shape_in_each_batch_has_no_mean(model, capsys):
+    from minidl import Net
+
+    text = (
+        NET
+        + """
+    layer { name: "some" type: "DummyData" top: "z" top: "s"
+      dummy_data_param { shape { dim: 9 dim: 2 } shape { dim: 9 }
+        data_filler { type: "constant" } data_filler { type: "gaussian" } } }
+    layer { name: "positive" type: "ReLU" bottom: "s" top: "s" }
+    layer { name: "kept" type: "Filter" bottom: "z" bottom: "s" top: "kept" }"""
+    )
+    Path("changing.prototxt").write_text(text)
+    with Net(text) as net:
+        net.save("changing.caffemodel")
+    words = ["test", "changing.prototxt", "-weights", "changing.caffemodel", "--seed", "1"]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert "the output 'kept' has the shape (" in err and 'eval_type: "detection"' in err
