@@ -123,21 +123,6 @@ def alexnet_bf16() -> Race:
     )
 
 
-def alexnet_bf16x3() -> Race:
-    job = ("train", "alexnet", 64)
-    return Race(
-        "alexnet-bf16x3",
-        "AlexNet training, batch 64, bf16x3",
-        minidl(*job, math="bf16x3"),
-        (minidl(*job, group=FLOAT32),),
-        (Faster(FLOAT32, at_least=1.3),),
-        rounds=7,
-        steps=3,
-        nets=("alexnet",),
-        check=1e-3,
-    )
-
-
 def alexnet_batch(batch: int) -> Race:
     small = "minidl, batch 64"
     return Race(
@@ -261,7 +246,6 @@ RACES = (
     alexnet_float32(),
     alexnet_memory(),
     alexnet_bf16(),
-    alexnet_bf16x3(),
     alexnet_batch(128),
     alexnet_batch(256),
     lenet_float32(),

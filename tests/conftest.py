@@ -24,11 +24,13 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 def engine(request):
     """The test once with array code, once with what oneDNN has plans for (skipped without it)."""
     if request.param == "onednn":
-        from minidl.engines import Declined, onednn
+        from minidl.arrays.device import Device
+        from minidl.engines.onednn import OneDNN
+        from minidl.engines.request import Declined
 
-        found = onednn.load()
+        found = OneDNN.load(Device("cpu"))
         if isinstance(found, Declined):
-            pytest.skip(f"oneDNN is not here: {found.reason}")
+            pytest.skip(f"oneDNN is not available: {found.reason}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINIDL_ENGINE", request.param)
         yield request.param

@@ -3,7 +3,9 @@
 import pytest
 
 from minidl.arrays import device
-from minidl.engines import Declined, onednn
+from minidl.arrays.device import Device
+from minidl.engines.onednn import OneDNN
+from minidl.engines.request import Declined
 
 
 class on(list):  # noqa: N801  (read as a word: @on("cpu", "cuda:0"))
@@ -38,8 +40,8 @@ def go_to(place, request, monkeypatch):
     if engine:
         monkeypatch.setenv("MINIDL_ENGINE", engine)
     if name == "cpu":
-        if engine == "onednn" and isinstance(found := onednn.load(), Declined):
-            pytest.skip(f"oneDNN is not here: {found.reason}")
+        if engine == "onednn" and isinstance(found := OneDNN.load(Device("cpu")), Declined):
+            pytest.skip(f"oneDNN is not available: {found.reason}")
         yield place
         return
     for mark in request.node.iter_markers("cpu_only"):

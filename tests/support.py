@@ -21,10 +21,12 @@ def shared(name: str) -> Path:
 
 
 def need_onednn() -> None:
-    """Skip the test, saying why, where oneDNN is not to be had."""
-    from minidl.engines import Declined, onednn
+    """Skip the test, saying why, where oneDNN is not available."""
+    from minidl.arrays.device import Device
+    from minidl.engines.onednn import OneDNN
+    from minidl.engines.request import Declined
 
-    if isinstance(loaded := onednn.load(), Declined):
+    if isinstance(loaded := OneDNN.load(Device("cpu")), Declined):
         pytest.skip(f"oneDNN: {loaded.reason}")
 
 

@@ -99,10 +99,12 @@ def _blas() -> str:
 
 
 def _onednn() -> str:
-    """'3.2.0, avx512_core_amx: bfloat16 yes, AMX yes'; or why it is not to be had."""
-    from minidl.engines import Declined, onednn
+    """'3.2.0, avx512_core_amx: bfloat16 yes, AMX yes'; or why it is not available."""
+    from minidl.arrays.device import Device
+    from minidl.engines.onednn import OneDNN
+    from minidl.engines.request import Declined
 
-    engine = onednn.load()
+    engine = OneDNN.load(Device("cpu"))
     if isinstance(engine, Declined):
         return f"array code computes instead: {engine.reason}"
     units = {"bfloat16": engine.bf16, "AMX": "amx" in engine.isa}

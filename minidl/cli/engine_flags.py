@@ -13,7 +13,7 @@ SIZE = re.compile(r"([\d.]+)\s*([kmg]?i?b)?", re.IGNORECASE)
 # The same as in minidl.engines, which cannot be imported before --threads is known: NumPy comes
 # with it.
 ENGINES = ("auto", "numpy", "onednn", "cudnn", "cupy")
-MATHS = ("float32", "tf32", "fp16", "bf16", "bf16x3")
+MATHS = ("float32", "tf32", "fp16", "bf16")
 TUNINGS = ("heuristic", "measure", "cached")
 DEFAULTS = {"math": "float32", "algorithm": "fastest", "tuning": "heuristic"}
 
@@ -25,7 +25,7 @@ def add(parser: Parser) -> None:
         "--engine",
         choices=ENGINES,
         help="auto: whatever is fastest; numpy: array code, on a GPU through CuPy; onednn, on the"
-        " CPU; cudnn, or cupy for our own kernels, on a GPU; refused where it is not to be had"
+        " CPU; cudnn, or cupy for our own kernels, on a GPU; refused where it is not available"
         " (default: MINIDL_ENGINE, else auto)",
     )
     group.add_argument(

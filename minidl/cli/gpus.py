@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from minidl.arrays.device import INSTALL, Device, gpu_count
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.errors import DeviceError
 from minidl.profile import machine
 
@@ -57,7 +57,7 @@ def _cublas() -> str:
 
 
 def _cudnn() -> str:
-    """'9.28.0, /usr/lib/libcudnn.so.9'; or why it is not to be had."""
+    """'9.28.0, /usr/lib/libcudnn.so.9'; or why it is not available."""
     from minidl.engines.cudnn import library
 
     found = library.opened()

@@ -1,22 +1,57 @@
-"""What the plans of all engines share: their fields, room in one memory, calls in order."""
+"""What an engine answers with: a plan, the memory it is bound to, and what all plans share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from minidl.arrays.memory import ALIGNMENT, Layout
-from minidl.engines import Bindings, Run
+from minidl.arrays.blob import Param
+from minidl.arrays.device import Device
+from minidl.arrays.memory import ALIGNMENT, Layout, Memory
 
+Run = Callable[[], None]
 Layouts = tuple[Layout | None, ...]
 ALIGNMENT_ON_GPUS = 256  # bytes: how CUDA's own memory starts; a warp reads 128 at once
 
 
+@dataclass
+class Bindings:
+    """The memory that a plan works on. Every Memory has the layout that the plan stated.
+
+    bottom_diff[i] is None where not wanted; top_diff is empty if there is no backward. Gradients
+    of parameters are in the Params: see `Param.fresh`.
+    """
+
+    bottom: tuple[Memory, ...]
+    top: tuple[Memory, ...]
+    bottom_diff: tuple[Memory | None, ...] = ()
+    top_diff: tuple[Memory, ...] = ()
+    params: Mapping[str, Param] = field(default_factory=dict)
+    saved: Memory | None = None
+    workspace: Memory | None = None
+
+
 @dataclass(kw_only=True)
-class PlanFields:
-    """A Plan (see `minidl.engines`) with nothing in it yet; each engine derives its own."""
+class Plan:
+    """One way to run one layer: prepared once for its shapes, executed many times.
+
+    algorithm    the implementation's name: "jit:avx512_core"
+    device       where it computes
+    workspace    bytes needed during a call; contents are garbage before and after
+    saved        bytes kept from a forward to its backward
+    keeps        what backward reads again: "bottom", "top", "top sign" (as in Layer.keeps)
+    bottom, top, bottom_diff, top_diff   the layouts it reads and writes, one for each blob.
+                 A plan that works in place has bottom[0] == top[0], bottom_diff[0] == top_diff[0]
+    params       the layout each parameter has to live in, by name; what `homes` said where it said
+    passes       the implementation of each pass, where they differ or `algorithm` is not enough:
+                 {"forward": "jit:avx512_core", "backward data": "x64:gemm:jit"}
+    notes        what the log says of a pass: {"backward data": "algo1, as this pass has no fft"}
+    obeys        each pass has chosen by the request's `algorithm` itself, from what it has
+    """
 
     algorithm: str
+    device: Device = Device("cpu")
     workspace: int = 0
     saved: int = 0
     keeps: tuple[str, ...] = ()
@@ -25,13 +60,17 @@ class PlanFields:
     bottom_diff: Layouts = ()
     top_diff: Layouts = ()
     params: Mapping[str, Layout | None] = field(default_factory=dict)
+    passes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    obeys: ClassVar[bool] = False
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
+        """Return forward and backward over this memory, ready to be called again and again."""
         raise NotImplementedError
 
 
 def packed(sizes: Iterable[int], alignment: int = ALIGNMENT) -> tuple[list[int], int]:
-    """Where things of so many bytes start that lie one after the other, aligned, and their end.
+    """Return where parts of these bytes start, laid out in a row and aligned, and their end.
 
     >>> packed([100, 0, 7])
     ([0, 128, 128], 135)
@@ -45,7 +84,7 @@ def packed(sizes: Iterable[int], alignment: int = ALIGNMENT) -> tuple[list[int],
 
 
 def packed_on_gpu(sizes: Iterable[int]) -> tuple[list[int], int]:
-    """The same for the memory of a GPU.
+    """Do the same for the memory of a GPU.
 
     >>> packed_on_gpu([100, 0, 300, 7])
     ([0, 256, 256, 768], 775)
@@ -54,7 +93,7 @@ def packed_on_gpu(sizes: Iterable[int]) -> tuple[list[int], int]:
 
 
 def several(runs: Iterable[Run]) -> Run:
-    """All of these, one after the other."""
+    """Return one callable that makes these calls in order."""
     made = list(runs)
     if len(made) == 1:
         return made[0]

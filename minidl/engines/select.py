@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 
 from minidl import ops
 from minidl.arrays.device import Device
-from minidl.engines import Declined, Engine, Plan, Request, Wish
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request, Wish
 from minidl.engines.tuning import WAYS, bf16_gain, fastest
-from minidl.errors import EngineError, MinidlError, UsageError, did_you_mean, raise_all
+from minidl.errors import EngineError, UsageError, did_you_mean, raise_all
 
 log = logging.getLogger("minidl")
 
-# By the kind of device, in the order in which they are asked. "cupy" is our own kernels.
-OF = {"cpu": ("onednn",), "cuda": ("cudnn", "cupy")}
-ENGINES = ("auto", "numpy", *OF["cpu"], *OF["cuda"])
-MATHS = ("float32", "tf32", "fp16", "bf16", "bf16x3")
+MATHS = ("float32", "tf32", "fp16", "bf16")
 GPU_MATHS = ("tf32", "fp16")
 SLOW_BF16 = "MINIDL_SLOW_BF16"  # in the environment: bf16 even where float32 is faster
 DIRECT = ("jit", "brg")  # how the names of implementations that unfold nothing begin
@@ -63,6 +62,27 @@ class Choice(NamedTuple):
     why: str = ""
 
 
+# ------------------------------------------------------------------ what there is
+
+
+def known(kind: str = "") -> list[type[Engine]]:
+    """Return the engines for a kind of device ("cpu", "cuda"; "": all), in the order of asking.
+
+    Importing them opens no library; choosing array code does not even import them.
+    """
+    from minidl.engines.cudnn import Cudnn
+    from minidl.engines.cupy_kernels import CupyKernels
+    from minidl.engines.onednn import OneDNN
+
+    every: list[type[Engine]] = [OneDNN, Cudnn, CupyKernels]
+    return [engine for engine in every if kind in ("", engine.kind)]
+
+
+def names(kind: str = "") -> list[str]:
+    """Return what a policy's `engine` may be on a kind of device."""
+    return ["auto", "numpy", *(engine.name for engine in known(kind))]
+
+
 # ------------------------------------------------------------------ what is asked for
 
 
@@ -76,7 +96,7 @@ def policy(
     device: Device | None = None,
     deterministic: bool = False,
 ) -> Policy:
-    """The policy of these settings; engine None: what MINIDL_ENGINE says, else "auto".
+    """Return the policy of these settings; engine None: what MINIDL_ENGINE says, else "auto".
 
     An engine that MINIDL_ENGINE names counts only for nets on its kind of device. Where the
     processor cannot do the arithmetic of "bf16", says so and takes "float32".
@@ -85,61 +105,59 @@ def policy(
     has not.
     """
     device = device or Device("cpu")
-    default = os.environ.get("MINIDL_ENGINE") or "auto"
-    if engine is None and default in ENGINES and not _computes(default, device):
-        default = "auto"
-    errors: list[MinidlError] = []
-    for name, value, known in (
-        ("engine", engine or default, ENGINES),
-        ("math", math, MATHS),
-        ("tuning", tuning, WAYS),
-    ):
-        if value not in known:
-            where = "MINIDL_ENGINE" if name == "engine" and not engine else ""
-            fix = did_you_mean(value, known)
-            found = f"{name} is {value!r}"
-            errors.append(UsageError(found, where=where, expected=", ".join(known), fix=fix))
-    if limit is not None and limit < 0:
-        errors.append(UsageError(f"workspace_limit is {limit}", expected="0 bytes or more"))
-    if not algorithm:
-        errors.append(UsageError("algorithm is empty", expected="fastest, or a part of a name"))
-    raise_all(errors)
-    if not _computes(engine or default, device):
-        others = ", ".join(OF[device.kind])
-        raise EngineError(
-            f"engine {engine} does not compute on {device.name}",
-            expected=f"auto, numpy, {others}",
-            fix="choose another device, or --engine auto",
-        )
+    where = ""
+    if engine is None:
+        engine, where = os.environ.get("MINIDL_ENGINE") or "auto", "MINIDL_ENGINE"
+    made = Policy(engine, math, algorithm, limit, threads, tuning, device.name, deterministic)
+    raise_all(list(_faults(made, where)))
+    if engine not in ("auto", "numpy") and engine not in names(device.kind):
+        if where:
+            made = replace(made, engine="auto")
+        else:
+            raise _elsewhere(engine, device)
     if math in GPU_MATHS and device.kind == "cpu":
         raise EngineError(
             f"math {math} is arithmetic of GPUs, and the device is the CPU",
             fix="use float32 or bf16, or device cuda:0",
         )
-    if math == "bf16x3":
-        raise EngineError(
-            "math bf16x3 needs the matrix tiles of an AMX processor, and this version of minidl "
-            "does not compute with them in that way",
-            fix="use float32, or bf16",
-        )
-    made = Policy(
-        engine or default, math, algorithm, limit, threads, tuning, device.name, deterministic
-    )
     if math == "bf16" and device.kind == "cpu" and (why := _without_bf16(made)):
-        _say(logging.WARNING, f"math bf16 is not to be had, float32 is used: {why}")
+        _say(logging.WARNING, f"math bf16 is not available, float32 is used: {why}")
         made = replace(made, math="float32")
     return made
 
 
-def _computes(engine: str, device: Device) -> bool:
-    return engine in ("auto", "numpy", *OF[device.kind])
+def _faults(policy: Policy, where: str) -> Iterator[UsageError]:
+    """Find the values that no device knows; `where` the engine's name comes from."""
+    if policy.engine not in ("auto", "numpy") and policy.engine not in names():
+        yield _unknown("engine", policy.engine, names(), where)
+    for name, value, known in (("math", policy.math, MATHS), ("tuning", policy.tuning, WAYS)):
+        if value not in known:
+            yield _unknown(name, value, known)
+    if policy.limit is not None and policy.limit < 0:
+        yield UsageError(f"workspace_limit is {policy.limit}", expected="0 bytes or more")
+    if not policy.algorithm:
+        yield UsageError("algorithm is empty", expected="fastest, or a part of a name")
+
+
+def _unknown(name: str, value: str, known: Sequence[str], where: str = "") -> UsageError:
+    expected, fix = ", ".join(known), did_you_mean(value, known)
+    return UsageError(f"{name} is {value!r}", where=where, expected=expected, fix=fix)
+
+
+def _elsewhere(engine: str, device: Device) -> EngineError:
+    return EngineError(
+        f"engine {engine} does not compute on {device.name}",
+        expected=", ".join(names(device.kind)),
+        fix="choose another device, or --engine auto",
+    )
 
 
 def _without_bf16(policy: Policy) -> str:
-    """Why nothing here computes in bf16; "" if something does."""
+    """Why nothing on the CPU computes in bf16; "" if something does."""
     if policy.engine == "numpy":
         return "array code has no such arithmetic"
-    found = _load("onednn", Device("cpu"))
+    (kind,) = known("cpu")
+    found: Any = kind.load(Device("cpu"))
     if isinstance(found, Declined):
         return found.reason
     if not found.bf16:
@@ -151,7 +169,7 @@ def _without_bf16(policy: Policy) -> str:
         return ""
     return (
         f"this machine has it, but a convolution took {1 / gain:.2g} times as long as in float32 "
-        f"({SLOW_BF16}=1 takes it all the same)"
+        f"({SLOW_BF16}=1 uses it nevertheless)"
     )
 
 
@@ -168,48 +186,31 @@ def say_of_float64(policy: Policy) -> None:
 
 
 def engines(policy: Policy, wishes: Iterable[Wish] = ()) -> tuple[Engine, ...]:
-    """The engines that may have to compute, in the order in which they are asked.
+    """Return the engines that may have to compute, in the order in which they are asked.
 
-    Errors: EngineError for one that is asked for, by the policy or a layer, and not to be had.
+    Errors: EngineError for one that the policy or a layer asks for and that is not available.
     """
     device = Device(policy.device)
     named = {w.engine: w for w in wishes if w.engine not in ("", "numpy") and not w.soft}
     if policy.engine == "numpy" and not named:
         return ()
     found = []
-    for name in OF[device.kind]:
-        engine = _load(name, device)
+    for kind in known(device.kind):
+        engine = kind.load(device)
         if not isinstance(engine, Declined):
             found.append(engine)
             continue
-        if name in named:
-            wish = named[name]
-            what = f"engine {wish.value} is not to be had: {engine.reason}"
-            raise EngineError(what, where=wish.where, fix="engine: DEFAULT takes what there is")
-        if policy.engine == name:
-            remedy = "--engine auto computes with what there is"
-            raise EngineError(f"engine {name} is not to be had: {engine.reason}", fix=remedy)
+        if wish := named.get(kind.name):
+            what = f"engine {wish.value} is not available: {engine.reason}"
+            raise EngineError(
+                what, where=wish.where, fix="engine: DEFAULT takes whatever is available"
+            )
+        if policy.engine == kind.name:
+            remedy = "--engine auto computes with whatever is available"
+            raise EngineError(f"engine {kind.name} is not available: {engine.reason}", fix=remedy)
         others = "our own kernels compute" if device.kind == "cuda" else "array code computes"
-        _say(logging.INFO, f"{TITLES[name]} is not here, {others}: {engine.reason}")
+        _say(logging.INFO, f"{kind.title} is not available, {others}: {engine.reason}")
     return tuple(found)
-
-
-TITLES = {"onednn": "oneDNN", "cudnn": "cuDNN", "cupy": "the compiler of our own kernels"}
-
-
-def _load(name: str, device: Device) -> Any:
-    # here, so that choosing array code imports nothing
-    if name == "onednn":
-        from minidl.engines import onednn
-
-        return onednn.load()
-    if name == "cudnn":
-        from minidl.engines import cudnn
-
-        return cudnn.load(device)
-    from minidl.engines import cupy_kernels
-
-    return cupy_kernels.load(device)
 
 
 @functools.cache
@@ -277,15 +278,12 @@ def insist(wish: Wish, why: str) -> None:
 
 
 def _in_turn(engines: Sequence[Engine], op: Any, policy: Policy, name: str) -> list[Engine]:
-    """The engine of that name first; else, on a GPU, what suits the op.
+    """The engine of that name first; by default the one that prefers this op."""
 
-    cuDNN is asked first for what is arithmetic. What only passes over memory our kernels do as
-    Caffe does, to which of equal maxima a gradient goes included. In half numbers arrays lie as
-    cuDNN's convolutions left them, and it goes on with them.
-    """
-    ours = policy.math in ("float32", "tf32") and not isinstance(op, ops.Conv)
-    first = name if name != "auto" else "cupy" if ours else ""
-    return sorted(engines, key=lambda engine: engine.name != first)
+    def later(engine: Engine) -> bool:
+        return not engine.prefers(op, policy.math) if name == "auto" else engine.name != name
+
+    return sorted(engines, key=later)
 
 
 def _about(op: Any, policy: Policy) -> Policy:
@@ -315,7 +313,7 @@ def _unwanted(plan: Plan, policy: Policy) -> str:
         return f"a workspace of {plan.workspace} bytes, and the limit is {policy.limit}"
     if policy.algorithm == "no_workspace":
         return f"a workspace of {plan.workspace} bytes" if plan.workspace else ""
-    if hasattr(plan, "notes"):  # its passes have chosen by name, each from what it has
+    if plan.obeys:
         return ""
     if policy.algorithm == "direct":
         return "" if plan.algorithm.startswith(DIRECT) else "not direct"
@@ -325,6 +323,5 @@ def _unwanted(plan: Plan, policy: Policy) -> str:
 
 
 def _notes(plan: Plan) -> str:
-    """What a plan whose passes choose apart from each other says of them, if it says anything."""
-    notes = getattr(plan, "notes", {})
-    return "; ".join(f"{name} by {said}" for name, said in notes.items())
+    """What a plan says of its passes, in one line."""
+    return "; ".join(f"{name} by {said}" for name, said in plan.notes.items())

@@ -19,7 +19,10 @@ from minidl import ops
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Layout, Memory, Shape, place
-from minidl.engines import UNDECIDED, Bindings, Declined, Engine, Plan, Request, Run, times
+from minidl.engines import times
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import UNDECIDED, Declined, Request
 
 # "heuristic": the first candidate is taken, nothing is run. "measure": all are run when a net is
 # set up. "cached": the same, and the times are kept in a file for the next net.
@@ -66,14 +69,14 @@ def fastest(
 
 def problem(engine: Engine, op: Any, request: Request) -> str:
     """All that a time depends on beside the candidate."""
-    about = [engine.name, getattr(engine, "version", ""), getattr(engine, "isa", "")]
+    about = engine.name, engine.version, engine.isa
     request = replace(request, counter=0, key=(0, 0))  # change from run to run, and no time does
     return f"{' '.join(about)}, {request.threads} threads: {op} {request}"
 
 
 def describe(plan: Plan) -> str:
     """A candidate's name among those for one problem: implementations and layouts."""
-    passes = dict.fromkeys(getattr(plan, "passes", {}).values())
+    passes = dict.fromkeys(plan.passes.values())
     names = [plan.algorithm, *(name for name in passes if name not in plan.algorithm)]
     sides = [" ".join(str(each or "plain") for each in side) for side in (plan.bottom, plan.top)]
     homes = [f"{name} {layout or 'plain'}" for name, layout in plan.params.items()]

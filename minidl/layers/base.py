@@ -18,7 +18,7 @@ from minidl import prototxt
 from minidl.arrays.blob import Blob, Param, Shape
 from minidl.arrays.device import Cuda
 from minidl.arrays.method_cache import method_cache
-from minidl.engines import Wish
+from minidl.engines.request import Wish
 from minidl.errors import DeviceError, LayerConfigError, UnknownLayerTypeError
 from minidl.layers.context import Context
 from minidl.prototxt.elsewhere import type_hint
@@ -293,7 +293,11 @@ class Layer:
         if value == "DEFAULT":
             return
         if value not in ENGINES[kind]:
-            log.warning("%s: engine %s is not here, another one computes it", self.where, value)
+            log.warning(
+                "%s: engine %s is not available, another one computes it",
+                self.where,
+                value,
+            )
             return
         described = params.DESCRIPTOR
         fields = self.spec.DESCRIPTOR.fields

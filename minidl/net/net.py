@@ -63,7 +63,7 @@ class Net(PycaffeNames):
                  shape instead of refusing
     engine       "auto": the fastest there is for each layer; "numpy": the layers' own array code
                  (on a GPU through CuPy); "onednn" on the CPU, "cudnn" or "cupy" (our own kernels)
-                 on a GPU: an error if it is not to be had; by default what the environment variable
+                 on a GPU: an error if it is not available; by default what the environment variable
                  MINIDL_ENGINE says, else "auto"
     math         "float32", or "bf16": activations and weights in bfloat16 where an engine
                  computes, with float32 parameters and gradients; on a GPU also "fp16", and "tf32":

@@ -14,7 +14,7 @@ from minidl.arrays.blob import Blob, Param
 from minidl.arrays.device import Device
 from minidl.arrays.memory import USER, Home, Layout, Memory, padded, place
 from minidl.arrays.units import bytes_
-from minidl.engines import Bindings, Run
+from minidl.engines.plan import Bindings, Run
 from minidl.errors import DeviceError, UsageError
 from minidl.net.access import Left, part
 from minidl.net.layout import Array, Copy

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 
 from minidl.arrays import memory
 from minidl.arrays.units import bytes_
-from minidl.engines import Undecided
+from minidl.engines.request import Undecided
 from minidl.net.blueprint import ParamPlan
 from minidl.net.layout import Array, Copy
 from minidl.net.schedule import Schedule, Step, name_of

@@ -16,7 +16,10 @@ import numpy as np
 
 from minidl.arrays.memory import Layout, nbytes, padded
 from minidl.arrays.units import bytes_
-from minidl.engines import UNDECIDED, Engine, Plan, Request, Undecided, select
+from minidl.engines import select
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Plan
+from minidl.engines.request import UNDECIDED, Request, Undecided
 from minidl.engines.select import Policy
 from minidl.net import aliasing, fuse, planner
 from minidl.net.access import accesses

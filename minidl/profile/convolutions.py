@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from minidl import ops, prototxt
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Shape
-from minidl.engines import Declined, Request, cudnn
 from minidl.engines.cudnn import Cudnn
 from minidl.engines.cudnn.choice import choose
 from minidl.engines.cudnn.convolution import HALVES, plain_problem, ways
 from minidl.engines.cudnn.problem import Problem
+from minidl.engines.request import Declined, Request
 from minidl.engines.select import Policy
 from minidl.errors import EngineError, UsageError
 from minidl.net.blueprint import Blueprint, Node
@@ -69,7 +69,7 @@ def algorithms(
     if not nodes:
         raise UsageError("has no convolution", where=prototxt.where(blueprint.filtered))
     policy = (engines or Engines()).policy(device)
-    engine = cudnn.load(device)
+    engine = Cudnn.load(device)
     if isinstance(engine, Declined):
         raise EngineError(f"cuDNN is not available: {engine.reason}")
     alike: dict[tuple[Problem | str, bool], list[Node]] = {}

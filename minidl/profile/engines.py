@@ -32,7 +32,7 @@ class Engines:
 
     def on(self, device: Device) -> Engines:
         """Return what of it this device has: a CPU's engine is none of a GPU."""
-        known = self.engine in (None, "auto", "numpy", *select.OF[device.kind])
+        known = self.engine in (None, *select.names(device.kind))
         gpu_only = device.kind == "cpu" and self.math in select.GPU_MATHS
         return replace(
             self,

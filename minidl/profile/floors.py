@@ -16,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl import ops
-from minidl.engines import UNDECIDED, Request, Run, select, tuning
+from minidl.engines import select, tuning
+from minidl.engines.plan import Run
+from minidl.engines.request import UNDECIDED, Request
 from minidl.engines.select import Policy
 from minidl.net.report import nbytes, param_bytes
 from minidl.net.schedule import Schedule

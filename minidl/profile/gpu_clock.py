@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 from minidl.arrays.device import Device
-from minidl.engines import Run
+from minidl.engines.plan import Run
 
 ENOUGH = 0.02  # seconds that one measurement lasts
 ROUNDS = 3  # of which the best counts

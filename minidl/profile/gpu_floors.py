@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minidl.arrays.device import Device
-from minidl.engines import Run
 from minidl.engines.cupy_kernels import blas
+from minidl.engines.plan import Run
 from minidl.profile import gpu_clock
 from minidl.profile.floors import Meter
 

@@ -11,7 +11,7 @@ import numpy as np
 from minidl.arrays.arena import Arena
 from minidl.arrays.blob import Param
 from minidl.arrays.memory import Home
-from minidl.engines import Engine
+from minidl.engines.engine import Engine
 from minidl.solver.rules import Rule, sgd
 from minidl.solver.updater import Norm, Updater
 
@@ -29,7 +29,7 @@ class FlatUpdater(Updater):
         super().__init__(params, rule)
         self.arena, self.device = arena, arena.device
         fused = rule.update is sgd and arena.dtype == np.float32
-        self._kernels = fused and any(engine.name == "cupy" for engine in engines)
+        self._kernels = fused and any(engine.updates_arenas for engine in engines)
         self._flat: Any = None
         self._multipliers: list[tuple[float, float]] = []  # that it was made with
         self._norm: Any = None

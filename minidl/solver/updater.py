@@ -13,7 +13,8 @@ from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Home, Memory
 from minidl.arrays.threads import threads
-from minidl.engines import Declined, Engine, Update
+from minidl.engines.engine import Engine, Update
+from minidl.engines.request import Declined
 from minidl.solver import workers
 from minidl.solver.rules import Rule, sgd
 

@@ -73,7 +73,6 @@ def test_the_goals_are_those_that_were_set():
     assert goal("alexnet-float32", "Faster", "PyTorch as installed").at_least == 2.5
     assert goal("alexnet-float32", "Faster", "PyTorch, allocator").at_least == 1.7
     assert goal("alexnet-float32", "Floor").at_most == 1.4
-    assert goal("alexnet-bf16x3", "Faster").at_least == 1.3
     assert goal("alexnet-bf16", "Faster", "PyTorch").at_least == 3.5
     assert goal("alexnet-batch-128", "Throughput").at_least == 0.95
     assert goal("alexnet-batch-256", "Throughput").at_least == 0.95

@@ -12,8 +12,9 @@ import pytest
 from minidl.arrays.device import INSTALL, Device
 from minidl.arrays.threads import VARIABLES, threads
 from minidl.cli import main
-from minidl.engines import Declined, onednn
 from minidl.engines.cudnn import library
+from minidl.engines.onednn import OneDNN
+from minidl.engines.request import Declined
 from tests import fakegpu
 from tests.fakegpu import cudnn as fake_cudnn
 from tests.support import need_onednn
@@ -35,7 +36,7 @@ def queried(capsys):
 
 def test_the_engine_is_described_with_what_it_can_do(capsys):
     need_onednn()
-    engine = onednn.load()
+    engine = OneDNN.load(Device("cpu"))
     facts = queried(capsys)
     number, rest = facts["oneDNN"].split(", ", 1)
     assert number == engine.version
@@ -52,13 +53,13 @@ def test_the_engine_is_described_with_what_it_can_do(capsys):
 )
 def test_units_of_other_machines(isa, bf16, expected, capsys, monkeypatch):
     engine = SimpleNamespace(version="9.9.9", isa=isa, bf16=bf16)
-    monkeypatch.setattr(onednn, "load", lambda: engine)
+    monkeypatch.setattr(OneDNN, "load", lambda device: engine)
     assert queried(capsys)["oneDNN"] == expected
 
 
 def test_an_engine_that_is_missing_says_how_to_get_it(capsys, monkeypatch):
     reason = "onednn-cpu-gomp is not installed: pip install onednn-cpu-gomp"
-    monkeypatch.setattr(onednn, "load", lambda: Declined(reason))
+    monkeypatch.setattr(OneDNN, "load", lambda device: Declined(reason))
     assert queried(capsys)["oneDNN"] == f"array code computes instead: {reason}"
 
 

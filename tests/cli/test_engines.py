@@ -89,7 +89,7 @@ def test_a_narrower_chip_learns_as_well(run_folder):
 def test_a_machine_without_the_library_learns_with_array_code(run_folder):
     write_conv_net(run_folder)
     log = train(run_folder, "solver.prototxt", MINIDL_DNNL_LIB="/nowhere/libdnnl.so.3")
-    why = "oneDNN is not here, array code computes: MINIDL_DNNL_LIB is /nowhere/libdnnl.so.3"
+    why = "oneDNN is not available, array code computes: MINIDL_DNNL_LIB is /nowhere/libdnnl.so.3"
     assert log.count(why) == 1
     assert computed(log) == {}
     assert last_loss(log) < 1.2
@@ -114,12 +114,13 @@ def write_conv_net(folder: Path) -> None:
 
 
 def test_an_engine_that_is_named_and_not_there_is_refused(run_folder, capsys, monkeypatch):
-    from minidl.engines import Declined, onednn
+    from minidl.engines.onednn import OneDNN
+    from minidl.engines.request import Declined
 
-    monkeypatch.setattr(onednn, "load", lambda: Declined("it is not installed"))
+    monkeypatch.setattr(OneDNN, "load", lambda device: Declined("it is not installed"))
     for command in (["train", "solver.prototxt"], ["time", "net.prototxt"]):
         assert main([*command, "--engine", "onednn", "-minloglevel", "2"]) == 2
-        assert "engine onednn is not to be had: it is not installed" in capsys.readouterr().err
+        assert "engine onednn is not available: it is not installed" in capsys.readouterr().err
 
 
 def test_why_array_code_runs_is_said_once_for_each_layer(run_folder, capsys):
@@ -128,13 +129,6 @@ def test_why_array_code_runs_is_said_once_for_each_layer(run_folder, capsys):
     assert main(words) == 0
     said = computed(capsys.readouterr().err)
     assert re.fullmatch(r"array code \(onednn .+: not winograd\)", said["ip1"])
-
-
-def test_bf16x3_is_refused_by_every_command(run_folder, capsys):
-    commands = [["train", "solver.prototxt"], ["time", "net.prototxt"], ["check", "net.prototxt"]]
-    for command in commands:
-        assert main([*command, "--math", "bf16x3", "-minloglevel", "2"]) == 2
-        assert "math bf16x3 needs the matrix tiles of an AMX" in capsys.readouterr().err
 
 
 def test_the_command_to_go_on_asks_for_the_same_engines():

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from minidl.cli import main
-from minidl.engines import Declined, cudnn
+from minidl.engines import cudnn
 from minidl.engines.cudnn import library
+from minidl.engines.request import Declined
 from tests import fakegpu
 from tests.fakegpu import cudnn as fake_cudnn
 
@@ -118,7 +119,7 @@ def test_without_a_gpu_it_says_what_is_missing(net, capsys, monkeypatch):
 
 
 def test_without_the_library_it_says_how_to_get_it(cudnn_there, net, capsys, monkeypatch):
-    monkeypatch.setattr(cudnn, "load", lambda device: Declined("there is no libcudnn.so.9"))
+    monkeypatch.setattr(cudnn.Cudnn, "load", lambda device: Declined("there is no libcudnn.so.9"))
     assert main(["time", net, "--algorithms"]) == 2
     assert "cuDNN is not available: there is no libcudnn.so.9" in capsys.readouterr().err
 

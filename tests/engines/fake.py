@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Memory, Shape
-from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import Declined, Request
 
 
 class Clock:
@@ -46,22 +47,19 @@ class FakeLayout:
 
 
 @dataclass
-class FakePlan:
+class FakePlan(Plan):
     """Takes `ms` for a forward and as long for a backward; `runs` counts the forwards."""
 
     algorithm: str
     ms: float = 1.0
-    workspace: int = 0
-    saved: int = 0
-    keeps: tuple[str, ...] = ()
+    clock: Clock | None = None
+    runs: int = 0
+    memory: Bindings | None = None
+    _: KW_ONLY
     bottom: tuple[Any, ...] = (None,)
     top: tuple[Any, ...] = (None,)
     bottom_diff: tuple[Any, ...] = (None,)
     top_diff: tuple[Any, ...] = (None,)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    clock: Clock | None = None
-    runs: int = 0
-    memory: Bindings | None = None
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         self.memory = memory
@@ -77,17 +75,18 @@ class FakePlan:
             self.clock.now += self.ms / 1e3
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """Offers the plans it was given; its conversions take `conversion_ms`."""
 
-    name, version, isa, bf16 = "fake", "1.2.3", "paper", False
+    name, title, kind = "fake", "Fake", "cpu"
+    version, isa, bf16 = "1.2.3", "paper", False
 
     def __init__(
         self, *plans: Plan, clock: Clock | None = None, declines: str = "", conversion_ms: float = 0
     ) -> None:
+        super().__init__(Device("cpu"))
         self.offers, self.clock, self.declines = list(plans), clock, declines
         self.conversion_ms, self.made = conversion_ms, 0
-        self.device = Device("cpu")
 
     def plans(self, op: Any, request: Request) -> Any:
         if self.declines:

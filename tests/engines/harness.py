@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Layout, Memory, Shape, nbytes
-from minidl.engines import Bindings, Plan
+from minidl.engines.plan import Bindings, Plan
 
 F32 = np.float32
 CPU = Device("cpu")

@@ -1,7 +1,10 @@
 """Which engine runs a layer: what users and layers ask for, and what they get."""
 
 import logging
-from dataclasses import dataclass, field, replace
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -9,11 +12,16 @@ import minidl
 from minidl import ops
 from minidl.arrays.device import Device
 from minidl.cli import engine_flags
-from minidl.engines import Declined, Request, Wish, onednn, select
+from minidl.engines import select
+from minidl.engines.cudnn import Cudnn
+from minidl.engines.cupy_kernels import CupyKernels
+from minidl.engines.engine import Operators
+from minidl.engines.onednn import OneDNN
+from minidl.engines.request import Declined, Request, Wish
 from minidl.engines.select import Policy, choose
 from minidl.errors import EngineError, UsageError
 from tests.engines.fake import FakeEngine, FakePlan
-from tests.support import need_onednn
+from tests.support import ROOT, need_onednn
 
 REQUEST = Request(bottom=((2, 3),), top=((2, 3),), layouts=(None,))
 MKLDNN = Wish("fake", "MKLDNN", "net.prototxt:7: Convolution layer 'conv1'")
@@ -30,8 +38,10 @@ def nothing_said_yet(monkeypatch):
 
 @pytest.fixture
 def without(monkeypatch):
-    """oneDNN is not to be had."""
-    monkeypatch.setattr(onednn, "load", lambda: Declined("it is not installed: pip install it"))
+    """oneDNN is not available."""
+    monkeypatch.setattr(
+        OneDNN, "load", lambda device: Declined("it is not installed: pip install it")
+    )
 
 
 # ------------------------------------------------------------------ what is asked for
@@ -50,7 +60,7 @@ def test_everything_unknown_is_refused_at_once():
     text = str(refused.value)
     known = "auto, numpy, onednn, cudnn, cupy"
     assert f"engine is 'onedn'\n  expected: {known}\n  fix: did you mean 'onednn'?" in text
-    assert "math is 'bf61'\n  expected: float32, tf32, fp16, bf16, bf16x3" in text
+    assert "math is 'bf61'\n  expected: float32, tf32, fp16, bf16" in text
     assert "tuning is 'mesure'\n  expected: heuristic, measure, cached\n" in text
     assert "workspace_limit is -1\n  expected: 0 bytes or more" in text
 
@@ -60,11 +70,6 @@ def test_a_mistake_in_the_environment_is_said_to_be_there(monkeypatch):
     with pytest.raises(UsageError, match=r"MINIDL_ENGINE: engine is 'nympy'(.|\n)*'numpy'\?"):
         select.policy()
     assert select.policy("auto").engine == "auto"
-
-
-def test_bf16x3_is_refused_with_the_reason():
-    with pytest.raises(EngineError, match=r"needs the matrix tiles of an AMX(.|\n)*use float32"):
-        select.policy(math="bf16x3")
 
 
 @pytest.mark.parametrize(
@@ -78,17 +83,17 @@ def test_bf16x3_is_refused_with_the_reason():
 def test_bf16_that_is_not_to_be_had_is_said_once_and_float32_used(
     engine, loaded, why, monkeypatch, caplog
 ):
-    monkeypatch.setattr(onednn, "load", lambda: loaded)
+    monkeypatch.setattr(OneDNN, "load", lambda device: loaded)
     assert select.policy(engine, "bf16").math == select.policy(engine, "bf16").math == "float32"
     said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert said == [f"math bf16 is not to be had, float32 is used: {why}"]
+    assert said == [f"math bf16 is not available, float32 is used: {why}"]
 
 
 def test_bf16_is_kept_where_the_machine_has_it(monkeypatch, caplog):
     engine = FakeEngine()
     engine.bf16 = True
     monkeypatch.setattr(select, "bf16_gain", lambda engine, threads: 2.0)
-    monkeypatch.setattr(onednn, "load", lambda: engine)
+    monkeypatch.setattr(OneDNN, "load", lambda device: engine)
     assert select.policy(math="bf16").math == "bf16"
     assert not caplog.records
 
@@ -96,7 +101,7 @@ def test_bf16_is_kept_where_the_machine_has_it(monkeypatch, caplog):
 def test_bf16_that_is_slower_than_float32_is_said_and_taken_only_on_demand(monkeypatch, caplog):
     engine = FakeEngine()
     engine.bf16 = True
-    monkeypatch.setattr(onednn, "load", lambda: engine)
+    monkeypatch.setattr(OneDNN, "load", lambda device: engine)
     monkeypatch.setattr(select, "bf16_gain", lambda engine, threads: 0.5)
     assert select.policy(math="bf16").math == "float32"
     assert "took 2 times as long as in float32" in caplog.text
@@ -106,7 +111,7 @@ def test_bf16_that_is_slower_than_float32_is_said_and_taken_only_on_demand(monke
 
 def test_the_command_line_knows_the_same_words():
     words = engine_flags.ENGINES, engine_flags.MATHS, engine_flags.TUNINGS
-    assert words == (select.ENGINES, select.MATHS, select.WAYS)
+    assert words == (tuple(select.names()), select.MATHS, select.WAYS)
     assert engine_flags.DEFAULTS.items() <= vars(Policy()).items()
 
 
@@ -117,18 +122,20 @@ def test_without_an_engine_array_code_computes_and_the_reason_is_said_once(witho
     caplog.set_level(logging.INFO, "minidl")
     assert select.engines(Policy()) == select.engines(Policy(threads=2)) == ()
     said = [r.getMessage() for r in caplog.records]
-    assert said == ["oneDNN is not here, array code computes: it is not installed: pip install it"]
+    assert said == [
+        "oneDNN is not available, array code computes: it is not installed: pip install it"
+    ]
 
 
 def test_an_engine_that_is_named_and_not_there_is_an_error(without):
-    with pytest.raises(EngineError, match=r"onednn is not to be had: it is not(.|\n)*fix: "):
+    with pytest.raises(EngineError, match=r"onednn is not available: it is not(.|\n)*fix: "):
         select.engines(Policy("onednn"))
 
 
 def test_an_engine_that_a_layer_names_and_is_not_there_is_an_error_at_its_line(without):
     with pytest.raises(EngineError) as refused:
         select.engines(Policy(), [Wish(), CAFFE, MKLDNN._replace(engine="onednn")])
-    assert str(refused.value).startswith(f"{MKLDNN.where}: engine MKLDNN is not to be had: it is")
+    assert str(refused.value).startswith(f"{MKLDNN.where}: engine MKLDNN is not available: it is")
 
 
 def test_array_code_needs_no_engine(without, caplog):
@@ -183,20 +190,19 @@ def test_where_nothing_is_wanted_it_is_said_what_there_was_each_once():
     )
 
 
-@dataclass
-class NotedPlan(FakePlan):
-    """Of an engine whose passes choose apart from each other, by what the request asks for."""
+class ObedientPlan(FakePlan):
+    """Of an engine whose passes choose independently, by what the request asks for."""
 
-    notes: dict = field(default_factory=dict)
+    obeys = True
 
 
 def test_a_plan_whose_passes_choose_by_name_says_which_do_without_it():
     said = {"backward data": "algo1, as this pass has no direct"}
-    plan = NotedPlan("implicit_gemm/algo1", workspace=10, notes=said)
+    plan = ObedientPlan("implicit_gemm/algo1", workspace=10, notes=said)
     choice = choose([FakeEngine(plan)], None, REQUEST, Policy(algorithm="direct"))
     assert choice.plan is plan
     assert choice.why == "backward data by algo1, as this pass has no direct"
-    assert choose([FakeEngine(NotedPlan("relu"))], None, REQUEST, Policy(algorithm="fft")).why == ""
+    assert chosen(Policy(algorithm="fft"), ObedientPlan("relu")) == "relu"
     assert chosen(Policy(algorithm="no_workspace"), plan) == (
         "fake implicit_gemm/algo1: a workspace of 10 bytes"
     )
@@ -305,7 +311,7 @@ def test_a_field_that_cannot_be_honoured_is_refused_at_its_line(real, tmp_path):
 
 def test_a_field_is_refused_at_its_line_where_its_engine_is_not_there(without):
     net = minidl.Net(NET % ("MKLDNN", "DEFAULT", "MAX", "DEFAULT"))
-    with pytest.raises(EngineError, match=r":7: Convolution layer 'conv': engine MKLDNN is not to"):
+    with pytest.raises(EngineError, match=r":7: Convolution layer 'conv': engine MKLDNN is not av"):
         net.prepare()
 
 
@@ -366,7 +372,40 @@ def test_a_soft_wish_is_asked_first_and_steps_back():
 )
 def test_on_a_gpu_convolutions_are_cudnns_and_the_rest_is_ours_in_float32(op, math, first):
     engines = [FakeEngine(FakePlan("x")), FakeEngine(FakePlan("x"))]
-    engines[0].name, engines[1].name = "cudnn", "cupy"
+    for engine, like in zip(engines, (Cudnn, CupyKernels), strict=True):
+        engine.name, engine.prefers = like.name, partial(like.prefers, engine)
     policy = Policy(math=math, device="cuda:0")
     assert choose(engines, op, REQUEST, policy).engine.name == first
     assert choose(engines, op, REQUEST, replace(policy, engine="cupy")).engine.name == "cupy"
+
+
+# ------------------------------------------------------------------ what engines declare
+
+
+def test_an_engine_declares_itself_and_registers_the_operators_it_serves():
+    for engine in select.known():
+        assert engine.name and engine.title and engine.kind in ("cpu", "cuda")
+        assert ops.Conv in engine.operators
+        for op, plans in engine.operators.items():
+            assert op.__module__ == "minidl.ops"
+            assert plans.__module__.startswith(engine.__module__ + ".")
+
+
+def test_an_operator_is_served_once():
+    operators = Operators()
+    operators.serves(ops.LRN)(lambda engine, op, request: [])
+    with pytest.raises(AssertionError, match="LRN is served by tests"):
+        operators.serves(ops.LRN)(lambda engine, op, request: [])
+
+
+def test_choosing_array_code_imports_no_engine():
+    code = (
+        "import sys, minidl; net = minidl.Net(sys.argv[1], engine='numpy'); net.forward();"
+        "found = [n for n in sys.modules if n.startswith('minidl.engines.')];"
+        "print(*sorted({n.split('.')[2] for n in found}))"
+    )
+    net = NET % ("DEFAULT", "DEFAULT", "MAX", "DEFAULT")
+    done = subprocess.run(
+        [sys.executable, "-c", code, net], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"onednn", "cudnn", "cupy_kernels"} & set(done.stdout.split())

@@ -7,7 +7,8 @@ import pytest
 
 import minidl
 from minidl.arrays.device import Device
-from minidl.engines import Request, times, tuning
+from minidl.engines import times, tuning
+from minidl.engines.request import Request
 from minidl.engines.select import Policy, choose
 from minidl.engines.tuning import fastest
 from tests.engines.fake import Clock, FakeEngine, FakeLayout, FakePlan

@@ -252,7 +252,7 @@ def test_cudnn_is_said_not_to_be_here_and_computed_all_the_same(caplog):
     with caplog.at_level(logging.WARNING, "minidl"):
         layer = build("Convolution", name="conv1", num_output=2, kernel_size=3, engine="CUDNN")
     assert [r.getMessage() for r in caplog.records] == [
-        "Convolution layer 'conv1': engine CUDNN is not here, another one computes it"
+        "Convolution layer 'conv1': engine CUDNN is not available, another one computes it"
     ]
     caplog.clear()
     build("Convolution", num_output=2, kernel_size=3, engine="CAFFE")

@@ -106,7 +106,7 @@ def test_cudnn_is_said_not_to_be_here_and_computed_all_the_same(caplog):
     with caplog.at_level(logging.WARNING, "minidl"):
         build("LRN", name="norm1", engine="CUDNN")
     assert [r.getMessage() for r in caplog.records] == [
-        "LRN layer 'norm1': engine CUDNN is not here, another one computes it"
+        "LRN layer 'norm1': engine CUDNN is not available, another one computes it"
     ]
 
 

@@ -326,7 +326,7 @@ def test_cudnn_is_said_not_to_be_here_and_computed_all_the_same(caplog):
     with caplog.at_level(logging.WARNING, "minidl"):
         build("Pooling", name="pool1", kernel_size=2, engine="CUDNN")
     assert [r.getMessage() for r in caplog.records] == [
-        "Pooling layer 'pool1': engine CUDNN is not here, another one computes it"
+        "Pooling layer 'pool1': engine CUDNN is not available, another one computes it"
     ]
 
 

@@ -78,4 +78,4 @@ def test_an_engine_that_is_not_here_is_warned_about(type, caplog):
         build(type, name="prob", softmax_param=dict(engine="CAFFE"))
         assert not caplog.records
         build(type, name="prob", softmax_param=dict(engine="CUDNN"))
-    assert f"{type} layer 'prob': engine CUDNN is not here" in caplog.text
+    assert f"{type} layer 'prob': engine CUDNN is not available" in caplog.text

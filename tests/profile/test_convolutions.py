@@ -4,7 +4,8 @@ import pytest
 
 from minidl import profile
 from minidl.arrays.device import Device
-from minidl.engines import Declined, cudnn
+from minidl.engines import cudnn
+from minidl.engines.request import Declined
 from minidl.errors import EngineError, UsageError
 from tests.profile.test_training_times import on_paper
 
@@ -21,7 +22,7 @@ def test_the_cpu_has_none():
 
 
 def test_without_the_library_it_says_why(gpu, monkeypatch):
-    monkeypatch.setattr(cudnn, "load", lambda device: Declined("there is no libcudnn.so.9"))
+    monkeypatch.setattr(cudnn.Cudnn, "load", lambda device: Declined("there is no libcudnn.so.9"))
     with pytest.raises(EngineError, match=r"not available: there is no libcudnn\.so\.9"):
         profile.algorithms(on_paper(CONV), Device("cuda:0"))
 

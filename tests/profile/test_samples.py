@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import assume, given, settings
 
-from minidl.engines import Declined
 from minidl.engines.cudnn.convolution import plain_problem
+from minidl.engines.request import Declined
 from minidl.profile import samples
 from tests.engines.cudnn.test_convolution import convolutions
 from tests.engines.onednn.parity import truth

@@ -8,7 +8,7 @@ import pytest
 from minidl import schema
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.solver import updater as updaters
 from minidl.solver.rules import RULES, Rule
 from tests.solver.support import make as solver

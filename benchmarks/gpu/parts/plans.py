@@ -16,7 +16,7 @@ from benchmarks.gpu.cases import Case, Facts, LeftOut, Settings, Wrong
 from minidl import ops, schema
 from minidl.arrays.device import Device
 from minidl.arrays.rng import DevicePasses
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.testing.harness import build
 from tests.engines.cudnn import as_layer as cudnn_layer
 from tests.engines.cudnn.convolved import Convolved, convolved
@@ -81,16 +81,17 @@ def _examples(tiny: bool) -> Iterator[tuple[str, str, Any, Any, Any]]:
             for label, (shapes, keywords) in list(examples.items())[: 1 if tiny else None]:
                 if kind == "Split":
                     continue  # only its backward does anything: whole nets have it
-                op = getattr(build(kind, **keywords), "op", None)
+                op = build(kind, **keywords).op
                 if shapes and op is not None:
                     yield kind, label, shapes, keywords, op
 
 
 def loaded(word: str) -> Any:
-    """The engine. Errors: LeftOut where it is not to be had."""
-    from minidl.engines import cudnn, cupy_kernels
+    """The engine. Errors: LeftOut where it is not available."""
+    from minidl.engines.cudnn import Cudnn
+    from minidl.engines.cupy_kernels import CupyKernels
 
-    engine = (cudnn if word == "cudnn" else cupy_kernels).load(Device("cuda:0"))
+    engine = (Cudnn if word == "cudnn" else CupyKernels).load(Device("cuda:0"))
     if isinstance(engine, Declined):
         raise LeftOut(engine.reason)
     return engine

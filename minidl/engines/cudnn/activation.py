@@ -8,14 +8,17 @@ from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import Declined, Plan, Request
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Activation, Tensor
 from minidl.engines.cudnn.follow import Passes, follow
+from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.plan import Call, dtype_of
 from minidl.engines.dense import Dense
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request
 
 
+@OPERATORS.serves(ops.Activation)
 def plans(engine: Any, op: ops.Activation, request: Request) -> Iterator[Plan] | Declined:
     """In any order of memory, in place or not; a ReLU without a slope.
 

@@ -10,9 +10,9 @@ from typing import Any
 from minidl import ops
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Shape, nbytes
-from minidl.engines import UNDECIDED, Bindings, Declined, Plan, Request, Run
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Statistics, Tensor
+from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.plan import (
     Call,
     CudnnPlan,
@@ -24,12 +24,14 @@ from minidl.engines.cudnn.plan import (
     wants_backward,
 )
 from minidl.engines.dense import Dense
-from minidl.engines.plan import ALIGNMENT_ON_GPUS, several
+from minidl.engines.plan import ALIGNMENT_ON_GPUS, Bindings, Plan, Run, several
+from minidl.engines.request import UNDECIDED, Declined, Request
 
 STATISTICS = ("mean", "variance", "scale_factor")
 MODE = api.BATCHNORM_SPATIAL
 
 
+@OPERATORS.serves(ops.BatchNorm)
 def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
     """In whatever order the bottom arrives.
 

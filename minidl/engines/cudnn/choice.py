@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from minidl.arrays.units import bytes_
-from minidl.engines import Request
 from minidl.engines.cudnn.problem import Algorithm
+from minidl.engines.request import Request
 
 
 class Choice(NamedTuple):

@@ -10,13 +10,15 @@ from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import UNDECIDED, Declined, Plan, Request
 from minidl.engines.cudnn.choice import Choice, choose
 from minidl.engines.cudnn.convolving import ConvolutionPlan
 from minidl.engines.cudnn.epilogue import Trial
 from minidl.engines.cudnn.library import CudnnError
+from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.problem import DATA, FILTER, FORWARD, Algorithm, Problem, Way
 from minidl.engines.dense import Dense
+from minidl.engines.plan import Plan
+from minidl.engines.request import UNDECIDED, Declined, Request
 from minidl.errors import DeviceError
 
 HALVES = {"fp16": "float16", "bf16": "bfloat16"}
@@ -24,6 +26,7 @@ HALVES = {"fp16": "float16", "bf16": "bfloat16"}
 Ask = Callable[[Problem, Way], Sequence[Algorithm]]
 
 
+@OPERATORS.serves(ops.Conv)
 def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
     """Plain arrays first, then channels last; each by the library's heuristic, then as measured.
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Memory
-from minidl.engines import Bindings, Run
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.epilogue import Epilogue
@@ -17,7 +16,7 @@ from minidl.engines.cudnn.plan import Call, CudnnPlan, part, sequence
 from minidl.engines.cudnn.problem import Algorithm, Problem, Setup, Way
 from minidl.engines.cupy_kernels.convert import converter
 from minidl.engines.dense import Dense
-from minidl.engines.plan import packed_on_gpu, several
+from minidl.engines.plan import Bindings, Run, packed_on_gpu, several
 
 
 @dataclass(kw_only=True)

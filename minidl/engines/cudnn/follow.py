@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl.arrays.memory import Shape, nbytes
-from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cudnn.plan import (
     Call,
     CudnnPlan,
@@ -17,6 +16,8 @@ from minidl.engines.cudnn.plan import (
     wants_backward,
 )
 from minidl.engines.dense import Dense
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import Declined, Request
 
 
 @dataclass(frozen=True)

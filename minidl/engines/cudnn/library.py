@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from minidl.arrays.device import Device
-from minidl.engines import Declined
 from minidl.engines.cudnn import api
+from minidl.engines.request import Declined
 from minidl.errors import RunError
 
 VARIABLE = "MINIDL_CUDNN_LIB"

@@ -7,16 +7,19 @@ from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import Declined, Plan, Request
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import LRN
 from minidl.engines.cudnn.follow import Passes, follow
+from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.plan import Call, tensor
 from minidl.engines.dense import Dense
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request
 
 MODE = api.LRN_CROSS_CHANNEL_DIM1
 
 
+@OPERATORS.serves(ops.LRN)
 def plans(engine: Any, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
     """Across channels, within the library's bounds.
 

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Layout, Memory, Shape
-from minidl.engines import Request, Run
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.library import CudnnError, cudnn
 from minidl.engines.dense import Dense
-from minidl.engines.plan import PlanFields, packed_on_gpu
+from minidl.engines.plan import Plan, Run, packed_on_gpu
+from minidl.engines.request import Request
 from minidl.errors import DeviceError
 
 Call = tuple[Any, ...]  # a function's name, and what it takes after the handle
 
 
 @dataclass(kw_only=True)
-class CudnnPlan(PlanFields):
-    """A Plan (see `minidl.engines`) with nothing in it yet; each operator derives its own.
+class CudnnPlan(Plan):
+    """A plan whose passes have each chosen an algorithm of their own by what was asked for."""
 
-    passes   the algorithm of each pass, where there is more than one:
-             {"forward": "winograd", "backward data": "algo1"}
-    notes    what a user may want to know of a pass: {"backward data": "algo1, as fft is ..."}
-    """
-
-    device: Device
-    passes: Mapping[str, str] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
+    obeys = True
 
 
 # ------------------------------------------------------------------ calls

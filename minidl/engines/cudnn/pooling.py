@@ -8,12 +8,14 @@ from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import Declined, Plan, Request
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Pooling
 from minidl.engines.cudnn.follow import Passes, follow
+from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.plan import Call, like, tensor
 from minidl.engines.dense import Dense
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request
 
 NAMES = {
     "MAX": (api.POOLING_MAX_DETERMINISTIC, "max_deterministic"),
@@ -21,6 +23,7 @@ NAMES = {
 }
 
 
+@OPERATORS.serves(ops.Pool)
 def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
     """In whatever order the bottom arrives, where no window overhangs.
 

@@ -9,14 +9,17 @@ from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import Declined, Plan, Request
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.follow import Passes, follow
+from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.plan import Call, arriving, dtype_of, order_of
 from minidl.engines.dense import Dense
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request
 
 
+@OPERATORS.serves(ops.Softmax)
 def plans(engine: Any, op: ops.Softmax, request: Request) -> Iterator[Plan] | Declined:
     """Along any axis: what is before it counts as images, what is behind it as places.
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Plan, Request, Run
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import Request
 
 
-def plans(engine: Any, op: ops.Activation, request: Request) -> Iterator[Plan]:
+@OPERATORS.serves(ops.Activation)
+def plans(engine: Engine, op: ops.Activation, request: Request) -> Iterator[Plan]:
     """One kernel each way, in place or not."""
     keeps = "top"
     if op.kind == "relu":

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl import ops
-from minidl.engines import UNDECIDED, Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels.launch import LARGEST_INT
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
-from minidl.engines.plan import packed_on_gpu, several
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run, packed_on_gpu, several
+from minidl.engines.request import UNDECIDED, Declined, Request
 
 F32 = 4  # bytes
 PART = 1024  # numbers of one channel that one warp adds up
 STATISTICS = ("mean", "variance", "scale_factor")
 
 
-def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.BatchNorm)
+def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
     """By global statistics, or by those of the batch, which it then adds to them.
 
     Backward by the batch's reads x again; in place, where y has overwritten it, a copy in `saved`.

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidl.arrays.device import Device
-from minidl.engines import Run
 from minidl.engines.cupy_kernels.cublas import cublas, missing
-from minidl.engines.plan import several
+from minidl.engines.plan import Run, several
 
 __all__ = ["ARITHMETIC", "ITEMSIZE", "NUMBER", "Matrix", "missing", "product"]
 

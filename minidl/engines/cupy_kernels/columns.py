@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
-from minidl.engines import Run
 from minidl.engines.cupy_kernels import blas
 from minidl.engines.cupy_kernels.blas import Matrix, product
 from minidl.engines.cupy_kernels.geometry import Geometry
 from minidl.engines.cupy_kernels.launch import kernel
 from minidl.engines.cupy_kernels.maps import Then, accumulated, activation, finish, pack, unpack
-from minidl.engines.plan import ALIGNMENT_ON_GPUS, packed_on_gpu, several
+from minidl.engines.plan import ALIGNMENT_ON_GPUS, Run, packed_on_gpu, several
 
 # What the workspace takes where nobody says a limit. On a large GPU about this much stays in the
 # second-level cache between the kernel that writes columns and the product that reads them, and

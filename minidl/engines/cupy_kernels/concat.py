@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Plan, Request, Run
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan
-from minidl.engines.plan import several
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run, several
+from minidl.engines.request import Request
 
 
-def plans(engine: Any, op: ops.Concat, request: Request) -> Iterator[Plan]:
+@OPERATORS.serves(ops.Concat)
+def plans(engine: Engine, op: ops.Concat, request: Request) -> Iterator[Plan]:
     """One launch for each bottom, each way.
 
     Array code would do as well for few bottoms; where there are more than eight small ones, CuPy's

@@ -6,9 +6,9 @@ import math
 
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Layout, Memory, Shape
-from minidl.engines import Run
 from minidl.engines.cupy_kernels.launch import kernel
 from minidl.engines.dense import Dense
+from minidl.engines.plan import Run
 from minidl.errors import RunError
 
 NUMBERS = {"float32": "float", "float16": "Half", "bfloat16": "Bfloat16"}  # as numbers.cuh has them

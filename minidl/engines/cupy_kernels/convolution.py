@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels import blas, maps
 from minidl.engines.cupy_kernels.columns import Columns
 from minidl.engines.cupy_kernels.depthwise import Depthwise
 from minidl.engines.cupy_kernels.geometry import Geometry, geometry
-from minidl.engines.cupy_kernels.plan import KernelPlan
-from minidl.engines.plan import several
+from minidl.engines.cupy_kernels.operators import OPERATORS
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run, several
+from minidl.engines.request import Declined, Request
 
 
-def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Conv)
+def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
     """One plan: bottom, top and parameters are plain; only factors of products are rounded."""
     if len(request.bottom) != 1:
         return Declined(f"it has no plan for {len(request.bottom)} bottoms that share filters")
@@ -59,7 +60,7 @@ def _plan(way: Columns | Depthwise, op: ops.Conv, request: Request, g: Geometry)
 
 
 @dataclass(kw_only=True)
-class ConvolutionPlan(KernelPlan):
+class ConvolutionPlan(Plan):
     """Forward, the parameters' gradients, the bottom's gradient.
 
     learning   parameters whose gradients are asked for

@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from minidl.arrays.device import INSTALL, Device
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.errors import RunError
 
 # Bytes in which cuBLAS keeps sums of parts, what NVIDIA advises for Hopper. It has to be ours: in

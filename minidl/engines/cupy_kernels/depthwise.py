@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
-from minidl.engines import Run
 from minidl.engines.cupy_kernels.geometry import Geometry
 from minidl.engines.cupy_kernels.launch import Kernel, kernel
 from minidl.engines.cupy_kernels.maps import Then, accumulated, activation
-from minidl.engines.plan import several
+from minidl.engines.plan import Run, several
 
 
 class Depthwise:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
-from minidl.engines.plan import several
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run, several
+from minidl.engines.request import Declined, Request
 
 DRAWN = 8  # elements that one thread draws numbers for: a block of the generator, a byte of bits
 
 
-def plans(engine: Any, op: ops.Dropout, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Dropout)
+def plans(engine: Engine, op: ops.Dropout, request: Request) -> Iterator[Plan] | Declined:
     """The masks of the CPU, bit for bit, drawn on the GPU.
 
     What stays is kept as one bit for each element. Backward could draw the numbers again, but only

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from minidl import ops
-from minidl.engines import Request
+from minidl.engines.request import Request
 
 Pair = tuple[int, int]
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Declined, Plan, Request, Run
 from minidl.engines.cupy_kernels import blas, maps
 from minidl.engines.cupy_kernels.blas import Matrix, product
 from minidl.engines.cupy_kernels.launch import kernel
-from minidl.engines.cupy_kernels.plan import KernelPlan
-from minidl.engines.plan import packed_on_gpu, several
+from minidl.engines.cupy_kernels.operators import OPERATORS
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run, packed_on_gpu, several
+from minidl.engines.request import Declined, Request
 
 
-def plans(engine: Any, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Gemm)
+def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
     """One plan on plain arrays. In fp16 and bf16 it multiplies copies of them, made in each pass:
     the weights' change at every step, and the others are small beside them."""
     without = blas.missing()
@@ -54,7 +56,7 @@ class Sizes:
 
 
 @dataclass(kw_only=True)
-class InnerProductPlan(KernelPlan):
+class InnerProductPlan(Plan):
     """Y = f(X W' + b); dW = dY' X; db = the sum of dY over its rows; dX = dY W.
 
     learning   parameters whose gradients are asked for

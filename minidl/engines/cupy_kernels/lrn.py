@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
-from minidl.engines.plan import several
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run, several
+from minidl.engines.request import Declined, Request
 
 F32 = 4  # bytes
 STRIP = 32  # channels that a thread walks over; at either end it reads some of its neighbours', too
 MOST = 31  # places in a row of the window: more do not fit a thread's registers
 
 
-def plans(engine: Any, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.LRN)
+def plans(engine: Engine, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
     """Across channels, one kernel each way that keeps nothing but the bottom."""
     if op.within:
         return iter([WithinPlan(**_usual(engine, op, request), algorithm="kernel")])

@@ -7,9 +7,8 @@ import math
 from minidl import ops
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
-from minidl.engines import Run
 from minidl.engines.cupy_kernels.launch import kernel
-from minidl.engines.plan import several
+from minidl.engines.plan import Run, several
 
 Then = ops.Activation | None  # what is done to every element at the end
 KINDS = {"relu": 1, "sigmoid": 2, "tanh": 3}  # as activate.cuh numbers them

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from minidl.engines import Bindings, Request
 from minidl.engines.cupy_kernels.launch import Kernel, kernel
-from minidl.engines.cupy_kernels.plan import KernelPlan
+from minidl.engines.plan import Bindings, Plan
+from minidl.engines.request import Request
 
 
 @dataclass(kw_only=True)
-class PlainPlan(KernelPlan):
+class PlainPlan(Plan):
     """Its layouts follow from the request: None for every blob.
 
     request   what it answers

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import Declined, Request
 
 THREADS = 1 << 18  # so many keep a large GPU busy: 2,048 on each of 128 multiprocessors
 MOST_PLANES = 8
 
 
-def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Pool)
+def plans(engine: Engine, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
     """MAX, with the second top where it is asked for, and AVE; as the layer does, NaN included.
 
     STOCHASTIC stays with array code: it computes another thing in training than in a test, and the

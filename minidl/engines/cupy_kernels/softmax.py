@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import Bindings, Plan, Request, Run
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan, gradients
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import Request
 
 WARP = 32
 
@@ -40,7 +43,8 @@ def scores(shape: Shape, axis: int) -> Scores:
     return Scores(math.prod(shape[:axis]) * inner, shape[axis], inner)
 
 
-def plans(engine: Any, op: ops.Softmax, request: Request) -> Iterator[Plan]:
+@OPERATORS.serves(ops.Softmax)
+def plans(engine: Engine, op: ops.Softmax, request: Request) -> Iterator[Plan]:
     """One kernel each way, in place or not, along any axis."""
     given = scores(request.bottom[0], op.axis)
     yield SoftmaxPlan(

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Plan, Request, Run
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan
 from minidl.engines.cupy_kernels.softmax import Scores, scores
-from minidl.engines.plan import packed_on_gpu, several
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run, packed_on_gpu, several
+from minidl.engines.request import Request
 
 F32 = 4  # bytes
 PART = 1024  # items whose losses one warp adds up
 
 
-def plans(engine: Any, op: ops.SoftmaxLoss, request: Request) -> Iterator[Plan]:
+@OPERATORS.serves(ops.SoftmaxLoss)
+def plans(engine: Engine, op: ops.SoftmaxLoss, request: Request) -> Iterator[Plan]:
     """Softmax, the losses' sum in two stages, and one kernel backward.
 
     Nothing looks at the labels from the host: one that names no class makes the loss, and the

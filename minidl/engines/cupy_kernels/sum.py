@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Plan, Request, Run
+from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan
-from minidl.engines.plan import several
+from minidl.engines.engine import Engine
+from minidl.engines.plan import Bindings, Plan, Run, several
+from minidl.engines.request import Request
 
 MOST = 4  # terms that one launch adds up
 
 
-def plans(engine: Any, op: ops.Sum, request: Request) -> Iterator[Plan]:
+@OPERATORS.serves(ops.Sum)
+def plans(engine: Engine, op: ops.Sum, request: Request) -> Iterator[Plan]:
     """Up to four terms in one launch, any number in several."""
     kind = SplitPlan if op.split else SumPlan
     yield kind(device=engine.device, algorithm="kernel", request=request, op=op)

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidl import ops
-from minidl.engines import Declined, Plan, Request
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.follow import follow
 from minidl.engines.onednn.layout import DnnlLayout, arriving, channels_last
+from minidl.engines.onednn.operators import OPERATORS
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request
 
 # Those whose backward looks at the top, so that the bottom may be overwritten
 ALGORITHMS = {
@@ -19,7 +22,8 @@ ALGORITHMS = {
 }
 
 
-def plans(engine: Any, op: ops.Activation, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Activation)
+def plans(engine: Engine, op: ops.Activation, request: Request) -> Iterator[Plan] | Declined:
     """In any arrangement, in place or not.
 
     A ReLU of slope 0 makes 0 of NaN, which the layer and Caffe hand on.

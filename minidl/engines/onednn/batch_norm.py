@@ -11,18 +11,21 @@ import numpy as np
 
 from minidl import ops
 from minidl.arrays.memory import Memory, Shape, padded
-from minidl.engines import UNDECIDED, Bindings, Declined, Plan, Request, Run
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.arrangement import BLOCKS, blocked, has_blocks
 from minidl.engines.onednn.follow import wants_backward
 from minidl.engines.onednn.layout import DnnlLayout, arriving, plain_or, reorder
-from minidl.engines.onednn.plan import DnnlPlan
+from minidl.engines.onednn.operators import OPERATORS
 from minidl.engines.onednn.primitive import Description, favourite, sequence
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import UNDECIDED, Declined, Request
 
 STATISTICS = ("mean", "variance", "scale_factor")
 
 
-def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.BatchNorm)
+def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
     """In blocks of channels: in other arrangements the library takes several times as long.
 
     For the gradient the batch's statistics are in `saved`; and in place, where y overwrites x, a
@@ -42,7 +45,7 @@ def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | 
 
 
 @dataclass(kw_only=True)
-class BatchNormPlan(DnnlPlan):
+class BatchNormPlan(Plan):
     """y = (x - mean) / sqrt(variance + eps), by global statistics or by the batch's.
 
     shape      of the bottom

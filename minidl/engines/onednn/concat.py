@@ -5,19 +5,21 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.arrangement import arrangement_of
 from minidl.engines.onednn.layout import DnnlLayout, plain_or
 from minidl.engines.onednn.library import DnnlError, Handle, dnnl
-from minidl.engines.onednn.plan import DnnlPlan
+from minidl.engines.onednn.operators import OPERATORS
 from minidl.engines.onednn.primitive import Description, favourite, sequence
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import Declined, Request
 
 
-def plans(engine: Any, op: ops.Concat, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Concat)
+def plans(engine: Engine, op: ops.Concat, request: Request) -> Iterator[Plan] | Declined:
     """All arrays in the arrangement of the first bottom that comes in one of the engine's.
 
     Where channels lie in blocks, each part has to begin with one. Backward copies the parts out
@@ -58,7 +60,7 @@ def plans(engine: Any, op: ops.Concat, request: Request) -> Iterator[Plan] | Dec
 
 
 @dataclass(kw_only=True)
-class ConcatPlan(DnnlPlan):
+class ConcatPlan(Plan):
     """One operation forward; backward one copy for each bottom (None where it is not wanted)."""
 
     forward: Description

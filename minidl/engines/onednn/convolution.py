@@ -9,7 +9,7 @@ from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import UNDECIDED, Declined, Plan, Request
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.geometry import geometry, transposed
 from minidl.engines.onednn.layout import (
@@ -21,8 +21,11 @@ from minidl.engines.onednn.layout import (
     wanted,
 )
 from minidl.engines.onednn.library import Handle
+from minidl.engines.onednn.operators import OPERATORS
 from minidl.engines.onednn.primitive import Description, attributes, implementations
 from minidl.engines.onednn.weighted import Stated, Trio, WeightedPlan
+from minidl.engines.plan import Plan
+from minidl.engines.request import UNDECIDED, Declined, Request
 
 # Where filling up blocks of channels makes so much more work, channels last are tried first:
 # LeNet's 20 and 50 maps would be 32 and 64, twice the work.
@@ -32,7 +35,8 @@ Desc = Handle | DnnlLayout
 Style = Callable[[Shape, int], Desc]  # how bottom and top are to lie, by dims and number type
 
 
-def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Conv)
+def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
     """Channels in blocks or last, each with the library's favourites; then all that is not slow.
 
     Whether blocks come first depends on how much has to be filled up in them. A layout that the

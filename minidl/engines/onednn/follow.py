@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from minidl.engines import Bindings, Declined, Request, Run
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, of_argument
 from minidl.engines.onednn.library import dnnl
-from minidl.engines.onednn.plan import DnnlPlan
 from minidl.engines.onednn.primitive import Description, favourite, sequence
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import Declined, Request
 
 # The arguments that come after the propagation kind, forward and backward, for data arranged so
 Arguments = Callable[[DnnlLayout], tuple[tuple[Any, ...], tuple[Any, ...]]]
@@ -23,7 +23,7 @@ Passes = tuple[Description, Description | None]  # forward, and backward where i
 
 
 @dataclass(kw_only=True)
-class FollowerPlan(DnnlPlan):
+class FollowerPlan(Plan):
     """One bottom, one top, one operation each way; gradients are arranged as the data is.
 
     Backward reads the bottom or the top again, as `keeps` says; what the library itself keeps for

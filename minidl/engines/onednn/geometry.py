@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import Request
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout
 from minidl.engines.onednn.library import dnnl
+from minidl.engines.request import Request
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,16 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from minidl import ops
-from minidl.engines import UNDECIDED, Declined, Plan, Request
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.geometry import transposed
 from minidl.engines.onednn.layout import DnnlLayout, anything, plain, plain_or, wanted
-from minidl.engines.onednn.library import Handle
+from minidl.engines.onednn.library import Handle, dnnl
+from minidl.engines.onednn.operators import OPERATORS
 from minidl.engines.onednn.primitive import Description, attributes, implementations
 from minidl.engines.onednn.weighted import Stated, Trio, WeightedPlan
+from minidl.engines.plan import Plan
+from minidl.engines.request import UNDECIDED, Declined, Request
 
 # Weights of so many bytes are faster in blocks, smaller ones plain: on two cores with AVX-512 a
 # step of AlexNet's fc6 takes about 0.8 of the time of plain weights, LeNet's ip1 1.3 of it.
@@ -23,7 +26,8 @@ BLOCKS_FROM = 8 << 20
 Desc = Handle | DnnlLayout
 
 
-def plans(engine: Any, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Gemm)
+def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
     """Where the weights already live first; otherwise large ones in the library's blocks.
 
     Bottom and top are plain float32 matrices: they are small beside the weights, and a bottom in
@@ -34,7 +38,7 @@ def plans(engine: Any, op: ops.Gemm, request: Request) -> Iterator[Plan] | Decli
     home, stored = request.homes[0], request.params[0][1]
     if isinstance(home, DnnlLayout) and home.dims != stored:
         return Declined(f"the weights live in a layout for {home.dims}, not {stored}")
-    candidates = _Search(engine, op, request).candidates()
+    candidates = _Search(op, request).candidates()
     first = next(candidates, None)
     if first is None:
         return Declined("it has only slow reference code for one of the passes")
@@ -57,8 +61,8 @@ class Style(NamedTuple):
 class _Search:
     """All plans for one inner product."""
 
-    def __init__(self, engine: Any, op: ops.Gemm, request: Request) -> None:
-        self.engine, self.op, self.request = engine, op, request
+    def __init__(self, op: ops.Gemm, request: Request) -> None:
+        self.op, self.request = op, request
         (bottom,), (top,) = request.bottom, request.top
         rows, outputs = math.prod(top[:-1]), op.num_output
         inputs = math.prod(bottom) // rows
@@ -84,7 +88,7 @@ class _Search:
         if self.request.math == "float32":
             yield from self._float32()
             return
-        if self.request.training and not self.engine.amx:
+        if self.request.training and not dnnl().amx:
             # Rounding a copy of the weights at every step costs more than is gained.
             yield from self._float32()
         home = self.request.homes[0]

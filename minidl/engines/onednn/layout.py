@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from minidl.arrays.memory import Layout, Memory, Shape, aligned
-from minidl.engines import Run
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.library import Handle, dnnl
 from minidl.engines.onednn.primitive import Description, Step, favourite, sequence
+from minidl.engines.plan import Run
 from minidl.errors import RunError
 
 AXES = {0: "", 1: "x", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}  # names where nobody says others

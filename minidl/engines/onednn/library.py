@@ -14,8 +14,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from minidl.engines import Declined
 from minidl.engines.onednn import api
+from minidl.engines.request import Declined
 from minidl.errors import RunError
 
 PACKAGE = "onednn-cpu-gomp"

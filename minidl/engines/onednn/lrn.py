@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.arrangement import BLOCKS, arrangement_of, blocked
 from minidl.engines.onednn.follow import (
@@ -19,15 +19,17 @@ from minidl.engines.onednn.follow import (
     follow,
 )
 from minidl.engines.onednn.layout import DnnlLayout, arriving, channels_last
-from minidl.engines.onednn.plan import DnnlPlan
+from minidl.engines.onednn.operators import OPERATORS
 from minidl.engines.onednn.primitive import Description, sequence
-from minidl.engines.plan import packed
+from minidl.engines.plan import Bindings, Plan, Run, packed
+from minidl.engines.request import Declined, Request
 
 SIZES = (3, 5)  # that the library gets right
 ROOM = 16 << 20  # bytes: more images at a time gain no speed
 
 
-def plans(engine: Any, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.LRN)
+def plans(engine: Engine, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
     """In blocks of channels where the library has that, otherwise channels last.
 
     In C order it has backward as reference code only, which takes half a second where the others
@@ -79,7 +81,7 @@ def _candidates(plan: FollowerPlan, request: Request, arguments: Arguments) -> I
 
 
 @dataclass(kw_only=True)
-class FrugalPlan(DnnlPlan):
+class FrugalPlan(Plan):
     """Nothing is kept from forward to backward, which works it out again, a few images at a time.
 
     forward           without what backward needs

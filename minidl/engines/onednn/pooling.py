@@ -7,14 +7,18 @@ from typing import Any
 
 from minidl import ops
 from minidl.arrays.memory import Shape
-from minidl.engines import Declined, Plan, Request
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.follow import follow
 from minidl.engines.onednn.layout import DnnlLayout, anything, arriving, channels_last
+from minidl.engines.onednn.operators import OPERATORS
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request
 from minidl.ops import Axis
 
 
-def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Pool)
+def plans(engine: Engine, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
     """In whatever arrangement the bottom arrives: the library is fast in all common ones.
 
     The first of equal maxima gets the gradient, as in the layer. A maximum passes over NaN, and

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from minidl import ops
-from minidl.engines import Run
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.library import DnnlError, Handle, dnnl
+from minidl.engines.plan import Run
 from minidl.errors import RunError
 
 Step = Callable[[], int]  # returns the library's status

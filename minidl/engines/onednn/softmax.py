@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidl import ops
-from minidl.engines import Declined, Plan, Request
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.follow import follow
 from minidl.engines.onednn.layout import DnnlLayout, arriving, channels_last
+from minidl.engines.onednn.operators import OPERATORS
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request
 
 
-def plans(engine: Any, op: ops.Softmax, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Softmax)
+def plans(engine: Engine, op: ops.Softmax, request: Request) -> Iterator[Plan] | Declined:
     """Where the scores that share a sum lie side by side, or in blocks.
 
     Images with the classes in their channels are asked for with the channels last.

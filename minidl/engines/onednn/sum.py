@@ -5,17 +5,19 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
-from minidl.engines import Bindings, Declined, Plan, Request, Run
+from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, arriving, plain, plain_or
-from minidl.engines.onednn.plan import DnnlPlan
+from minidl.engines.onednn.operators import OPERATORS
 from minidl.engines.onednn.primitive import Description, Step, favourite, sequence
+from minidl.engines.plan import Bindings, Plan, Run
+from minidl.engines.request import Declined, Request
 
 
-def plans(engine: Any, op: ops.Sum, request: Request) -> Iterator[Plan] | Declined:
+@OPERATORS.serves(ops.Sum)
+def plans(engine: Engine, op: ops.Sum, request: Request) -> Iterator[Plan] | Declined:
     """In any arrangement, that of the first bottom: all arrays are seen as one row of numbers.
 
     Zeros that fill up a last block stay zeros.
@@ -34,7 +36,7 @@ def plans(engine: Any, op: ops.Sum, request: Request) -> Iterator[Plan] | Declin
 
 
 @dataclass(kw_only=True)
-class SumPlan(DnnlPlan):
+class SumPlan(Plan):
     """y = the weighted sum of the bottoms; dx[i] = weight[i] * dy.
 
     backwards   for each bottom; None where no gradient is wanted
@@ -57,7 +59,7 @@ class SumPlan(DnnlPlan):
 
 
 @dataclass(kw_only=True)
-class SplitPlan(DnnlPlan):
+class SplitPlan(Plan):
     """Nothing forward, where the tops are the bottom's memory; dx = the sum of all dy."""
 
     backward: Total | None

@@ -7,11 +7,12 @@ import functools
 import numpy as np
 
 from minidl.arrays.memory import zeros
-from minidl.engines import Declined, Update
+from minidl.engines.engine import Update
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.layout import plain
 from minidl.engines.onednn.library import dnnl
 from minidl.engines.onednn.primitive import Description, attributes, favourite, sequence
+from minidl.engines.request import Declined
 
 # Elements of a piece for each thread. The weights and the history that the first operation leaves
 # in a core's second-level cache, 1 MiB of 2 here, are still there for the second one: both divide

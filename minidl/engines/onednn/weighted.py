@@ -9,13 +9,11 @@ import numpy as np
 
 from minidl.arrays.blob import Param
 from minidl.arrays.memory import Memory, aligned
-from minidl.engines import Bindings, Run
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, reorder, wanted
 from minidl.engines.onednn.passes import Pass
-from minidl.engines.onednn.plan import DnnlPlan
 from minidl.engines.onednn.primitive import Description, Step, sequence
-from minidl.engines.plan import several
+from minidl.engines.plan import Bindings, Plan, Run, several
 
 GRADIENTS = {"weight": api.DIFF_WEIGHTS, "bias": api.DIFF_BIAS}
 
@@ -38,14 +36,14 @@ class Trio:
     weights: Description | None = None
 
     def names(self) -> dict[str, str]:
-        """The implementations, as DnnlPlan.passes has them."""
+        """The implementations, as Plan.passes has them."""
         names = "forward", "backward data", "backward weights"
         every = zip(names, (self.forward, self.data, self.weights), strict=True)
         return {name: made.name for name, made in every if made is not None}
 
 
 @dataclass(kw_only=True)
-class WeightedPlan(DnnlPlan):
+class WeightedPlan(Plan):
     """Forward, the bottom's gradient, the parameters' gradients.
 
     What a pass wants otherwise than it lies is converted in the workspace, the weights too: during

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from minidl.arrays.memory import Layout, Shape
-from minidl.engines import Declined, Plan
 from minidl.engines.dense import Dense
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined
 from minidl.layers.base import Layer
 from minidl.testing.harness import bind
 from tests.engines.cupy_kernels.as_layer import close, request, strictly

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from minidl.arrays.device import Device
-from minidl.engines import Declined
 from minidl.engines.cudnn import Cudnn, library
+from minidl.engines.request import Declined
 from tests import fakegpu
 from tests.fakegpu import cudnn as fake_cudnn
 

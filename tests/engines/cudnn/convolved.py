@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.engines import Plan
+from minidl.engines.plan import Plan
 from minidl.testing.harness import bind, build
 from tests.engines.cudnn.as_layer import to_type
 from tests.engines.cupy_kernels.as_layer import strictly

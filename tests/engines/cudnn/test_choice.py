@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.engines import Request
 from minidl.engines.cudnn.choice import choose
 from minidl.engines.cudnn.problem import Algorithm
+from minidl.engines.request import Request
 
 REQUEST = Request(bottom=((1,),), top=((1,),))
 LIST = [

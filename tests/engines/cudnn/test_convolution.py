@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from minidl import ops
-from minidl.engines import Declined
 from minidl.engines.dense import Dense
+from minidl.engines.request import Declined
 from tests.engines.cudnn.as_layer import replayed
 from tests.engines.cudnn.convolved import convolved
 from tests.engines.harness import Bound, plain
@@ -274,7 +274,7 @@ OVERHANG = dict(num_output=3, kernel_size=[4], stride=[3], pad=[0])
         (dict(params=(("weight", (5, 4)),)), "one to three axes, not 0"),
         (dict(homes=(Dense((5, 4, 5, 5), "float16"), None)), "filters in plain arrays"),
         (dict(math="float64"), "float32, tf32, fp16, bf16, not in float64"),
-        (dict(bottom=((0, 4, 7, 7),)), "there is nothing in a bottom"),
+        (dict(bottom=((0, 4, 7, 7),)), "a bottom or top is empty"),
     ],
 )
 def test_what_it_has_no_plan_for_is_declined(engine, lenet, changes, said):

@@ -1,4 +1,4 @@
-"""The cuDNN engine: where it is to be had, what it has plans for."""
+"""The cuDNN engine: where it is available, what it has plans for."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ import pytest
 
 from minidl import ops
 from minidl.arrays.device import Device
-from minidl.engines import Declined, Request, cudnn
-from minidl.engines.cudnn import library
+from minidl.engines.cudnn import Cudnn, library
 from minidl.engines.dense import Dense
+from minidl.engines.request import Declined, Request
 from minidl.engines.tuning import describe
 from minidl.errors import DeviceError
 from tests.engines.cudnn.test_convolution import CASES, convolved
@@ -19,19 +19,21 @@ ANY = Request(bottom=((2, 3, 4, 5),), top=((2, 3, 4, 5),), layouts=(None,))
 
 
 def test_a_device_has_one_engine_with_a_name_and_a_version(engine):
-    loaded = cudnn.load(engine.device)
-    assert loaded is cudnn.load(engine.device)
+    loaded = Cudnn.load(engine.device)
+    assert loaded is Cudnn.load(engine.device)
     assert (loaded.name, loaded.version, loaded.generation) == ("cudnn", library.cudnn().version, 0)
     assert loaded.isa == "Fake GPU"
 
 
 def test_the_cpu_has_none():
-    assert "NVIDIA GPUs, not on 'cpu'" in cudnn.load(Device("cpu")).reason
+    assert "NVIDIA GPUs, not on 'cpu'" in Cudnn.load(Device("cpu")).reason
 
 
 def test_without_the_library_it_says_so(engine, monkeypatch):
     monkeypatch.setattr(library, "opened", lambda: Declined("there is no libcudnn.so.9"))
-    assert cudnn.load.__wrapped__(engine.device).reason == "there is no libcudnn.so.9"
+    assert (
+        Cudnn.load.__func__.__wrapped__(Cudnn, engine.device).reason == "there is no libcudnn.so.9"
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def test_without_the_library_it_says_so(engine, monkeypatch):
     [
         (ops.Sum((1.0,)), {}, "it has nothing for Sum"),
         (ops.Activation("relu"), {"math": "float64"}, "not in float64"),
-        (ops.Activation("relu"), {"top": ((0, 3),)}, "nothing in a bottom or top"),
+        (ops.Activation("relu"), {"top": ((0, 3),)}, "a bottom or top is empty"),
         (ops.Softmax(1), {"bottom": ((2**31, 3, 1, 1),)}, "does not fit into the 32 bits"),
     ],
 )

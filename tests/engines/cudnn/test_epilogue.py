@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl import ops
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from tests.engines.cudnn.convolved import convolved
 from tests.engines.cudnn.test_convolution import CASES, TRANSPOSED
 

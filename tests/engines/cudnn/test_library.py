@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from minidl.arrays.device import Device
-from minidl.engines import Declined
 from minidl.engines.cudnn import api, library
 from minidl.engines.cudnn.descriptors import Activation, Filter, Tensor
 from minidl.engines.cudnn.library import CudnnError
+from minidl.engines.request import Declined
 from tests import fakegpu
 from tests.engines.cudnn import headers
 from tests.fakegpu import cudnn as fake_cudnn

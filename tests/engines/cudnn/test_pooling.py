@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minidl import ops
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.testing.harness import build
 from tests.engines.cudnn.as_layer import ARRANGEMENTS, check, only, reason
 from tests.engines.cupy_kernels.as_layer import request

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import assume, given
 
-from minidl.engines import Declined
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.convolution import plain_problem
 from minidl.engines.cudnn.problem import DATA, FILTER, FORWARD, WAYS, Algorithm, Setup
+from minidl.engines.request import Declined
 from tests.engines.cudnn.test_algorithms import EASY
 from tests.engines.cudnn.test_convolution import convolutions
 from tests.engines.onednn.parity import truth

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from minidl.arrays.memory import Shape
-from minidl.engines import Declined, Plan, Request, Run
+from minidl.engines.plan import Plan, Run
+from minidl.engines.request import Declined, Request
 from minidl.layers.base import Layer
 from minidl.testing.harness import bind
 from tests.engines.harness import Bound

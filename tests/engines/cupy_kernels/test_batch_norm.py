@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.testing.harness import build
 from tests.engines.cupy_kernels import host
 from tests.engines.cupy_kernels.as_layer import check, only, request

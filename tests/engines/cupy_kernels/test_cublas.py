@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minidl.arrays.device import Device
-from minidl.engines import Declined
 from minidl.engines.cupy_kernels import cublas
 from minidl.engines.cupy_kernels.blas import Matrix, product
+from minidl.engines.request import Declined
 from minidl.errors import RunError
 from tests import fakegpu
 from tests.fakegpu import libcublas

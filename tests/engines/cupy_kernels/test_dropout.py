@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from minidl import ops
 from minidl.arrays.rng import DevicePasses, Streams
-from minidl.engines import Declined
 from minidl.engines.cupy_kernels.dropout import _signed
+from minidl.engines.request import Declined
 from minidl.schema import TRAIN
 from minidl.testing.harness import build
 from tests.engines.cupy_kernels import host

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl import ops
-from minidl.engines import Declined
 from minidl.engines.cupy_kernels import blas
+from minidl.engines.request import Declined
 from tests.engines.harness import Bound
 from tests.engines.onednn.parity import truth
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minidl import ops
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.testing.harness import build
 from tests.engines.cupy_kernels import host
 from tests.engines.cupy_kernels.as_layer import check, only, request

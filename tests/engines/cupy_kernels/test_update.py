@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minidl.engines import Declined
 from minidl.engines.cupy_kernels.update import TOGETHER, FlatSGD, GradientNorm, Segment
+from minidl.engines.request import Declined
 
 ROUNDING = 2.0**-24  # of one operation, relative
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from minidl.arrays.memory import Layout, Memory, Shape
-from minidl.engines import Declined, Plan, Request
 from minidl.engines.onednn import api
 from minidl.engines.onednn.arrangement import blocked
 from minidl.engines.onednn.layout import channels_last
+from minidl.engines.plan import Plan
+from minidl.engines.request import Declined, Request
 from minidl.layers.base import Layer
 from minidl.testing.harness import bind
 from tests.engines.harness import F32, Bound, memory

@@ -1,14 +1,15 @@
-"""The oneDNN engine for tests; they are skipped, saying why, where it is not to be had."""
+"""The oneDNN engine for tests; they are skipped, saying why, where it is not available."""
 
 import pytest
 
-from minidl.engines import Declined
-from minidl.engines.onednn import load
+from minidl.arrays.device import Device
+from minidl.engines.onednn import OneDNN
+from minidl.engines.request import Declined
 
 
 @pytest.fixture(scope="session")
 def engine():
-    loaded = load()
+    loaded = OneDNN.load(Device("cpu"))
     if isinstance(loaded, Declined):
         pytest.skip(f"oneDNN: {loaded.reason}")
     return loaded

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.engines import UNDECIDED, Declined, Plan, Request
+from minidl.engines.plan import Plan
+from minidl.engines.request import UNDECIDED, Declined, Request
 from minidl.testing.harness import bind, build
 from tests.engines.harness import Bound
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl import ops
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.testing.harness import build
 from tests.engines.onednn.as_layer import ARRANGEMENTS, arrange, check, request
 

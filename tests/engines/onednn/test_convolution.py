@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from minidl import ops
 from minidl.arrays.memory import ALIGNMENT
-from minidl.engines import Declined
 from minidl.engines.onednn.layout import channels_last
+from minidl.engines.request import Declined
 from tests.engines.harness import Bound
 from tests.engines.onednn.parity import Truth, truth
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from minidl.engines import Declined
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.library import DnnlError, dnnl
+from minidl.engines.request import Declined
 from tests.support import ROOT
 
 find_anew = library.opened.__wrapped__  # past the cache that holds what other tests use
@@ -63,7 +63,7 @@ def test_older_machines_have_a_smaller_engine(engine, isa):
     if not engine.isa.startswith("avx512"):
         pytest.skip(f"{engine.isa} is as old")
     code = """
-from minidl.engines import Declined
+from minidl.engines.request import Declined
 from minidl.engines.onednn import load
 from tests.engines.onednn.parity import truth
 engine, conv = load(), truth("Convolution", (2, 6, 9, 7), num_output=20, kernel_size=[3])

@@ -13,8 +13,8 @@ from minidl import schema
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
 from minidl.arrays.memory import zeros
-from minidl.engines import Declined
 from minidl.engines.onednn import library, update
+from minidl.engines.request import Declined
 from minidl.errors import RunError
 from minidl.solver import rules
 from minidl.solver import updater as updaters

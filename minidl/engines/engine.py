@@ -1,0 +1,102 @@
+"""What an engine is: what it declares, and what it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from minidl.arrays.device import Device
+from minidl.arrays.memory import Memory
+from minidl.engines.plan import Plan, Run
+from minidl.engines.request import Declined, Request
+
+Update = Callable[[float, float], None]  # see Engine.updater
+Planner = Callable[[Any, Any, Request], Iterable[Plan] | Declined]  # of (engine, op, request)
+F = TypeVar("F", bound=Planner)
+
+
+class Operators(dict[type, Planner]):
+    """By operator of `minidl.ops`: the function that makes an engine's plans for it."""
+
+    def serves(self, op: type) -> Callable[[F], F]:
+        """Return a decorator that registers a function ``plans(engine, op, request)``."""
+
+        def add(plans: F) -> F:
+            assert op not in self, f"{op.__name__} is served by {self[op].__module__}"
+            self[op] = plans
+            return plans
+
+        return add
+
+
+class Engine:
+    """A library that has plans for heavy operators on one device.
+
+    What a subclass declares:
+
+    name        "onednn", as users and logs call it
+    title       "oneDNN", as sentences call it
+    kind        of the devices it computes on: "cpu" or "cuda"
+    operators   what it has plans for
+    updates_arenas   a net on it may be updated by one launch over its arena: see `solver.flat`
+
+    and an instance, for its device:
+
+    device      where its plans compute; whatever it is given lies there
+    version     "3.2.0"; "" where that changes no time
+    isa         what kind of processor it found: times measured on one hold for its like
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    kind: ClassVar[str]
+    operators: ClassVar[Operators]
+    updates_arenas: ClassVar[bool] = False
+    version: str = ""
+    isa: str = ""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    @classmethod
+    def load(cls, device: Device) -> Engine | Declined:
+        """Return the engine of a device of its kind; or why there is none, and what to do."""
+        raise NotImplementedError
+
+    @property
+    def generation(self) -> int:
+        """A number that changes when plans made before must not run any more: after a fork."""
+        return 0
+
+    def prefers(self, op: Any, math: str) -> bool:
+        """Whether it goes before the other engines of its device, unless one is asked for."""
+        return False
+
+    def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:
+        """Return candidates for an op of `minidl.ops`, the one to try first in front, lazily."""
+        if type(op) not in self.operators:
+            return Declined("")
+        if any(0 in shape for shape in (*request.bottom, *request.top)):
+            return Declined(f"a bottom or top is empty: {request.bottom}")
+        return self.operators[type(op)](self, op, request)
+
+    def converter(self, source: Memory, target: Memory) -> Run:
+        """Return a callable that copies `source` to `target`, converting layouts."""
+        raise NotImplementedError
+
+    def updater(
+        self, momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray, threads: int
+    ) -> Update | Declined:
+        """Return a callable that does an SGD step of one parameter, given factors on g and on w:
+
+            h = momentum * h + on_g * g + on_w * w;  w = w - h
+
+        in place, in float32; `g` stays as it is. The factors hold the learning rate.
+
+        w, g, h   weights, gradient and history: flat, of one length, padding included; they have
+                  to outlive nothing, the callable keeps them
+        threads   that will compute
+        """
+        return Declined("it does not update parameters one by one")

@@ -1,0 +1,85 @@
+"""What is asked of an engine for one layer, and how it declines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from minidl.arrays.memory import Layout, Shape
+
+
+class Undecided:
+    """Where a parameter lives is still open: the plan may choose."""
+
+    def __repr__(self) -> str:
+        return "UNDECIDED"
+
+
+UNDECIDED = Undecided()
+
+
+class Declined(NamedTuple):
+    """An engine's answer where it has no plan, or cannot be loaded.
+
+    reason   "LRN within channels has no fast implementation"; "" where it has no such operator at
+             all, which is not worth a line in the log
+    """
+
+    reason: str
+
+
+class Wish(NamedTuple):
+    """What a layer's own `engine` field asks for; it takes precedence over the policy's engine.
+
+    engine   "": nothing; "numpy": the layer's array code; or an engine's name
+    value    the field's value in the prototxt: "MKLDNN"
+    where    file, line and layer
+    soft     another engine may step in where this one has nothing for the layer
+    """
+
+    engine: str = ""
+    value: str = ""
+    where: str = ""
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything beside the description that a plan depends on; hashable, so it keys caches.
+
+    bottom, top   shapes
+    params        (name, shape) of each parameter, in order
+    homes         for each parameter the layout in which it lives (None: plain), or UNDECIDED
+    layouts       for each bottom the layout in which it arrives (None: plain)
+    training      a backward may follow the forward
+    backward      it will: gradients are asked for, of the bottoms in `wanted` and of the
+                  parameters in `learning`
+    in_place      top[0] is the memory of bottom[0] (and so are their gradients)
+    math          "float32"; "bf16": the arrays that the plan chooses the layout of may be bfloat16;
+                  on a GPU also "tf32" (products of numbers rounded to 10 bits) and "fp16"
+    threads       that will execute it
+    limit         bytes that its workspace may take; None: any number
+    algorithm     "fastest", "no_workspace", "direct", or a part of an implementation's name: for
+                  engines whose passes choose independently
+    deterministic only implementations that give the same bits every time
+    key, counter  for random numbers on a GPU: the two words of the layer's stream (see
+                  `minidl.arrays.rng`), and the address of the number of the pass, 64 bits, there
+    """
+
+    bottom: tuple[Shape, ...]
+    top: tuple[Shape, ...]
+    params: tuple[tuple[str, Shape], ...] = ()
+    homes: tuple[Layout | None | Undecided, ...] = ()
+    layouts: tuple[Layout | None, ...] = ()
+    training: bool = False
+    backward: bool = False
+    wanted: tuple[bool, ...] = ()
+    learning: tuple[str, ...] = ()
+    in_place: bool = False
+    math: str = "float32"
+    threads: int = 1
+    limit: int | None = None
+    algorithm: str = "fastest"
+    deterministic: bool = False
+    key: tuple[int, int] = (0, 0)
+    counter: int = 0
