@@ -107,7 +107,7 @@ def _write_hdf5(path: str, arrays: dict[str, Any]) -> None:
     try:
         import h5py
     except ImportError:
-        fix = "pip install 'minidl[hdf5]'"
+        fix = "pip install h5py"
         raise UsageError("h5py, which writes it, is not installed", where=path, fix=fix) from None
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:

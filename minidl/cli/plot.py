@@ -128,7 +128,7 @@ def _draw(found: dict[str, list[Curve]], args: Namespace) -> None:
         raise UsageError(
             "the package matplotlib is not installed",
             where="minidl plot",
-            fix="pip install 'minidl[plot]'",
+            fix="pip install matplotlib",
         ) from None
     ending = Path(args.out).suffix.lower()[1:]
     style: Any = {"font.size": 9, "svg.hashsalt": "minidl", "svg.fonttype": "none"}

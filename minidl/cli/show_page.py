@@ -27,7 +27,7 @@ def draw(arrays: Sequence[Any], path: str) -> None:
         raise UsageError(
             "the package matplotlib is not installed",
             where="minidl show --out",
-            fix="pip install 'minidl[plot]'",
+            fix="pip install matplotlib",
         ) from None
     if not arrays:
         raise UsageError(

@@ -25,7 +25,7 @@ def load() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     except ImportError:
         raise DataError(
             "the digits come with scikit-learn, which is not installed",
-            fix="pip install 'minidl[digits]'",
+            fix="pip install scikit-learn",
         ) from None
     small, labels = load_digits(return_X_y=True)
     images = enlarge(small.reshape(-1, 8, 8).astype(np.int64), WHITE)

@@ -17,7 +17,7 @@ def pillow() -> Any:
     except ImportError:
         raise DataError(
             "images are resized and augmented by Pillow, which is not installed",
-            fix="pip install 'minidl[images]'",
+            fix="pip install Pillow",
         ) from None
     return Image
 

@@ -21,7 +21,7 @@ def image(
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError:
-        fix = "pip install 'minidl[images]', or write svg"
+        fix = "pip install Pillow, or write svg"
         raise UsageError("a picture of pixels needs Pillow", fix=fix) from None
     sizes = [turned(box.size, not across) for box in boxes]
     placed = place(sizes, [(a, b) for a, b, _ in arrows], gap=44 if across else 30)

@@ -90,7 +90,7 @@ class HDF5Output(Layer):
             raise UsageError(
                 "h5py, which writes HDF5 files, is not installed",
                 where=self.where,
-                fix="pip install 'minidl[hdf5]'",
+                fix="pip install h5py",
             ) from None
         return h5py
 

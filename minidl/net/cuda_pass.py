@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import functools
-import weakref
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minidl.arrays.cuda_graph import Replay
 from minidl.arrays.rng import DevicePasses
 from minidl.net.program import Program
-
-if TYPE_CHECKING:
-    from minidl.net.net import Net
+from minidl.net.state import State
 
 
-class TrainingPass:
+class CudaPass:
     """A net's forward and backward, one after the other, launched and not waited for.
 
     What layers without bottoms make is brought to the device first. All the rest only launches
@@ -25,13 +21,13 @@ class TrainingPass:
     loss    an array () of the device, where each pass leaves the weighted sum of the loss tops
     """
 
-    def __init__(self, net: Net, passes: DevicePasses) -> None:
-        self._net: Net = weakref.proxy(net)
+    def __init__(self, state: State, passes: DevicePasses) -> None:
+        self._state = state
         self._passes = passes
-        self._replay = Replay(net.device)
+        self._replay = Replay(state.device)
         self._fresh_after: dict[tuple[bool, ...], list[bool]] = {}
-        self.loss = net.device.zeros((), net.dtype)
-        self._term = net.device.zeros((), net.dtype)
+        self.loss = state.device.zeros((), state.dtype)
+        self._term = state.device.zeros((), state.dtype)
 
     @property
     def off(self) -> str:
@@ -40,9 +36,9 @@ class TrainingPass:
 
     def run(self, program: Program) -> None:
         """Run the net's program once."""
-        net, last = self._net, 2 * len(self._net.layers) - 1
+        state, last = self._state, 2 * len(self._state.layers) - 1
         with (
-            net.device.current(),
+            state.device.current(),
             np.errstate(all="ignore"),
             program.running(0, last),
         ):
@@ -50,10 +46,10 @@ class TrainingPass:
                 for run in runs:
                     run()
             # Whether a gradient is overwritten or added to is decided while Python runs the pass.
-            before = tuple(param.fresh for param in net.learnable)
+            before = tuple(param.fresh for param in state.learnable)
             if self._replay.run(before, functools.partial(self._launch, program, before)):
-                self._fresh_after[before] = [param.fresh for param in net.learnable]
-            for param, fresh in zip(net.learnable, self._fresh_after[before], strict=True):
+                self._fresh_after[before] = [param.fresh for param in state.learnable]
+            for param, fresh in zip(state.learnable, self._fresh_after[before], strict=True):
                 param.fresh = fresh
             program.step = last
 
@@ -63,7 +59,7 @@ class TrainingPass:
 
     def _launch(self, program: Program, before: tuple[bool, ...]) -> None:
         """All of the pass but what brings data in; `before`: which gradients are `fresh`."""
-        for param, fresh in zip(self._net.learnable, before, strict=True):
+        for param, fresh in zip(self._state.learnable, before, strict=True):
             param.fresh = fresh  # a recording that failed has come as far as it could
         self._passes.count()
         for runs, feeding in zip(program.forward, program.feeding, strict=True):
@@ -71,17 +67,17 @@ class TrainingPass:
                 if run not in feeding:
                     run()
         self._add_losses(program)
-        for blob, weight in self._net.shared_seeds:
+        for blob, weight in self._state.shared_seeds:
             program.seed(blob.name).fill(weight)
-        nodes = self._net.blueprint.nodes
+        nodes = self._state.blueprint.nodes
         for i in reversed(range(len(nodes))):
             for run in program.backward[i] if nodes[i].needs_backward else ():
                 run()
 
     def _add_losses(self, program: Program) -> None:
-        xp = self._net.device.xp
+        xp = self._state.device.xp
         self.loss.fill(0)
-        for blob, weight in self._net.loss_tops:
+        for blob, weight in self._state.loss_tops:
             xp.sum(program.plain(blob.name), out=self._term)
             self._term *= weight
             self.loss += self._term

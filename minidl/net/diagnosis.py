@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minidl.arrays.blob import Blob
 from minidl.errors import LabelError, UsageError
 from minidl.net.infer import AUTOMATIC
-
-if TYPE_CHECKING:
-    from minidl.net.net import Net
+from minidl.net.state import State
 
 
-def first_bad(net: Net) -> tuple[str, str, str] | None:
+def first_bad(state: State) -> tuple[str, str, str] | None:
     """(layer, blob, "data" or "diff") of the first NaN or infinity, in order of execution.
 
     Parameters come before the blobs of their layer and are named "conv1/0". Blobs whose memory
     is another's by now are passed over. None: all is finite.
     """
-    host = net.device.to_host
-    for layer, top in zip(net.own_layers, net.tops, strict=False):
+    host = state.device.to_host
+    for layer, top in zip(state.layers, state.tops, strict=False):
         for blob in [*layer.params, *top]:
             if blob.name.startswith(AUTOMATIC) or _is_gone(blob):
                 continue
             if not np.isfinite(host(blob.read())).all():
                 return layer.name, blob.name, "data"
-    for node in net.blueprint.nodes[::-1]:
+    for node in state.blueprint.nodes[::-1]:
         for param in node.layer.params:
             if param.wanted and not np.isfinite(host(param.read("diff"))).all():
                 return node.name, param.name, "diff"
@@ -43,50 +40,51 @@ def _is_gone(blob: Blob) -> bool:
     return False
 
 
-def refuse_bad_label(net: Net, passes: Iterable[int]) -> None:
+def refuse_bad_label(state: State, passes: Iterable[int]) -> None:
     """Raise the LabelError for a label in these passes of the net that names no class, if any does;
     or for a number that names no row, where rows are picked by number.
 
     On a GPU nobody looks at them while the net runs: such a label makes the loss NaN. Batches
     of passes that are over are made again.
     """
-    for node in net.blueprint.nodes:
+    for node in state.blueprint.nodes:
         if node.layer.labels_bottom is None:
             continue
         for number in passes:
             blob = node.bottoms[node.layer.labels_bottom]
-            labels = _labels(net, blob, net.streams.passes - number)
+            labels = _labels(state, blob, state.streams.passes - number)
             if labels is None:
                 continue
             try:
                 node.layer.check_labels(labels, node.bottom_shapes[0])
             except LabelError as error:
-                bottom = [net.blobs[name] for name in node.bottoms]
-                raise with_record(net, error, bottom, net.streams.passes - number) from None
+                bottom = [state.blobs[name] for name in node.bottoms]
+                raise with_record(state, error, bottom, state.streams.passes - number) from None
 
 
-def _labels(net: Net, blob: str, ago: int) -> np.ndarray | None:
+def _labels(state: State, blob: str, ago: int) -> np.ndarray | None:
     """What a blob of labels held so many passes ago; None where that is not known any more."""
     if ago == 0:
-        return net.device.to_host(net.blobs[blob].read())
-    plain = _before_split(net, blob)
-    for node in net.blueprint.nodes:
+        return state.device.to_host(state.blobs[blob].read())
+    plain = _before_split(state, blob)
+    for node in state.blueprint.nodes:
         if plain in node.tops and node.layer.position is not None:
-            return node.layer.labels_of(node.layer.position - 1 - ago)
+            labels: np.ndarray | None = node.layer.labels_of(node.layer.position - 1 - ago)
+            return labels
     return None
 
 
-def with_record(net: Net, error: LabelError, bottom: list[Blob], ago: int = 0) -> LabelError:
+def with_record(state: State, error: LabelError, bottom: list[Blob], ago: int = 0) -> LabelError:
     """Name the blobs as the prototxt does, and the record that the label came from.
 
     ago    how many passes ago it was read
     """
     for name in [blob.name for blob in bottom]:
-        plain = _before_split(net, name)
+        plain = _before_split(state, name)
         error.found = error.found.replace(f"'{name}'", f"'{plain}'")
         error.expected = error.expected.replace(f"'{name}'", f"'{plain}'")
     names = {blob.name for blob in bottom[1:] or bottom}  # labels come after scores, if any
-    for node in net.blueprint.nodes[::-1]:
+    for node in state.blueprint.nodes[::-1]:
         if not names.intersection(node.tops):
             continue
         if source := node.layer.record(error.item, ago):
@@ -96,9 +94,9 @@ def with_record(net: Net, error: LabelError, bottom: list[Blob], ago: int = 0) -
     return error
 
 
-def _before_split(net: Net, name: str) -> str:
+def _before_split(state: State, name: str) -> str:
     """The blob that a Split layer made blob `name` from; otherwise `name` itself."""
-    for node in net.blueprint.nodes:
+    for node in state.blueprint.nodes:
         if node.type == "Split" and name in node.tops:
             return node.bottoms[0]
     return name

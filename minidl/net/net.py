@@ -1,52 +1,39 @@
-"""Net: a blueprint with memory, ready to run."""
+"""Net: the public class, with pycaffe's names; what it is made of is in the modules beside it."""
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from minidl import prototxt, schema
 from minidl.arrays.arena import Arena
-from minidl.arrays.blob import Blob, Shape
+from minidl.arrays.blob import Blob, Param
 from minidl.arrays.device import Device, default_device, on_host
-from minidl.arrays.rng import Streams, default_seed
+from minidl.arrays.memory import Shape
+from minidl.arrays.rng import DevicePasses, Streams, default_seed
 from minidl.arrays.threads import threads
 from minidl.engines import select
-from minidl.errors import MinidlError, UsageError, did_you_mean
+from minidl.errors import UsageError, did_you_mean
 from minidl.layers.base import Layer
 from minidl.layers.context import Context, python_allowed
 from minidl.net import batches, diagnosis, sharing, weights
 from minidl.net.blueprint import Blueprint
 from minidl.net.caffe_log import log_building
 from minidl.net.named import Named, blob_names
-from minidl.net.node import Node
-from minidl.net.parameters import Params
-from minidl.net.pycaffe_names import PycaffeNames
 from minidl.net.run import Runner
 from minidl.net.schedule import Schedule
-
-log = logging.getLogger("minidl")
-Callback = Callable[[int], None]
+from minidl.net.state import Callbacks, State
 
 
-class Callbacks(list[Callback]):
-    """Functions of a layer's index; called with one, as pycaffe's scripts do, it is added.
-
-    seeing   they may look at blobs and write to them: so every layer leaves its own top, and what
-             is written between two layers counts
-    """
-
-    seeing = True
-
-    def __call__(self, callback: Callback) -> None:
-        self.append(callback)
+def _of(name: str) -> Any:
+    """An attribute of a net that is one of its state's."""
+    return property(lambda net: getattr(net.state, name))
 
 
-class Net(PycaffeNames):
+class Net:
     """A net that can run forward and backward; the names are pycaffe's.
 
     model        path of a prototxt, its text, or a NetParameter
@@ -135,9 +122,8 @@ class Net(PycaffeNames):
             raise UsageError(f"dtype is {np.dtype(dtype)}", expected="float32 or float64")
         if device is None or isinstance(device, str):
             device = Device(device) if device else default_device()
-        self.phase, self.device, self.dtype = phase, device, dtype
-        self.streams = Streams(default_seed() if seed is None else seed)
-        self.policy = select.policy(
+        streams = Streams(default_seed() if seed is None else seed)
+        policy = select.policy(
             engine,
             math,
             algorithm,
@@ -148,90 +134,49 @@ class Net(PycaffeNames):
             deterministic=deterministic,
         )
         if np.dtype(dtype) == np.float64:
-            select.say_of_float64(self.policy)
-        self.keep = frozenset(keep)
-        self._runner = Runner(self)
+            select.say_of_float64(policy)
+        passes = DevicePasses(device, streams) if device.kind == "cuda" else None
         ctx = Context(
             device,
             dtype,
             phase,
-            self.streams,
-            counter=self._runner.counter,
+            streams,
+            counter=passes.address if passes is not None else 0,
             absent_data=absent_data,
             allow_python=python_allowed() if allow_python is None else allow_python,
         )
-        self.blueprint = Blueprint(model, ctx, level, stages)
-        self.param, self.name = prototxt.without_origins(self.blueprint.param), self.blueprint.name
-        self.inputs, self.outputs = list(self.blueprint.inputs), list(self.blueprint.outputs)
-        self.own_layers: list[Layer] = self.blueprint.layers
-        if share is None:
-            share = phase == schema.TRAIN or not any(n.needs_backward for n in self.blueprint.nodes)
-        self.share = share and not any(layer.is_late for layer in self.own_layers)
-        self.layer_names = [layer.name for layer in self.own_layers]
-        self.before_forward = Callbacks()
-        self.after_forward = Callbacks()
-        self.before_backward = Callbacks()
-        self.after_backward = Callbacks()
-        self.blobs: Named[Blob] = Named(what="blob", of=f"net '{self.name}'")
-        self.parameters = Params(self.blueprint, ctx)
-        self.params = self.parameters.by_layer
-        self.learnable = self.parameters.learnable
-        self.layers: list[Any] = [layer.for_users() for layer in self.own_layers]
+        blueprint = Blueprint(model, ctx, level, stages)
+        self.state = state = State(blueprint, policy, share, keep, passes)
+        self._runner = Runner(state)
+        self.phase, self.device, self.dtype = phase, device, dtype
+        self.name, self.param = state.name, prototxt.without_origins(blueprint.param)
+        self.inputs, self.outputs = list(blueprint.inputs), list(blueprint.outputs)
+        self.layer_names = [layer.name for layer in state.layers]
+        self.layers: list[Any] = [layer.for_users() for layer in state.layers]
         pairs = zip(self.layer_names, self.layers, strict=True)
         self.layer_dict: Named[Any] = Named(pairs, what="layer", of=f"net '{self.name}'")
-        self._bind()
-        log_building(self.blueprint)
+        self.data_layers = [layer for layer in state.layers if layer.position is not None]
+        log_building(blueprint)
         self.copy_from(*weights)
 
-    # ------------------------------------------------------------------ memory
+    # ------------------------------------------------------------------ what it holds
 
-    def _bind(self) -> None:
-        """Make blobs of the present shapes; their memory comes with the first pass."""
-        nodes = self.blueprint.nodes
-        self.bottoms: list[list[Blob]] = []
-        self.tops: list[list[Blob]] = []
-        self.loss_tops: list[tuple[Blob, float]] = []
-        self.shared_seeds: list[tuple[Blob, float]] = []
-        for node in nodes:
-            bottom = [self.blobs[name] for name in node.bottoms]
-            top = [self._top(node, j, bottom) for j in range(len(node.tops))]
-            for j, (blob, weight) in enumerate(zip(top, node.loss_weights, strict=True)):
-                if weight:
-                    self.loss_tops.append((blob, weight))
-                    self._start_from(blob, weight)  # where backward starts; it stays, unless
-                    if node.in_place or (j in node.layer.views and node.layer.view_diffs):
-                        self.shared_seeds.append((blob, weight))  # a layer below shares it
-            self.bottoms.append(bottom)
-            self.tops.append(top)
-        self.data_layers = [layer for layer in self.own_layers if layer.position is not None]
-        self._following = [  # also of layers that have no nodes just now, as below
-            (layer, list(layer.spec.top))
-            for layer in self.own_layers
-            if type(layer).upcoming_shapes is not Layer.upcoming_shapes
-        ]
-        self._free_inputs = [
-            (self.blobs[name], self.blobs[name].shape)
-            for layer in self.own_layers
-            if layer.type == "Input"
-            for name in layer.spec.top
-        ]
-        self._runner.stale = True
-
-    def _start_from(self, blob: Blob, weight: float) -> None:
-        with self.device.current():
-            blob.diff.fill(weight)
-
-    def _top(self, node: Node, j: int, bottom: list[Blob]) -> Blob:
-        name, shape, layer = node.tops[j], node.top_shapes[j], node.layer
-        if j == 0 and layer.is_in_place:
-            return bottom[0]
-        blob = self.blobs.get(name) or Blob(name, shape, self.device, self.dtype)
-        if j in layer.views:
-            blob.share(bottom[layer.views[j]], shape, diff=layer.view_diffs)
-        else:
-            blob.reshape(*shape)
-        self.blobs[name] = blob
-        return blob
+    blueprint: Blueprint = _of("blueprint")
+    policy: select.Policy = _of("policy")
+    streams: Streams = _of("streams")
+    share: bool = _of("share")
+    keep: frozenset[str] = _of("keep")
+    own_layers: list[Layer] = _of("layers")
+    blobs: Named[Blob] = _of("blobs")
+    params: Named[list[Param]] = _of("params")
+    learnable: list[Param] = _of("learnable")
+    bottoms: list[list[Blob]] = _of("bottoms")
+    tops: list[list[Blob]] = _of("tops")
+    loss_tops: list[tuple[Blob, float]] = _of("loss_tops")
+    before_forward: Callbacks = _of("before_forward")
+    after_forward: Callbacks = _of("after_forward")
+    before_backward: Callbacks = _of("before_backward")
+    after_backward: Callbacks = _of("after_backward")
 
     @property
     def schedule(self) -> Schedule:
@@ -245,77 +190,7 @@ class Net(PycaffeNames):
         layer cannot take; the net then keeps the shapes it had. Where nothing has changed, nothing
         is done: a forward may be waiting for its backward.
         """
-        late = any(layer.is_late for layer in self.own_layers)
-        if not (late or self._has_new_shapes()):
-            return
-        given = {blob.name: blob.shape for blob, _ in self._free_inputs}
-        given |= {
-            name: shape
-            for layer, names in self._following
-            for name, shape in zip(names, layer.upcoming_shapes() or (), strict=False)
-        }
-        try:
-            self._work_out(given, after=-1)
-        except Exception:
-            for blob, shape in self._free_inputs:
-                blob.reshape(*shape)
-            raise
-        self._bind()
-
-    def follow_values(self, index: int, ran: bool = False) -> bool:
-        """Give the tops of this layer the shapes that its bottoms' values ask for, and reshape what
-        comes after it; whether there was anything to do. For layers that are `is_late`.
-
-        ran   its forward is over, which may have found other shapes
-        """
-        nodes, layer = self.blueprint.nodes, self.own_layers[index]
-        ends_here = len(nodes) == index + 1 < len(self.own_layers)
-        shapes = None
-        if not ran or layer.unfinished:
-            shapes = layer.late_shapes(self.bottoms[index])
-        if shapes is None or shapes == nodes[index].top_shapes:
-            if not (ran and ends_here):
-                return False
-            shapes = nodes[index].top_shapes
-        # Those of late layers further on were for other values.
-        known = [n for n in nodes[:index] if n.layer.is_late] + [n for n in nodes if not n.bottoms]
-        given = {t: s for n in known for t, s in zip(n.tops, n.top_shapes, strict=True)}
-        waiting = [la for la in self.own_layers[len(nodes) :] if not la.spec.bottom]
-        given |= {name: self.blobs[name].shape for la in waiting for name in la.spec.top}
-        given |= zip(nodes[index].tops, shapes, strict=True)
-        self._work_out(given, index if ran else index - 1)
-        self._bind()
-        return True
-
-    def _work_out(self, given: Mapping[str, Shape], after: int) -> None:
-        """Work out all shapes; where those of late layers that are still to run, the ones after
-        this index, do not fit what is below them now, of the layers up to the next of these only.
-        """
-        late = [i for i in range(after + 1, len(self.own_layers)) if self.own_layers[i].is_late]
-        try:
-            self.blueprint.reshape(given)
-        except MinidlError:
-            if not late:
-                raise
-            self.blueprint.reshape(given, late[0] + 1)
-
-    def _follow_inputs(self) -> None:
-        if self._inputs_have_new_shapes():
-            self.reshape()
-
-    def _inputs_have_new_shapes(self) -> bool:
-        changed = any(blob.shape != shape for blob, shape in self._free_inputs)
-        for layer, names in self._following:
-            shapes = layer.upcoming_shapes()
-            if shapes is not None:
-                changed |= any(self.blobs[n].shape != s for n, s in zip(names, shapes, strict=True))
-        return changed
-
-    def _has_new_shapes(self) -> bool:
-        """Whether some blob, an input or one that was reshaped by hand, has another shape than the
-        net was made for."""
-        known = self.blueprint.blob_shapes.items()
-        return self._inputs_have_new_shapes() or any(self.blobs[n].shape != s for n, s in known)
+        self.state.reshape()
 
     # ------------------------------------------------------------------ run
 
@@ -325,7 +200,7 @@ class Net(PycaffeNames):
 
     def forward_pass(self) -> float:
         """Run every layer once and return the loss: the weighted sum of all loss tops."""
-        self._follow_inputs()
+        self.state.follow_inputs()
         self._runner.forward(0, len(self.layers) - 1)
         return self.loss
 
@@ -345,7 +220,7 @@ class Net(PycaffeNames):
         if self.streams.seed != seed:
             self.streams.seed = seed
             self.close()  # batches that were made ahead are of the old seed,
-            self._runner.stale = True  # and so are plans with random numbers
+            self.state.changes += 1  # and so are plans with random numbers
 
     @property
     def loss(self) -> float:
@@ -364,7 +239,7 @@ class Net(PycaffeNames):
             self.device.write(loss, self.forward_pass())
             self.backward_pass()
             return loss
-        self._follow_inputs()
+        self.state.follow_inputs()
         program = self._runner.ready()
         self._runner.begin_pass()
         training.run(program)
@@ -377,13 +252,13 @@ class Net(PycaffeNames):
 
     def backward_pass(self) -> None:
         """Run backward from the losses; parameter diffs are added to, blob diffs overwritten."""
-        self.seed_gradients()
+        self.state.seed_gradients()
         self._runner.backward(len(self.layers) - 1, 0)
 
     @property
     def arena(self) -> Arena | None:
         """On a GPU, where all that is learnt lies in one piece; else None."""
-        return self.parameters.arena
+        return self.state.parameters.arena
 
     def clear_param_diffs(self) -> None:
         """Set the gradient of every learnable parameter to zero."""
@@ -425,7 +300,7 @@ class Net(PycaffeNames):
                     expected=f"{len(blob.shape)} axes, as {blob.shape}",
                 )
             self.device.write(blob.data, value.reshape(blob.shape))
-        self._follow_inputs()
+        self.state.follow_inputs()
         first = self._layer_index(start) if start is not None else 0
         last = self._layer_index(end) if end is not None else len(self.layers) - 1
         self._runner.forward(first, last)
@@ -450,7 +325,7 @@ class Net(PycaffeNames):
         """
         diffs = self._known(diffs, "backward")
         if start is None:
-            self.seed_gradients()
+            self.state.seed_gradients()
         for name, value in top_diffs.items():
             blob = self.blobs[name]
             value = self._numbers(name, value)
@@ -472,7 +347,9 @@ class Net(PycaffeNames):
         inputs    for every input an array (M, ...), or a list of M arrays
         blobs     names of further blobs to return
         """
-        return batches.forward_all(self, self._known(blobs, "forward_all"), inputs)
+        return batches.forward_all(
+            self.state, self.forward, self._known(blobs, "forward_all"), inputs
+        )
 
     def forward_backward_all(
         self, blobs: Sequence[str] = (), diffs: Sequence[str] = (), **given: Any
@@ -482,7 +359,9 @@ class Net(PycaffeNames):
         Returns ({name: data}, {name: gradient}): of outputs and `blobs`, of inputs and `diffs`.
         """
         blobs, diffs = (self._known(names, "forward_backward_all") for names in (blobs, diffs))
-        return batches.forward_backward_all(self, blobs, diffs, given)
+        return batches.forward_backward_all(
+            self.state, self.forward, self.backward, blobs, diffs, given
+        )
 
     def _numbers(self, name: str, values: Any) -> Any:
         """`values` as an array of the host, or as they are if they are one of the device."""
@@ -499,14 +378,7 @@ class Net(PycaffeNames):
         Nothing is computed with the layer before it any more, and every blob and gradient has
         plain memory of its own, which costs time and memory.
         """
-        runner = self._runner
-        if not runner.watched:
-            runner.watched = runner.separate = runner.stale = True
-
-    def seed_gradients(self) -> None:
-        """Put the loss weights back where the last backward overwrote them."""
-        for blob, weight in self.shared_seeds:
-            self._start_from(blob, weight)
+        self._runner.watch()
 
     def _layer_index(self, name: str) -> int:
         self.layer_dict[name]
@@ -521,7 +393,7 @@ class Net(PycaffeNames):
 
     def first_bad(self) -> tuple[str, str, str] | None:
         """(layer, blob, "data" or "diff") of the first NaN or infinity; None: all is finite."""
-        return diagnosis.first_bad(self)
+        return diagnosis.first_bad(self.state)
 
     # ------------------------------------------------------------------ weights
 
@@ -532,7 +404,7 @@ class Net(PycaffeNames):
 
         Errors: WeightsError listing every layer whose blobs do not fit; nothing is then changed.
         """
-        weights.load(self, *paths)
+        weights.load(self.state, *paths)
 
     load_hdf5 = copy_from
 
@@ -541,18 +413,18 @@ class Net(PycaffeNames):
 
         A layer that `other` lacks follows the parameters it shares by `param { name }`.
         """
-        sharing.share(self, other)
+        sharing.share(self.state, other.state)
 
     def save(self, path: str | os.PathLike[str], diffs: bool = False) -> None:
         """Write the weights, atomically, in the format that the path ends in.
 
         .h5, .hdf5, .npz, .safetensors; everything else is a caffemodel, which has the net, too.
         """
-        weights.save(self, path, diffs)
+        weights.save(self.state, path, diffs)
 
     def save_hdf5(self, path: str | os.PathLike[str], write_diff: bool = False) -> None:
         """Write the weights in HDF5, whatever the path ends in."""
-        weights.save(self, path, write_diff, weights.HDF5)
+        weights.save(self.state, path, write_diff, weights.HDF5)
 
     def close(self) -> None:
         """Let go of the data layers' files and threads."""
@@ -573,6 +445,62 @@ class Net(PycaffeNames):
         found = {name: 0.0 for name in self.blobs}
         found.update({blob.name: weight for blob, weight in self.loss_tops})
         return found
+
+    # ------------------------------------------------------------------ pycaffe's lists by number
+
+    @property
+    def _layer_names(self) -> list[str]:
+        return self.layer_names
+
+    @property
+    def _blob_names(self) -> list[str]:
+        return list(self.blobs)
+
+    @property
+    def _blobs(self) -> list[Blob]:
+        return list(self.blobs.values())
+
+    @property
+    def _blob_loss_weights(self) -> list[float]:
+        return list(self.blob_loss_weights.values())
+
+    @property
+    def _inputs(self) -> list[int]:
+        return self._numbers_of(self.inputs)
+
+    @property
+    def _outputs(self) -> list[int]:
+        return self._numbers_of(self.outputs)
+
+    def _bottom_ids(self, layer: int) -> list[int]:
+        return self._numbers_of([blob.name for blob in self.bottoms[layer]])
+
+    def _top_ids(self, layer: int) -> list[int]:
+        return self._numbers_of([blob.name for blob in self.tops[layer]])
+
+    def _forward(self, start: int, end: int) -> float:
+        """Run layers `start` to `end`, by number; the loss of all loss tops as they are then."""
+        self.state.follow_inputs()
+        self._runner.forward(start, end)
+        return self.loss
+
+    def _backward(self, start: int, end: int) -> None:
+        """Run layers `start` down to `end`, by number."""
+        if start == len(self.layers) - 1:
+            self.state.seed_gradients()
+        self._runner.backward(start, end)
+
+    def _set_input_arrays(self, data: Any, labels: Any) -> None:
+        self.set_input_arrays(data, labels)
+
+    def _batch(self, blobs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Arrays of any number of items in batches of the net's size, the last filled with 0."""
+        size = next(iter(self.blobs.values())).shape[0]
+        return batches.batches(blobs, size, len(next(iter(blobs.values()))))
+
+    def _numbers_of(self, names: list[str]) -> list[int]:
+        known = list(self.blobs)
+        return [known.index(name) for name in names]
 
     def __enter__(self) -> Net:
         return self

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minidl.arrays.blob import Param, Shape
 from minidl.errors import MinidlError, WeightsError, raise_all
 from minidl.net.node import Node
-
-if TYPE_CHECKING:
-    from minidl.net.net import Net
+from minidl.net.state import State
 
 
-def share(net: Net, other: Net) -> None:
+def share(net: State, other: State) -> None:
     """Let `net`'s parameters use `other`'s arrays, paired as `partners` says.
 
     Layers of `net` that share a parameter with each other go on to do so, gradient included.
@@ -39,7 +36,7 @@ def share(net: Net, other: Net) -> None:
                 param.home().plain_only = True
 
 
-def unshared(net: Net, other: Net) -> list[str]:
+def unshared(net: State, other: State) -> list[str]:
     """The layers of `net` with a parameter that `share` leaves to `net` alone."""
     pairs = partners(net, other)
     return [
@@ -49,7 +46,7 @@ def unshared(net: Net, other: Net) -> list[str]:
     ]
 
 
-def partners(net: Net, other: Net) -> dict[str, Param]:
+def partners(net: State, other: State) -> dict[str, Param]:
     """Whose values each parameter of `net` is to use, by its key.
 
     As in Caffe, `other`'s at the same place of the layer of the same name. Where `other` has no
@@ -66,7 +63,7 @@ def partners(net: Net, other: Net) -> dict[str, Param]:
     return {key: param for key, param in pairs.items() if param is not None}
 
 
-def _refuse_other_places(net: Net, other: Net, pairs: dict[str, Param]) -> None:
+def _refuse_other_places(net: State, other: State, pairs: dict[str, Param]) -> None:
     mine = (net.device.name, np.dtype(net.dtype))
     theirs = (other.device.name, np.dtype(other.dtype))
     for verb, found, expected in zip(("on", "of"), mine, theirs, strict=True):
@@ -78,7 +75,7 @@ def _refuse_other_places(net: Net, other: Net, pairs: dict[str, Param]) -> None:
             )
 
 
-def _refuse_other_shapes(net: Net, other: Net, pairs: dict[str, Param]) -> None:
+def _refuse_other_shapes(net: State, other: State, pairs: dict[str, Param]) -> None:
     errors: list[MinidlError] = []
     for node in filter(lambda node: node.params, net.blueprint.nodes):
         ours = [plan.shape for plan in node.params]

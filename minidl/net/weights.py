@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from minidl import prototxt
 from minidl.arrays.blob import Param, Shape
 from minidl.errors import MinidlError, WeightsError, nearest, raise_all
+from minidl.net.state import State
 from minidl.prototxt.upgrade_nvidia import SCALE_BIAS, STATISTICS
 from minidl.storage import caffemodel, content, weight_files, weights_hdf5
 from minidl.storage.content import LayerWeights, Weights
-
-if TYPE_CHECKING:
-    from minidl.net.net import Net
 
 log = logging.getLogger("minidl")
 
@@ -25,7 +24,7 @@ MOST_SAID = 100  # layers that are named one by one, each with the nearest name 
 _ONCE = " (Caffe's HDF5 has what layers share with the first of them only)"
 
 
-def load(net: Net, *paths: str | os.PathLike[str], only: Collection[str] | None = None) -> None:
+def load(net: State, *paths: str | os.PathLike[str], only: Collection[str] | None = None) -> None:
     """Copy the blobs of weight files, one after the other, into the net's layers of the same name.
 
     paths   .caffemodels, or HDF5, npz or safetensors with arrays named LAYER/INDEX
@@ -50,7 +49,7 @@ def load(net: Net, *paths: str | os.PathLike[str], only: Collection[str] | None 
         log.warning("Layer %s keeps its initial values %s: %s %s none", name, shapes, files, has)
 
 
-def _load(net: Net, source: Weights, path: str | os.PathLike[str], must: bool) -> None:
+def _load(net: State, source: Weights, path: str | os.PathLike[str], must: bool) -> None:
     for note in source.notes:
         log.info("%s: %s", path, note)
     for remark in content.drop_repeated(source):
@@ -73,7 +72,7 @@ def _load(net: Net, source: Weights, path: str | os.PathLike[str], must: bool) -
     _say_what_is_no_number(copies, path)
 
 
-def _split_scale_bias(net: Net, source: Weights) -> None:
+def _split_scale_bias(net: State, source: Weights) -> None:
     """Give the scale and shift in NVIDIA's BatchNorm blobs to the Scale layer that stands for them.
 
     Such a layer has five blobs: mean, variance, factor, scale, shift.
@@ -88,7 +87,7 @@ def _split_scale_bias(net: Net, source: Weights) -> None:
             source.layers.append(rest)
 
 
-def lacking(net: Net, source: Weights) -> list[str]:
+def lacking(net: State, source: Weights) -> list[str]:
     """The net's layers for which the file has no values, nor for whom they share them with."""
     there = {
         id(param.home())
@@ -104,7 +103,7 @@ def lacking(net: Net, source: Weights) -> list[str]:
 
 
 def _pairs(
-    net: Net, stored: dict[str, LayerWeights], owners_only: bool, path: str | os.PathLike[str]
+    net: State, stored: dict[str, LayerWeights], owners_only: bool, path: str | os.PathLike[str]
 ) -> list[tuple[Param, Any]]:
     """(parameter, blob of the file) of all that is in both; refuses what does not fit."""
     errors: list[MinidlError] = []
@@ -142,10 +141,11 @@ def _pairs(
     return pairs
 
 
-def _other_count(net: Net, name: str, count: int, path: str | os.PathLike[str]) -> WeightsError:
+def _other_count(net: State, name: str, count: int, path: str | os.PathLike[str]) -> WeightsError:
     """A layer with another number of blobs in the file than in the net."""
     fix = "rename the net's layer to train it from scratch"
-    if net.layer_dict[name].type == "BatchNorm" and count == STATISTICS + 2:
+    types = {layer.name: layer.type for layer in net.layers}
+    if types[name] == "BatchNorm" and count == STATISTICS + 2:
         fix = (
             "it is a BatchNorm of NVIDIA's Caffe, whose last two blobs are a learned scale and "
             "shift: write batch_norm_param { scale_bias: true } in the net's layer"
@@ -155,7 +155,7 @@ def _other_count(net: Net, name: str, count: int, path: str | os.PathLike[str]) 
 
 
 def _say_ignored(
-    net: Net, layer: LayerWeights, stored: dict[str, LayerWeights], path: str | os.PathLike[str]
+    net: State, layer: LayerWeights, stored: dict[str, LayerWeights], path: str | os.PathLike[str]
 ) -> None:
     near = nearest(layer.name, net.params)
     hint = f"; the net's '{near}' has another name" if near and near not in stored else ""
@@ -168,7 +168,7 @@ def _say_ignored(
     )
 
 
-def _shared(net: Net) -> dict[str, list[bool]]:
+def _shared(net: State) -> dict[str, list[bool]]:
     """For each parameter of each layer whether an earlier one has the same values."""
     seen: set[int] = set()
     found: dict[str, list[bool]] = {}
@@ -218,26 +218,26 @@ def _fits(stored: Shape, wanted: Shape, legacy: bool) -> bool:
     return tuple(stored) == tuple(wanted)
 
 
-def save(net: Net, path: str | os.PathLike[str], diffs: bool = False, kind: str = "") -> None:
+def save(net: State, path: str | os.PathLike[str], diffs: bool = False, kind: str = "") -> None:
     """Write a net's weights, atomically.
 
     diffs   gradients as well, in a caffemodel and in HDF5
     kind    the format; without it what the path ends in says it: .h5, .hdf5, .npz, .safetensors,
             and everything else is a caffemodel, which holds the net, too
     """
-    host = net.device.to_host
+    host, param = net.device.to_host, prototxt.without_origins(net.blueprint.param)
     data = {name: [host(p.read()) for p in params] for name, params in net.params.items()}
     gradients = {}
     if diffs:
         gradients = {name: [host(p.read("diff")) for p in ps] for name, ps in net.params.items()}
     kind = kind or weight_files.format_of(path)
     if kind == weight_files.CAFFEMODEL:
-        caffemodel.write(path, net.param, data, gradients if diffs else None)
+        caffemodel.write(path, param, data, gradients if diffs else None)
     elif kind == weight_files.HDF5:
-        weights_hdf5.write(path, net.param, data, gradients if diffs else None)
+        weights_hdf5.write(path, param, data, gradients if diffs else None)
     else:
-        types = {layer.name: layer.type for layer in net.param.layer}
+        types = {layer.name: layer.type for layer in param.layer}
         layers = [LayerWeights(name, types[name], blobs) for name, blobs in data.items()]
         for layer in layers:
             layer.legacy = [False] * len(layer.blobs)
-        weight_files.write(path, Weights(net.param.name, layers, []), kind)
+        weight_files.write(path, Weights(param.name, layers, []), kind)

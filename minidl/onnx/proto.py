@@ -65,7 +65,7 @@ def _package() -> Any:
         raise UsageError(
             "the package onnx is not installed" if missing else f"onnx cannot be loaded: {error}",
             where="export to ONNX",
-            fix="pip install 'minidl[onnx]'",
+            fix="pip install onnx",
         ) from None
     return onnx
 

@@ -156,7 +156,7 @@ def _numbers(p: Any) -> Iterator[Finding]:
 def _formats(p: Any) -> Iterator[Finding]:
     if p.snapshot_format == p.HDF5 and not hdf5.available():
         found = "snapshot_format is HDF5, and h5py, which writes such files, is not installed"
-        yield Finding("snapshot_format", found, "h5py", "pip install 'minidl[hdf5]'")
+        yield Finding("snapshot_format", found, "h5py", "pip install h5py")
     kind = p.regularization_type
     if kind not in REGULARIZATIONS:
         near = nearest(kind, REGULARIZATIONS)

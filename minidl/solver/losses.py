@@ -58,7 +58,7 @@ class Losses:
 
     def _see(self, run: Run, iteration: Iteration, loss: float) -> None:
         if not math.isfinite(loss):
-            diagnosis.refuse_bad_label(run.net, iteration.passes)
+            diagnosis.refuse_bad_label(run.net.state, iteration.passes)
             since = "" if iteration.number == run.iter else f" since iteration {iteration.number}"
             raise run.diverged(f"the loss is {loss}{since}", since=iteration.number)
         self.smoothed.add(loss, run.param.average_loss)

@@ -30,9 +30,9 @@ def make(param: Any, seed: int, **options: Any) -> tuple[Net, list[Net]]:
     for i, plan in enumerate(sources.testing()):
         log.info("Creating test net (#%d) specified by %s", i, plan.source)
         net = plan.make(seed=seeds(seed, i + 1)[-1], **options)
-        own = sharing.unshared(net, train)
+        own = sharing.unshared(net.state, train.state)
         if own:  # of the others the training net has had its say
-            weights.load(net, *files, only=own)
+            weights.load(net.state, *files, only=own)
         net.share_with(train)
         tests.append(net)
     return train, tests

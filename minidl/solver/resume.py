@@ -198,7 +198,7 @@ def _check_history(run: Run, found: snapshot.State, path: str) -> None:
 
 def _check_layers(run: Run, path: str) -> None:
     """A run goes on with all of its weights or not at all, whereas `copy_from` takes what fits."""
-    missing = weights.lacking(run.net, weight_files.read(path))
+    missing = weights.lacking(run.net.state, weight_files.read(path))
     if missing:
         raise WeightsError(
             f"has no weights for {_listing(missing)}",

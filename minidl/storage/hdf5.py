@@ -85,7 +85,7 @@ def _h5py(path: str | os.PathLike[str], what: str) -> Any:
         raise UsageError(
             f"is a {what} in HDF5, and h5py, which reads and writes such files, is not installed",
             where=str(path),
-            fix="pip install 'minidl[hdf5]'",
+            fix="pip install h5py",
         ) from None
     return h5py
 

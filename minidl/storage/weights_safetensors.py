@@ -77,6 +77,6 @@ def _safetensors(where: str) -> Any:
         raise UsageError(
             "is a safetensors file, and the package that reads and writes these is not installed",
             where=where,
-            fix="pip install 'minidl[safetensors]'",
+            fix="pip install safetensors",
         ) from None
     return safetensors

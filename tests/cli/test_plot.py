@@ -75,7 +75,7 @@ def test_refusals(log, capsys, words, message):
 def test_without_matplotlib_the_error_says_how_to_get_it(log, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["plot", log, "-o", str(tmp_path / "a.svg")]) == 2
-    assert "pip install 'minidl[plot]'" in capsys.readouterr().err
+    assert "pip install matplotlib" in capsys.readouterr().err
     assert not (tmp_path / "a.svg").exists()
 
 

@@ -226,7 +226,7 @@ def test_a_frozen_parameter_gets_no_gradient():
 def run_with_a_bad_label(net):
     """The CPU refuses it at once. A GPU makes the loss NaN, and then it is looked for."""
     assert np.isnan(net.forward_pass())
-    diagnosis.refuse_bad_label(net, [net.streams.passes])
+    diagnosis.refuse_bad_label(net.state, [net.streams.passes])
 
 
 def test_a_label_out_of_range_names_value_and_layer():

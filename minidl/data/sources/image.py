@@ -89,7 +89,7 @@ def _opened(data: bytes) -> Any:
     except ImportError:
         raise DataError(
             "holds an encoded image, and Pillow, which decodes it, is not installed",
-            fix="pip install 'minidl[images]'",
+            fix="pip install Pillow",
         ) from None
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)

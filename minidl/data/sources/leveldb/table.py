@@ -71,7 +71,7 @@ def _unsnap(file: File, offset: int, data: bytes) -> bytes:
         raise DataError(
             "is compressed by Snappy, and cramjam, which expands it, is not installed",
             where=str(file.path),
-            fix="pip install 'minidl[leveldb]'",
+            fix="pip install cramjam",
         ) from None
     claimed, _ = varint(data, 0)
     if claimed > SNAPPY_RATIO * len(data) + 64:
