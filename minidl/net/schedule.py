@@ -83,8 +83,8 @@ class Schedule:
     ... layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
     ...         inner_product_param { num_output: 4 } }''')
     >>> schedule = Schedule.of(Blueprint(net, Context()), select.policy("numpy"))
-    >>> [(step.node.name, step.plan) for step in schedule.steps], schedule.nbytes
-    ([('in', None), ('ip', None)], 128)
+    >>> [(step.node.name, step.plan) for step in schedule.steps], schedule.batch
+    ([('in', None), ('ip', None)], 2)
     """
 
     def __init__(

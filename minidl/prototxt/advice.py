@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from minidl import schema
 from minidl.errors import did_you_mean, nearest
+from minidl.prototxt.block import Block
 from minidl.prototxt.elsewhere import field_hint, type_hint
 from minidl.prototxt.fields import MESSAGE, fields
 from minidl.prototxt.values import short
-
-if TYPE_CHECKING:
-    from minidl.prototxt.parser import Block
 
 Parts = tuple[str, str, str]  # found, expected, fix
 

@@ -7,8 +7,9 @@ from typing import Any
 from minidl import schema
 from minidl.errors import escaped
 from minidl.prototxt import advice, values
+from minidl.prototxt.block import Block, Problem, Stop
 from minidl.prototxt.fields import MESSAGE, Field
-from minidl.prototxt.recovery import CLOSING, Block, Problem, Recovery, Stop
+from minidl.prototxt.recovery import CLOSING, Recovery
 from minidl.prototxt.tokens import BROKEN, END, MARK, NAME, Token
 from minidl.prototxt.tokens import STRING as QUOTED
 from minidl.prototxt.upgrade_v1 import TYPES
