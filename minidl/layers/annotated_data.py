@@ -71,7 +71,7 @@ class AnnotatedData(ImageReader):
         for name, instead in (("resize", "resize_param"), ("augment", "distort_param")):
             if t.HasField(name):
                 self.reject(
-                    f"has transform_param.{name}, which says nothing of boxes",
+                    f"has transform_param.{name}, which does not apply to boxes",
                     fix=f"transform_param {{ {instead} {{ ... }} }}",
                     field=f"transform_param.{name}",
                 )

@@ -30,7 +30,7 @@ class CropCenter(Layer):
     def top_shapes(self, bottom):
         if len(self.cut) != len(bottom):
             self.reject(
-                f"has {len(self.cut)} crop_size for the {len(bottom)} axes of {bottom}",
+                f"has {len(self.cut)} crop_size values for the {len(bottom)} axes of {bottom}",
                 expected="one for each axis",
                 field="crop_center_param.crop_size",
             )

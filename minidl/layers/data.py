@@ -80,7 +80,7 @@ class Data(ImageReader):
 def warn_of_backend(param: Any, folder: Path, where: str) -> None:
     """Say so where a folder holds another kind of store than data_param says."""
     if param.backend == param.LEVELDB and lmdb.is_lmdb(folder):
-        said = "says backend: LEVELDB" if param.HasField("backend") else "says no backend (LEVELDB)"
+        said = "backend is LEVELDB" if param.HasField("backend") else "backend is not set (LEVELDB)"
         log.warning("%s: %s, but %s is an LMDB: read as LMDB", where, said, folder)
     elif param.backend == param.LMDB and leveldb.holds_one(folder):
-        log.warning("%s: says backend: LMDB, but %s is a LevelDB: read as LevelDB", where, folder)
+        log.warning("%s: backend is LMDB, but %s is a LevelDB: read as LevelDB", where, folder)

@@ -64,7 +64,7 @@ class DenseImageData(ImageReader):
         for name in ("resize", "augment"):
             if t.HasField(name):
                 self.reject(
-                    f"has transform_param.{name}, which says nothing of labels",
+                    f"has transform_param.{name}, which does not apply to labels",
                     fix=f"{field} {{ new_height: ... new_width: ... }}",
                     field=f"transform_param.{name}",
                 )

@@ -31,7 +31,9 @@ class Flip(Layer):
 
     def top_shapes(self, bottom):
         if len(bottom) != 4:
-            self.reject(f"the bottom has the shape {bottom}", expected="4 axes (N, C, H, W)")
+            self.reject(
+                f"the bottom has the shape {bottom}", expected="a 4-dimensional bottom (N, C, H, W)"
+            )
         return (bottom,)
 
     def forward(self, bottom, top):

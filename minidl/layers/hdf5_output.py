@@ -44,7 +44,7 @@ class HDF5Output(Layer):
         super().__init__(spec, ctx)
         self.path = spec.hdf5_output_param.file_name
         if not self.path:
-            self.reject("says no file_name", fix='hdf5_output_param { file_name: "out.h5" }')
+            self.reject("file_name is missing", fix='hdf5_output_param { file_name: "out.h5" }')
         self._shapes: list[Shape] = []  # of the rows, once some are in the file
 
     def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:

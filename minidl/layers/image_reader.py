@@ -37,7 +37,7 @@ class ImageReader(Reader):
         super().__init__(spec, ctx)
         if spec.HasField("input_param"):
             self.reject(
-                "has input_param, which Input layers read",
+                "has input_param, which only Input layers read",
                 fix='type: "Input", if whoever runs the net fills the data',
             )
 

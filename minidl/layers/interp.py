@@ -44,7 +44,7 @@ class Interp(Resampling):
         if len(sized) == 1 or bool(sized) == bool(factors):
             found = " and ".join(sized + factors) or "nothing"
             self.reject(
-                f"{found} says how large the top is",
+                f"{found} gives the size of the top",
                 expected="height and width, or a zoom_factor, or a shrink_factor",
             )
         self.size = (p.height, p.width) if sized else None

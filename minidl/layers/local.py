@@ -57,7 +57,10 @@ class Local(Layer):
 
     def top_shapes(self, bottom):
         if len(bottom) != 4 or 0 in bottom:
-            self.reject(f"the bottom is {bottom}", expected="4 axes (N, C, H, W), none of them 0")
+            self.reject(
+                f"the bottom has the shape {bottom}",
+                expected="a 4-dimensional bottom (N, C, H, W), not empty",
+            )
         out = self.window.out(bottom[2:])
         if min(out) < 1:
             size, pad = self.window.kernel[0], self.window.pad[0]

@@ -42,7 +42,9 @@ class LossLayer(Layer):
         """
         p = self.spec.loss_param
         if p.HasField("scale") and not self.scales:
-            self.reject("knows no scale", fix="set loss_weight instead", field="loss_param.scale")
+            self.reject(
+                "does not support scale", fix="set loss_weight instead", field="loss_param.scale"
+            )
         self.class_weight = self._class_weights()
         self.ignore_label = p.ignore_label if p.HasField("ignore_label") else None
         if p.HasField("normalization"):
@@ -87,7 +89,7 @@ class LossLayer(Layer):
                 )
         weights = tuple(getattr(p, name))
         if weights and not self.weighs_classes:
-            self.reject(f"knows no {name}", field=f"loss_param.{name}")
+            self.reject(f"does not support {name}", field=f"loss_param.{name}")
         for c, weight in enumerate(weights):
             if not 0 <= weight < math.inf:
                 self.reject(

@@ -68,7 +68,10 @@ class LRN(Layer):
 
     def top_shapes(self, bottom):
         if len(bottom) != 4 or 0 in bottom:
-            self.reject(f"the bottom is {bottom}", expected="4 axes (N, C, H, W), none of them 0")
+            self.reject(
+                f"the bottom has the shape {bottom}",
+                expected="a 4-dimensional bottom (N, C, H, W), not empty",
+            )
         return (bottom,)
 
     def buffers(self, bottom):

@@ -36,7 +36,10 @@ class Pyramid(Layer):
 
     def top_shapes(self, bottom):
         if len(bottom) != 4 or 0 in bottom:
-            self.reject(f"the bottom is {bottom}", expected="4 axes (N, C, H, W), none of them 0")
+            self.reject(
+                f"the bottom has the shape {bottom}",
+                expected="a 4-dimensional bottom (N, C, H, W), not empty",
+            )
         pooled = [level.top_shapes(bottom)[0] for level in self._poolings(bottom)]
         if len(pooled) == 1:
             return (pooled[0],)

@@ -137,7 +137,7 @@ def replace_absent(net: Any, ctx: Context) -> Any:
         layer.type = found.type
         layer.ClearField("python_param")
     kinds = ", ".join(dict.fromkeys(found.type for found in swaps.values()))
-    log.info("No module is there for %s: %s in its place", "; ".join(said.values()), kinds)
+    log.info("No module found for %s: %s in its place", "; ".join(said.values()), kinds)
     return changed
 
 

@@ -72,7 +72,9 @@ class Python(Layer):
         p = spec.python_param
         self.module, self.class_name = p.module, p.layer
         if not self.module or not self.class_name:
-            self.reject("python_param names no class", expected="a module, and a layer in it")
+            self.reject(
+                "python_param does not name a class", expected="a module, and a layer in it"
+            )
         if not ctx.allow_python:
             self.reject(
                 f"would run code: the class '{self.class_name}' of module '{self.module}'",

@@ -63,7 +63,7 @@ class Reader(Source):
         """Take the field `source`, which may be missing where random records may stand in."""
         self.data_source = getattr(self.spec, field).source
         if not self.data_source and self.ctx.absent_data is None:
-            self.reject("says no source", fix=f'{field} {{ source: "{example}" }}')
+            self.reject("source is missing", fix=f'{field} {{ source: "{example}" }}')
 
     def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
         self._opened()
@@ -114,7 +114,7 @@ class Reader(Source):
     def stand_in(self, *shapes: Shape) -> tuple[Maker, tuple[Shape, ...]]:
         """One batch of noise for these tops, as `open` returns it; the log says so."""
         log.warning(
-            "%s: %s is not there: random records of shape %s take its place",
+            "%s: %s is missing: random records of shape %s take its place",
             self.where,
             self.data_source or "the data set",
             shapes[0][1:],

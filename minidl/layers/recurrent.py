@@ -49,7 +49,7 @@ class Recurrent(Layer):
         if p.num_output == 0:
             self.reject("num_output is 0 or missing", expected="the size of the hidden state")
         if spec.recurrent_param.debug_info:
-            log.warning("%s: debug_info does nothing: there is no net inside", self.where)
+            log.warning("%s: debug_info has no effect: there is no inner net", self.where)
         self.size = p.num_output
         states = len(self.states) if self.exposed else 0
         self.has_static = len(spec.bottom) == 3 + states

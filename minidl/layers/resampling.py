@@ -23,7 +23,10 @@ class Resampling(Layer):
 
     def check_images(self, bottom: Shape) -> None:
         if len(bottom) != 4 or 0 in bottom:
-            self.reject(f"the bottom is {bottom}", expected="4 axes (N, C, H, W), none of them 0")
+            self.reject(
+                f"the bottom has the shape {bottom}",
+                expected="a 4-dimensional bottom (N, C, H, W), not empty",
+            )
 
     def buffers(self, bottom):
         (n, c, h, _), (_, _, height, width) = bottom, self.top_shapes(bottom)[0]

@@ -319,7 +319,8 @@ class Reshape(Layer):
         """The bottom's size that a 0 stands for."""
         if index >= len(shape):
             self.reject(
-                f"shape {self.dims} copies axis {index} of the bottom {shape}, which has no such",
+                f"shape {self.dims} copies axis {index} of the bottom {shape}, "
+                f"which has only {len(shape)} axes",
                 fix="write the size instead of 0",
                 field="reshape_param.shape",
             )

@@ -41,13 +41,12 @@ class TopK(Layer):
             self.reject(f"a is {p.a:g}", expected="a number above 0", field="topk_param.a")
         self.k = p.k if ctx.training else int(p.k * p.a)
         if self.k < 1:
-            self.reject(f"a is {p.a:g}, and a * k below 1", field="topk_param.a")
+            self.reject(f"a is {p.a:g}, so a * k is below 1", field="topk_param.a")
 
     def top_shapes(self, bottom):
         if not bottom or self.k > math.prod(bottom[1:]):
             self.reject(
-                f"{self.k} activations are to be kept, and items of the bottom {bottom} have "
-                f"{math.prod(bottom[1:])}",
+                f"k is {self.k}, but each item of the bottom {bottom} has {math.prod(bottom[1:])}",
                 expected="as many or more",
                 field="topk_param.k",
             )

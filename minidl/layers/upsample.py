@@ -64,7 +64,9 @@ class Upsample(Indexed):
         p = self.spec.upsample_param
         given = [name for name in names if p.HasField(name)]
         if len(given) == 1:
-            self.reject(f"{given[0]} is given alone", expected=f"{names[0]} and {names[1]}")
+            self.reject(
+                f"{given[0]} is given without its pair", expected=f"{names[0]} and {names[1]}"
+            )
         return tuple(getattr(p, name) for name in names) if given else None
 
     def top_shapes(self, bottom, mask):

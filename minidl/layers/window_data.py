@@ -72,9 +72,9 @@ class WindowData(Reader):
         self.transform = Transform(t, ctx.training, ctx.dtype, self.reject, self.where)
         self.crop = t.crop_size
         if not self.crop:
-            self.reject("says no crop_size", fix="transform_param { crop_size: 227 }")
+            self.reject("crop_size is missing", fix="transform_param { crop_size: 227 }")
         if t.HasField("resize"):
-            self.reject("has resize, but windows have their size from crop_size")
+            self.reject("has resize, but crop_size sets the size of windows")
         if t.force_gray:
             self.reject("has force_gray, but windows are read in colour")
         self.foreground = int(np.float32(self.batch_size) * np.float32(p.fg_fraction))

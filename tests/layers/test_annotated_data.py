@@ -211,7 +211,10 @@ def test_the_data_layer_of_a_real_net_reads(make):
 
 
 REFUSED = {
-    "resize": (dict(resize=dict(height=3)), "transform_param.resize, which says nothing of boxes"),
+    "resize": (
+        dict(resize=dict(height=3)),
+        "transform_param.resize, which does not apply to boxes",
+    ),
     "augment": (dict(augment=dict(hue=3)), "transform_param.augment"),
     "no size": (dict(resize_param=dict(height=3)), "height 3 and width 0"),
     "half a window": (dict(crop_h=3), "crop_h is 3 and crop_w 0"),
@@ -246,4 +249,4 @@ def test_the_log_says_what_kind_of_store_it_is(make, caplog):
     layer.spec.data_param.ClearField("backend")
     with caplog.at_level(logging.WARNING, logger="minidl"):
         layer.top_shapes()
-    assert "says no backend (LEVELDB)" in caplog.text
+    assert "backend is not set (LEVELDB)" in caplog.text

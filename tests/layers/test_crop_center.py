@@ -25,7 +25,7 @@ def test_the_same_is_cut_off_both_ends():
 @pytest.mark.parametrize(
     "cut, found",
     [
-        ([1, 1], r"has 2 crop_size for the 4 axes of \(2, 3, 6, 5\)"),
+        ([1, 1], r"has 2 crop_size values for the 4 axes of \(2, 3, 6, 5\)"),
         ([0, 0, 3, 1], r"crop_size \(0, 0, 3, 1\) leaves \(2, 3, 0, 3\)"),
     ],
 )

@@ -276,7 +276,7 @@ def test_wrong_parameters_are_refused(make, keywords, message):
 
 
 def test_no_source_is_refused():
-    with pytest.raises(LayerConfigError, match="Data layer 'd': says no source"):
+    with pytest.raises(LayerConfigError, match="Data layer 'd': source is missing"):
         build("Data", name="d", batch_size=1)
 
 
@@ -293,13 +293,15 @@ def test_a_crop_larger_than_the_images_names_layer_record_and_sizes(folder, make
         make(folder, crop_size=5).top_shapes()
 
 
-@pytest.mark.parametrize("backend, says", [("LEVELDB", "backend: LEVELDB"), (None, "no backend")])
+@pytest.mark.parametrize(
+    "backend, says", [("LEVELDB", "backend is LEVELDB"), (None, "backend is not set")]
+)
 def test_an_lmdb_called_leveldb_is_read_and_the_log_says_so(folder, make, caplog, backend, says):
     layer = make(folder, backend=backend)
     for _ in range(2):
         assert layer.top_shapes()[0] == (4, 3, 5, 4)
     (message,) = caplog.messages  # opened once
-    assert message.startswith(f"Data layer 'data': says {says}") and "read as LMDB" in message
+    assert message.startswith(f"Data layer 'data': {says}") and "read as LMDB" in message
 
 
 @pytest.mark.parametrize("backend", ["LEVELDB", "LMDB", None])
@@ -347,9 +349,9 @@ def test_shuffled_stores_of_as_many_records_stay_in_step(tmp_path, folder, make)
 
 def test_random_records_stand_in_where_the_caller_allows_it(make, caplog):
     layer = make("nowhere", absent_data=(3, 9, 8), mean_file="nowhere either", batch_size=50)
-    assert "nowhere is not there" not in caplog.text
+    assert "nowhere is missing" not in caplog.text
     assert layer.top_shapes() == ((50, 3, 9, 8), (50,))
-    assert "nowhere is not there: random records of shape (3, 9, 8) take its place" in caplog.text
+    assert "nowhere is missing: random records of shape (3, 9, 8) take its place" in caplog.text
     (data, labels), (again, _) = batches(layer, 2)
     assert data.std() > 0.9 and set(labels.tolist()) == {0.0, 1.0}
     np.testing.assert_array_equal(data, again)
@@ -358,7 +360,7 @@ def test_random_records_stand_in_where_the_caller_allows_it(make, caplog):
 
 def test_random_records_stand_in_for_a_source_that_is_not_said(make, caplog):
     assert make("", absent_data=(3, 9, 8)).top_shapes()[0] == (4, 3, 9, 8)
-    assert "the data set is not there" in caplog.text
+    assert "the data set is missing" in caplog.text
 
 
 def test_the_stand_in_is_cropped(make):

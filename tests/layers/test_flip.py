@@ -25,5 +25,5 @@ def test_left_and_right_change_unless_told_otherwise():
     layer = build("Flip")
     _, (y,) = run(layer, X)
     np.testing.assert_array_equal(y.data[..., 0], X[..., 4])
-    with pytest.raises(LayerConfigError, match=r"'f'.*\(2, 3\)(.|\n)*4 axes"):
+    with pytest.raises(LayerConfigError, match=r"'f'.*\(2, 3\)(.|\n)*4-dimensional"):
         build("Flip", name="f").top_shapes((2, 3))

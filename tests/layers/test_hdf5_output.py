@@ -62,7 +62,7 @@ def test_any_other_file_is_refused_and_kept(path):
 
 
 def test_wrong_bottoms_and_paths_are_refused(tmp_path):
-    with pytest.raises(LayerConfigError, match="says no file_name"):
+    with pytest.raises(LayerConfigError, match="file_name is missing"):
         build("HDF5Output")
     layer = build("HDF5Output", file_name=str(tmp_path / "no" / "out.h5"))
     with pytest.raises(LayerConfigError, match="N rows each"):

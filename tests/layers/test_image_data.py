@@ -174,7 +174,7 @@ def test_a_stand_in_takes_the_place_of_a_list_that_is_not_there(caplog):
     layer = layer_class(spec)(spec, Context(absent_data=(3, 8, 9)))
     with caplog.at_level(logging.WARNING, "minidl"):
         assert layer.top_shapes() == ((2, 3, 8, 9), (2,))
-    assert "nowhere.txt is not there" in caplog.text
+    assert "nowhere.txt is missing" in caplog.text
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -192,7 +192,7 @@ def test_batches_reach_a_gpu(make, gpu, lazy):
 
 
 WRONG = {
-    "no source": (dict(source=None), "says no source"),
+    "no source": (dict(source=None), "source is missing"),
     "a batch of none": (dict(batch_size=0), "batch_size is 0"),
     "one side": (dict(new_height=3), "new_height is 3 and new_width 0"),
     "two sizes": (

@@ -22,7 +22,7 @@ def test_input_leaves_what_is_there():
 
 
 WRONG_INPUTS = {
-    "no shape": (dict(), "says no shape"),
+    "no shape": (dict(), "shape is missing"),
     "two shapes for three tops": (
         dict(tops=3, shape=[dict(dim=[1]), dict(dim=[2])]),
         "2 shape entries for 3 tops",

@@ -62,8 +62,8 @@ def test_corners_stay_corners_and_one_pixel_fills_the_top():
 @pytest.mark.parametrize(
     "keywords, found",
     [
-        (dict(), "nothing says how large"),
-        (dict(height=3), "height says how large"),
+        (dict(), "nothing gives the size"),
+        (dict(height=3), "height gives the size"),
         (dict(height=3, width=3, zoom_factor=2), "height and width and zoom_factor"),
         (dict(zoom_factor=0), "zoom_factor is 0"),
         (dict(zoom_factor=2, pad_end=1), "pad_end is 1"),

@@ -65,7 +65,7 @@ def test_weights_have_the_shapes_of_the_pull_request():
         (dict(num_output=3), (1, 1, 4, 4), "kernel_size is 0"),
         (dict(num_output=3, kernel_size=2, stride=0), (1, 1, 4, 4), "stride is 0"),
         (dict(num_output=3, kernel_size=5), (1, 1, 6, 4), "kernel_size is 5, pad 0"),
-        (dict(num_output=3, kernel_size=2), (4, 4), "the bottom is .4, 4."),
+        (dict(num_output=3, kernel_size=2), (4, 4), "the bottom has the shape .4, 4."),
     ],
 )
 def test_refusals_name_the_layer_and_the_number(keywords, shape, message):

@@ -66,7 +66,7 @@ def test_an_item_that_is_certain_adds_nothing_and_no_nan(gamma):
     [
         (dict(gamma=-1), "gamma is -1"),
         (dict(alpha=0), "alpha is 0"),
-        (dict(class_weight=[1, 2]), "knows no class_weight"),
+        (dict(class_weight=[1, 2]), "does not support class_weight"),
     ],
 )
 def test_what_it_cannot_do_is_refused(keywords, words):

@@ -48,5 +48,5 @@ def test_a_scale_that_is_not_above_0_is_refused(scale):
 
 
 def test_other_losses_refuse_a_scale():
-    with pytest.raises(LayerConfigError, match="knows no scale(.|\n)*loss_weight"):
+    with pytest.raises(LayerConfigError, match="does not support scale(.|\n)*loss_weight"):
         build("SoftmaxWithLoss", scale=2)

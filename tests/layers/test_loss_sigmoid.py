@@ -76,5 +76,5 @@ def test_another_number_of_targets_is_refused():
 
 
 def test_class_weights_are_refused():
-    with pytest.raises(LayerConfigError, match="knows no class_weight"):
+    with pytest.raises(LayerConfigError, match="does not support class_weight"):
         build("SigmoidCrossEntropyLoss", class_weight=[1, 2])

@@ -119,5 +119,7 @@ def test_an_even_window_is_refused_and_names_the_layer(size, fix):
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5, 6), (2, 0, 4, 5)])
 def test_a_bottom_without_four_axes_is_refused_with_its_shape(shape):
-    with pytest.raises(LayerConfigError, match=rf"LRN layer 'norm1': the bottom is \({shape[0]}, "):
+    with pytest.raises(
+        LayerConfigError, match=rf"LRN layer 'norm1': the bottom has the shape \({shape[0]}, "
+    ):
         build("LRN", name="norm1").top_shapes(shape)

@@ -357,8 +357,8 @@ def test_bad_parameters_are_refused_and_name_the_layer(keywords, message):
 @pytest.mark.parametrize(
     "keywords, shape, message",
     [
-        (dict(kernel_size=2), (2, 3, 4), r"the bottom is \(2, 3, 4\)"),
-        (dict(kernel_size=2), (2, 0, 4, 4), r"the bottom is \(2, 0, 4, 4\)"),
+        (dict(kernel_size=2), (2, 3, 4), r"the bottom has the shape \(2, 3, 4\)"),
+        (dict(kernel_size=2), (2, 0, 4, 4), r"the bottom has the shape \(2, 0, 4, 4\)"),
         (
             dict(kernel_size=7),
             (64, 20, 5, 5),

@@ -47,7 +47,7 @@ def test_what_computes_the_same_stands_in_and_one_line_says_so(caplog, allowed):
     np.testing.assert_allclose(net.forward(x=x)["d"], x * 1.25, rtol=1e-6)
     (said,) = (r.getMessage() for r in caplog.records if "No module" in r.getMessage())
     assert said == (
-        "No module is there for spatial_dropout.SpatialDropoutLayer of TimoSaemann/caffe-enet, "
+        "No module found for spatial_dropout.SpatialDropoutLayer of TimoSaemann/caffe-enet, "
         "python (<text>:3: Python layer 'd'): SpatialDropout in its place"
     )
 

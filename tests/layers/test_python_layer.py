@@ -382,7 +382,7 @@ FAILURES = {
         dict(layer="Unmakeable"),
         r"cannot be made: ValueError: not in user_layers.py \(user_layers.py, line \d+\)",
     ),
-    "no name": (dict(layer=""), "python_param names no class"),
+    "no name": (dict(layer=""), "python_param does not name a class"),
     "setup": (
         dict(layer="EuclideanLoss"),
         r"setup\(\) of class 'EuclideanLoss' .* failed: Exception: Need two inputs",

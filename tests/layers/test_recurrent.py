@@ -203,4 +203,4 @@ def test_exposed_states_need_their_bottoms_and_tops():
 
 def test_debug_info_is_said_to_do_nothing(caplog):
     build("LSTM", num_output=H, debug_info=True)
-    assert "debug_info does nothing" in caplog.text
+    assert "debug_info has no effect" in caplog.text

@@ -53,9 +53,9 @@ def test_the_gradient_of_what_is_dropped_is_zero(in_place):
     "keywords, message",
     [
         (dict(), "k is 0 or missing"),
-        (dict(k=31), "31 activations are to be kept(.|\n)*as many or more"),
+        (dict(k=31), "k is 31, but each item(.|\n)*as many or more"),
         (dict(k=3, a=-1), "a is -1"),
-        (dict(k=3, a=0.1, phase=schema.TEST), "a is 0.1, and a . k below 1"),
+        (dict(k=3, a=0.1, phase=schema.TEST), "a is 0.1, so a . k is below 1"),
     ],
 )
 def test_refusals_name_the_layer_and_the_number(keywords, message):

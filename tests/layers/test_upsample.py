@@ -53,7 +53,7 @@ def test_the_size_of_the_top(keywords, size):
 @pytest.mark.parametrize(
     "keywords, found",
     [
-        (dict(upsample_h=5), "upsample_h is given alone"),
+        (dict(upsample_h=5), "upsample_h is given without its pair"),
         (dict(scale=1), r"scale is \(1, 1\)"),
         (dict(scale=2, scale_h=2, scale_w=2), "both scale and scale_h"),
         (dict(scale=3, pad_out_w=True), "pad_out_w with a scale of 3"),
