@@ -1,4 +1,4 @@
-"""How far off a regression is: the `AccuracyRegression` layer."""
+"""The error of a regression: the `AccuracyRegression` layer."""
 
 from __future__ import annotations
 
@@ -46,4 +46,4 @@ class AccuracyRegression(Layer):
         xp.subtract(bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), out=d)
         xp.absolute(d, out=d)
         xp.sum(d, out=y)
-        y /= 2 * max(1, bottom[0].shape[0])
+        y /= 2 * max(1, bottom[0].shape[0])  # 0, not NaN, for an empty batch

@@ -10,7 +10,7 @@ from minidl.layers.folding import views
 
 
 class Pieces(Layer):
-    """What all activations have in common: any shape, one in, one out, in place if you like.
+    """Base of activations: any shape, one bottom, one top, in place if asked.
 
     The work is done piece by piece, so that on the CPU all the passes over one stay in cache.
     """
@@ -68,6 +68,7 @@ class ReLU(Activation):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self.negative_slope = self.p.negative_slope
+        # With a negative slope y does not have the sign of x, so that backward needs x itself.
         self.in_place = self.keeps_sign = self.negative_slope >= 0
         self.keeps = ("top sign",) if self.negative_slope >= 0 else ("bottom",)
         self.op = ops.Activation("relu", self.negative_slope)
@@ -95,6 +96,8 @@ class ReLU(Activation):
         for x, y in self._pieces(bottom[0].data, top[0].data):
             ratio = self.ratio[: len(x)]
             xp.multiply(x, slope, out=ratio)
+            # Up to a slope of 1 the line x lies above slope * x where x > 0, and below it
+            # elsewhere.
             (xp.maximum if slope <= 1 else xp.minimum)(x, ratio, out=y)
 
     def backward(self, top, wanted, bottom):
@@ -107,7 +110,7 @@ class ReLU(Activation):
                 xp.multiply(dy, positive, out=dx)
                 continue
             ratio = self.ratio[: len(x)]  # dy / dx: 1 or the slope
-            xp.less_equal(x, 0, out=ratio)
+            xp.less_equal(x, 0, out=ratio)  # 1 where the slope counts
             ratio *= slope
             ratio += positive
             xp.multiply(dy, ratio, out=dx)
@@ -138,6 +141,7 @@ class Sigmoid(Activation):
 
     def forward(self, bottom, top):
         for x, y in self._pieces(bottom[0].data, top[0].data):
+            # (1 + tanh(x / 2)) / 2 is the same as 1 / (1 + exp(-x)), and cannot overflow.
             self.xp.multiply(x, 0.5, out=y)
             self.xp.tanh(y, out=y)
             y *= 0.5
@@ -147,7 +151,7 @@ class Sigmoid(Activation):
         for y, dy, dx in self._pieces(top[0].data, top[0].diff, bottom[0].diff):
             slope = self.slope[: len(y)]
             self.xp.subtract(1, y, out=slope)
-            slope *= y
+            slope *= y  # y * (1 - y)
             self.xp.multiply(dy, slope, out=dx)
 
 
@@ -179,5 +183,5 @@ class TanH(Activation):
         for y, dy, dx in self._pieces(top[0].data, top[0].diff, bottom[0].diff):
             slope = self.slope[: len(y)]
             self.xp.square(y, out=slope)
-            self.xp.subtract(1, slope, out=slope)
+            self.xp.subtract(1, slope, out=slope)  # 1 - y**2
             self.xp.multiply(dy, slope, out=dx)

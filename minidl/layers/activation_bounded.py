@@ -43,7 +43,7 @@ class ReLU6(Pieces):
             xp.greater(y, 0, out=inside)
             xp.less(y, self.limit, out=below)
             xp.logical_and(inside, below, out=inside)
-            xp.multiply(dy, inside, out=dx)
+            xp.multiply(dy, inside, out=dx)  # dy where 0 < y < limit, else 0
 
 
 @register("HardSwish")
@@ -78,10 +78,10 @@ class HardSwish(Pieces):
         for x, dy, dx in self._pieces(bottom[0].data, top[0].diff, bottom[0].diff):
             slope, ramp, between = self._gate(x), self.ramp[: len(x)], self.between[: len(x)]
             xp.absolute(x, out=ramp)
-            xp.less(ramp, 3, out=between)
+            xp.less(ramp, 3, out=between)  # where the gate is not flat: its slope is 1 / 6
             xp.multiply(x, between, out=ramp)
             ramp /= 6
-            slope += ramp
+            slope += ramp  # gate + x * the gate's slope
             xp.multiply(dy, slope, out=dx)
 
     def _gate(self, x):

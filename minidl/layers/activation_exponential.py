@@ -48,17 +48,18 @@ class ELU(Pieces):
         for x, y in self._pieces(bottom[0].data, top[0].data):
             negative = self.part[: len(x)]
             xp.minimum(x, 0, out=negative)
-            xp.expm1(negative, out=negative)
+            xp.expm1(negative, out=negative)  # exp(x) - 1 would lose its digits near 0
             negative *= self.alpha
             xp.maximum(x, 0, out=y)
             y += negative
 
     def backward(self, top, wanted, bottom):
         xp = self.xp
+        # With alpha >= 0 the top has the sign of x.
         signed = (bottom if "bottom" in self.keeps else top)[0].data
         for x, y, dy, dx in self._pieces(signed, top[0].data, top[0].diff, bottom[0].diff):
             slope, chosen = self.part[: len(x)], self.chosen[: len(x)]
-            xp.add(y, self.alpha, out=slope)
+            xp.add(y, self.alpha, out=slope)  # alpha * exp(x), the slope where x <= 0
             xp.less_equal(x, 0, out=chosen)
             slope *= chosen
             xp.greater(x, 0, out=chosen)
@@ -92,6 +93,7 @@ class BNLL(Pieces):
         xp = self.xp
         for x, y in self._pieces(bottom[0].data, top[0].data):
             excess = self.part[: len(x)]  # y - max(x, 0)
+            # log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)), where nothing can overflow.
             xp.abs(x, out=excess)
             xp.negative(excess, out=excess)
             xp.exp(excess, out=excess)
@@ -103,6 +105,7 @@ class BNLL(Pieces):
         xp = self.xp
         for y, dy, dx in self._pieces(top[0].data, top[0].diff, bottom[0].diff):
             slope = self.part[: len(y)]
+            # 1 - exp(-y) is the sigmoid of x, found without x.
             xp.negative(y, out=slope)
             xp.expm1(slope, out=slope)
             xp.negative(slope, out=slope)

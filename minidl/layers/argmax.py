@@ -1,4 +1,4 @@
-"""Where the largest numbers are: the `ArgMax` layer."""
+"""Indices of the largest numbers: the `ArgMax` layer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ArgMax(Layer):
             )
         if axis is not None:
             return ((*bottom[:axis], self.top_k, *bottom[axis + 1 :]),)
-        kinds = 2 if self.out_max_val else 1
+        kinds = 2 if self.out_max_val else 1  # indices, and behind them the values
         return ((bottom[0], kinds, self.top_k, *[1] * (len(bottom) - 3)),)
 
     def buffers(self, bottom):
@@ -71,21 +71,21 @@ class ArgMax(Layer):
         indices, values = self._tops(top[0].data, three)
         rest, chosen, left, number = self.rest, self.chosen, self.left, self.number
         numbers = self.table(_numbers, three[1])
-        rest[...] = bottom[0].data.reshape(three)
+        rest[...] = bottom[0].data.reshape(three)  # the largest is taken out of it, top_k times
         left.fill(True)
         for k in range(self.top_k):
             xp.max(rest, axis=1, out=self.largest)
             xp.equal(rest, self.largest[:, None], out=chosen)
             chosen &= left  # -inf may be taken already
-            xp.multiply(chosen, numbers, out=number)
-            xp.max(number, axis=1, out=self.index)
+            xp.multiply(chosen, numbers, out=number)  # candidates' numbers; 0 for the others
+            xp.max(number, axis=1, out=self.index)  # of equal ones the later
             if indices is not None:
                 xp.subtract(self.index, 1, out=indices[:, k])
             if values is not None:
                 values[:, k] = self.largest
             xp.equal(numbers, self.index[:, None], out=chosen)
             xp.copyto(rest, -math.inf, where=chosen)
-            xp.greater(left, chosen, out=left)
+            xp.greater(left, chosen, out=left)  # left and not chosen
 
     def _axis(self, shape):
         if self.along is None:
@@ -100,7 +100,7 @@ class ArgMax(Layer):
         return (shape[0], math.prod(shape[1:]), 1) if axis is None else fold(shape, axis)
 
     def _tops(self, y, three):
-        """Where indices and values go, each (outer, top_k, inner) or None."""
+        """Return the places for indices and for values, each (outer, top_k, inner) or None."""
         outer, _, inner = three
         if self.along is not None:
             y = y.reshape(outer, self.top_k, inner)

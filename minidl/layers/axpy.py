@@ -51,6 +51,7 @@ class Axpy(Layer):
         return math.prod(x)
 
     def forward(self, bottom, top):
+        # a is (N * C, 1), the others (N * C, places).
         a, x, b, y = self._rows(*(blob.data for blob in (*bottom, *top)))
         self.xp.multiply(x, a, out=y)
         y += b
@@ -61,7 +62,7 @@ class Axpy(Layer):
         da, dx, db = self._rows(*(blob.diff for blob in bottom))
         if wanted[0]:
             xp.multiply(dy, x, out=self.product)
-            xp.sum(self.product, axis=1, keepdims=True, out=da)
+            xp.sum(self.product, axis=1, keepdims=True, out=da)  # (N * C, 1)
         if wanted[1]:
             xp.multiply(dy, a, out=dx)
         if wanted[2]:

@@ -57,5 +57,5 @@ class BatchReindex(Indexed):
 
     def backward(self, top, wanted, bottom):
         dx, dy = bottom[0].diff, top[0].diff
-        dx.fill(0)
-        self.add_rows(dx.reshape(len(dx), -1), dy)
+        dx.fill(0)  # for the items that were not picked
+        self.add_rows(dx.reshape(len(dx), -1), dy)  # an item picked twice gets both gradients

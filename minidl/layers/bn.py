@@ -91,6 +91,7 @@ class BN(Layer):
                 expected="the fields of one fork",
                 field=f"bn_param.{pspnets[0]}",
             )
+        # Where no field tells, four parameters do: PSPNet's layer has two statistics, too.
         return bool(pspnets) or not segnets and 4 in (len(spec.blobs), len(spec.param))
 
     def _check_numbers(self):
@@ -129,7 +130,7 @@ class BN(Layer):
     def forward(self, bottom, top):
         xp, three = self.xp, fold(bottom[0].shape, 1)
         x, y = views(lambda array: array.reshape(three), bottom[0].data, top[0].data)
-        u = self.normal if self.saves else x
+        u = self.normal if self.saves else x  # (N, C, places), normalised
         if self.moments == "none":
             if self.saves:
                 u[...] = x
@@ -169,6 +170,7 @@ class BN(Layer):
             factor *= self.inv_std
         if self.moments == "batch":
             m, part = three[0] * three[2], self.part
+            # dx = scale / std * (dy - mean(dy) - u * mean(dy * u))
             sum_dy /= m
             sum_dy_u /= m
             xp.multiply(u, sum_dy_u[:, None], out=part)
@@ -204,7 +206,7 @@ class BN(Layer):
 
     def _update(self, statistic, now):
         """statistic = momentum * statistic + (1 - momentum) * now"""
-        share = self.by_channel[3]
+        share = self.by_channel[3]  # the other rows hold mu and var
         self.xp.multiply(now, 1 - self.momentum, out=share)
         statistic.data *= self.momentum
         values = statistic.data.reshape(-1)

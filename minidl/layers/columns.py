@@ -16,7 +16,7 @@ Ints = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Unfolding:
-    """Which image element lies under which tap of a filter, at which position.
+    """The columns of images: which element lies under which tap of a filter, at which position.
 
     `unfold` writes out, for images (n, C, *size), the matrix of columns
 
@@ -56,7 +56,7 @@ class Unfolding:
 
     @cached_property
     def pointwise(self) -> bool:
-        """Whether the columns are the images themselves, but for the order of axes."""
+        """True where the columns are the images themselves, but for the order of axes."""
         return self.padded == self.size and not self._axes
 
     @cached_property
@@ -71,14 +71,15 @@ class Unfolding:
         )
 
     def images_within(self, limit: int, images: int) -> int:
-        """How many of `images` to unfold at a time: columns of at most `limit` elements, but at
-        least one image, and no small remainder at the end."""
+        """Return how many of `images` to unfold at a time: columns of at most `limit` elements, but
+        at least one image, and no small remainder at the end."""
         fitting = min(images, max(1, limit // (self.rows * self.positions)))
-        turns = -(-images // fitting)
-        return -(-images // turns)
+        turns = -(-images // fitting)  # as few as possible,
+        return -(-images // turns)  # all about equally large
 
     def workspace(self, images: int) -> int:
-        """Elements of scratch that unfolding or folding so many images takes."""
+        """Return how many elements of scratch memory it takes to unfold or fold this many
+        images."""
         stages = self._stages(images)[self.padded == self.size :]
         return sum(math.prod(shape) for shape in stages)
 
@@ -86,10 +87,11 @@ class Unfolding:
         """Fill `columns` (C * taps, n * positions) from `image` (n, C, *size)."""
         source, *targets = self._arrays(image, columns, workspace)
         if self.padded != self.size:
-            source.fill(0)
+            source.fill(0)  # the padding
             self._inner(source)[...] = image.swapaxes(0, 1)
         if not self._axes:
             targets[0][...] = source
+        # Each stage sets one axis' taps apart; the last stage is the columns themselves.
         for axis, target in zip(self._axes, targets, strict=False):
             self._by_tap(target, axis)[...] = self._windows(xp, source, axis)
             source = target
@@ -99,6 +101,7 @@ class Unfolding:
         *targets, source = self._arrays(image, columns, workspace)
         if not self._axes:
             targets[0][...] = source
+        # The stages of `unfold` backwards: from the columns, first axis first, to the padded image.
         for axis, target in zip(self._axes[::-1], targets[::-1], strict=False):
             self._add_back(source, target, axis)
             source = target
@@ -109,7 +112,7 @@ class Unfolding:
 
     @cached_property
     def _axes(self) -> Ints:
-        """The axes that there is something to do for, last axis first."""
+        """The axes that have something to be done, last axis first."""
         idle = zip(self.kernel, self.stride, self.padded, self.out, strict=True)
         axes = [a for a, (k, s, size, out) in enumerate(idle) if (k, s, size) != (1, 1, out)]
         return tuple(axes[::-1])
@@ -152,6 +155,7 @@ class Unfolding:
         steps[3 + axis] *= self.stride[axis]
         extents[axis] = self.out[axis]
         shape = (channels, self.kernel[axis], earlier, images, *extents)
+        # Windows that overlap show the same memory several times.
         return xp.lib.stride_tricks.as_strided(source, shape, (steps[0], tap, *steps[1:]))
 
     def _add_back(self, source: Any, target: Any, axis: int) -> None:
@@ -159,6 +163,7 @@ class Unfolding:
         target.fill(0)
         by_tap, stride = self._by_tap(source, axis), self.stride[axis]
         before, reach = (slice(None),) * (3 + axis), stride * (self.out[axis] - 1) + 1
+        # Tap by tap: windows overlap, and one += over all would add only once to a shared element.
         for tap in range(self.kernel[axis]):
             start = tap * self.dilation[axis]
             index = (*before, slice(start, start + reach, stride))
@@ -203,7 +208,7 @@ class Unfolded:
         self.direct = possible and unfolding.pointwise and unfolding.positions >= self.MANY
 
     def buffers(self) -> dict[str, Buffer]:
-        """The scratch memory that a layer has to declare."""
+        """Return the scratch memory that the layer has to declare."""
         u, group = self.unfolding, self.group
         count, weights = self.chunk * u.positions, u.rows // group
         some = min(self.filters // group, max(1, self._limit // (group * weights)))
@@ -220,22 +225,22 @@ class Unfolded:
         return [slice(i, i + self.chunk) for i in range(0, self.images, self.chunk)]
 
     def by_group(self, weight: Any) -> Any:
-        """A weight's values or gradient as (g, M / g, C / g * taps)."""
+        """Return a weight's values or gradient as (g, M / g, C / g * taps)."""
         return weight.reshape(self.group, self.filters // self.group, -1)
 
     def images_of(self, image: Any) -> Any:
-        """The image as (N, C, *size)."""
+        """Return the image as (N, C, *size)."""
         return image.reshape(self.images, self.unfolding.channels, *self.unfolding.size)
 
     # ------------------------------------------------------------------ image and columns
 
     def columns(self, image: Any, part: slice) -> Any:
-        """Room for columns of these images, to be filled and given to `fold`."""
+        """Return room for the columns of these images, to be filled and given to `fold`."""
         some = self.images_of(image)[part]
         return self._room(some, self.layer.columns, self.unfolding.rows)
 
     def unfold(self, image: Any, part: slice) -> Any:
-        """The columns of these images."""
+        """Return the columns of these images."""
         columns = self.columns(image, part)
         if not self.direct:
             some = self.images_of(image)[part]
@@ -250,11 +255,11 @@ class Unfolded:
     # ------------------------------------------------------------------ map and maps
 
     def maps(self, map_: Any, part: slice) -> Any:
-        """Room for the maps of these images, to be filled and given to `store`."""
+        """Return room for the maps of these images, to be filled and given to `store`."""
         return self._room(self._map(map_)[part], self.layer.maps, self.filters)
 
     def load(self, map_: Any, part: slice) -> Any:
-        """The maps of these images."""
+        """Return the maps of these images."""
         maps = self.maps(map_, part)
         if not self.direct:
             self._images_first(maps)[...] = self._map(map_)[part]
@@ -293,7 +298,8 @@ class Unfolded:
             some += share
 
     def gather(self, matrices: Any, room: Any) -> Any:
-        """The matrices with all images side by side, for `add_product`: if direct, a copy."""
+        """Return the matrices with all images side by side, for `add_product`: if direct, a
+        copy."""
         if not self.direct:
             return matrices
         images, group, rows, positions = matrices.shape
@@ -304,7 +310,8 @@ class Unfolded:
     # ------------------------------------------------------------------ shapes
 
     def _room(self, some: Any, room: Any, rows: int) -> Any:
-        """The matrices for some images (n, ...) of a side: in `room`, or if direct themselves."""
+        """Return the matrices for some images (n, ...) of a side: in `room`, or the images
+        themselves if direct."""
         images, rows = len(some), rows // self.group
         if self.direct:
             return some.reshape(images, self.group, rows, -1)

@@ -1,4 +1,4 @@
-"""What a layer is told about the net it is part of."""
+"""The context of a layer: what it knows of its net."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def allow_python(allowed: bool = True) -> None:
 
 
 def python_allowed() -> bool:
-    """Whether a call of `allow_python`, or the environment, lets Python layers run."""
+    """True where a call of `allow_python`, or the environment, lets Python layers run."""
     return _allowed or os.environ.get(ALLOW_PYTHON, "").lower() in ("1", "true", "yes", "t", "y")
 
 
@@ -64,5 +64,5 @@ class Context:
 
     @property
     def training(self) -> bool:
-        """Whether the phase is TRAIN."""
+        """True in phase TRAIN."""
         return self.phase == schema.TRAIN

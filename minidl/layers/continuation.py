@@ -44,7 +44,7 @@ class ContinuationIndicator(Source):
 
     def forward(self, bottom, top):
         y = top[0].data
-        y[0] = 0
+        y[0] = 0  # begins a sequence
         y[1:] = 1
 
 
@@ -100,5 +100,5 @@ class LabelsequenceAccuracy(Layer):
 
     def _read(self, path):
         """The classes of a path, without repetitions and blanks."""
-        new = np.concatenate([[True], path[1:] != path[:-1]])
+        new = np.concatenate([[True], path[1:] != path[:-1]])  # not the class of the step before
         return path[new & (path != self.blank)]

@@ -122,12 +122,12 @@ class Convolution(Sliding):
         return len(bottom) * images * weights * unfolding.positions
 
     def unfolded(self, bottom):
-        """Both sides as matrices, for bottoms of this shape: what forward and backward work on."""
+        """Return both sides as matrices, for bottoms of this shape, to work on in a pass."""
         return Unfolded(self, *self._geometry(bottom))
 
     def _make_geometry(self, bottom):
-        """The Unfolding, the number of images and that of filters; the filters slide over the
-        bottom or, transposed, over the top."""
+        """Return the Unfolding, the number of images and that of filters. The filters slide over
+        the bottom or, transposed, over the top."""
         top = self.top_shapes(bottom)[0]
         axis = self.spec.convolution_param.axis % len(bottom)
         image, map_ = (top, bottom) if self.transposed else (bottom, top)

@@ -52,11 +52,11 @@ class Crop(Layer):
         top[0].data[...] = bottom[0].data[self._cut(bottom)]
 
     def backward(self, top, wanted, bottom):
-        bottom[0].diff.fill(0)
+        bottom[0].diff.fill(0)  # what was cut off gets no gradient
         bottom[0].diff[self._cut(bottom)] = top[0].diff
 
     def _offsets(self, shape):
-        """Where the cut begins, for each axis from `axis` on."""
+        """Return the beginning of the cut, for each axis from `axis` on."""
         cut = len(shape) - self.first % len(shape)
         if len(self.offset) not in (0, 1, cut):
             self.reject(
@@ -64,10 +64,11 @@ class Crop(Layer):
                 expected=f"none, 1 for all, or {cut}",
                 field="crop_param.offset",
             )
+        # One offset serves all axes; without any, the cut begins at 0.
         return self.offset if len(self.offset) == cut else (self.offset or [0]) * cut
 
     def _cut(self, bottom):
-        """The index of the part that stays."""
+        """Return the index of the part that stays."""
         sizes = bottom[1].shape[self.first % len(bottom[1].shape) :]
         starts = self._offsets(bottom[0].shape)
         return (..., *(slice(s, s + size) for s, size in zip(starts, sizes, strict=True)))

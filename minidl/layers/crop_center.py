@@ -47,7 +47,7 @@ class CropCenter(Layer):
         top[0].data[...] = bottom[0].data[self._centre(bottom[0].shape)]
 
     def backward(self, top, wanted, bottom):
-        bottom[0].diff.fill(0)
+        bottom[0].diff.fill(0)  # what was cut off gets no gradient
         bottom[0].diff[self._centre(bottom[0].shape)] = top[0].diff
 
     def _centre(self, shape):

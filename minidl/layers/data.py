@@ -78,7 +78,7 @@ class Data(ImageReader):
 
 
 def warn_of_backend(param: Any, folder: Path, where: str) -> None:
-    """Say so where a folder holds another kind of store than data_param says."""
+    """Warn if a folder holds another kind of store than data_param says."""
     if param.backend == param.LEVELDB and lmdb.is_lmdb(folder):
         said = "backend is LEVELDB" if param.HasField("backend") else "backend is not set (LEVELDB)"
         log.warning("%s: %s, but %s is an LMDB: read as LMDB", where, said, folder)

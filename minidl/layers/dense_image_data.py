@@ -70,7 +70,7 @@ class DenseImageData(ImageReader):
                 )
         self.shuffle = p.shuffle
         self.transform = self.transform_with(self.stretch_to(field))
-        self.transform.mirror |= p.mirror
+        self.transform.mirror |= p.mirror  # either message may ask for it
         self.color = p.is_color if self.transform.color is None else self.transform.color
         self.label_size = self._label_size()
 

@@ -18,7 +18,7 @@ class Depthwise(Convolution):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         group = self._groups(spec.convolution_param)
-        self.op = replace(self.op, group=group)
+        self.op = replace(self.op, group=group)  # `group` itself may be left out of the message
 
     def _groups(self, p):
         """The number of channels that the parameters speak of."""

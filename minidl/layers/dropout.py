@@ -52,7 +52,7 @@ class Dropout(Layer):
         if self.draws and self.scales_up:
             self.op = ops.Dropout(self.ratio)
         elif not self.draws and self.scales_up:
-            self.views = {0: 0}
+            self.views = {0: 0}  # nothing to do: the top is the bottom
 
     def top_shapes(self, bottom):
         return (bottom,)
@@ -72,13 +72,13 @@ class Dropout(Layer):
 
     def _draw_mask(self):
         rng, flat, piece = self.random(), self.mask.reshape(-1), self.ctx.device.piece
-        for start in range(0, flat.size, piece):
+        for start in range(0, flat.size, piece):  # the drawn numbers stay in the cache
             mask = flat[start : start + piece]
             drawn = self.drawn[: mask.size]
             self.uniform(rng, drawn)
             self.xp.greater_equal(drawn, self.ratio, out=mask)
             if self.scales_up:
-                mask *= 1 / (1 - self.ratio)
+                mask *= 1 / (1 - self.ratio)  # so that the mean stays what it was
 
     def backward(self, top, wanted, bottom):
         if not self.views:

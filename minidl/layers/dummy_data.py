@@ -68,6 +68,7 @@ class DummyData(Source):
                     fix="or write shape { dim: ... } in place of num, channels, height and width",
                     field=f"dummy_data_param.{name}",
                 )
+        # One number for all tops, or one for each.
         columns = [s if len(s) == tops else s * tops for s in given.values()]
         return list(zip(*columns, strict=True))
 
@@ -79,7 +80,7 @@ class DummyData(Source):
         for i, (blob, param) in enumerate(zip(top, self.data_fillers, strict=True)):
             array = blob.data
             lasts = param.type == "constant" and self.spec.top[i] not in self.overwritten
-            if lasts and self._is_filled(i, array):
+            if lasts and self._is_filled(i, array):  # a constant that nobody overwrites stays
                 continue
             self._filled[i] = array
             values = np.empty(blob.shape, self.dtype)
@@ -87,7 +88,8 @@ class DummyData(Source):
             self.ctx.device.write(array, values)
 
     def _is_filled(self, i: int, array: Any) -> bool:
-        """Whether top i was filled in this memory, whose address is its own while it is held."""
+        """True where top i was filled in this memory, whose address stays its own while it is
+        held."""
         filled, address = self._filled[i], self.ctx.device.address
         return (
             filled is not None and filled.shape == array.shape and address(filled) == address(array)

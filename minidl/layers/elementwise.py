@@ -38,7 +38,7 @@ class Power(Layer):
         self.power, self.scale, self.shift = p.power, p.scale, p.shift
         self.is_constant = self.power == 0 or self.scale == 0
         self.keeps = () if self.is_constant or self.power == 1 else ("bottom",)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # 0 to a negative power, roots of negative numbers
             self.constant = float(np.power(np.float64(self.shift), self.power))
         if self.scale == 0 and not np.isfinite(self.constant):
             self.reject(
@@ -81,7 +81,7 @@ class Power(Layer):
             self._linear(bottom[0].data, dx)
             if self.power != 2:
                 self.xp.power(dx, self.power - 1, out=dx)
-            dx *= slope
+            dx *= slope  # power * scale * (shift + scale * x)**(power - 1)
             dx *= dy
 
     def _linear(self, x, out):
@@ -203,15 +203,15 @@ class Eltwise(Layer):
             dx = bottom[i].diff
             if self.operation == "PROD":
                 if self.divides:
-                    self.xp.divide(y, xs[i], out=dx)
+                    self.xp.divide(y, xs[i], out=dx)  # the others' product; NaN where x is 0
                 else:
-                    first, *rest = xs[:i] + xs[i + 1 :]
+                    first, *rest = xs[:i] + xs[i + 1 :]  # slower, but right where x is 0
                     dx[...] = first
                     for x in rest:
                         dx *= x
                 dx *= dy
             elif self.operation == "SUM":
-                if dx is not dy or self.coeff[i] != 1:
+                if dx is not dy or self.coeff[i] != 1:  # else it is there already, in place
                     self.xp.multiply(dy, self.coeff[i], out=dx)
             else:
                 self.xp.equal(self.winner, i, out=self.won)
@@ -238,6 +238,7 @@ class Eltwise(Layer):
     def _max(self, xs, y):
         """y = the largest; `winner` = which bottom that was, as an index."""
         winner, won = self.winner, self.won
+        # 1 where bottom[1] wins; ties go to it, as in Caffe
         self.xp.less_equal(xs[0], xs[1], out=winner)
         self.xp.maximum(xs[0], xs[1], out=y)
         for i, x in enumerate(xs[2:], start=2):

@@ -83,7 +83,7 @@ class Embed(Indexed):
     def backward(self, top, wanted, bottom):
         dy = top[0].diff.reshape(-1, self.num_output)
         if self.weight.wanted:
-            self.add_rows(self.weight.diff, dy)
+            self.add_rows(self.weight.diff, dy)  # a number that occurs twice adds both gradients
         if self.bias_term and self.bias.wanted:
             self.xp.sum(dy, axis=0, out=self.sums)
             self.bias.diff += self.sums

@@ -9,7 +9,7 @@ from minidl.layers.base import register, scratch
 
 
 class Based(Pieces):
-    """What Exp and Log share: a base and a linear function of x."""
+    """Base of Exp and Log: a base and a linear function of x."""
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
@@ -23,7 +23,7 @@ class Based(Pieces):
                 field=f"{field}.base",
             )
         self.scale, self.shift = p.scale, p.shift
-        self.log_base = 1.0 if p.base == -1 else math.log(p.base)
+        self.log_base = 1.0 if p.base == -1 else math.log(p.base)  # -1 stands for e
 
     def _linear(self, x, out):
         """out = shift + scale * x"""
@@ -53,7 +53,7 @@ class Exp(Based):
         for x, y in self._pieces(bottom[0].data, top[0].data):
             self._linear(x, y)
             if self.log_base != 1:
-                y *= self.log_base
+                y *= self.log_base  # b**x = exp(x * log(b))
             self.xp.exp(y, out=y)
 
     def backward(self, top, wanted, bottom):
@@ -92,7 +92,7 @@ class Log(Based):
             self._linear(x, y)
             self.xp.log(y, out=y)
             if self.log_base != 1:
-                y /= self.log_base
+                y /= self.log_base  # log to base b = log(x) / log(b)
 
     def backward(self, top, wanted, bottom):
         for x, dy, dx in self._pieces(bottom[0].data, top[0].diff, bottom[0].diff):

@@ -134,7 +134,7 @@ class Request:
             )
 
     def fan(self) -> float:
-        """How many weights meet in one output, or one input, by `variance_norm`.
+        """Return how many weights meet in one output, or one input, by `variance_norm`.
 
         For a weight of shape (outputs, inputs, kh, kw): FAN_IN = inputs kh kw, FAN_OUT =
         outputs kh kw, AVERAGE is the mean of both. Caffe knows no more than the shape: a
@@ -143,8 +143,8 @@ class Request:
         """
         self.needs_axes(1)
         count, shape = self.array.size, self.array.shape
-        fan_in = count / shape[0]
-        fan_out = count / shape[1] if len(shape) > 1 else count
+        fan_in = count / shape[0]  # inputs * kh * kw
+        fan_out = count / shape[1] if len(shape) > 1 else count  # outputs * kh * kw
         if self.param.variance_norm == self.param.FAN_OUT:
             return fan_out
         if self.param.variance_norm == self.param.AVERAGE:
@@ -267,5 +267,6 @@ def bilinear(request: Request) -> None:
         )
     k = shape[3]
     f = math.ceil(k / 2)
+    # 1 in the middle, falling to both sides
     tent = 1 - np.abs(np.arange(k) / f - (k - 1) / (2 * f))
     request.constant(np.outer(tent, tent))

@@ -73,11 +73,12 @@ class Filter(Layer):
 
     def late_shapes(self, bottom):
         *items, selector = bottom
+        # A GPU is waited for here: the tops' shapes depend on these values.
         self.chosen = np.flatnonzero(self.ctx.device.to_host(selector.read()))
         return tuple((len(self.chosen), *blob.shape[1:]) for blob in items)
 
     def buffers(self, *bottom):
-        return {"row": saved(bottom[-1][:1], np.intp)}
+        return {"row": saved(bottom[-1][:1], np.intp)}  # room for all items
 
     def forward(self, bottom, top):
         self.ctx.device.write(self._rows(), self.chosen)
@@ -87,9 +88,9 @@ class Filter(Layer):
     def backward(self, top, wanted, bottom):
         for y, want, x in zip(top, wanted, bottom, strict=False):
             if want:
-                x.diff.fill(0)
+                x.diff.fill(0)  # items left out get no gradient
                 x.diff[self._rows()] = y.diff
 
     def _rows(self):
-        """The numbers of the items kept, on the device."""
+        """Return the numbers of the items kept, on the device."""
         return self.row[: len(self.chosen)]

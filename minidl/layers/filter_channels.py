@@ -50,6 +50,7 @@ class FilterChannels(Layer):
         return {"mask": (bottom[0][self._along(bottom[0])],)}
 
     def first_values(self, name, shape):
+        # The first ones, until weights are loaded
         return (np.arange(shape[0]) < self.kept).astype(np.float64)
 
     def buffers(self, *bottom):
@@ -70,7 +71,8 @@ class FilterChannels(Layer):
     def backward(self, top, wanted, bottom):
         for y, want, x in zip(top, wanted, bottom, strict=True):
             if want:
-                x.diff.fill(0)
+                x.diff.fill(0)  # channels left out get no gradient
                 along = self._along(x.shape)
+                # A view, through which dx itself is written
                 by_channel = self.xp.moveaxis(x.diff, along, 0)
                 by_channel[self.row] = self.xp.moveaxis(y.diff, along, 0)

@@ -40,4 +40,4 @@ class Flip(Layer):
         top[0].data[...] = bottom[0].data[self.index]
 
     def backward(self, top, wanted, bottom):
-        bottom[0].diff[...] = top[0].diff[self.index]
+        bottom[0].diff[...] = top[0].diff[self.index]  # mirrored once more: back where it came from

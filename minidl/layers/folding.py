@@ -34,7 +34,7 @@ def views(view: Callable[[Any], Any], *arrays: Any) -> list[Any]:
     For layers that work in place: CuPy copies an input that shares memory with the output, unless
     it is the very output.
     """
-    made = {id(array): view(array) for array in arrays}
+    made = {id(array): view(array) for array in arrays}  # by identity: == would compare elements
     return [made[id(array)] for array in arrays]
 
 

@@ -1,4 +1,4 @@
-"""What lies under a filter, for each of its positions: the `Im2col` layer."""
+"""Elements under a filter, for each of its positions: the `Im2col` layer."""
 
 from __future__ import annotations
 

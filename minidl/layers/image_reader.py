@@ -1,4 +1,4 @@
-"""What layers share that read images ahead and transform them: Data and ImageData."""
+"""Base of the layers that read images ahead and transform them: Data, ImageData and others."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class ImageReader(Reader):
             )
 
     def open_source(self) -> Records:
-        """The records. Errors: DataError, to whose place the layer's is added."""
+        """Return the records. Errors: DataError, to whose place the layer's is added."""
         raise NotImplementedError
 
     def refuse_old_fields(self, field: str) -> None:
-        """Refuse what stood in this message before there was transform_param."""
+        """Refuse fields of this message that have moved to transform_param."""
         for name in OLD:
             if getattr(self.spec, field).HasField(name):
                 self.reject(
@@ -56,7 +56,8 @@ class ImageReader(Reader):
                 )
 
     def stretch_to(self, field: str) -> Callable[[], Resize] | None:
-        """What resizes to new_height and new_width in the message `field`; None where unset."""
+        """Return a function that makes the Resize to new_height and new_width, fields of the
+        message `field`; None where they are not set."""
         p = getattr(self.spec, field)
         if bool(p.new_height) != bool(p.new_width):
             self.reject(
@@ -68,7 +69,8 @@ class ImageReader(Reader):
         return (lambda: Resize(size, self.reject)) if p.new_height else None
 
     def draw_skip(self, rand_skip: int, length: int, source: str) -> None:
-        """Set `skip`. Drawn once it is opened, for the seed may be another when a run goes on."""
+        """Set `skip`: drawn when the source is opened, since a run that is resumed may have another
+        seed."""
         if rand_skip > length:
             raise DataError(
                 f"lists {length} images, and rand_skip is {rand_skip}",
@@ -82,7 +84,8 @@ class ImageReader(Reader):
     def transform_with(
         self, resize: Callable[[], Resize] | None = None, boxes: bool = False
     ) -> Transform:
-        """What transform_param says; `resize` where the layer's own fields say a size.
+        """Return the Transform of transform_param, resizing as `resize` says if the layer's own
+        fields give a size.
 
         boxes   the layer does what SSD's fields say
         """
@@ -106,10 +109,11 @@ class ImageReader(Reader):
             source = self.open_source()
             first = source[0]
         except DataError as error:
-            for one in error.errors:
+            for one in error.errors:  # of the file; told as this layer's
                 one.where = f"{self.where}: {one.where}"
             raise
         shape = self.transform.top_shape(first.image.shape, source.describe(0, first.key))
+        # Several threads pay only where pixels are decoded or worked on.
         n, heavy = self.batch_size, source.decoded or self.transform.costly
         asked = self.spec.transform_param.workers or (threads() if heavy else 1)
         self.workers = min(n, asked)
@@ -141,9 +145,10 @@ class ImageReader(Reader):
         return self.stand_in((n, *shape), (n, *self.absent_label(shape)))
 
     def absent_shape(self, shape: Shape) -> Shape:
-        """The shape that an absent image of this shape has in a batch where nothing crops it."""
+        """Return the shape that an absent image of this shape has in a batch where nothing crops
+        it."""
         return shape
 
     def absent_label(self, shape: Shape) -> Shape:
-        """The shape of the label of an absent image that has this shape in a batch."""
+        """Return the shape of the label of an absent image that has this shape in a batch."""
         return ()

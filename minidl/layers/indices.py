@@ -31,11 +31,11 @@ class Indexed(Layer):
     place: Any
 
     def rows(self, shape: Shape) -> int:
-        """How many rows there are, if bottom[0] has this shape."""
+        """Return the number of rows for a bottom[0] of this shape."""
         raise NotImplementedError
 
     def index_buffers(self, indices: Shape, width: int) -> dict[str, Buffer]:
-        """The buffers that the methods below need, for rows of so many elements."""
+        """Return the buffers that the methods below need, for rows of `width` elements."""
         count = math.prod(indices)
         return {
             "row": saved((count,), np.intp),
@@ -46,12 +46,12 @@ class Indexed(Layer):
         }
 
     def read_indices(self, indices: Any, rows: int) -> None:
-        """Fill `row`; on the CPU, refuse a number that names none of so many rows."""
+        """Fill `row`; on the CPU, refuse a number that names none of the `rows` rows."""
         xp, nearest, row = self.xp, self.numbers, self.row
         xp.fmax(indices.reshape(-1), 0, out=nearest)  # 0 for a NaN too
         xp.fmin(nearest, rows - 1, out=nearest)
         row[...] = nearest  # without the fraction
-        xp.not_equal(row, indices.reshape(-1), out=self.no_row)
+        xp.not_equal(row, indices.reshape(-1), out=self.no_row)  # those that were bounded or cut
         xp.any(self.no_row, out=self.any_wrong)
         if self.ctx.device.kind == "cpu" and self.any_wrong:
             self._refuse(indices, rows)
@@ -68,6 +68,7 @@ class Indexed(Layer):
         sums are in no order, and may differ in their last bits from run to run.
         """
         width = table.shape[1]
+        # Of every element in the table: row * width + column.
         self.place[...] = self.row[:, None]
         self.place *= width
         self.place += self.table(np.arange, width)
@@ -95,5 +96,5 @@ class Indexed(Layer):
         )
 
     def too_large(self, shown: str) -> str:
-        """How to put right a number that is too large."""
+        """Return advice for a number that is too large."""
         return "rows are counted from 0"

@@ -69,6 +69,7 @@ class Interp(Resampling):
                 f"pad_beg and pad_end cut {self.cut} off the bottom {bottom}",
                 expected="at least 1 row and 1 column left",
             )
+        # The gaps between places are scaled, so that corners stay corners.
         scaled = tuple(((n - 1) // self.shrink) * self.zoom + 1 for n in left)
         return ((*bottom[:2], *(self.size or scaled)),)
 
@@ -77,13 +78,14 @@ class Interp(Resampling):
 
 
 def weights(size, out, cut, dtype):
-    """A: what each of `out` places takes from each of `size`, `cut` off the ends not counted."""
+    """Return A: the share of each of `size` places in each of `out`, `cut` at the ends not
+    counted."""
     left = size - sum(cut)
     matrix = np.zeros((out, size), dtype)
     for o in range(out):
-        u = o * (left - 1) / (out - 1) if out > 1 else 0.0
+        u = o * (left - 1) / (out - 1) if out > 1 else 0.0  # where place o lies in the bottom
         i = min(math.floor(u), left - 1)
-        matrix[o, cut[0] + i] += 1 - (u - i)
+        matrix[o, cut[0] + i] += 1 - (u - i)  # the nearer of two places counts for more
         if u > i:
             matrix[o, cut[0] + i + 1] += u - i
     return matrix

@@ -1,4 +1,4 @@
-"""Most of what is rightly nothing hidden from a loss: the `LabelDropout` layer."""
+"""Negative labels hidden from a loss, most of them: the `LabelDropout` layer."""
 
 from __future__ import annotations
 
@@ -82,6 +82,7 @@ class LabelDropout(Layer):
         self.ctx.device.write(self.hidden, ~seen.reshape(self.hidden.shape))
         y = top[0].data
         y[...] = bottom[0].data
+        # A hidden place takes its label as its score: the loss sees no difference there.
         self.xp.copyto(y, bottom[1].data.reshape(y.shape), where=self.hidden)
 
     def backward(self, top, wanted, bottom):
@@ -90,14 +91,16 @@ class LabelDropout(Layer):
         self.xp.copyto(dx, 0, where=self.hidden)
 
     def _drawn(self, x, labels, rng):
-        """The places of one channel with label 0 that are seen."""
+        """Return the places of one channel with label 0 that the loss sees."""
         nothing = np.flatnonzero(labels == 0)
         count = int(np.count_nonzero(labels == 1) * self.ratio)
         if count >= len(nothing):
             return nothing
-        by_size = nothing[np.argsort(np.abs(x[nothing]), kind="stable")]
+        by_size = nothing[np.argsort(np.abs(x[nothing]), kind="stable")]  # smallest scores first
+        # Largest scores: the worst mistakes
         others, worst = np.split(by_size, [len(by_size) - count])
         worst = rng.permutation(worst)
         hard, rand = int(count * self.hard), int(count * self.rand)
+        # The rest is drawn from the milder ones and a share of the worst.
         others = rng.permutation(np.append(others, worst[hard : hard + rand]))
         return np.append(worst[:hard], others[:rand])

@@ -56,7 +56,7 @@ class Labelled(Layer):
         return outer, classes, inner
 
     def label_buffers(self, scores: Shape, labels: Shape) -> dict[str, Buffer]:
-        """The buffers that `read_labels` needs."""
+        """Return the buffers that `read_labels` needs."""
         outer, _, inner = self.fold_scores(scores, labels)
         buffers = {
             "place": saved((outer, inner), np.intp),
@@ -75,19 +75,19 @@ class Labelled(Layer):
         self.find_places(classes)
 
     def read_classes(self, labels: Any, classes: int) -> None:
-        """The same, but for `place`, which then holds the number of each item's class."""
+        """Do the same, except that `place` then holds the number of each item's class."""
         xp, place, nearest = self.xp, self.place, self.labels
         values = labels.reshape(place.shape)
         xp.fmax(values, self.first_label, out=nearest)  # the first for a NaN too
         xp.fmin(nearest, self.first_label + classes - 1, out=nearest)
         place[...] = nearest  # without the fraction
-        xp.not_equal(place, values, out=self.no_class)
+        xp.not_equal(place, values, out=self.no_class)  # those that were bounded or cut
         if self.first_label:
             place -= self.first_label
         if self.ignore_label is not None:
             xp.equal(values, self.ignore_label, out=self.ignored)
-            xp.greater(self.no_class, self.ignored, out=self.no_class)
-            xp.copyto(place, 0, where=self.ignored)
+            xp.greater(self.no_class, self.ignored, out=self.no_class)  # wrong and not ignored
+            xp.copyto(place, 0, where=self.ignored)  # any class will do: what it gives is masked
         xp.any(self.no_class, out=self.any_wrong)
         if self.ctx.device.kind == "cpu" and self.any_wrong:
             self._refuse_labels(labels, classes)
@@ -96,6 +96,7 @@ class Labelled(Layer):
         """Turn the class numbers in `place` into places."""
         outer, inner = self.place.shape
         if inner > 1:
+            # Class c of an item lies c * inner elements behind its class 0.
             self.place *= inner
         self.place += self.table(_first_class, outer, classes, inner)
 
@@ -105,7 +106,8 @@ class Labelled(Layer):
             self.xp.copyto(result, math.nan, where=self.any_wrong)
 
     def valid_items(self) -> Any:
-        """How many items are not ignored: a number, or an array of shape () where some may be."""
+        """Return the number of items that are not ignored: an int, or an array of shape () where
+        some may be."""
         if self.ignore_label is None:
             return self.place.size
         self.xp.sum(self.ignored, dtype=np.intp, out=self.count)
@@ -175,5 +177,5 @@ class ItemLabelled(Labelled):
 
 
 def _first_class(outer: int, classes: int, inner: int) -> np.ndarray:
-    """Where each item's score of class 0 stands among those of all, (outer, inner)."""
+    """Return where each item's score of class 0 stands among all scores, (outer, inner)."""
     return np.arange(outer)[:, None] * (classes * inner) + np.arange(inner)

@@ -97,7 +97,7 @@ class Local(Layer):
         xp, unfolding = self.xp, self._unfolding(bottom[0].shape)
         unfolding.unfold(xp, bottom[0].data, self.columns, self.stages)
         for m, (filters, y) in enumerate(self._by_filter(self.weight.data, top[0].data)):
-            xp.multiply(self.columns, filters, out=self.product)
+            xp.multiply(self.columns, filters, out=self.product)  # (C * taps, N, places)
             xp.sum(self.product, axis=0, out=y)
             if self.window.bias:
                 y += self.bias.data[0, 0, m]
@@ -111,13 +111,13 @@ class Local(Layer):
         if self.weight.wanted:
             for gradient, dy in self._by_filter(self.weight.diff, top[0].diff):
                 xp.multiply(self.columns, dy, out=product)
-                xp.sum(product, axis=1, out=self.share)
+                xp.sum(product, axis=1, out=self.share)  # over images: (C * taps, places)
                 gradient += self.share[:, None]
         if wanted[0]:
             self.column_gradient.fill(0)
             for filters, dy in self._by_filter(self.weight.data, top[0].diff):
                 xp.multiply(filters, dy, out=product)
-                self.column_gradient += product
+                self.column_gradient += product  # every filter sees the same columns
             unfolding = self._unfolding(bottom[0].shape)
             unfolding.fold(self.column_gradient, bottom[0].diff, self.stages)
 

@@ -1,4 +1,4 @@
-"""What losses share: a scalar top, labels without gradient, and what the sum is divided by."""
+"""Base of losses: a scalar top, labels without gradient, and the divisor of the sum."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ class LossLayer(Layer):
             )
 
     def sum_over(self, outer: int, inner: int, valid: Any) -> Any:
-        """What `normalization` divides by, before it is raised to at least 1: a number, or `valid`.
+        """Return the divisor that `normalization` names, before it is raised to at least 1: a
+        number, or `valid`.
 
         valid   the number of items that are not ignored, or an array of shape () with it
         """
@@ -106,7 +107,7 @@ class LossLayer(Layer):
         """
         number = self.sum_over(outer, inner, valid)
         if isinstance(number, (int, float)):
-            divisor.fill(max(1, number))
+            divisor.fill(max(1, number))  # without valid items the loss is 0, not NaN
         else:
             self.xp.maximum(number, 1, out=divisor)
 

@@ -11,7 +11,7 @@ from minidl.layers.folding import fold
 from minidl.layers.loss import LossLayer
 
 LARGEST = 10.0  # a label whose first channel is larger is none
-FLATTEST = 1e-6
+FLATTEST = 1e-6  # least sine that backward divides by
 
 
 @register("AngleLoss")
@@ -65,7 +65,7 @@ class AngleLoss(LossLayer):
     def sample_bottoms(self, shapes, rng):
         a, b = (rng.standard_normal(shapes[0]) for _ in range(2))
         a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
-        b[0, 0].flat[0] = 2 * LARGEST
+        b[0, 0].flat[0] = 2 * LARGEST  # one place without a label
         return [0.9 * a, b.reshape(shapes[1])]
 
     def forward(self, bottom, top):
@@ -73,7 +73,7 @@ class AngleLoss(LossLayer):
         a, b = (blob.data.reshape(self.product.shape) for blob in bottom)
         xp.multiply(a, b, out=self.product)
         xp.sum(self.product, axis=1, out=t)
-        xp.clip(t, -1, 1, out=t)
+        xp.clip(t, -1, 1, out=t)  # rounding may lead beyond, where arccos is NaN
         xp.absolute(b[:, 0], out=self.place)
         xp.greater(self.place, LARGEST, out=self.absent)
         xp.arccos(t, out=self.place)
@@ -85,6 +85,7 @@ class AngleLoss(LossLayer):
         xp, t, slope = self.xp, self.cosine, self.place
         b, da = (a.reshape(self.product.shape) for a in (bottom[1].data, bottom[0].diff))
         xp.divide(top[0].diff, -len(t), out=self.share)
+        # The derivative of arccos(t) is -1 / sqrt(1 - t**2).
         xp.square(t, out=slope)
         xp.subtract(1, slope, out=slope)
         xp.sqrt(slope, out=slope)

@@ -15,7 +15,7 @@ log = logging.getLogger("minidl")
 
 @register("CtcLoss")
 class CtcLoss(LossLayer):
-    r"""How surprised a net is by a sequence of labels, however they are spread over its steps.
+    r"""The surprise at a sequence of labels, however they are spread over the steps of a net.
 
     A path has a class at each of the T steps; it reads as what is left of it when repetitions are
     taken for one and blanks left out. With p the softmax of the scores of each step,
@@ -99,7 +99,8 @@ class CtcLoss(LossLayer):
         self.xp.multiply(self.gradient, top[0].diff, out=bottom[0].diff)
 
     def _word(self, n, row):
-        """The labels of sequence n without blanks; refuses what no path can read as."""
+        """Return the labels of sequence n without blanks; refuse labels that no path can be read
+        as."""
         wrong = ~np.isin(row, np.arange(self.classes))
         if wrong.any():
             value = float(row[np.argmax(wrong)])
@@ -126,7 +127,7 @@ class CtcLoss(LossLayer):
 
 
 def ctc(scores, words, blank):
-    """The loss of each sequence, (N), and the gradient of their sum, (T, N, C).
+    """Return the loss of each sequence, (N), and the gradient of their sum, (T, N, C).
 
     scores   (T, N, C), float64
     words    N arrays of labels, without blanks
@@ -134,7 +135,7 @@ def ctc(scores, words, blank):
     Forward and backward in logarithms, over the places of words with blanks around all labels.
     """
     steps, count, _ = scores.shape
-    log_p = scores - scores.max(axis=2, keepdims=True)
+    log_p = scores - scores.max(axis=2, keepdims=True)  # less the largest: exp cannot overflow
     log_p -= np.log(np.exp(log_p).sum(axis=2, keepdims=True))
     lengths, items = np.array([len(word) for word in words]), np.arange(count)
     places = np.full((count, 2 * lengths.max() + 1), blank)
@@ -142,14 +143,15 @@ def ctc(scores, words, blank):
         places[n, 1 : 2 * len(word) : 2] = word
     skips = np.zeros(places.shape, bool)  # the place may follow the one two before it
     skips[:, 2:] = (places[:, 2:] != blank) & (places[:, 2:] != places[:, :-2])
+    # (T, N, places): the log probability of each place's label.
     here = np.take_along_axis(log_p, np.broadcast_to(places, (steps, *places.shape)), axis=2)
     alpha, beta = np.full_like(here, -np.inf), np.full_like(here, -np.inf)
-    alpha[0, :, :2] = here[0, :, :2]
+    alpha[0, :, :2] = here[0, :, :2]  # a path begins with a blank or the first label
     alpha[0, lengths == 0, 1:] = -np.inf
     for t in range(1, steps):
         alpha[t] = here[t] + _reach(alpha[t - 1], skips)
     last, before = 2 * lengths, np.maximum(2 * lengths - 1, 0)
-    beta[-1, items, last] = here[-1, items, last]
+    beta[-1, items, last] = here[-1, items, last]  # and ends with a blank or the last label
     beta[-1, items, before] = here[-1, items, before]
     for t in reversed(range(steps - 1)):
         # Backward is forward with the places turned around, and the skips with them.
@@ -158,15 +160,15 @@ def ctc(scores, words, blank):
     ends = np.where(lengths > 0, alpha[-1, items, before], -np.inf)
     total = np.logaddexp(alpha[-1, items, last], ends)
     gradient = np.exp(log_p)
-    share = np.exp(alpha + beta - here - total[:, None])
+    share = np.exp(alpha + beta - here - total[:, None])  # `here` is in alpha and in beta
     for s in range(places.shape[1]):
         gradient[:, items, places[:, s]] -= share[:, :, s]
     return -total, gradient
 
 
 def _reach(before, skips):
-    """The logarithm of what comes to each place: from itself, the one before, and where `skips`
-    says so from two before. `before` and `skips`: (N, S)."""
+    """Return the logarithm of what comes to each place: from itself, from the one before, and where
+    `skips` says so from two before. `before` and `skips`: (N, S)."""
     result = before.copy()
     result[:, 1:] = np.logaddexp(result[:, 1:], before[:, :-1])
     two = np.where(skips[:, 2:], before[:, :-2], -np.inf)

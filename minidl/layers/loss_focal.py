@@ -71,7 +71,7 @@ class FocalLoss(SoftmaxWithLoss):
         sure = self.sureness
         xp.subtract(1, true, out=weight)
         xp.maximum(weight, LEAST, out=weight)
-        xp.divide(true, weight, out=sure)
+        xp.divide(true, weight, out=sure)  # p / (1 - p)
         xp.power(weight, self.gamma, out=weight)
         weight *= self.alpha
         xp.log(true, out=true)

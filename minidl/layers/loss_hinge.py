@@ -64,6 +64,7 @@ class HingeLoss(LossLayer, ItemLabelled):
     def forward(self, bottom, top):
         xp, side, violation, loss = self.xp, self.side, self.violation, top[0].data
         self.read_labels(bottom[1].data, side.shape[1])
+        # -1 for the true class, 1 for the others.
         side.fill(1)
         xp.add.at(side.reshape(-1), self.place.reshape(-1), self.table(_minus_two, self.dtype))
         xp.multiply(bottom[0].data.reshape(side.shape), side, out=violation)
@@ -81,7 +82,7 @@ class HingeLoss(LossLayer, ItemLabelled):
         if self.squared:
             xp.multiply(self.violation, 2, out=dx)
         else:
-            xp.sign(self.violation, out=dx)
+            xp.sign(self.violation, out=dx)  # 1 where the margin is violated
         dx *= self.side
         dx *= self.share
 

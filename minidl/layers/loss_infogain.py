@@ -110,9 +110,9 @@ class InfogainLoss(LossLayer, Labelled):
         softmax(xp, bottom[0].data.reshape(prob.shape), prob, self.row)
         if len(top) > 1:
             top[1].data[...] = prob.reshape(top[1].shape)
-        xp.maximum(prob, LEAST, out=terms)
+        xp.maximum(prob, LEAST, out=terms)  # the log stays finite
         xp.log(terms, out=terms)
-        terms *= self.rows.transpose(0, 2, 1)
+        terms *= self.rows.transpose(0, 2, 1)  # (outer, classes, inner), like prob
         if self.ignore_label is not None:
             xp.copyto(terms, 0, where=self.ignored[:, None])
         self.fill_divisor(self.divisor, outer, inner, self.valid_items())
@@ -124,6 +124,7 @@ class InfogainLoss(LossLayer, Labelled):
     def backward(self, top, wanted, bottom):
         xp, prob = self.xp, self.prob
         dx = bottom[0].diff.reshape(prob.shape)
+        # dx = p * sum(H[t]) - H[t]
         xp.multiply(prob, self.row_sums[:, None], out=dx)
         dx -= self.rows.transpose(0, 2, 1)
         if self.ignore_label is not None:
@@ -146,7 +147,7 @@ class InfogainLoss(LossLayer, Labelled):
 
 
 def read_matrix(path, dtype):
-    """The array in a BlobProto file, in one dimension."""
+    """Return the array in a BlobProto file, in one dimension."""
     data = files.read(path, "infogain matrix")
     reader = wire.Reader(data, str(path), "infogain matrix (.binaryproto)")
     if not data.size:

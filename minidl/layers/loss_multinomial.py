@@ -13,7 +13,7 @@ LEAST = 1e-20  # Caffe's kLOG_THRESHOLD
 
 @register("MultinomialLogisticLoss")
 class MultinomialLogisticLoss(LossLayer, ItemLabelled):
-    r"""How surprised given probabilities are by the true classes.
+    r"""Cross-entropy of given probabilities: the surprise at the true classes.
 
     With N items, t the label of each and q = max(p[t], 1e-20),
 
@@ -56,7 +56,7 @@ class MultinomialLogisticLoss(LossLayer, ItemLabelled):
         outer, classes, _ = self.fold_scores(bottom[0].shape, bottom[1].shape)
         self.read_labels(bottom[1].data, classes)
         xp.take(bottom[0].data, self.place, out=self.true)
-        xp.maximum(self.true, LEAST, out=self.true)
+        xp.maximum(self.true, LEAST, out=self.true)  # the log stays finite
         self.spoil(self.true)
         xp.log(self.true, out=self.terms)
         xp.sum(self.terms, out=loss)
@@ -66,5 +66,5 @@ class MultinomialLogisticLoss(LossLayer, ItemLabelled):
         xp, dp, terms = self.xp, bottom[0].diff, self.terms
         xp.divide(top[0].diff, -max(1, len(terms)), out=self.share)
         xp.divide(self.share, self.true, out=terms)
-        dp.fill(0)
+        dp.fill(0)  # the loss knows the true class's alone
         xp.add.at(dp.reshape(-1), self.place.reshape(-1), terms.reshape(-1))

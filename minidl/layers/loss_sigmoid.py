@@ -12,7 +12,7 @@ from minidl.layers.loss import LossLayer
 
 @register("SigmoidCrossEntropyLoss")
 class SigmoidCrossEntropyLoss(LossLayer):
-    r"""How surprised a sigmoid of each score is by its target: yes-or-no questions, many an item.
+    r"""Cross-entropy of a sigmoid of each score with its target: many yes-or-no questions an item.
 
     With p = 1 / (1 + exp(-x)) and n from `normalization`, summing over the scores whose target is
     not ignored,
@@ -80,6 +80,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
     def forward(self, bottom, top):
         xp, terms, d, power = self.xp, self.terms, self.difference, self.power
         x, t, loss = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), top[0].data
+        # log(1 + exp(-|x|)) + max(x, 0) - x * t: the cross-entropy, where nothing can overflow.
         xp.abs(x, out=power)
         xp.negative(power, out=power)
         xp.exp(power, out=power)
@@ -105,13 +106,13 @@ class SigmoidCrossEntropyLoss(LossLayer):
         """p - t: p is 1 / (1 + exp(-|x|)) for x >= 0, else exp(-|x|) / (1 + exp(-|x|))."""
         xp, d, power = self.xp, self.difference, self.power
         xp.greater_equal(x, 0, out=self.positive)
-        xp.maximum(power, self.positive, out=d)
+        xp.maximum(power, self.positive, out=d)  # the numerator of p
         power += 1
         d /= power
         d -= t
 
     def _ignore(self, targets):
-        """Take out what is ignored; how many scores are left, an array ()."""
+        """Take out ignored scores; return the number of those left, an array ()."""
         xp, whole = self.xp, self.power
         xp.trunc(targets, out=whole)
         xp.equal(whole, self.ignore_label, out=self.ignored)

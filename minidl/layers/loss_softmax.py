@@ -18,7 +18,7 @@ FLT_MIN = float(np.finfo(np.float32).tiny)  # Caffe's floor in either number typ
 
 @register("SoftmaxWithLoss")
 class SoftmaxWithLoss(LossLayer, Labelled):
-    r"""How surprised softmax is by the true classes: cross-entropy with one-hot targets.
+    r"""Cross-entropy of softmax with one-hot targets: the surprise at the true classes.
 
     With p the softmax of the scores along the class axis, t the label of each item, and n from
     `normalization`, summing over the items that are not ignored,
@@ -109,7 +109,7 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         softmax(xp, bottom[0].data.reshape(prob.shape), prob, self.row)
         if len(top) > 1:
             top[1].data[...] = prob.reshape(top[1].shape)
-        true = self.row[:, 0]
+        true = self.row[:, 0]  # softmax needs that memory no longer
         xp.take(prob, self.place, out=true)
         xp.maximum(true, FLT_MIN, out=true)
         self.measure(true)
@@ -125,6 +125,7 @@ class SoftmaxWithLoss(LossLayer, Labelled):
     def backward(self, top, wanted, bottom):
         xp, prob = self.xp, self.prob
         dx = bottom[0].diff.reshape(prob.shape)
+        # p - 1 for the true class, p for the others.
         dx[...] = prob
         xp.add.at(dx.reshape(-1), self.place.reshape(-1), self.table(_minus_one, self.dtype))
         if self.weighs_items:
@@ -146,8 +147,8 @@ class SoftmaxWithLoss(LossLayer, Labelled):
             true *= self.item_weight[:, 0]
 
     def pull(self, top):
-        """The gradient of what each item adds, for all items or each of them; `share` is the loss's
-        own part of it."""
+        """Return the gradient of what each item adds, for all items or each of them; `share` is the
+        loss's own part of it."""
         return self.share
 
 

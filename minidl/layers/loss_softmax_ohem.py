@@ -50,7 +50,7 @@ class SoftmaxWithLossOHEM(SoftmaxWithLoss):
         super().forward(bottom, top)
         if len(top) > 2:
             item = top[2].data.reshape(self.row.shape)
-            self.xp.negative(self.row, out=item)
+            self.xp.negative(self.row, out=item)  # where `measure` left what each item adds
 
     def pull(self, top):
         if len(top) < 3:

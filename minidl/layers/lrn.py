@@ -87,12 +87,12 @@ class LRN(Layer):
         for part in self._parts(bottom[0].shape):
             x, y, s = bottom[0].data[part], top[0].data[part], self.scale[part]
             spare = self.other[: len(x)]
-            xp.square(x, out=y)
+            xp.square(x, out=y)  # y is free until the last line
             self._window_sum(y, s, spare)
             s *= op.alpha
             s += op.k
             self._power(s, y, spare)
-            xp.divide(x, y, out=y)
+            xp.divide(x, y, out=y)  # y held s**beta
 
     def backward(self, top, wanted, bottom):
         xp, op = self.xp, self.op
@@ -115,7 +115,7 @@ class LRN(Layer):
             self._sum_along(1, a, out)
             return
         self._sum_along(2, a, out)
-        spare[...] = out
+        spare[...] = out  # rows are summed: sum those along columns
         self._sum_along(3, spare, out)
 
     def _sum_along(self, axis, a, out):
@@ -141,7 +141,7 @@ class LRN(Layer):
             self.xp.power(s, self.op.beta, out=out)
 
     def _part(self, bottom):
-        """The shape of what is worked on at a time: whole images, at least one."""
+        """Return the shape of what is worked on at a time: whole images, at least one."""
         image = math.prod(bottom[1:])
         return (min(bottom[0], max(1, self.ctx.device.piece // image)), *bottom[1:])
 

@@ -74,7 +74,7 @@ class LSTM(Recurrent):
         self.sum_inputs(bottom)
         h, c = self.first_states(bottom)
         for t in range(len(y)):
-            gates, going_on = self.sums[t], cont[t][:, None]
+            gates, going_on = self.sums[t], cont[t][:, None]  # (N, 4 H), (N, 1)
             xp.multiply(h, going_on, out=self.hidden_before[t])
             xp.multiply(c, going_on, out=self.cell_before[t])
             xp.matmul(self.hidden_before[t], weight, out=self.from_hidden)
@@ -92,13 +92,14 @@ class LSTM(Recurrent):
         self.last_gradient(top, "cell", dc)
         for t in reversed(range(len(dz))):
             going_on = cont[t][:, None]
-            dh += dy[t]
+            dh += dy[t]  # from the top, beside what the next step sends back
             gates, before = self.sums[t], self.cell_before[t]
             step_backward(xp, gates, before, self.tanh_cell[t], dh, dc, dz[t], self.room)
             self.bound(dz[t])
-            dc *= going_on
+            dc *= going_on  # nothing goes back beyond where a sequence begins
             xp.matmul(dz[t], weight, out=dh)
             dh *= going_on
+        # One product over all steps, (4 H, T * N) times (T * N, H).
         self.add_product(self.W_hc, matrix(dz, 2), matrix(self.hidden_before, 2))
         self.leave_gradients(wanted, bottom, [dh, dc])
 
@@ -190,7 +191,7 @@ class LSTMUnit(Layer):
 
 
 def step(xp, gates, before, c, tanh_c, h):
-    """One step of N sequences.
+    """Take N sequences one step forward.
 
     gates    (N, 4 H): the sums, overwritten by i, f, o and g
     before   (N, H): the cells before it, times cont
@@ -210,16 +211,17 @@ def step(xp, gates, before, c, tanh_c, h):
 
 
 def slopes(xp, gates, out):
-    """The derivatives of i, f, o and g by their sums, for any number of steps."""
+    """Fill `out` with the derivatives of i, f, o and g by their sums, for any number of steps."""
     cut = 3 * (gates.shape[-1] // 4)
     sigmoids, tanhs = out[..., :cut], out[..., cut:]
+    # s - s**2 for the three sigmoids, 1 - g**2 for the tanh.
     xp.square(gates, out=out)
     xp.subtract(gates[..., :cut], sigmoids, out=sigmoids)
     xp.subtract(1, tanhs, out=tanhs)
 
 
 def step_backward(xp, gates, before, tanh_c, dh, dc, dz, room):
-    """The gradient of one step.
+    """Take the gradient back through one step.
 
     dh       (N, H): of h
     dc       (N, H): of c, but for what comes through h; turned into that of `before`
@@ -229,18 +231,18 @@ def step_backward(xp, gates, before, tanh_c, dh, dc, dz, room):
     i, f, o, g = _parts(gates)
     dz_i, dz_f, dz_o, dz_g = _parts(dz)
     xp.multiply(dh, tanh_c, out=room)
-    dz_o *= room
+    dz_o *= room  # do = dh * tanh(c)
     room *= tanh_c
-    xp.subtract(dh, room, out=room)
+    xp.subtract(dh, room, out=room)  # dh * (1 - tanh(c)**2)
     room *= o
-    dc += room
+    dc += room  # what reaches c through h
     for part, factor in ((dz_i, g), (dz_f, before), (dz_g, i)):
         xp.multiply(dc, factor, out=room)
         part *= room
-    dc *= f
+    dc *= f  # what reaches the cells before
 
 
 def _parts(gates):
-    """The four views (N, H) of an array (N, 4 H)."""
+    """Return the four views (N, H) of an array (N, 4 H)."""
     size = gates.shape[1] // 4
     return [gates[:, k * size : (k + 1) * size] for k in range(4)]

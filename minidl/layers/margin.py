@@ -78,15 +78,18 @@ class Margin(ItemLabelled):
         xp.subtract(1, sine, out=sine)
         xp.maximum(sine, 0, out=sine)
         xp.sqrt(sine, out=sine)
+        # cos(a + m) = cos(a) cos(m) - sin(a) sin(m); `change` is that less cos(a).
         xp.multiply(slope, math.cos(self.m), out=change)
         change -= c
         xp.multiply(sine, -math.sin(self.m), out=c)
         change += c
+        # Where a + m is beyond pi the cosine would rise again: a constant is taken off instead.
         xp.copyto(change, -self.m * math.sin(self.m), where=self.beyond)
         self._work_out_slope(sine, slope)
 
     def _work_out_slope(self, sine, slope):
-        """From the cosine in `slope`; the fork takes 1 for the derivative where the sine is 0."""
+        """Fill `slope`, which holds the cosine; where the sine is 0 the fork takes 1 for the
+        derivative."""
         xp = self.xp
         slope *= math.sin(self.m)
         xp.less_equal(sine, 0, out=self.no_class)
@@ -200,14 +203,15 @@ class AdaCosAddmScale(Margin):
         dx *= self.pass_scale
 
     def _follow(self, c):
-        """The scale of this pass."""
+        """Set the scale of this pass."""
         xp, every, angle, scale = self.xp, self.every, self.angle, self.scale
         xp.equal(scale, 0, out=self.first)
+        # Before the first pass it is 0.
         xp.copyto(scale, math.sqrt(2) * math.log(self.classes - 1), where=self.first)
         xp.clip(c, -1, 1, out=every)
         xp.arccos(every, out=every)
         xp.mean(every, out=angle)
-        xp.minimum(angle, math.pi / 4, out=angle)
+        xp.minimum(angle, math.pi / 4, out=angle)  # untrained features are nearly at right angles
         xp.cos(angle, out=angle)
         xp.multiply(c, scale, out=every)
         xp.exp(every, out=every)

@@ -123,7 +123,7 @@ class MultiStageMeanfield(Layer):
         gradients = [np.zeros_like(matrix) for matrix in matrices]
         for t in reversed(range(self.p.num_iterations)):
             p = host(self.probabilities[t])
-            du += dq
+            du += dq  # unary scores enter in every iteration
             dp = np.stack([self._back(i, p[i], dq[i], matrices, gradients) for i in range(n)])
             softmax_backward(np, p, dp, dq, row, np.empty_like(dp))
         for param, gradient in zip(self._weights(), gradients, strict=True):
@@ -134,20 +134,22 @@ class MultiStageMeanfield(Layer):
                 self.ctx.device.write(blob.diff, gradient.reshape(blob.shape))
 
     def _messages(self, i, p, matrices):
-        """What filters make of image i's probabilities, and what is taken off its unary scores."""
+        """Return the filtered probabilities of image i, the message, and what is taken off its
+        unary scores."""
         spatial, bilateral, compatibility = matrices
         filtered = [lattice.filter(p) * norm for lattice, norm in self._filters[i]]
         message = spatial @ filtered[0] + bilateral @ filtered[1]
         return (*filtered, message), compatibility @ message
 
     def _back(self, i, p, dq, matrices, gradients):
-        """The gradient of image i's probabilities in an iteration; adds to those of matrices."""
+        """Return the gradient of image i's probabilities in an iteration; add to those of the
+        matrices."""
         spatial, bilateral, compatibility = matrices
         (near, alike, message), _ = self._messages(i, p, matrices)
         dmessage = -compatibility.T @ dq
         gradients[0] += dmessage @ near.T
         gradients[1] += dmessage @ alike.T
-        gradients[2] -= dq @ message.T
+        gradients[2] -= dq @ message.T  # minus: messages are taken off
         parts = zip(self._filters[i], (spatial, bilateral), strict=True)
         return sum(
             lattice.transposed((matrix.T @ dmessage) * norm) for (lattice, norm), matrix in parts
@@ -164,6 +166,7 @@ class MultiStageMeanfield(Layer):
                 lattice = Lattice(features)
             except OverflowError as error:
                 self.reject(f"{error}", expected="a smaller image, or larger thetas")
+            # For weights that sum to 1 at every pixel
             norm = lattice.filter(np.ones((1, height * width)))
             made.append((lattice, (1 / (norm + TINY)).astype(self.dtype)))
         return made

@@ -63,7 +63,8 @@ class MemoryData(Source):
         return (self.batch_size, *self.item), (self.batch_size,)
 
     def reset(self, data: np.ndarray, labels: np.ndarray) -> None:
-        """Give these from now on, from their beginning. Errors: UsageError for other shapes."""
+        """Give out these arrays from now on, from their beginning. Errors: UsageError for other
+        shapes."""
         data, labels = np.asarray(data), np.asarray(labels)
         expected = f"(M, {', '.join(map(str, self.item))}), M a multiple of {self.batch_size}"
         if data.shape[1:] != self.item or not len(data) or len(data) % self.batch_size:
@@ -111,6 +112,7 @@ class MemoryData(Source):
         return self._arrays[1][first : first + self.batch_size]
 
     def _first(self, number: int) -> int:
-        """Where batch `number` begins."""
+        """Return the first item of batch `number`."""
         assert self._arrays is not None
+        # After the last batch comes the first
         return number * self.batch_size % len(self._arrays[0])

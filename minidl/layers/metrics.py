@@ -1,4 +1,4 @@
-"""What is only measured, never learned from: the `Accuracy` layer."""
+"""Measurements, never learned from: the `Accuracy` layer."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ class Accuracy(Labelled):
         scores = bottom[0].data.reshape(self.below.shape)
         xp.take(scores, self.place, out=self.true)
         xp.less(scores, self.true[:, None], out=self.below)
-        xp.sum(self.below, axis=1, dtype=np.intp, out=rank)
+        xp.sum(self.below, axis=1, dtype=np.intp, out=rank)  # how many classes score less
+        # Ties count against it, as in Caffe
         xp.greater_equal(rank, classes - self.top_k, out=correct)
         if self.ignore_label is not None:
             xp.greater(correct, self.ignored, out=correct)
@@ -96,6 +97,7 @@ class Accuracy(Labelled):
         """Fill `class_items` and `class_hits`, by comparing every label with every class."""
         xp, label, member = self.xp, self.rank, self.below
         classes, inner = member.shape[1:]
+        # place = (n * classes + label) * inner + i
         xp.floor_divide(self.place, inner, out=label)
         xp.remainder(label, classes, out=label)
         xp.equal(label[:, None], self.table(_numbers, classes), out=member)

@@ -94,6 +94,7 @@ class MVN(Layer):
             xp.subtract(dy, self.mean[:, None], out=dx)
             return
         (product,) = self._fold(self.product)
+        # dx = (dy - mean(dy)) / (std + eps) - y * mean(dy * y) / std
         xp.multiply(dy, y, out=product)
         self._mean(product)
         self.mean /= self.std
@@ -109,7 +110,7 @@ class MVN(Layer):
         self.mean /= a.shape[1]
 
     def _rows(self, shape):
-        """How many parts are normalised by themselves."""
+        """Return the number of parts that are normalised by themselves."""
         return shape[0] if self.across_channels else shape[0] * shape[1]
 
     def _fold(self, *arrays):

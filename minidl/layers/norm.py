@@ -9,7 +9,7 @@ import numpy as np
 from minidl.layers.base import Layer, register, saved, scratch
 from minidl.layers.folding import fold
 
-EPS = 1e-6
+EPS = 1e-6  # the fork's, added to a length
 FLT_MIN = float(np.finfo(np.float32).tiny)
 
 
@@ -62,6 +62,7 @@ class Norm(Layer):
         xp, r, row, unit = self.xp, self.length, self.row, self.unit
         x, dx, dy = (a.reshape(unit.shape) for a in (bottom[0].data, bottom[0].diff, top[0].diff))
         xp.add(r, EPS, out=row)
+        # u = x / sqrt(r * (r + eps)): then dx = (dy - u * sum(u * dy)) / (r + eps).
         row *= r
         xp.sqrt(row, out=row)
         xp.maximum(row, FLT_MIN, out=row)  # u is 0 where x is

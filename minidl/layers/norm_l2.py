@@ -5,7 +5,7 @@ from __future__ import annotations
 from minidl.layers.base import Layer, register, saved, scratch
 from minidl.layers.folding import fold
 
-EPS = 1e-7
+EPS = 1e-7  # the fork's, added to a squared length
 
 
 @register("NormL2")
@@ -54,7 +54,7 @@ class NormL2(Layer):
         xp.multiply(y, dy, out=self.product)
         xp.sum(self.product, axis=1, keepdims=True, out=self.total)
         xp.multiply(y, self.total, out=self.product)
-        xp.subtract(dy, self.product, out=dx)
+        xp.subtract(dy, self.product, out=dx)  # what stands at a right angle to y
         dx /= self.length
 
     def _two(self, bottom):

@@ -105,7 +105,7 @@ class BatchNorm(Layer):
     def forward(self, bottom, top):
         xp, three = self.xp, fold(bottom[0].shape, 1)
         x, y = views(lambda array: array.reshape(three), bottom[0].data, top[0].data)
-        mu, var, unbiased = self.by_channel
+        mu, var, unbiased = self.by_channel  # each (C,)
         if self.use_global_stats:
             centred = y
             self._read_statistics(mu, var)
@@ -118,7 +118,7 @@ class BatchNorm(Layer):
             # Not mean(x**2) - mu**2, which loses all its digits where mu is large.
             middle_dot(xp, centred, centred, out=var, product=self.part)
             var /= m
-            xp.multiply(var, m / (m - 1) if m > 1 else 1, out=unbiased)
+            xp.multiply(var, m / (m - 1) if m > 1 else 1, out=unbiased)  # which Caffe stores
             self._update_statistics(mu, unbiased)
         var += self.eps
         xp.sqrt(var, out=var)

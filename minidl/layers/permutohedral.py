@@ -35,19 +35,21 @@ class Lattice:
         self.codes, place = np.unique(codes, return_inverse=True)
         self._place = place.reshape(d + 1, points) + 1  # 0 is for corners that no point touches
         self._weights = np.ascontiguousarray(weights.T)
+        # A neighbour along axis i is d steps along it and -1 along every other axis.
         steps = [d * stride - (strides.sum() - stride) for stride in strides] + [-strides.sum()]
         self._neighbours = [(self._find(int(s)), self._find(-int(s))) for s in steps]
         self._scale = 1 / (1 + 2.0**-d)
 
     def filter(self, values: np.ndarray) -> np.ndarray:
-        """The filtered `values`, (channels, points)."""
+        """Return the filtered `values`, (channels, points)."""
         return self._apply(values, self._neighbours)
 
     def transposed(self, values: np.ndarray) -> np.ndarray:
         return self._apply(values, self._neighbours[::-1])
 
     def _find(self, step: int) -> np.ndarray:
-        """The place of each corner's neighbour at this distance, counted from 1; 0 for none."""
+        """Return the place of each corner's neighbour at this distance, counted from 1; 0 for
+        none."""
         wanted = self.codes + step
         place = np.minimum(np.searchsorted(self.codes, wanted), len(self.codes) - 1)
         return np.where(self.codes[place] == wanted, place + 1, 0)
@@ -56,16 +58,18 @@ class Lattice:
         out = np.empty_like(values)
         size, place = len(self.codes) + 1, self._place.reshape(-1)
         for channel, result in zip(values, out, strict=True):
+            # Splat: every point's value onto the corners of its simplex.
             held = np.bincount(place, (self._weights * channel).reshape(-1), size)
             for one, other in neighbours:
-                held[1:] += 0.5 * (held[one] + held[other])
+                held[1:] += 0.5 * (held[one] + held[other])  # blur along one axis
+            # Slice: read back at the points
             np.sum(self._weights * held[self._place], axis=0, out=result)
         out *= self._scale
         return out
 
 
 def _elevate(features: np.ndarray) -> np.ndarray:
-    """Points of d dimensions in the plane of d + 1 whose coordinates sum to 0."""
+    """Return points of d dimensions in the plane of d + 1 whose coordinates sum to 0."""
     points, d = features.shape
     axes = np.arange(d)
     scaled = features * (math.sqrt(2 / 3) * (d + 1) / np.sqrt((axes + 1) * (axes + 2)))
@@ -76,8 +80,8 @@ def _elevate(features: np.ndarray) -> np.ndarray:
 
 
 def _nearest_zero(elevated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest corner whose coordinates are multiples of d + 1, and the ranks of what is left:
-    how many coordinates have more left, the first of equal ones less."""
+    """Return the nearest corner whose coordinates are multiples of d + 1, and the ranks of what is
+    left: how many coordinates have more left, the first of equal ones less."""
     d = elevated.shape[1] - 1
     rounded = np.round(elevated / (d + 1))
     excess = rounded.sum(axis=1, dtype=np.int64)[:, None]
@@ -89,7 +93,7 @@ def _nearest_zero(elevated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _barycentric(rest: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """How much each of the d + 1 corners of its simplex has of each point."""
+    """Return the share of each point that each of the d + 1 corners of its simplex has."""
     points, d = len(rest), rest.shape[1] - 1
     weights, rows = np.zeros((points, d + 2)), np.arange(points)[:, None]
     share = rest / (d + 1)
@@ -100,7 +104,7 @@ def _barycentric(rest: np.ndarray, rank: np.ndarray) -> np.ndarray:
 
 
 def _codes(keys: np.ndarray, margin: int) -> tuple[np.ndarray, np.ndarray]:
-    """A number for each key, and what a step of 1 along each axis adds to it.
+    """Return a number for each key, and what a step of 1 along each axis adds to it.
 
     Steps of less than `margin` along all axes lead from no key to another one's number.
     """

@@ -30,7 +30,7 @@ class AbsVal(Pieces):
 
     def backward(self, top, wanted, bottom):
         for x, dy, dx in self._pieces(bottom[0].data, top[0].diff, bottom[0].diff):
-            self.xp.sign(x, out=dx)
+            self.xp.sign(x, out=dx)  # 0 where x is
             dx *= dy
 
 
@@ -76,6 +76,7 @@ class Clip(Pieces):
         xp = self.xp
         for x, dy, dx in self._pieces(bottom[0].data, top[0].diff, bottom[0].diff):
             inside, below = self.inside[: len(x)], self.below[: len(x)]
+            # At the limits gradient passes, as in Caffe
             xp.greater_equal(x, self.least, out=inside)
             xp.less_equal(x, self.most, out=below)
             inside &= below

@@ -187,7 +187,7 @@ class Pooling(Layer):
         self.xp.add.at(dx.reshape(-1), self._places(windows, winner), dy.reshape(-1))
 
     def _places(self, windows, winner):
-        """The winners' places among all elements of a part (n, H, W), as a flat array."""
+        """Return the winners' places among all elements of a part (n, H, W), as a flat array."""
         place = self.place[: len(winner)]
         self.xp.add(winner, windows.starts, out=place)
         place += windows.channel_starts[: len(winner)]

@@ -31,7 +31,8 @@ class Pyramid(Layer):
         self._poolings = method_cache(self._make_poolings, 4)
 
     def windows(self, level, size):
-        """kernel, stride and pad of a level, each (rows, columns), for a bottom of this size."""
+        """Return kernel, stride and pad of a level, each (rows, columns), for a bottom of this
+        size."""
         raise NotImplementedError
 
     def top_shapes(self, bottom):
@@ -71,7 +72,7 @@ class Pyramid(Layer):
             share = self.share if i else dx
             below = SimpleNamespace(data=x, diff=share, shape=x.shape)
             level.backward([SimpleNamespace(diff=pooled)], wanted, [below])
-            if i:
+            if i:  # the first level has written dx itself
                 dx += share
 
     def _make_poolings(self, bottom):
@@ -90,10 +91,11 @@ class Pyramid(Layer):
         return Pooling(spec, self.ctx)
 
     def _parts(self, bottom, whole):
-        """Each level with its buffers, an array for what it pools, and its part of the top."""
+        """Yield each level with its buffers, an array for what it pools, and its part of the
+        top."""
         rows, start = whole.reshape(bottom[0], -1), 0
         for i, level in enumerate(self._poolings(bottom)):
-            for name in level.buffers(bottom):
+            for name in level.buffers(bottom):  # they are this layer's, under the level's number
                 setattr(level, name, getattr(self, f"level{i}_{name}"))
             pooled = getattr(self, f"level{i}")
             end = start + pooled.size // bottom[0]

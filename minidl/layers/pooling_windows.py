@@ -16,7 +16,7 @@ from minidl.ops import Axis
 
 
 class Windows:
-    """Where the windows of a pooling lie on bottoms (N, C, H, W) of one shape.
+    """The windows of a pooling on bottoms (N, C, H, W) of one shape.
 
     h, w        an `Axis` for rows and columns
     out         windows along each of them
@@ -33,15 +33,17 @@ class Windows:
         self.planes = min(math.prod(bottom[:2]), max(1, elements // math.prod(size)))
 
     def parts(self, *arrays: Any) -> Iterator[list[Any]]:
-        """Arrays (N, C, ...), some `planes` (n, ...) of each at a time."""
+        """Yield arrays (N, C, ...) in parts, `planes` channels (n, ...) of each at a time."""
+        # (N * C, ...), no copies
         channels = [array.reshape(-1, *array.shape[2:]) for array in arrays]
         for start in range(0, len(channels[0]), self.planes):
             yield [array[start : start + self.planes] for array in channels]
 
     @cached_property
     def taps(self) -> list[tuple[int, tuple[Any, ...], tuple[Any, ...]]]:
-        """The places of a window, row by row: how many elements of a channel each lies behind the
-        first, an index of the windows in which it lies on the bottom, and one of where it does."""
+        """The places of a window, row by row: the number of elements of a channel between the first
+        place and this one, an index of the windows in which it lies on the bottom, and one of the
+        elements there."""
         return [
             (row * self.w.size + column, (..., seen_by_h, seen_by_w), (..., seen_h, seen_w))
             for row, (seen_by_h, seen_h) in enumerate(self.h.taps)
@@ -50,37 +52,38 @@ class Windows:
 
     @property
     def last_tap(self) -> int:
-        """How far a window's last place lies behind its first."""
+        """The number of elements of a channel between a window's first place and its last."""
         return (self.h.kernel - 1) * self.w.size + self.w.kernel - 1
 
     @cached_property
     def starts(self) -> Any:
-        """Where in a channel each window begins, which may be outside: (out_h, out_w)."""
+        """The first place of each window in a channel, which may be outside: (out_h, out_w)."""
         return self._grid(self.h.starts, self.w.starts)
 
     @cached_property
     def first_taps(self) -> Any:
-        """How far each window's first place on the bottom lies behind its start."""
+        """The tap of each window's first place on the bottom."""
         rows, columns = ([max(0, -start) for start in axis.starts] for axis in (self.h, self.w))
         return self._grid(rows, columns)
 
     @cached_property
     def channel_starts(self) -> Any:
-        """Where each channel of a part begins among all its elements: (planes, 1, 1)."""
+        """The first element of each channel in a part: (planes, 1, 1)."""
         return self.xp.asarray(np.arange(self.planes)[:, None, None] * self.h.size * self.w.size)
 
     @cached_property
     def areas(self) -> Any:
-        """How many places each window has, on the bottom or its padding: (out_h, out_w)."""
+        """The number of places of each window, on the bottom or its padding: (out_h, out_w)."""
         return self.xp.asarray(np.outer(self.h.lengths, self.w.lengths).astype(self.dtype))
 
     def _grid(self, rows: list[int], columns: list[int]) -> Any:
-        """``row * W + column`` for all of both."""
+        """Return ``row * W + column`` for all pairs."""
         return self.xp.asarray(np.array(rows)[:, None] * self.w.size + np.array(columns))
 
 
 def read_pool(layer: Layer) -> ops.Pool:
-    """What `pooling_param` asks for; refuses fields that contradict each other."""
+    """Return the ops.Pool that `pooling_param` describes; refuse fields that contradict each
+    other."""
     p = layer.spec.pooling_param
     if p.HasField("ceil_mode") and p.HasField("round_mode"):
         layer.reject(
@@ -111,7 +114,7 @@ def read_pool(layer: Layer) -> ops.Pool:
 
 
 def _pair(layer: Layer, single: str, stem: str) -> ops.Ints:
-    """A field or its _h and _w forms, as (h, w); () for a kernel that is not given."""
+    """Return a field or its _h and _w forms, as (h, w); () for a kernel that is not given."""
     p, names = layer.spec.pooling_param, (f"{stem}_h", f"{stem}_w")
     given = [name for name in names if p.HasField(name)]
     if given and p.HasField(single):
@@ -129,7 +132,7 @@ def _pair(layer: Layer, single: str, stem: str) -> ops.Ints:
 
 
 def _check_extent(layer: Layer, op: ops.Pool, whole: bool) -> None:
-    """A window has a kernel size, or covers the whole bottom."""
+    """Refuse a window without a size, or with two: a kernel, or the whole bottom."""
     if whole and op.kernel:
         layer.reject(
             "both global_pooling and a kernel size are given",
@@ -148,5 +151,5 @@ def _check_extent(layer: Layer, op: ops.Pool, whole: bool) -> None:
 
 
 def by(values: ops.Ints) -> str:
-    """Sizes as they are read: '3 x 5'."""
+    """Return sizes as they are read: '3 x 5'."""
     return " x ".join(map(str, values))

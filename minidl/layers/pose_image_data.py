@@ -73,6 +73,7 @@ class PoseImageData(ImageReader):
             self._refuse("out_height", f"at most new_height, {p.new_height}")
         if not 0 < p.torso_ratio < np.inf:
             self._refuse("torso_ratio", "a number above 0")
+        # Scales are drawn in training alone.
         self.scales = (p.scale_lower_bound, p.scale_upper_bound) if ctx.training else None
         if self.scales and not 0.95 < self.scales[0] <= self.scales[1] < 1.55:
             self._refuse(

@@ -68,7 +68,7 @@ class PReLU(Layer):
     def forward(self, bottom, top):
         xp = self.xp
         if self.is_in_place:
-            self.x_copy[...] = bottom[0].data
+            self.x_copy[...] = bottom[0].data  # with a negative slope y does not tell the sign of x
         x, y, negative = self._fold(bottom[0].data, top[0].data, self.part)
         xp.minimum(x, 0, out=negative)
         negative *= self.slope.data.reshape(-1, 1)
@@ -85,6 +85,7 @@ class PReLU(Layer):
             middle_dot(xp, dy, part, self.sums, self.product)
             self.slope.diff += self.sums.reshape(self.slope.shape)
         if wanted[0]:  # last: in place, dx overwrites dy
+            # part = dy / dx: the slope where x <= 0, else 1.
             xp.less_equal(x, 0, out=part)
             part *= self.slope.data.reshape(-1, 1)
             xp.greater(x, 0, out=positive)

@@ -1,4 +1,4 @@
-"""What a layer written in Python is given: a module `caffe` to import, and blobs of the host."""
+"""The world of a layer written in Python: a module `caffe` to import, and blobs on the host."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PythonLayer:
         """Made with the layer's LayerParameter, which a class that overrides this has to take."""
 
     def setup(self, bottom: list[HostBlob], top: list[HostBlob]) -> None:
-        """Nothing, where a class has nothing to set up."""
+        """Do nothing: a class may have nothing to set up."""
 
 
 class HostBlob:
@@ -137,6 +137,7 @@ class HostBlob:
         return self._arrays[kind]
 
     def _is_idle(self, kind: str) -> bool:
+        # A gradient that nobody asked for: what the class writes there goes nowhere.
         return kind == "diff" and isinstance(self._blob, Param) and not self._blob.wanted
 
     def _axis(self, index: int) -> int:
@@ -157,7 +158,7 @@ class Blobs(list[HostBlob]):
         self._dtype, self.closed = dtype, False
 
     def add_blob(self, *dims: Any) -> None:
-        """One more parameter, of zeros."""
+        """Add a parameter of zeros."""
         if self.closed:
             raise LayerConfigError("adds a parameter after setup, when the net is built")
         blob = HostBlob(f"blobs[{len(self)}]", (), self._dtype)
@@ -167,14 +168,14 @@ class Blobs(list[HostBlob]):
 
 
 def find_class(module: str, name: str) -> Any:
-    """The class `name` of a module that is on Python's path or in the current folder.
+    """Return the class `name` of a module that is on Python's path or in the current folder.
 
     Errors: whatever the module raises; AttributeError with the names there are.
     """
     folder = os.getcwd()
     added = folder not in sys.path
     if added:
-        sys.path.append(folder)
+        sys.path.append(folder)  # last, so that its modules hide no others
     try:
         with standing_in():
             found = importlib.import_module(module)
@@ -188,7 +189,7 @@ def find_class(module: str, name: str) -> Any:
 def standing_in() -> Iterator[None]:
     """While this lasts, `import caffe` gives pycaffe's names as minidl has them."""
     mine = importlib.import_module("minidl.pycaffe").modules()
-    before = {name: sys.modules.get(name) for name in mine}
+    before = {name: sys.modules.get(name) for name in mine}  # a real pycaffe, maybe
     sys.modules.update(mine)
     try:
         yield
@@ -201,7 +202,7 @@ def standing_in() -> Iterator[None]:
 
 
 def describe(error: BaseException) -> str:
-    """'ValueError: no such shape (mylayers.py, line 12)'."""
+    """Describe an error: 'ValueError: no such shape (mylayers.py, line 12)'."""
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     frames = list(traceback.extract_tb(error.__traceback__))
     frames = [frame for frame in frames if "_sitebuiltins" not in frame.filename]  # exit() itself

@@ -104,13 +104,13 @@ KNOWN = {
 
 
 def known(spec: Any) -> Known | None:
-    """What is known of the class that a Python layer names."""
+    """Return the entry of KNOWN for the class that a Python layer names, or None."""
     p = spec.python_param
     return KNOWN.get((p.module.rpartition(".")[2], p.layer))
 
 
 def replace_absent(net: Any, ctx: Context) -> Any:
-    """The net with the types of this program in place of well-known classes that are not there.
+    """Return the net with types of minidl in place of well-known classes that are not available.
 
     One line of the log says which. A class whose module can be found stays, for it may be another.
     """
@@ -155,7 +155,7 @@ def _swaps(net: Any, ctx: Context) -> Iterator[tuple[int, Known]]:
 
 
 def is_there(module: str, allowed: bool) -> bool:
-    """Whether a module can be found, on Python's path or in the current folder.
+    """True where a module can be found, on Python's path or in the current folder.
 
     allowed   whether code may run: to find what lies in a package by other means than its files
               takes importing the package
@@ -176,7 +176,7 @@ def is_there(module: str, allowed: bool) -> bool:
 
 
 def read_settings(text: str) -> dict[str, Any]:
-    """The settings in a param_str, written as Python or as YAML: names and plain values.
+    """Return the settings in a param_str, written as Python or as YAML: names and plain values.
 
     >>> read_settings("'feat_stride': 16 \\n'scales': !!python/tuple [4, 8]")
     {'feat_stride': 16, 'scales': [4, 8]}

@@ -164,7 +164,7 @@ class Python(Layer):
         self._write_back([b for b, want in zip(below, wanted, strict=True) if want], "diff")
 
     def _both(self, bottom, top, locked):
-        """Bottoms and tops as the class sees them; its parameters show the net's, too.
+        """Return bottoms and tops as the class sees them; let its parameters show the net's.
 
         locked   why tops cannot be reshaped now, "" if they can
         """
@@ -193,12 +193,12 @@ class Python(Layer):
         return f"class '{self.class_name}' of module '{self.module}'"
 
     def _origin(self):
-        """Where the code may be had, if that is known."""
+        """Return where the code comes from, if that is known."""
         found = known(self.spec)
         return f"it is known from {found.source}: put that folder on PYTHONPATH" if found else ""
 
     def _make(self):
-        """An instance of the class."""
+        """Return an instance of the class."""
         try:
             found = find_class(self.module, self.class_name)
         except ModuleNotFoundError as error:
@@ -238,7 +238,7 @@ class Python(Layer):
         ) from error
 
     def _call(self, method, kind, *args):
-        """Run a method of the class; what goes wrong in it is told with this layer's name."""
+        """Run a method of the class; an error in it names this layer."""
         try:
             with standing_in(), np.errstate(all="ignore"):
                 getattr(self.code, method)(*args)

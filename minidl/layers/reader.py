@@ -1,4 +1,4 @@
-"""What layers share that read batches ahead, in a thread of their own."""
+"""Base of the layers that read batches ahead, in a thread of their own."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ class Reader(Source):
         self._records: list[tuple[int, str]] = []
 
     def open(self) -> tuple[Maker, tuple[Shape, ...]]:
-        """What makes the batches, and the shapes of its first batch's arrays, at most one a top."""
+        """Return the maker of the batches, and the shapes of its first batch's arrays, at most one
+        for each top."""
         raise NotImplementedError
 
     def read_sizes(self, field: str, *names: str) -> None:
-        """Take these fields of the layer's message `field`, which are to be at least 1."""
+        """Read these fields of the layer's message `field`, which must be at least 1."""
         for name in names:
             value = getattr(getattr(self.spec, field), name)
             if value < 1:
@@ -60,7 +61,7 @@ class Reader(Source):
             setattr(self, name, value)
 
     def read_source(self, field: str, example: str) -> None:
-        """Take the field `source`, which may be missing where random records may stand in."""
+        """Read the field `source`, which may be missing where random records may stand in."""
         self.data_source = getattr(self.spec, field).source
         if not self.data_source and self.ctx.absent_data is None:
             self.reject("source is missing", fix=f'{field} {{ source: "{example}" }}')
@@ -85,14 +86,17 @@ class Reader(Source):
                 )
         self._deliver(top)
         self._records = batch.records
+        # Caffe's line, once for each new start
         for _ in range(self._opened().restarts(self.position)):
             log.info("Restarting data prefetching from start.")
         self.position += 1
+        # While the GPU computes, the next batch is sent if it is ready.
         if self._upload is not None and self._batches().ready(self.position):
             self._upload.start(self.position, self._batches().take(self.position))
 
     def record(self, item: int, ago: int = 0) -> str:
         maker = self._opened()
+        # The last batch's records are at hand; older batches are made again.
         records = maker.make(self.position - 1 - ago).records if ago else self._records
         return maker.describe(records[item])
 
@@ -107,12 +111,12 @@ class Reader(Source):
         self._maker = self._prefetcher = self._upload = None
 
     def absent(self) -> bool:
-        """Whether the data set is not there, and random records are to stand in for it."""
+        """True where the data set is missing and random records are to stand in for it."""
         given = self.data_source
         return self.ctx.absent_data is not None and not (given and os.path.exists(given))
 
     def stand_in(self, *shapes: Shape) -> tuple[Maker, tuple[Shape, ...]]:
-        """One batch of noise for these tops, as `open` returns it; the log says so."""
+        """Return one batch of noise for these tops, in the form of `open`, and log it."""
         log.warning(
             "%s: %s is missing: random records of shape %s take its place",
             self.where,
@@ -124,10 +128,10 @@ class Reader(Source):
     # ------------------------------------------------------------------
 
     def _next(self) -> Batch:
-        """The batch of the next forward, without giving it out."""
+        """Return the batch of the next forward, without giving it out."""
         if self._upload is not None and self._upload.number == self.position:
             return self._upload.batch
-        return self._batches().peek(self.position)
+        return self._batches().peek(self.position)  # left there for forward to take
 
     def _deliver(self, top: list[Blob]) -> None:
         """Bring the next batch into the tops; to a GPU it may be on its way already."""

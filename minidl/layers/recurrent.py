@@ -1,4 +1,4 @@
-"""Layers that remember: what `RNN` and `LSTM` share, and the `RNN` layer."""
+"""Layers that remember: the base of `RNN` and `LSTM`, and the `RNN` layer."""
 
 from __future__ import annotations
 
@@ -105,12 +105,13 @@ class Recurrent(Layer):
         return shapes
 
     def inner_shapes(self):
-        """The parameters after those of the inputs."""
+        """Return the parameters after those of the inputs."""
         raise NotImplementedError
 
     def buffers(self, x, cont, *others):
         steps, count = cont
         sums = self.width * self.size
+        # For the products in `add_product`, one parameter at a time.
         largest = max(map(math.prod, self.param_shapes(x, cont, *others).values()))
         buffers = {
             "sums": saved((steps, count, sums)),
@@ -137,14 +138,15 @@ class Recurrent(Layer):
         return once + steps * count * sum(map(math.prod, shapes))
 
     def sample_bottoms(self, shapes, rng):
-        """Sequences that begin in the first step, unless a state is given, and in some others."""
+        """Return sequences that begin in the first step, unless a state is given, and in some
+        others."""
         x, *others = (rng.standard_normal(shape) for shape in shapes)
         cont = (rng.random(shapes[1]) < 0.7).astype(np.float64)
-        cont[:1] = 1 if self.exposed else 0
+        cont[:1] = 1 if self.exposed else 0  # given states are carried on, others begin at 0
         return [x, cont, *others[1:]]
 
     def _split(self, others):
-        """What is x_static, or None, and what are first states, of the bottoms after cont."""
+        """Return x_static, or None, and the first states, from the bottoms after cont."""
         return (others[0], others[1:]) if self.has_static else (None, others)
 
     # ------------------------------------------------------------------ act
@@ -157,7 +159,7 @@ class Recurrent(Layer):
                     array.fill(0)
 
     def first_states(self, bottom):
-        """The states that this pass begins with, each (N, H)."""
+        """Return the states that this pass begins with, each (N, H)."""
         if self.exposed:
             _, first = self._split(bottom[2:])
             return [blob.data[0] for blob in first]
@@ -170,15 +172,17 @@ class Recurrent(Layer):
             room[...] = values
 
     def sum_inputs(self, bottom):
-        """What x and x_static add to the sums of every step, (T, N, width * H)."""
+        """Fill `sums`, (T, N, width * H), with what x and x_static add to every step."""
         xp, sums = self.xp, self.sums
         weight, bias, static_weight = map(self.bound_as, self.input_to)
+        # All steps in one product, (T * N, inputs) by (inputs, width * H): only what needs the
+        # hidden state goes step by step.
         xp.matmul(matrix(bottom[0].data, 2), weight.data.T, out=matrix(sums, 2))
         sums += bias.data
         if self.has_static:
             static = matrix(bottom[2].data, 1)
             xp.matmul(static, static_weight.data.T, out=self.static_sums)
-            sums += self.static_sums
+            sums += self.static_sums  # (N, ...) broadcast over the steps
 
     def last_gradient(self, top, state, out):
         """Start `out` with the gradient of a state after the last step."""
@@ -188,10 +192,10 @@ class Recurrent(Layer):
             out.fill(0)
 
     def leave_gradients(self, wanted, bottom, gradients):
-        """From `dsums`, and the gradients of the first states, to parameters and bottoms."""
+        """Take `dsums` and the gradients of the first states to parameters and bottoms."""
         xp, dsums = self.xp, self.dsums
         weight, bias, static_weight = map(self.bound_as, self.input_to)
-        rows = matrix(dsums, 2)
+        rows = matrix(dsums, 2)  # (T * N, width * H)
         self.add_product(weight, rows, matrix(bottom[0].data, 2))
         self.add_sum(bias, rows)
         if wanted[0]:
@@ -290,7 +294,7 @@ class RNN(Recurrent):
         for t in range(len(hidden)):
             xp.multiply(h, cont[t][:, None], out=before[t])
             xp.matmul(before[t], weight, out=self.from_hidden)
-            h = hidden[t]
+            h = hidden[t]  # so far what the inputs add; from here on the state
             h += self.from_hidden
             xp.tanh(h, out=h)
         o = matrix(top[0].data, 2)
@@ -304,7 +308,7 @@ class RNN(Recurrent):
         cont, ds, weight = bottom[1].data, self.doutputs, self.W_hh.data
         xp.square(top[0].data, out=ds)
         xp.subtract(1, ds, out=ds)
-        ds *= top[0].diff
+        ds *= top[0].diff  # the gradient of what tanh is taken of
         rows = matrix(ds, 2)
         self.add_product(self.W_ho, rows, matrix(hidden, 2))
         self.add_sum(self.b_o, rows)
@@ -316,6 +320,6 @@ class RNN(Recurrent):
             xp.subtract(1, slope, out=slope)
             du[t] *= slope
             xp.matmul(du[t], weight, out=dh)
-            dh *= cont[t][:, None]
+            dh *= cont[t][:, None]  # nothing goes back beyond where a sequence begins
         self.add_product(self.W_hh, matrix(du, 2), matrix(self.hidden_before, 2))
         self.leave_gradients(wanted, bottom, [dh])

@@ -55,20 +55,20 @@ class Reduction(Layer):
 
     def backward(self, top, wanted, bottom):
         x, dx, dy = bottom[0].data, bottom[0].diff, top[0].diff
-        dy = dy.reshape(dy.shape + (1,) * (x.ndim - dy.ndim))
+        dy = dy.reshape(dy.shape + (1,) * (x.ndim - dy.ndim))  # broadcasts over what was summed
         factor = self._factor(bottom[0].shape)
         if self.operation == "ASUM":
             self.xp.sign(x, out=dx)
             dx *= dy
         elif self.operation == "SUMSQ":
             self.xp.multiply(x, dy, out=dx)
-            factor *= 2
+            factor *= 2  # the derivative of a square
         else:
             dx[...] = dy
         dx *= factor
 
     def _factor(self, shape):
-        """What multiplies the sum."""
+        """Return the factor on the sum."""
         if self.operation == "MEAN":
             return self.coeff / max(1, math.prod(shape[self.axis(self.start, shape) :]))
         return self.coeff

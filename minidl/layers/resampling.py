@@ -1,4 +1,4 @@
-"""Images resized by a matrix for the rows and one for the columns: what such layers share."""
+"""Base of the layers that resize images by a matrix for the rows and one for the columns."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Resampling(Layer):
     family = "shape"
 
     def matrix(self, size: int, out: int) -> Any:
-        """A, (places of the top, places of the bottom): what each of `out` takes from each of
-        `size`. A `table`."""
+        """Return A, (places of the top, places of the bottom): the share of each of `size` places
+        in each of `out`. A `table`."""
         raise NotImplementedError
 
     def check_images(self, bottom: Shape) -> None:
@@ -43,7 +43,8 @@ class Resampling(Layer):
     def forward(self, bottom, top):
         xp, (rows, columns) = self.xp, self._matrices(bottom[0].shape, top[0].shape)
         x, y, wide = bottom[0].data, top[0].data, self.wide
-        xp.matmul(_rows(x), columns.T, out=_rows(wide))
+        xp.matmul(_rows(x), columns.T, out=_rows(wide))  # (N C H, W) -> (N C H, width)
+        # Columns become rows, so that the second step is one large product, too.
         self.turned[...] = wide.swapaxes(1, 2)
         xp.matmul(_rows(self.turned), rows.T, out=_rows(self.turned_top))
         y.reshape(-1, *y.shape[2:])[...] = self.turned_top.swapaxes(1, 2)

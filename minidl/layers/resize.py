@@ -66,11 +66,11 @@ class Resize(Resampling):
 
 
 def weights(size, out, dtype):
-    """A: what each of `out` places takes from each of `size`."""
+    """Return A: the share of each of `size` places in each of `out`."""
     matrix = np.zeros((out, size), dtype)
     for o in range(out):
-        i, rest = divmod(o * size, out)
+        i, rest = divmod(o * size, out)  # place o lies at o * size / out
         matrix[o, i] = 1 - rest / out
-        if i + 1 < size:
+        if i + 1 < size:  # beyond the border there is nothing to mix in
             matrix[o, i + 1] = rest / out
     return matrix

@@ -10,7 +10,7 @@ from minidl.layers.folding import fold, middle_dot, middle_sum, product_shape, v
 
 
 class Broadcast(Layer):
-    """What Scale and Bias share: an operand that lines up with some axes of bottom[0].
+    """Base of Scale and Bias: an operand that lines up with some axes of bottom[0].
 
     The operand is a parameter, or bottom[1] where there is one. Its axes are `num_axes` of
     bottom[0] from `axis` on (-1: all from there; 0: none, it is a single number); a second
@@ -36,7 +36,7 @@ class Broadcast(Layer):
         self.first_axis, self.num_axes = p.axis, p.num_axes
 
     def operand_shape(self, bottom, other=None):
-        """Shape of the operand; refuses one that does not fit."""
+        """Return the shape of the operand; refuse one that does not fit."""
         if other is None and self.num_axes == 0 or other == ():
             return ()
         axis = self.axis(self.first_axis, bottom)
@@ -61,11 +61,11 @@ class Broadcast(Layer):
         return (bottom[0],)
 
     def _sums(self, *bottom):
-        """The buffer of a sum for each element of the operand."""
+        """Return the buffer of a sum for each element of the operand."""
         return {"sums": scratch((math.prod(self.operand_shape(*bottom)),))}
 
     def fold(self, bottom):
-        """(outer, middle, inner) of bottom[0], with the operand's axes in the middle."""
+        """Return (outer, middle, inner) of bottom[0], with the operand's axes in the middle."""
         operand = self.operand_shape(*(blob.shape for blob in bottom))
         axis = self.first_axis % len(bottom[0].shape) if operand else 0
         return fold(bottom[0].shape, axis, len(operand))
@@ -99,7 +99,7 @@ class Scale(Broadcast):
         self._line_up(p, "scale_param")
         self.bias_term = p.bias_term
         if self.is_in_place:
-            self.keeps = ()
+            self.keeps = ()  # backward reads copies
         if not self.two_bottoms:
             one = schema.FillerParameter(type="constant", value=1)
             self.fillers["scale"] = p.filler if p.HasField("filler") else one
@@ -129,7 +129,7 @@ class Scale(Broadcast):
         if self.is_in_place:
             self.x_copy[...] = bottom[0].data
             if self.two_bottoms:
-                self.s_copy[...] = s
+                self.s_copy[...] = s  # it, too, may be overwritten by then
         self.xp.multiply(x, s.reshape(-1, 1), out=y)
         if self.bias_term:
             y += self.bias.data.reshape(-1, 1)

@@ -14,7 +14,8 @@ from minidl.layers.base import Layer, register
 
 
 def _one_axis(layer: Layer, message: str, old: str) -> tuple[str, int]:
-    """The name and value of the axis field that is set: `axis`, or its old name; not both."""
+    """Return the name and value of the axis field that is set: `axis`, or its old name; not
+    both."""
     p = getattr(layer.spec, message)
     if not p.HasField(old):
         return "axis", p.axis
@@ -52,7 +53,7 @@ class Concat(Layer):
         self.field, self.along = _one_axis(self, "concat_param", "concat_dim")
         self.op = ops.Concat(self.along)
         if len(spec.bottom) == 1:
-            self.views = {0: 0}
+            self.views = {0: 0}  # one bottom: nothing to copy
 
     def top_shapes(self, *bottom):
         first = bottom[0]
@@ -112,18 +113,18 @@ class Slice(Layer):
                 field="slice_param.slice_point",
             )
         if len(spec.top) == 1:
-            self.views = {0: 0}
+            self.views = {0: 0}  # one top: nothing to copy
 
     def top_shapes(self, shape):
         axis = self.axis(self.along, shape, self.field)
-        edges = [0, *self._points(shape, axis), shape[axis]]
+        edges = [0, *self._points(shape, axis), shape[axis]]  # where the parts begin and end
         return tuple(
             (*shape[:axis], end - start, *shape[axis + 1 :])
             for start, end in zip(edges[:-1], edges[1:], strict=True)
         )
 
     def _points(self, shape, axis):
-        """Where to cut, checked against the bottom."""
+        """Return the places to cut at, checked against the bottom."""
         size, parts = shape[axis], len(self.spec.top)
         if not self.points:
             if size % parts:
@@ -173,7 +174,7 @@ class Split(Layer):
     family = "shape"
     keeps_positions = True
     tops = (1, None)
-    view_diffs = False
+    view_diffs = False  # readers have gradients of their own, which backward adds
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
@@ -191,7 +192,7 @@ class Split(Layer):
         if len(top) == 1:
             dx[...] = top[0].diff
             return
-        self.xp.add(top[0].diff, top[1].diff, out=dx)
+        self.xp.add(top[0].diff, top[1].diff, out=dx)  # dx need not be cleared first
         for blob in top[2:]:
             dx += blob.diff
 
@@ -274,6 +275,7 @@ class Reshape(Layer):
     def top_shapes(self, shape):
         start, end = self._replaced(shape)
         middle = [self._copied(shape, start + i) if d == 0 else d for i, d in enumerate(self.dims)]
+        # Elements in all axes but the one to be worked out.
         known = math.prod(d for d in (*shape[:start], *middle, *shape[end:]) if d != -1)
         count = math.prod(shape)
         if -1 in middle:
@@ -296,9 +298,10 @@ class Reshape(Layer):
         return ((*shape[:start], *middle, *shape[end:]),)
 
     def _replaced(self, shape):
-        """First axis of the bottom that is replaced, and the first behind it that is not."""
+        """Return the first axis of the bottom that is replaced, and the first behind it that is
+        not."""
         axes = len(shape)
-        start = self.start if self.start >= 0 else axes + 1 + self.start
+        start = self.start if self.start >= 0 else axes + 1 + self.start  # -1: behind the last axis
         if not 0 <= start <= axes:
             self.reject(
                 f"axis is {self.start}, but the bottom {shape} has {axes} axes",
@@ -316,7 +319,7 @@ class Reshape(Layer):
         return start, end
 
     def _copied(self, shape, index):
-        """The bottom's size that a 0 stands for."""
+        """Return the bottom's size that a 0 stands for."""
         if index >= len(shape):
             self.reject(
                 f"shape {self.dims} copies axis {index} of the bottom {shape}, "
@@ -360,16 +363,16 @@ class Silence(Layer):
     def backward(self, top, wanted, bottom):
         for blob, want in zip(bottom, wanted, strict=True):
             if want:
-                blob.diff.fill(0)
+                blob.diff.fill(0)  # they have no influence on a loss
 
 
 def _without(shape: Shape, axis: int) -> Shape:
-    """The shape with one axis taken out."""
+    """Return the shape with one axis taken out."""
     return shape[:axis] + shape[axis + 1 :]
 
 
 def _parts(blobs: Sequence[Blob], axis: int) -> Iterator[tuple[Blob, tuple[slice, ...]]]:
-    """Each blob, and the index of its part of the array that they make behind one another.
+    """Yield each blob, and the index of its part of the array that they make behind one another.
 
     Copies part by part, not xp.concatenate: for more than eight arrays CuPy's sends their addresses
     to the GPU first, in every call.

@@ -46,7 +46,7 @@ class ShuffleChannel(Layer):
 
     def forward(self, bottom, top):
         x, y = self._blocks(bottom[0].data, top[0].data)
-        y[...] = x.swapaxes(1, 2)
+        y[...] = x.swapaxes(1, 2)  # channel j of group i becomes channel i of group j
 
     def backward(self, top, wanted, bottom):
         dx, dy = self._blocks(bottom[0].diff, top[0].diff)

@@ -1,4 +1,4 @@
-"""How filters slide over images: what Convolution, Deconvolution and Im2col read and check."""
+"""Filters that slide over images: the fields that Convolution, Deconvolution and Im2col share."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from minidl.layers.base import Layer
 
 
 class Sliding(Layer):
-    """Reads the geometry in `convolution_param`, and lines it up with a bottom's axes."""
+    """Base that reads the geometry in `convolution_param` and lines it up with a bottom's axes."""
 
     parameters = ("convolution_param",)
 
     def read_geometry(self) -> dict[str, ops.Ints]:
-        """kernel, stride, pad and dilation, as `ops.Conv` takes them."""
+        """Return kernel, stride, pad and dilation, as `ops.Conv` takes them."""
         return {
-            "kernel": self._per_axis("kernel_size", "kernel", ()),
+            "kernel": self._per_axis("kernel_size", "kernel", ()),  # (): no spatial axis, then
             "stride": self._per_axis("stride", "stride", (1,)),
             "pad": self._per_axis("pad", "pad", (0,), least=0),
             "dilation": self._per_axis("dilation", "", (1,)),
         }
 
     def _per_axis(self, field, pair, default, least=1):
-        """A field given once, once for each axis, or (in 2-D) as the pair `pair`_h and `pair`_w."""
+        """Return a field given once, once for each axis, or (in 2-D) as the pair `pair`_h and
+        `pair`_w."""
         p = self.spec.convolution_param
         values, names = tuple(getattr(p, field)), (f"{pair}_h", f"{pair}_w")
         given = [name for name in names if pair and p.HasField(name)]
@@ -40,8 +41,8 @@ class Sliding(Layer):
         return values or default
 
     def slide(self, op: ops.Conv, shape: Shape) -> tuple[int, ops.Ints]:
-        """The axis of the bottom's channels, and how many positions there are along each axis
-        behind it; refuses a bottom that the filters do not fit."""
+        """Return the axis of the bottom's channels, and the number of positions along each axis
+        behind it; refuse a bottom that the filters do not fit."""
         axis = self.axis(self.spec.convolution_param.axis, shape, "convolution_param.axis")
         size = shape[axis + 1 :]
         self._check_axes(op, shape, axis)
@@ -73,5 +74,5 @@ class Sliding(Layer):
 
 
 def _by(values: ops.Ints) -> str:
-    """'3 x 5', as sizes are read."""
+    """Return sizes as they are read: '3 x 5'."""
     return " x ".join(map(str, values)) or "nothing"

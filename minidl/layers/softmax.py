@@ -73,15 +73,16 @@ class Softmax(Layer):
 
 
 def read_softmax_param(layer: Layer) -> int:
-    """The axis of the classes; warns where an engine is asked for that is not here."""
+    """Return the axis of the classes; warn if the engine asked for is not available."""
     p = layer.spec.softmax_param
     layer.check_engine(p)
     return p.axis
 
 
 def softmax(xp, x, y, row):
-    """y = softmax of x along the middle axis; `row`, (outer, 1, inner), is overwritten."""
-    xp.amax(x, axis=1, keepdims=True, out=row)
+    """Fill y with the softmax of x along the middle axis; `row`, (outer, 1, inner), is
+    overwritten."""
+    xp.amax(x, axis=1, keepdims=True, out=row)  # less the largest, so that exp cannot overflow
     xp.subtract(x, row, out=y)
     xp.exp(y, out=y)
     xp.add.reduce(y, axis=1, keepdims=True, out=row)
@@ -89,11 +90,12 @@ def softmax(xp, x, y, row):
 
 
 def softmax_backward(xp, y, dy, dx, row, product):
-    """dx = gradient of the scores, which may be the same array as dy.
+    """Fill dx, which may be dy itself, with the gradient of the scores.
 
     Overwritten: `row`, and `product`, of a shape that `product_shape` says; it may be dx where that
     is not dy.
     """
+    # dx = y * (dy - sum(dy * y)); einsum adds up products without storing them.
     if xp is np:
         np.einsum("oci,oci->oi", y, dy, out=row[:, 0])
     else:  # CuPy's einsum cannot fill an array it is given

@@ -1,4 +1,4 @@
-"""What layers without bottoms share."""
+"""Base of the layers without bottoms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from minidl.layers.base import Count, Layer
 
 
 class Source(Layer):
-    """A layer without bottoms: its tops' shapes are said, not inferred.
+    """A layer without bottoms: the shapes of its tops are given, not inferred.
 
     overwritten   names of tops in whose memory a layer above works in place; the net sets it
     """
@@ -22,7 +22,7 @@ class Source(Layer):
     overwritten: frozenset[str] = frozenset()
 
     def shapes_for_tops(self, message: Any, field: str) -> list[Shape]:
-        """The BlobShapes of `message`, one for each top; one shape alone serves all tops."""
+        """Return the BlobShapes of `message`, one for each top; one shape alone serves all tops."""
         given = [tuple(int(d) for d in shape.dim) for shape in message.shape]
         tops = len(self.spec.top)
         if len(given) not in (1, tops):

@@ -48,7 +48,7 @@ class SpatialDropout(Layer):
                 expected="above 0 and below 1: the probability of dropping a channel",
                 field="spatial_dropout_param.dropout_ratio",
             )
-        phase = p.phase if p.HasField("phase") else ctx.phase
+        phase = p.phase if p.HasField("phase") else ctx.phase  # the fork can draw in testing, too
         self.draws = phase == schema.TRAIN
         self.factor = 1 / (1 - self.ratio) if self.draws or p.scale_test else 1.0
 

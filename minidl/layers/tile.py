@@ -37,6 +37,7 @@ class Tile(Layer):
 
     def forward(self, bottom, top):
         blocks = self._blocks(bottom[0].shape)
+        # (outer, 1, elements) is broadcast over the copies.
         top[0].data.reshape(blocks)[...] = bottom[0].data.reshape(blocks[0], 1, blocks[2])
 
     def backward(self, top, wanted, bottom):
@@ -45,6 +46,6 @@ class Tile(Layer):
         self.xp.sum(top[0].diff.reshape(blocks), axis=1, out=dx)
 
     def _blocks(self, shape):
-        """The top as (blocks, copies of each, elements of one)."""
+        """Return the top's shape as (blocks, copies of each, elements of one)."""
         outer, size, inner = fold(shape, self.along % len(shape))
         return outer, self.tiles, size * inner

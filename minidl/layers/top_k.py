@@ -71,7 +71,7 @@ class TopK(Layer):
             xp.argmax(rest, axis=1, out=self.index)
             xp.equal(places, self.index[:, None], out=chosen)
             kept |= chosen
-            xp.copyto(rest, -math.inf, where=chosen)
+            xp.copyto(rest, -math.inf, where=chosen)  # not to be found again
         xp.logical_not(kept, out=self.dropped)
         self._pass(bottom[0].data, top[0].data)
 

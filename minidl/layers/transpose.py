@@ -49,6 +49,7 @@ class Transpose(Layer):
         top[0].data[...] = bottom[0].data.transpose(self.order)
 
     def backward(self, top, wanted, bottom):
+        # Through a view: no inverse order needed
         bottom[0].diff.transpose(self.order)[...] = top[0].diff
 
 

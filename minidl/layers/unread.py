@@ -10,7 +10,7 @@ from minidl import prototxt
 from minidl.layers.base import Layer
 
 log = logging.getLogger("minidl")
-_said: set[str] = set()
+_said: set[str] = set()  # by this process
 
 
 def warn(layers: Sequence[Layer]) -> None:

@@ -60,7 +60,7 @@ class Upsample(Indexed):
                 )
 
     def _pair(self, *names):
-        """Two fields that come together, or None."""
+        """Return two fields that come together, or None."""
         p = self.spec.upsample_param
         given = [name for name in names if p.HasField(name)]
         if len(given) == 1:
@@ -82,6 +82,7 @@ class Upsample(Indexed):
         return math.prod(self._top_size(shape))
 
     def buffers(self, bottom, mask):
+        # Width 0: nothing is added up by rows here.
         return {**self.index_buffers(mask, 0), "target": scratch((math.prod(mask),), np.intp)}
 
     def sample_bottoms(self, shapes, rng):
@@ -108,7 +109,7 @@ class Upsample(Indexed):
         return tuple(size * factor - less for size, factor, less in axes)
 
     def _targets(self, shape):
-        """Where each value goes, among all elements of the top."""
+        """Return each value's place among all elements of the top."""
         planes, places = math.prod(shape[:2]), math.prod(shape[2:])
         target, starts = self.target, self.table(_starts, planes, self.rows(shape))
         self.xp.add(self.row.reshape(planes, places), starts, out=target.reshape(planes, places))
@@ -119,5 +120,5 @@ class Upsample(Indexed):
 
 
 def _starts(planes, size):
-    """Where each plane of the top begins."""
+    """Return the first element of each plane of the top."""
     return np.arange(planes)[:, None] * size

@@ -77,6 +77,7 @@ class WindowData(Reader):
             self.reject("has resize, but crop_size sets the size of windows")
         if t.force_gray:
             self.reject("has force_gray, but windows are read in colour")
+        # In float32, as Caffe rounds it.
         self.foreground = int(np.float32(self.batch_size) * np.float32(p.fg_fraction))
         if not 0 <= p.fg_fraction <= 1:
             self._refuse(f"fg_fraction is {p.fg_fraction:g}", "0 to 1", "fg_fraction")
@@ -138,7 +139,8 @@ class WindowData(Reader):
         return maker, shapes
 
     def _mean(self) -> np.ndarray:
-        """What is subtracted: the middle of the mean file, (3, crop, crop), or (3 or 1, 1, 1)."""
+        """Return what is subtracted: the middle of the mean file, (3, crop, crop), or (3 or 1, 1,
+        1)."""
         t, crop = self.transform, self.crop
         if not t.mean_file:
             return np.array(t.mean_value or [0], self.dtype).reshape(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""What a region proposal network is to learn of each anchor: the `AnchorTarget` layer."""
+"""Labels and targets of anchors for a region proposal network: the `AnchorTarget` layer."""
 
 from __future__ import annotations
 
@@ -123,12 +123,13 @@ class AnchorTarget(Layer):
         return low & (places[:, 2] < width + border) & (places[:, 3] < height + border)
 
     def _labels(self, places, objects):
-        """The labels of anchors, and for each the object with the largest overlap."""
+        """Return the labels of anchors, and for each the object with the largest overlap."""
         shared = np.stack([overlaps(box, places, extent=1) for box in objects])
         nearest, most = shared.argmax(axis=0), shared.max(axis=0)
         labels = np.full(len(places), NOTHING)
         labels[most < self.p.negative_overlap] = BACKGROUND
         if len(places):
+            # Every object's best anchors, however small the overlap.
             labels[(shared == shared.max(axis=1, keepdims=True)).any(axis=0)] = OBJECT
         labels[most >= self.p.positive_overlap] = OBJECT
         rng = self.random()
@@ -138,14 +139,15 @@ class AnchorTarget(Layer):
         return labels, nearest
 
     def _thin(self, labels, label, most, rng):
-        """Take the label from as many as are too many."""
+        """Take the label away at random where more than `most` have it."""
         those = np.flatnonzero(labels == label)
         if len(those) > most:
             labels[rng.choice(those, len(those) - most, replace=False)] = NOTHING
 
 
 def offsets(places, objects):
-    """From anchors or regions to objects, the sides of both counting their end pixels."""
+    """Return the offsets from anchors or regions to objects, both end pixels counted in their
+    sides."""
     ends = np.array([0, 0, 1, 1], places.dtype)
     with np.errstate(all="ignore"):  # an object that ends before it begins has no size
         return encode(places + ends, None, objects + ends, CENTER_SIZE)

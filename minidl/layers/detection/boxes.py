@@ -14,7 +14,7 @@ CORNER, CENTER_SIZE, CORNER_SIZE = 1, 2, 3  # PriorBoxParameter.CodeType
 
 
 def areas(boxes: np.ndarray, extent: int = 0) -> np.ndarray:
-    """Of each box; 0 where it ends before it begins.
+    """Return the area of each box; 0 where it ends before it begins.
 
     extent   1 if a box ends *with* the pixel of its last corner: a box of one pixel has area 1
     """
@@ -24,7 +24,7 @@ def areas(boxes: np.ndarray, extent: int = 0) -> np.ndarray:
 
 
 def overlaps(box: np.ndarray, boxes: np.ndarray, extent: int = 0) -> np.ndarray:
-    """Intersection by union of one box with each of several, from 0 to 1.
+    """Return intersection by union of one box with each of several, from 0 to 1.
 
     >>> overlaps(np.array([0., 0, 2, 2]), np.array([[1., 0, 3, 2], [2, 2, 3, 3]])).round(3).tolist()
     [0.333, 0.0]
@@ -46,7 +46,8 @@ def suppress(
     extent: int = 0,
     most: int | None = None,
 ) -> list[int]:
-    """The numbers of the boxes to keep: each that overlaps none kept before by more than threshold.
+    """Return the numbers of the boxes to keep: those that overlap none kept before by more than
+    threshold.
 
     order       numbers of boxes, best first
     eta         below 1, the threshold is multiplied by it after each box kept, while it is above
@@ -69,14 +70,14 @@ def suppress(
 
 
 def best_first(scores: np.ndarray) -> np.ndarray:
-    """The numbers of the scores, highest first; of equal ones the first one first."""
+    """Return the numbers of the scores, highest first; of equal ones the first one first."""
     return np.argsort(-scores, kind="stable")
 
 
 def decode(
     priors: np.ndarray, variances: np.ndarray | None, offsets: np.ndarray, code: int
 ) -> np.ndarray:
-    """The boxes (P, 4) that offsets from prior boxes (P, 4) mean.
+    """Return the boxes (P, 4) that offsets from prior boxes (P, 4) mean.
 
     variances   (P, 4), factors on the offsets; None where these hold them already
     code        CORNER       prior + offset
@@ -98,7 +99,7 @@ def decode(
 def encode(
     priors: np.ndarray, variances: np.ndarray | None, boxes: np.ndarray, code: int
 ) -> np.ndarray:
-    """The offsets (P, 4) that lead from prior boxes to boxes: what `decode` undoes."""
+    """Return the offsets (P, 4) from prior boxes to boxes, which `decode` takes back."""
     if code == CORNER:
         offsets = boxes - priors
     else:

@@ -1,4 +1,4 @@
-"""Which cells of a grid see an object, and what each of them is to learn of it."""
+"""The cells of a grid that see an object, and what each of them is to learn of it."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class DetectionOutput(Layer):
         return [c for c in range(self.classes) if c != self.background]
 
     def _count(self, offsets, scores, priors):
-        """How many priors there are; refuses bottoms that do not agree on it."""
+        """Return the number of priors; refuse bottoms that do not agree on it."""
         size = math.prod(priors)
         if len(priors) < 3 or priors[1] != 2 or size % 8 or not offsets or not scores:
             self.reject(

@@ -195,7 +195,7 @@ class DetectNetTransformation(Layer):
         self.ctx.device.write(top[1].data, grids)
 
     def _mean(self, size):
-        """What is taken off pictures of this size, of a shape that goes with them."""
+        """Return what is taken off pictures of this size, in a shape that broadcasts over them."""
         p = self.spec.transform_param
         if not p.mean_file:
             return np.array(list(p.mean_value) or [0], self.dtype).reshape(-1, 1, 1)

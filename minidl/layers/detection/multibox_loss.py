@@ -15,7 +15,7 @@ from minidl.layers.loss import LossLayer
 
 @register("MultiBoxLoss")
 class MultiBoxLoss(LossLayer):
-    r"""How far the boxes that should find an object are off, and how wrong about their class.
+    r"""The error of the boxes that should find an object, and of their classes.
 
     Each object is given to the prior box that overlaps it most, and with PER_PREDICTION to all that
     overlap it by at least overlap_threshold. Of the other boxes, which should say background, those
@@ -165,7 +165,7 @@ class MultiBoxLoss(LossLayer):
                 self.xp.multiply(gradient, top[0].diff, out=blob.diff)
 
     def _targets(self, offsets, scores, prior, objects):
-        """For each prior the number of its object or -1; and a mask of those that count."""
+        """Return the number of each prior's object, or -1; and a mask of the priors that count."""
         p, boxes = self.p, prior[0]
         if not p.use_prior_for_matching:
             boxes = decode(boxes, self._variances(prior), offsets, p.code_type)
@@ -187,7 +187,7 @@ class MultiBoxLoss(LossLayer):
         return target, counts
 
     def _goals(self, prior, objects, matched):
-        """What the offsets of the matched priors should be."""
+        """Return the offsets that the matched priors should have."""
         variances = self._variances(prior)
         variances = None if variances is None else variances[matched]
         return encode(prior[0][matched], variances, objects, self.p.code_type)
@@ -196,14 +196,14 @@ class MultiBoxLoss(LossLayer):
         return None if self.p.encode_variance_in_target else prior[1]
 
     def _distance(self, d):
-        """f and its slope."""
+        """Return f and its slope."""
         if self.p.loc_loss_type == self.p.L2:
             return d * d / 2, d
         near = np.clip(d, -1, 1)
         return near * (d - near / 2), near
 
     def _surprise(self, scores, label):
-        """e for each row of scores, and its slope."""
+        """Return e for each row of scores, and its slope."""
         hit = label[:, None] == np.arange(self.classes)
         if self.p.conf_loss_type == self.p.LOGISTIC:
             # log(1 + exp(s)) - s * hit, without overflow
@@ -215,7 +215,7 @@ class MultiBoxLoss(LossLayer):
         return (np.log(total[:, 0]) - shifted[hit]), share / total - hit
 
     def _read_objects(self, rows, images):
-        """The rows that are objects; refuses one of no image, or of a class that is not there."""
+        """Return the rows that are objects; refuse one of an image or class that does not exist."""
         rows = rows[rows[:, 0] != -1]
         image, label = rows[:, 0], rows[:, 1]
         wrong = ~np.isin(image, np.arange(images)) | ~np.isin(label, np.arange(self.classes))

@@ -116,7 +116,7 @@ class Normalize(Layer):
             dx /= r
 
     def _sum(self, values, out):
-        """The sums over what is brought to length 1."""
+        """Sum over what is brought to length 1."""
         axes = (1, 2) if self.across_spatial else 1
         self.xp.sum(values, axis=axes, keepdims=True, out=out)
 
@@ -186,6 +186,7 @@ class NormalizePixels(Normalize):
             part[...] = y
         else:
             xp.sign(x, out=part)
+        # dx = dy / r - sum(dy * y) / r * (y, or the sign of x for L1).
         part *= sums
         xp.divide(dy, r, out=dx)
         dx -= part

@@ -135,7 +135,7 @@ class PriorBox(Layer):
         top[0].data[...] = self.boxes(bottom[0].shape, bottom[1].shape)
 
     def boxes(self, features, image):
-        """What the top holds for bottoms of these shapes, on the layer's device."""
+        """Return the values of the top for bottoms of these shapes, on the layer's device."""
         size, image = features[2:], self.image or image[2:]
         step = self.step or tuple(i / s for i, s in zip(image, size, strict=True))
         return self.table(

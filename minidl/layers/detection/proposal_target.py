@@ -1,4 +1,4 @@
-"""What a detector is to learn of each proposed region: the `ProposalTarget` layer."""
+"""Classes and offsets to be learned for proposed regions: the `ProposalTarget` layer."""
 
 from __future__ import annotations
 

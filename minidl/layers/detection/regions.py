@@ -1,4 +1,4 @@
-"""What layers share that bring regions of a map to one size: where each region and its bins lie."""
+"""Base of the layers that bring regions of a map to one size: regions and their bins."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def round_half_up(values):
 
 
 def bins(start, length, count, size):
-    """Where each region's bins begin and end along one axis of `size` places.
+    """Return the first place of each region's bins along one axis of `size` places, and the first
+    behind them.
 
     start, length   (R), in places of the map; bins overlap where they share a place
 

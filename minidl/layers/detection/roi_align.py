@@ -85,15 +85,16 @@ class ROIAlign(Regions):
 
 
 def sampling(start, end, bins, size, samples):
-    """What each bin takes from each place: (bins, size). A region has at least the length 1."""
+    """Return the share of each place in each bin, (bins, size). A region has at least the length
+    1."""
     each = max(end - start, 1.0) / bins
     samples = samples or math.ceil(each)
     matrix = np.zeros((bins, size))
     for i, k in np.ndindex(bins, samples):
         place = start + (i + (k + 0.5) / samples) * each
-        if not -1 <= place <= size:
+        if not -1 <= place <= size:  # a sample farther out counts as 0
             continue
-        place = min(max(place, 0.0), size - 1.0)
+        place = min(max(place, 0.0), size - 1.0)  # one just outside takes the border's value
         low = int(place)
         matrix[i, low] += 1 - (place - low)
         if place > low:

@@ -73,7 +73,7 @@ class ROIPooling(Regions):
         xp.add.at(dx.reshape(-1), self.place.reshape(-1), share.reshape(-1))
 
     def _bins(self, boxes, shape):
-        """Where bins begin and end: for the rows, then for the columns."""
+        """Return the edges of the bins: for the rows, then for the columns."""
         corners = round_half_up(boxes * boxes.dtype.type(self.scale))
         axes = []
         for first, count, size in ((1, self.size[0], shape[2]), (0, self.size[1], shape[3])):
@@ -117,7 +117,7 @@ class ROIPooling(Regions):
             winner[:, i, bins_of] = place.T
 
     def _first_maximum(self, values):
-        """The maximum over the first axis, and where it is first."""
+        """Return the maximum over the first axis, and the first place that has it."""
         best = values[0].copy()
         place = self.xp.zeros(best.shape, np.int32)
         for k in range(1, len(values)):

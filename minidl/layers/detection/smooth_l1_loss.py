@@ -103,7 +103,7 @@ class SmoothL1Loss(LossLayer):
     def backward(self, top, wanted, bottom):
         xp, slope = self.xp, self.near
         limit = 1 / self.curvature
-        xp.clip(self.difference, -limit, limit, out=slope)
+        xp.clip(self.difference, -limit, limit, out=slope)  # sigma**2 * d, bounded to +-1
         slope *= self.curvature
         for weights in bottom[2:]:
             slope *= weights.data.reshape(-1)

@@ -103,7 +103,7 @@ class TextProposal(Layer):
 
 
 def _anchors(stride, size, dtype):
-    """Of the anchors at all places of a map, (H, W, A, 4): x1, centre, x2, height."""
+    """Return the anchors at all places of a map, (H, W, A, 4): x1, centre, x2, height."""
     rows = [(int(7.5 - height // 2), int(7.5 + height // 2)) for height in HEIGHTS]
     boxes = [(0, (first + last) / 2, 15, (first + last) / 2) for first, last in rows]
     places = anchors_of(boxes, stride, size).reshape(*size, A, 4)
