@@ -38,4 +38,6 @@ __all__ = ["DESCRIPTOR", *(name for name in _names() if not name.startswith("_")
 
 
 def __getattr__(name: str) -> Any:
+    if name in schema.messages():  # that schema.extend has added
+        return schema.messages()[name]
     raise AttributeError(f"Caffe's messages have no '{name}'")

@@ -9,14 +9,18 @@
 Every message and every top-level enum of `proto/minidl.proto` is an attribute of this module.
 They are built on first use, in a descriptor pool of our own: another Caffe schema in the same
 process, registered with protobuf's default pool, does not collide with ours.
+
+A layer type in a package of somebody else's adds a message of its own with `extend`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import keyword
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -25,6 +29,15 @@ from minidl.errors import MinidlError
 FILE = "minidl.proto"
 DESCRIPTORS = "minidl.desc"
 ORIGIN = "minidl_origin"  # the field that says where a message was read
+PACKAGE = "minidl"
+THEIRS = range(30000, 40000)  # numbers of LayerParameter's fields that minidl leaves to packages
+_Proto = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {  # "float": its number
+    name.removeprefix("TYPE_").lower(): number
+    for name, number in _Proto.Type.items()
+    if name not in ("TYPE_GROUP", "TYPE_MESSAGE", "TYPE_ENUM")
+}
+_PYTHON = {float: "float", int: "int64", bool: "bool", str: "string"}
 
 
 def folder() -> Path:
@@ -56,17 +69,154 @@ def comment(message: str, field: str = "") -> str:
     """
     name = f"{message}.{field}" if field else message
     try:
-        return _comments()[name]
+        return _added_comments[name] if name in _added_comments else _comments()[name]
     except KeyError:
         raise MinidlError(f"the schema has no '{name}'", where="schema.comment") from None
 
 
 def messages() -> dict[str, Any]:
-    """The class of every top-level message, by name."""
-    return {
-        name: message_factory.GetMessageClass(descriptor)
-        for name, descriptor in file().message_types_by_name.items()
-    }
+    """The class of every top-level message, by name; those that were added come last."""
+    found = dict(file().message_types_by_name)
+    found.update((field.message_type.name, field.message_type) for field in _added.values())
+    return {name: message_factory.GetMessageClass(found[name]) for name in found}
+
+
+# ------------------------------------------------------------------ messages of others
+
+
+class Field(NamedTuple):
+    """A field of a message that `extend` adds.
+
+    kind      float, int, bool or str; a protobuf type by name, "uint32"; names of an enum's values,
+              ("NONE", "TANH"); a message of the schema, "FillerParameter"; or one of these in a
+              list, which makes the field repeated
+    default   what a prototxt that does not give it means; None: 0, false, "", the first name
+    comment   what `minidl explain` says of it
+    number    in files; 0: its position among the fields, counted from 1
+    """
+
+    kind: Any
+    default: Any = None
+    comment: str = ""
+    number: int = 0
+
+
+_added: dict[str, Any] = {}  # name -> the descriptor of LayerParameter's field
+_added_comments: dict[str, str] = {}
+_declared: dict[str, tuple[Any, ...]] = {}
+
+
+def extend(
+    parameter: str,
+    number: int,
+    fields: Mapping[str, Field | tuple[Any, ...]],
+    comment: str = "",
+) -> Any:
+    """Give LayerParameter a message for a layer type of your own; return the message's class.
+
+    parameter   its name in a prototxt, "snake_param"; the message is then called SnakeParameter
+    number      in files: one of THEIRS, so that no later minidl has it; or that of a fork of Caffe
+    fields      name -> Field, or such a tuple: ``{"slope": (float, 1.0, "Of the line.")}``
+
+    From then on texts and binary files may have it, as if it were in `minidl.proto`; messages that
+    were made before may, too. Declaring the same again changes nothing.
+
+    Errors: MinidlError for a name or number that is taken, or a declaration that makes no sense.
+    """
+    declared = {name: Field(*given) for name, given in fields.items()}
+    whole = (number, tuple(declared.items()), comment)
+    if _declared.get(parameter) == whole:
+        return message_factory.GetMessageClass(_added[parameter].message_type)
+    layer = file().message_types_by_name["LayerParameter"]
+    owners = {f.number: f.name for f in (*layer.fields, *_added.values())}
+    problem, fix = "", f"a number from {THEIRS.start} to {THEIRS.stop - 1}"
+    if not re.fullmatch(r"[a-z]\w*_param", parameter):
+        problem, fix = "the name has to begin with a small letter and to end in _param", ""
+    elif parameter in layer.fields_by_name or parameter in _declared:
+        other = "by somebody, in another way" if parameter in _declared else "in minidl.proto"
+        problem = f"it is declared already, {other}"
+        fix = "another name; or a new process, if the declaration has changed"
+    elif number in owners:
+        problem = f"number {number} is that of {owners[number]}"
+    elif not 0 < number < 2**29 or 19000 <= number < 20000:
+        problem = f"{number} is not a number that a field may have"
+    if problem:
+        raise MinidlError(problem, where=f"schema.extend('{parameter}')", fix=fix)
+    _add(parameter, number, declared, comment)
+    _declared[parameter] = whole
+    _public.cache_clear()
+    return message_factory.GetMessageClass(_added[parameter].message_type)
+
+
+def added(message: Any) -> tuple[Any, ...]:
+    """The descriptors of the fields that `extend` has added to a message's descriptor."""
+    return tuple(_added.values()) if message.name == "LayerParameter" else ()
+
+
+def _add(parameter: str, number: int, fields: Mapping[str, Field], comment: str) -> None:
+    """Build the message, and register it as an extension of LayerParameter."""
+    name = "".join(word.capitalize() for word in parameter.split("_")[:-1]) + "Parameter"
+    file_proto = descriptor_pb2.FileDescriptorProto(
+        name=f"{parameter}.proto", package=PACKAGE, syntax="proto2", dependency=[FILE]
+    )
+    made = file_proto.message_type.add(name=name)
+    for position, (field, declared) in enumerate(fields.items(), start=1):
+        where = f"schema.extend('{parameter}'): {field}"
+        if not field.isidentifier() or keyword.iskeyword(field):
+            raise MinidlError("is not a name", where=where, expected="letters, digits and _")
+        _field(made, field, declared, declared.number or position, where)
+    file_proto.extension.add(
+        name=parameter,
+        number=number,
+        label=_Proto.LABEL_OPTIONAL,
+        type=_Proto.TYPE_MESSAGE,
+        type_name=f".{PACKAGE}.{name}",
+        extendee=f".{PACKAGE}.LayerParameter",
+    )
+    try:
+        _pool().AddSerializedFile(file_proto.SerializeToString())
+        found = _pool().FindExtensionByName(f"{PACKAGE}.{parameter}")
+    except Exception as error:  # protobuf's own words; the class differs by release
+        raise MinidlError(f"is refused: {error}", where=f"schema.extend('{parameter}')") from error
+    layer = message_factory.GetMessageClass(file().message_types_by_name["LayerParameter"])
+    setattr(layer, parameter, property(lambda message: message.Extensions[found]))
+    _added[parameter] = found
+    _added_comments.update({name: comment, f"LayerParameter.{parameter}": comment})
+    for field, declared in fields.items():
+        _added_comments[f"{name}.{field}"] = declared.comment
+    for enum in made.enum_type:
+        kinds = [f"{name}.{enum.name}", *(f"{name}.{enum.name}.{v.name}" for v in enum.value)]
+        _added_comments.update(dict.fromkeys(kinds, ""))
+
+
+def _field(message: Any, name: str, declared: Field, number: int, where: str) -> None:
+    """Add a field to a message that is being built."""
+    kind, default = declared.kind, declared.default
+    made = message.field.add(name=name, number=number, label=_Proto.LABEL_OPTIONAL)
+    if isinstance(kind, list) and len(kind) == 1:
+        kind, made.label = kind[0], _Proto.LABEL_REPEATED
+    kind = _PYTHON.get(kind, kind) if isinstance(kind, type) else kind
+    if isinstance(kind, tuple):
+        enum = message.enum_type.add(name="".join(w.capitalize() for w in name.split("_")) + "Kind")
+        for value, each in enumerate(kind):
+            enum.value.add(name=each, number=value)
+        made.type = _Proto.TYPE_ENUM
+        made.type_name = f".{PACKAGE}.{message.name}.{enum.name}"
+    elif isinstance(kind, str) and kind in file().message_types_by_name:
+        made.type, made.type_name = _Proto.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
+    elif isinstance(kind, str) and kind in _SCALARS:
+        made.type = _SCALARS[kind]
+    else:
+        raise MinidlError(
+            f"{kind!r} is not a type",
+            where=where,
+            expected="float, int, bool, str, a tuple of names, a message's name, or a list of one",
+        )
+    if default is not None:
+        made.default_value = str(default).lower() if isinstance(default, bool) else str(default)
+
+
+# ------------------------------------------------------------------ how they are built
 
 
 @functools.cache
@@ -86,11 +236,24 @@ def _file_proto() -> bytes:
 
 
 @functools.cache
+def _pool() -> Any:
+    """The pool of our own. Every number that LayerParameter has free is open to `extend`."""
+    schema = descriptor_pb2.FileDescriptorProto.FromString(_file_proto())
+    layer = next(m for m in schema.message_type if m.name == "LayerParameter")
+    end = 2**29
+    for field in sorted(layer.field, key=lambda field: -field.number):
+        if field.number + 1 < end:
+            layer.extension_range.add(start=field.number + 1, end=end)
+        end = field.number
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(schema.SerializeToString())
+    return pool
+
+
+@functools.cache
 def file() -> Any:
     """The descriptor of `minidl.proto`."""
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(_file_proto())
-    return pool.FindFileByName(FILE)
+    return _pool().FindFileByName(FILE)
 
 
 def __getattr__(name: str) -> Any:

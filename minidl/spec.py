@@ -23,6 +23,7 @@ from minidl import schema
 from minidl.errors import UsageError, did_you_mean
 from minidl.layers.base import REGISTRY
 from minidl.prototxt.assign import assign_layer
+from minidl.prototxt.fields import fields
 
 __all__ = [
     "Function",
@@ -123,7 +124,7 @@ class Function:
         layer = schema.LayerParameter(type=self.type_name)
         if self.type_name in REGISTRY:
             parameters = REGISTRY[self.type_name].parameters
-        elif unknown := set(keywords) - set(layer.DESCRIPTOR.fields_by_name):
+        elif unknown := set(keywords) - set(fields(layer.DESCRIPTOR)):
             raise UnknownNameError(
                 f"there is no layer type '{self.type_name}', so nobody knows its {min(unknown)}",
                 where=f"layers.{self.type_name}",

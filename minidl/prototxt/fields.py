@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from minidl.schema import ORIGIN
+from minidl.schema import ORIGIN, added
 
 MESSAGE, STRING, BYTES, BOOL, ENUM, INTEGER, FLOAT = (
     "message",
@@ -54,10 +54,14 @@ class Field:
     values: dict[str, int] = field(default_factory=dict)
 
 
-@functools.cache
 def fields(message: Any) -> dict[str, Field]:
     """The fields of a message descriptor that a text may set, by name."""
-    return {f.name: _field(f) for f in message.fields if f.name != ORIGIN}
+    return _fields(message, added(message))
+
+
+@functools.cache
+def _fields(message: Any, added: tuple[Any, ...]) -> dict[str, Field]:
+    return {f.name: _field(f) for f in (*message.fields, *added) if f.name != ORIGIN}
 
 
 def _field(f: Any) -> Field:

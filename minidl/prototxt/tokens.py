@@ -12,6 +12,7 @@ NAME, NUMBER, STRING, MARK, BROKEN, END = "name", "number", "string", "mark", "b
 _TOKEN = re.compile(
     r"""[ \t\r\n\f\v]*
     (?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+      |\[minidl\.(?P<added>[A-Za-z_][A-Za-z0-9_]*)\]
       |(?P<number>\.?[0-9][A-Za-z0-9_.]*(?:(?<=[eE])[+-][A-Za-z0-9_.]*)*)
       |(?P<string>"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|'[^'\\\n]*(?:\\[^\n][^'\\\n]*)*')
       |(?P<broken>["'][^\n]*)
@@ -70,6 +71,8 @@ class Tokens:
             match = _TOKEN.match(self.text, position)
             assert match is not None and match.lastgroup is not None  # one alternative always fits
             kind, position = match.lastgroup, match.end()
+            if kind == "added":  # how protobuf prints fields that schema.extend made
+                return Token(NAME, match[kind], match.start(kind), position)
             if kind != "comment":
                 return Token(kind, match[kind], match.start(kind), position)
 

@@ -10,6 +10,7 @@ from google.protobuf import text_format
 from minidl.prototxt.origin import clear_origins
 
 # Python prints 2.0 where Caffe prints 2. Strings end in a quote, so only numbers can match.
+_ADDED = re.compile(r"^( *)\[minidl\.(\w+)\] ", re.MULTILINE)  # by schema.extend
 _WHOLE = re.compile(r"^( *\w+: -?[0-9]+)\.0$", re.MULTILINE)
 
 
@@ -28,4 +29,4 @@ def to_text(message: Any) -> str:
     copy.CopyFrom(message)
     clear_origins(copy)
     text = str(text_format.MessageToString(copy, as_utf8=True))
-    return _WHOLE.sub(r"\1", text)
+    return _ADDED.sub(r"\1\2 ", _WHOLE.sub(r"\1", text))
