@@ -16,7 +16,7 @@ import minidl.layers
 import minidl.onnx.ops  # noqa: F401  (fills the table)
 from minidl import schema
 from minidl.layers.base import FAMILIES, REGISTRY, family_of
-from minidl.onnx.table import EXPORTERS, LEFT_OUT, REFUSED, SOURCES, WORDS
+from minidl.onnx.table import EXPORTERS, LEFT_OUT, REFUSED, SOURCES, becomes
 from minidl.prototxt.upgrade_v1 import TYPES as V1_TYPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,19 +62,8 @@ def forks() -> str:
 
 def onnx() -> str:
     """What becomes of each type."""
-    types = sorted({*EXPORTERS, *LEFT_OUT, *REFUSED, *SOURCES})
+    types = sorted({*EXPORTERS, *LEFT_OUT, *REFUSED, *SOURCES} & set(_types()))
     return _table(("type", "becomes"), ([f"`{type}`", becomes(type)] for type in types))
-
-
-def becomes(type: str) -> str:
-    """What a layer of this type becomes in ONNX."""
-    if type in SOURCES:
-        return f"{SOURCES[type]}: its tops become inputs"
-    if type in REFUSED:
-        return f"refused: {REFUSED[type]}"
-    parts = [WORDS[type]] if type in WORDS else []
-    parts += [f"left out: {LEFT_OUT[type]}"] if type in LEFT_OUT else []
-    return "; ".join(parts)
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -20,6 +20,7 @@ COMMANDS = {
     "time": "time every layer of a net, forward and backward",
     "check": "print what a net or a solver would be, without making it",
     "gradcheck": "compare every layer's gradients with finite differences",
+    "explain": "explain a layer type, a field, a solver type, an error, or a layer of a net",
     "summarize": "print a net as a table, with sums by layer type",
     "draw": "draw a net as SVG, with the shapes of its blobs",
     "show": "show filters, and what they make of a picture, with statistics",

@@ -38,6 +38,8 @@ class Pieces(Layer):
 class Activation(Pieces):
     """An activation that engines have, too."""
 
+    computes = (ops.Activation,)
+
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self.p = getattr(spec, self.parameters[0])

@@ -89,6 +89,7 @@ class Layer:
     view_diffs      whether a view shares the gradient too (Split's tops do not)
     op              what it computes, a description of `minidl.ops` for which engines may have
                     plans; None: array code alone computes it
+    computes        the classes of these descriptions, one of which an instance may have as `op`
     loss            top[0] is a loss: weight 1 unless the prototxt says otherwise, and a scalar top
                     is made where the prototxt names none
     no_gradient     bottoms that never receive a gradient (labels)
@@ -129,6 +130,7 @@ class Layer:
     views: Mapping[int, int] = {}
     view_diffs: bool = True
     op: Any = None
+    computes: ClassVar[tuple[Any, ...]] = ()
     loss: bool = False
     no_gradient: tuple[int, ...] = ()
     differentiable: bool = True
@@ -355,10 +357,14 @@ L = TypeVar("L", bound=type[Layer])
 
 
 def register(name: str) -> Callable[[L], L]:
-    """Class decorator: make a Layer known under the prototxt's `type`."""
+    """Class decorator: make a Layer known under the prototxt's `type`.
+
+    A module that is loaded again, or a notebook's cell, replaces the class that it registered.
+    """
 
     def add(cls: L) -> L:
-        if name in REGISTRY:
+        known = REGISTRY.get(name, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"layer type {name!r} is registered by {REGISTRY[name].__name__}")
         cls.type = name
         REGISTRY[name] = cls

@@ -56,6 +56,7 @@ class Convolution(Sliding):
     """
 
     family = "weights"
+    computes = (ops.Conv,)
     bottoms = (1, None)
     tops = (1, None)
     same_counts = True

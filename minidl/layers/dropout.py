@@ -33,6 +33,7 @@ class Dropout(Layer):
 
     family = "activation"
     keeps_positions = True
+    computes = (ops.Dropout,)
     parameters = ("dropout_param",)
     in_place = True
     keeps_sign = True

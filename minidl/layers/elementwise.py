@@ -113,6 +113,7 @@ class Eltwise(Layer):
 
     family = "combine"
     keeps_positions = True
+    computes = (ops.Sum,)
     parameters = ("eltwise_param",)
     bottoms = (2, None)
     in_place = True

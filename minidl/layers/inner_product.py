@@ -40,6 +40,7 @@ class InnerProduct(Layer):
     """
 
     family = "weights"
+    computes = (ops.Gemm,)
     parameters = ("inner_product_param",)
     keeps = ("bottom",)
 

@@ -40,6 +40,7 @@ class FocalLoss(SoftmaxWithLoss):
     """
 
     fork = "makefile/frcnn, and arcface-caffe after it"
+    computes = ()
     parameters = ("focal_loss_param", "softmax_param", "loss_param")
     weighs_classes = False
 

@@ -36,6 +36,7 @@ class MultiSoftmaxLoss(SoftmaxWithLoss):
     """
 
     fork = "xiaolonw/caffe-3dnormal_joint_pose"
+    computes = ()
     first_label = 1
     default_normalization = "BATCH_SIZE"
     scales = True

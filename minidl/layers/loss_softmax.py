@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class SoftmaxWithLoss(LossLayer, Labelled):
     Source: Bridle 1990, section 3; the clamp and the normalizations are Caffe's.
     """
 
+    computes: ClassVar[tuple[Any, ...]] = (ops.SoftmaxLoss,)
     parameters: ClassVar[tuple[str, ...]] = ("softmax_param", "loss_param")
     tops: Count = (1, 2)
     weighs_classes = True

@@ -31,6 +31,7 @@ class SoftmaxWithLossOHEM(SoftmaxWithLoss):
     """
 
     fork = "intel/caffe; in R-FCN's own fork SoftmaxWithLoss"
+    computes = ()
     tops = (1, 3)
     weighs_classes = False
 

@@ -44,6 +44,7 @@ class LRN(Layer):
 
     family = "norm"
     keeps_positions = True
+    computes = (ops.LRN,)
     parameters = ("lrn_param",)
     keeps = ("bottom",)
 

@@ -49,6 +49,7 @@ class BatchNorm(Layer):
 
     family = "norm"
     keeps_positions = True
+    computes = (ops.BatchNorm,)
     parameters = ("batch_norm_param",)
     in_place = True
     statistics = ("mean", "variance", "scale_factor")

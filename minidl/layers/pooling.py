@@ -60,6 +60,7 @@ class Pooling(Layer):
     """
 
     family = "pooling"
+    computes = (ops.Pool,)
 
     parameters = ("pooling_param",)
     tops = (1, 2)

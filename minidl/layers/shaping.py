@@ -45,6 +45,7 @@ class Concat(Layer):
     """
 
     family = "combine"
+    computes = (ops.Concat,)
     parameters = ("concat_param",)
     bottoms = (1, None)
 
@@ -173,6 +174,7 @@ class Split(Layer):
 
     family = "shape"
     keeps_positions = True
+    computes = (ops.Sum,)
     tops = (1, None)
     view_diffs = False  # readers have gradients of their own, which backward adds
 

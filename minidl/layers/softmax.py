@@ -33,6 +33,7 @@ class Softmax(Layer):
     """
 
     family = "activation"
+    computes = (ops.Softmax,)
     parameters = ("softmax_param",)
     keeps = ("top",)
     in_place = True

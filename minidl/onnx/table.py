@@ -119,3 +119,14 @@ def exporter(type: str) -> Exporter:
 def is_left_out(type: str, tops: int) -> bool:
     """Whether layers of this type go, all tops of them."""
     return type in LEFT_OUT and not (type in EXPORTERS and tops > 1)
+
+
+def becomes(type: str) -> str:
+    """What layers of a type become, in words; "" for a type that nobody has translated."""
+    if type in SOURCES:
+        return f"{SOURCES[type]}: its tops become inputs"
+    if type in REFUSED:
+        return f"refused: {REFUSED[type]}"
+    parts = [WORDS[type]] if type in WORDS else []
+    parts += [f"left out: {LEFT_OUT[type]}"] if type in LEFT_OUT else []
+    return "; ".join(parts)

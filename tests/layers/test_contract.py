@@ -102,6 +102,12 @@ def test_building_leaves_the_message_alone(type, shapes, keywords):
     assert layer.spec == spec
 
 
+@pytest.mark.parametrize("type", sorted(EXAMPLES))
+def test_what_a_layer_computes_is_declared(type):
+    layers = [build(type, **keywords) for _, keywords in EXAMPLES[type].values()]
+    assert {layer.op.__class__ for layer in layers if layer.op} == {*REGISTRY[type].computes}
+
+
 @every_type
 def test_parameters_are_fields_of_layer_parameter(type):
     known = schema.LayerParameter.DESCRIPTOR.fields_by_name
