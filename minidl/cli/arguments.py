@@ -156,7 +156,7 @@ def add_common(parser: Parser) -> None:
         type=names,
         default=[],
         metavar="MODULE",
-        help="import these modules or .py files first: they register layer types of yours",
+        help="import these modules, packages or .py files first: layer types of yours",
     )
     parser.add_argument(
         "--allow-python",

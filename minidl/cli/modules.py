@@ -13,7 +13,7 @@ from minidl.errors import UsageError
 
 
 def load(modules: Iterable[str]) -> None:
-    """Import modules by name (the current folder counts) or by the path of a .py file.
+    """Import modules by name (the current folder counts), by the path of a .py file or a package.
 
     Errors: UsageError for whatever a module raises, a call of exit() included.
     """
@@ -38,6 +38,9 @@ def _load(name: str) -> None:
         sys.modules[path.stem] = module
         spec.loader.exec_module(module)
         return
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    home = ""
+    if len(path.parts) > 1 and (path / "__init__.py").is_file():
+        home, name = str(path.parent.resolve()), path.name
+    if home not in sys.path:
+        sys.path.insert(0, home)
     importlib.import_module(name)
