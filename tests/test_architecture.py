@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,6 +146,23 @@ def test_minidl_and_its_public_names_load_nothing_optional():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_no_module_waits_for_one_that_waits_for_it():
+    modules = {module_name(path) for path in SOURCES}
+    needs: dict[str, set[str]] = {}
+    for path in SOURCES:
+        mine = module_name(path)
+        tree = ast.parse(path.read_text("utf-8"))
+        for name, _ in imports(tree, mine, path.name == "__init__.py"):
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            if not f"{mine}.".startswith(f"{name}."):  # a package is there before what is in it
+                needs.setdefault(mine, set()).add(name)
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail("a circle of imports: " + " <- ".join(error.args[1]))
 
 
 def test_every_unit_has_its_place_and_every_place_its_unit():

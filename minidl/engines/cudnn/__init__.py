@@ -67,6 +67,6 @@ class Cudnn(Engine):
             return Declined(error.found)
 
     def converter(self, source: Memory, target: Memory) -> Run:
-        from minidl.engines.cupy_kernels.convert import converter
+        from minidl.engines.cupy_kernels.layout import converter
 
         return converter(self.device, source, target)

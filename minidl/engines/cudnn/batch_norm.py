@@ -23,7 +23,7 @@ from minidl.engines.cudnn.plan import (
     sequence,
     wants_backward,
 )
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.plan import ALIGNMENT_ON_GPUS, Bindings, Plan, Run, several
 from minidl.engines.request import UNDECIDED, Declined, Request
 

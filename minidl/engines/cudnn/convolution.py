@@ -16,7 +16,7 @@ from minidl.engines.cudnn.epilogue import Trial
 from minidl.engines.cudnn.library import CudnnError
 from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.problem import DATA, FILTER, FORWARD, Algorithm, Problem, Way
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.plan import Plan
 from minidl.engines.request import UNDECIDED, Declined, Request
 from minidl.errors import DeviceError

@@ -14,8 +14,7 @@ from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.epilogue import Epilogue
 from minidl.engines.cudnn.plan import Call, CudnnPlan, part, sequence
 from minidl.engines.cudnn.problem import Algorithm, Problem, Setup, Way
-from minidl.engines.cupy_kernels.convert import converter
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense, converter
 from minidl.engines.plan import Bindings, Run, packed_on_gpu, several
 
 

@@ -15,7 +15,7 @@ from minidl.engines.cudnn.plan import (
     sequence,
     wants_backward,
 )
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.plan import Bindings, Plan, Run
 from minidl.engines.request import Declined, Request
 

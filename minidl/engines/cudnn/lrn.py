@@ -12,7 +12,7 @@ from minidl.engines.cudnn.descriptors import LRN
 from minidl.engines.cudnn.follow import Passes, follow
 from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.plan import Call, tensor
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.plan import Plan
 from minidl.engines.request import Declined, Request
 

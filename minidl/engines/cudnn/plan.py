@@ -11,7 +11,7 @@ from minidl.arrays.device import Device
 from minidl.arrays.memory import Layout, Memory, Shape
 from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.library import CudnnError, cudnn
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.plan import Plan, Run, packed_on_gpu
 from minidl.engines.request import Request
 from minidl.errors import DeviceError

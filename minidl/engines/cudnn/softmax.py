@@ -14,7 +14,7 @@ from minidl.engines.cudnn.descriptors import Tensor
 from minidl.engines.cudnn.follow import Passes, follow
 from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.plan import Call, arriving, dtype_of, order_of
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.plan import Plan
 from minidl.engines.request import Declined, Request
 

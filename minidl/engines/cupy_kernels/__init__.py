@@ -53,6 +53,6 @@ class CupyKernels(Engine):
         return math in ("float32", "tf32") and not isinstance(op, ops.Conv)
 
     def converter(self, source: Memory, target: Memory) -> Run:
-        from minidl.engines.cupy_kernels.convert import converter
+        from minidl.engines.cupy_kernels.layout import converter
 
         return converter(self.device, source, target)

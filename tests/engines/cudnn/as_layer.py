@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.arrays.memory import Layout, Shape
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.plan import Plan
 from minidl.engines.request import Declined
 from minidl.layers.base import Layer

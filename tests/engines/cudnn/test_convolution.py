@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from minidl import ops
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.request import Declined
 from tests.engines.cudnn.as_layer import replayed
 from tests.engines.cudnn.convolved import convolved

@@ -8,7 +8,7 @@ import pytest
 from minidl import ops
 from minidl.arrays.device import Device
 from minidl.engines.cudnn import Cudnn, library
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.request import Declined, Request
 from minidl.engines.tuning import describe
 from minidl.errors import DeviceError

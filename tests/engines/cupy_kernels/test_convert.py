@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl.arrays.memory import place
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 from minidl.errors import RunError
 from tests.engines.cupy_kernels import host
 from tests.engines.fake import FakeLayout

@@ -1,4 +1,7 @@
-"""Layouts for GPUs: the elements without gaps, in 16 or 32 bits, channels first or last."""
+"""Layouts for GPUs: the elements without gaps, in 16 or 32 bits, channels first or last.
+
+From one to another in one launch: convert.cu.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl.arrays.device import Device
-from minidl.arrays.memory import Shape
+from minidl.arrays.memory import Layout, Memory, Shape
+from minidl.engines.cupy_kernels.launch import kernel
+from minidl.engines.plan import Run
+from minidl.errors import RunError
 
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 SHORT = {"float32": "", "float16": " fp16", "bfloat16": " bf16"}
+NUMBERS = {"float32": "float", "float16": "Half", "bfloat16": "Bfloat16"}  # as numbers.cuh has them
 ORDERS = ("nchw", "nhwc")
 
 
@@ -64,8 +71,6 @@ class Dense:
 def _convert(
     source: Any, target: Any, shape: Shape, start: Dense | None, end: Dense | None
 ) -> None:
-    from minidl.engines.cupy_kernels.convert import conversion
-
     device = _device(target)
     with device.current():
         conversion(device, shape, start, device.address(source), end, device.address(target))()
@@ -73,3 +78,35 @@ def _convert(
 
 def _device(array: Any) -> Device:
     return Device(f"cuda:{array.device.id}")
+
+
+def converter(device: Device, source: Memory, target: Memory) -> Run:
+    """Return a run that copies `source` to `target`, which have one shape, each Dense or plain."""
+    if source.shape != target.shape:
+        raise RunError(f"a conversion from shape {source.shape} to {target.shape} was asked for")
+    start, end = (_dense(memory.layout) for memory in (source, target))
+    return conversion(device, source.shape, start, source.address, end, target.address)
+
+
+def conversion(
+    device: Device, shape: Shape, start: Dense | None, at: int, end: Dense | None, to: int
+) -> Run:
+    """The same for two addresses; None stands for plain float32."""
+    channels, places = _extents(shape)
+    defines: dict[str, object] = {}
+    for name, layout in (("FROM", start), ("TO", end)):
+        defines[name] = "float" if layout is None else NUMBERS[layout.dtype]
+        defines[f"{name}_LAST"] = int(layout is not None and layout.channels_last)
+    run = kernel(device, "convert", "convert", **defines)
+    return run.bind(math.prod(shape), at, to, channels, places)
+
+
+def _extents(shape: Shape) -> tuple[int, int]:
+    """Channels, and places of each of them; one channel where there is no such axis."""
+    return (shape[1], math.prod(shape[2:])) if len(shape) > 1 else (1, math.prod(shape))
+
+
+def _dense(layout: Layout | None) -> Dense | None:
+    if layout is None or isinstance(layout, Dense):
+        return layout
+    raise RunError(f"a GPU cannot read the layout {layout} ({type(layout).__name__})")

@@ -7,7 +7,7 @@ import pytest
 
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Memory, place
-from minidl.engines.dense import Dense
+from minidl.engines.cupy_kernels.layout import Dense
 
 SHAPES = [(2, 3, 5, 4), (2, 3, 7), (1, 3, 2, 3, 4), (4, 6), (5,), (2, 1, 3, 3)]
 LAYOUTS = [("float16", "nchw"), ("float16", "nhwc"), ("bfloat16", "nhwc"), ("float32", "nhwc")]
