@@ -93,7 +93,7 @@ def test_weights_times_columns_are_a_convolution():
 def test_what_concerns_filters_is_accepted_and_changes_nothing():
     plain, filled = build("Im2col", kernel_size=2), build("Im2col", kernel_size=2, num_output=7)
     assert plain.top_shapes((1, 2, 3, 4)) == filled.top_shapes((1, 2, 3, 4)) == ((1, 8, 2, 3),)
-    assert filled.param_shapes((1, 2, 3, 4)) == {} and not hasattr(filled, "op")
+    assert filled.param_shapes((1, 2, 3, 4)) == {} and filled.op is None
 
 
 REFUSED = {

@@ -6,6 +6,7 @@ import numpy as np
 
 from minidl.layers.base import Layer, register
 from minidl.layers.detection.boxes import CENTER_SIZE, decode
+from minidl.layers.folding import matrix
 
 END = np.array([0, 0, 1, 1])  # a box ends with the pixel of its last corner
 
@@ -87,7 +88,7 @@ class DecodeBBox(Layer):
 
     def forward(self, bottom, top):
         offsets, regions, *overlaps = (
-            self.ctx.device.to_host(blob.data).reshape(blob.shape[0], -1) for blob in bottom
+            matrix(self.ctx.device.to_host(blob.data), 1) for blob in bottom
         )
         p = self.spec.bbox_reg_param
         moves = offsets[:, 4:]

@@ -157,7 +157,12 @@ class DetectNetTransformation(Layer):
         names = self.spec.bottom
         if len(pictures) != 4 or pictures[1] != 3 or 0 in pictures[2:]:
             self.reject(f"'{names[0]}' is {pictures}", expected="(N, 3, H, W): blue, green and red")
-        if len(objects) < 3 or objects[0] != pictures[0] or objects[-1] != COLUMNS:
+        if (
+            len(objects) < 3
+            or objects[0] != pictures[0]
+            or objects[-1] != COLUMNS
+            or 0 in objects[1:]
+        ):
             self.reject(
                 f"'{names[1]}' is {objects}",
                 expected=f"({pictures[0]}, 1, rows, {COLUMNS}): a row for each object, after one "
