@@ -233,7 +233,7 @@ def test_a_test_net_follows_the_training_net_on_the_gpu(lenient):
         trained.step(1)
         for name, params in trained.net.params.items():
             for mine, theirs in zip(params, plain.params[name], strict=True):
-                theirs.write(trained.net.device.to_host(mine.read()))
+                theirs.values.write(trained.net.device.to_host(mine.read()))
         for net in (test, plain):
             feed(net, 8)
         assert test.forward_pass() == pytest.approx(plain.forward_pass(), rel=1e-5)

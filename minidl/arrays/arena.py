@@ -41,9 +41,8 @@ class Arena:
         self.values = device.zeros((end,), dtype)
         self.gradients = device.zeros((end,), dtype)
         for segment in self.segments:
-            segment.param.move(
-                self.memory(self.values, segment), self.memory(self.gradients, segment)
-            )
+            segment.param.values.move(self.memory(self.values, segment))
+            segment.param.gradient.move(self.memory(self.gradients, segment))
 
     def memory(self, whole: Any, segment: Segment) -> Memory:
         """The part of a flat array as long as `values` that is this parameter's."""
@@ -53,9 +52,8 @@ class Arena:
     @property
     def whole(self) -> bool:
         """Whether every parameter is still here: somebody may have given one other memory."""
-        places = ((self.values, "memory"), (self.gradients, "gradient"))
         return all(
-            getattr(param, kind).address == self.device.address(whole) + start * self.dtype.itemsize
+            home.memory.address == self.device.address(whole) + start * self.dtype.itemsize
             for param, start, _ in self.segments
-            for whole, kind in places
+            for home, whole in ((param.values, self.values), (param.gradient, self.gradients))
         )

@@ -20,7 +20,7 @@ class Bindings:
     """The memory that a plan works on. Every Memory has the layout that the plan stated.
 
     bottom_diff[i] is None where not wanted; top_diff is empty if there is no backward. Gradients
-    of parameters are in the Params: see `Param.fresh`.
+    of parameters are in the Params: see `Home.fresh`.
     """
 
     bottom: tuple[Memory, ...]

@@ -187,7 +187,7 @@ def _elsewhere(
 
 def _forget_gradients(memory: Bindings) -> None:
     for param in memory.params.values():
-        param.fresh = True
+        param.gradient.fresh = True
 
 
 # ------------------------------------------------------------------ memory
@@ -222,7 +222,7 @@ def scratch(plan: Plan, request: Request, device: Device) -> Bindings:
 def _param(name: str, shape: Shape, plan: Plan, request: Request, device: Device) -> Param:
     param = Param(name, shape, device, np.float32)
     param.wanted = name in request.learning
-    param.write(_random(shape))
+    param.values.write(_random(shape))
     param.arrange(plan.params[name])
     return param
 

@@ -119,10 +119,12 @@ class InnerProduct(Layer):
 
     def _add_weight_gradient(self, x, dy):
         left, right = (x, dy) if self.gemm.transpose else (dy, x)
-        if self.weight.fresh:  # counts as zero: not to be read, so not to be cleared either
-            whole = self.weight.gradient.array.reshape(self.weight.shape)
+        if (
+            self.weight.gradient.fresh
+        ):  # counts as zero: not to be read, so not to be cleared either
+            whole = self.weight.gradient.memory.array.reshape(self.weight.shape)
             self.xp.matmul(left.T, right, out=whole)
-            self.weight.fresh = False
+            self.weight.gradient.fresh = False
             return
         step, whole = len(self.gradient), self.weight.diff
         for start in range(0, left.shape[1], step):

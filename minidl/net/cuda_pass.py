@@ -46,11 +46,11 @@ class CudaPass:
                 for run in runs:
                     run()
             # Whether a gradient is overwritten or added to is decided while Python runs the pass.
-            before = tuple(param.fresh for param in state.learnable)
+            before = tuple(param.gradient.fresh for param in state.learnable)
             if self._replay.run(before, functools.partial(self._launch, program, before)):
-                self._fresh_after[before] = [param.fresh for param in state.learnable]
+                self._fresh_after[before] = [param.gradient.fresh for param in state.learnable]
             for param, fresh in zip(state.learnable, self._fresh_after[before], strict=True):
-                param.fresh = fresh
+                param.gradient.fresh = fresh
             program.step = last
 
     def forget(self) -> None:
@@ -60,7 +60,7 @@ class CudaPass:
     def _launch(self, program: Program, before: tuple[bool, ...]) -> None:
         """All of the pass but what brings data in; `before`: which gradients are `fresh`."""
         for param, fresh in zip(self._state.learnable, before, strict=True):
-            param.fresh = fresh  # a recording that failed has come as far as it could
+            param.gradient.fresh = fresh  # a recording that failed has come as far as it could
         self._passes.count()
         for runs, feeding in zip(program.forward, program.feeding, strict=True):
             for run in runs:

@@ -264,7 +264,7 @@ class Net:
         """Set the gradient of every learnable parameter to zero."""
         for param in self.learnable:
             if param.wanted:
-                param.clear()
+                param.gradient.clear()
 
     def forward(
         self,

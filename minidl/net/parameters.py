@@ -43,7 +43,7 @@ class Params:
                 if plan.filler is not None:
                     self._fill(param, plan, node.layer)
                 elif (values := node.layer.first_values(plan.attr, plan.shape)) is not None:
-                    param.write(values)
+                    param.values.write(values)
 
     def _make(self) -> None:
         made: dict[str, Param] = {}
@@ -77,10 +77,10 @@ class Params:
     def _fill(self, param: Param, plan: ParamPlan, layer: Layer) -> None:
         rng = self._ctx.streams.generator(f"{layer.name}/{plan.attr}", 0)
         on_host = self._ctx.device.kind == "cpu"
-        values: Any = param.memory.array if on_host else np.empty(param.shape, param.dtype)
+        values: Any = param.values.memory.array if on_host else np.empty(param.shape, param.dtype)
         fillers.fill(values, plan.filler, rng, layer.where)
         if not on_host:
-            param.write(values)
+            param.values.write(values)
 
     def owned(self) -> dict[str, Param]:
         """Every parameter that has memory of its own, by its key."""

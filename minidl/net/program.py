@@ -12,7 +12,8 @@ import numpy as np
 
 from minidl.arrays.blob import Blob, Param
 from minidl.arrays.device import Device
-from minidl.arrays.memory import USER, Home, Layout, Memory, padded, place
+from minidl.arrays.home import USER, Home
+from minidl.arrays.memory import Layout, Memory, padded, place
 from minidl.arrays.units import bytes_
 from minidl.engines.plan import Bindings, Run
 from minidl.errors import DeviceError, UsageError
@@ -69,7 +70,7 @@ class Program:
         self._generations = self._ages()
         self._parts: dict[tuple[int, int], Part] = {}
         self._pending: list[Home] = []
-        self._lent: list[Param] = []
+        self._lent: list[Home] = []
         self._seen = -1  # Home.changes at the last look for the two
 
     def _ages(self) -> list[int]:
@@ -80,7 +81,7 @@ class Program:
         """Whether it may still run: not in a forked process, nor if a parameter has moved because
         another net that has it, too, arranged it anew."""
         return self._ages() == self._generations and all(
-            param.memory is memory for param, memory in self._params
+            param.values.memory is memory for param, memory in self._params
         )
 
     # ------------------------------------------------------------------ memory
@@ -102,10 +103,11 @@ class Program:
         """Bring every parameter into the layout that its plan wants."""
         for key, layout in self.schedule.params.items():
             param = params[key]
-            if layout is None and param.borrowed and param.memory.layout is not None:
-                param.home().plain_only = True  # or two nets would arrange it in turns
+            if layout is None and param.borrowed and param.values.memory.layout is not None:
+                param.values.plain_only = True  # or two nets would arrange it in turns
             param.arrange(layout)  # type: ignore[arg-type]
-        self._params = [(param, param.memory) for param in params.values()]
+        self._params = [(param, param.values.memory) for param in params.values()]
+        self._gradients = {param.gradient for param in params.values()}
 
     def _make_memories(self) -> list[Memory]:
         memories: list[Memory] = []
@@ -336,8 +338,8 @@ class Program:
             self._look()
         for home in self._pending:
             home.take()
-        for param in self._lent:
-            param.settle()
+        for home in self._lent:
+            home.settle()
         needs, _ = self._part(first, last)
         for home, number in needs:
             home.want(number)
@@ -354,8 +356,10 @@ class Program:
             self._look()
         for home in self._pending:
             home.give()
-        for param in self._lent:
-            param.give(learnt=last >= len(self.forward))
+        for home in self._lent:
+            if last >= len(self.forward) and home in self._gradients and home.places:
+                home.wrote(0)
+            home.give()
         if self._pending or self._lent:
             self._look()
 
@@ -363,7 +367,8 @@ class Program:
         """Find what may have to be taken and given."""
         self._seen = Home.changes
         self._pending = [home for home in self._homes if home.pending]
-        self._lent = [param for param, _ in self._params if param.pending]
+        homes = (home for param, _ in self._params for home in (param.values, param.gradient))
+        self._lent = [home for home in homes if home.pending]
 
     @property
     def lends(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from minidl import schema
+from minidl.arrays.home import Home
 from minidl.errors import LabelError, UsageError
 from minidl.net import diagnosis
 from minidl.net.cuda_pass import CudaPass
@@ -74,9 +75,9 @@ class Runner:
             backward=state.phase == schema.TRAIN or not state.share,
             pinned=set(self._pinned()),
             homes={
-                key: None if param.home().plain_only else param.memory.layout
+                key: None if param.values.plain_only else param.values.memory.layout
                 for key, param in params.items()
-                if param.home().plain_only or param.borrowed
+                if param.values.plain_only or param.borrowed
             },
             learning=[key for key, param in params.items() if param.wanted],
             share=state.share,
@@ -86,11 +87,13 @@ class Runner:
     def _pinned(self) -> Iterator[tuple[str, str]]:
         """Blobs that are to have a plain array of their own."""
         state = self.state
+        seen: set[Home] = set()  # views come after the blob whose values they have
         for name, blob in state.blobs.items():
             for kind in ("data", "diff"):
                 kept = self.watched or (name in state.keep and state.share)
-                if kept and not blob.is_view(kind):
+                if kept and blob.home(kind) not in seen:
                     yield name, kind
+                seen.add(blob.home(kind))
 
     def _log_plans(self, schedule: Schedule) -> None:
         """Say once for each layer which engine runs it and how, or why none does."""

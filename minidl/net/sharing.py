@@ -25,15 +25,15 @@ def share(net: State, other: State) -> None:
         if plan.key not in pairs:
             continue
         theirs, owner = pairs[plan.key], owned[plan.owner]
-        if mine is not owner and owner.home() is theirs.home():
+        if mine is not owner and owner.values is theirs.values:
             mine.share(owner, mine.shape)
         else:
             mine.share(theirs, mine.shape, diff=False)
         mine.borrowed = True
-        if mine.home() is not owner.home():  # plans are made for the owner's layout
+        if mine.values is not owner.values:  # plans are made for the owner's layout
             for param in (mine, owner):
                 param.arrange(None)
-                param.home().plain_only = True
+                param.values.plain_only = True
 
 
 def unshared(net: State, other: State) -> list[str]:

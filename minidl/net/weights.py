@@ -67,7 +67,7 @@ def _load(net: State, source: Weights, path: str | os.PathLike[str], must: bool)
         )
     with np.errstate(over="ignore"):  # said below
         for param, blob in copies:
-            param.write(blob.reshape(param.shape))
+            param.values.write(blob.reshape(param.shape))
     _say_what_changed(copies, path)
     _say_what_is_no_number(copies, path)
 
@@ -90,7 +90,7 @@ def _split_scale_bias(net: State, source: Weights) -> None:
 def lacking(net: State, source: Weights) -> list[str]:
     """The net's layers for which the file has no values, nor for whom they share them with."""
     there = {
-        id(param.home())
+        id(param.values)
         for layer in source.layers
         for param, blob in zip(net.params.get(layer.name, ()), layer.blobs, strict=False)
         if blob is not None
@@ -98,7 +98,7 @@ def lacking(net: State, source: Weights) -> list[str]:
     return [
         name
         for name, params in net.params.items()
-        if any(id(param.home()) not in there for param in params)
+        if any(id(param.values) not in there for param in params)
     ]
 
 
@@ -175,8 +175,8 @@ def _shared(net: State) -> dict[str, list[bool]]:
     for name, params in net.params.items():
         found[name] = []
         for param in params:
-            found[name].append(id(param.home()) in seen)
-            seen.add(id(param.home()))
+            found[name].append(id(param.values) in seen)
+            seen.add(id(param.values))
     return found
 
 

@@ -82,7 +82,7 @@ def _check_weights(run: Run) -> None:
     """
     device = run.net.device
     for param in run.net.learnable:
-        values = param.memory.array.reshape(-1).view(param.dtype)
+        values = param.values.memory.array.reshape(-1).view(param.dtype)
         with device.current():
             square = float(device.to_host(param.device.xp.dot(values, values)))
         if not math.isfinite(square):

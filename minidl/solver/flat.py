@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from minidl.arrays.arena import Arena
 from minidl.arrays.blob import Param
-from minidl.arrays.memory import Home
+from minidl.arrays.home import Home
 from minidl.engines.engine import Engine
 from minidl.solver.rules import Rule, sgd
 from minidl.solver.updater import Norm, Updater
@@ -62,11 +63,10 @@ class FlatUpdater(Updater):
         return self._kernels and self._in_place
 
     def _all_in_place(self) -> bool:
-        for param, homes in zip(self.moving, self._states, strict=True):
-            param.settle()
-            for home in homes:
-                home.settle()
-        lent = any(param.pending for param in self.moving)
+        mine = [home for param in self.moving for home in (param.values, param.gradient)]
+        for home in (*mine, *itertools.chain(*self._states)):
+            home.settle()
+        lent = any(home.pending for home in mine)
         return (
             not lent
             and self.arena.whole
@@ -95,8 +95,7 @@ class FlatUpdater(Updater):
             arenas = self.arena.values, self.arena.gradients, self._histories[0]
             self._flat = FlatSGD(self.device, *arenas, segments)
         for param in self.moving:
-            if param.fresh:
-                param.flat()  # writes the zeros
+            param.gradient.fill()
         factor, norm = 0, None
         if clip != math.inf:
             if self._norm is None:

@@ -11,7 +11,8 @@ import numpy as np
 
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
-from minidl.arrays.memory import Home, Memory
+from minidl.arrays.home import Home
+from minidl.arrays.memory import Memory
 from minidl.arrays.threads import threads
 from minidl.engines.engine import Engine, Update
 from minidl.engines.request import Declined
@@ -81,9 +82,7 @@ class Updater:
         self.params, self.rule, self.engines = list(params), rule, list(engines)
         self.moving = [p for p in self.params if p.lr_mult != 0 and p.wanted]
         self._history = [
-            Home(p.shape, p.dtype, device=p.device)
-            for _ in range(rule.histories)
-            for p in self.params
+            Home(p.shape, p.dtype, p.device) for _ in range(rule.histories) for p in self.params
         ]
         places = [i for i, p in enumerate(self.params) if p in self.moving]
         self._states = [self._history[i :: len(self.params)] for i in places]  # of `moving`
@@ -102,8 +101,7 @@ class Updater:
         """The L2 norm of all gradients together, as accumulated: not averaged, not decayed."""
         total = 0.0
         for param in self.moving:
-            param.settle()
-            _, flat = param.flat()
+            _, flat = _flat(param)
             total += float(param.device.to_host(param.device.xp.dot(flat, flat)))
         return math.sqrt(total)
 
@@ -157,7 +155,7 @@ class Updater:
     def _tell(self) -> None:
         """Let those who hold weights or histories see what has changed."""
         for param, homes in zip(self.moving, self._states, strict=True):
-            param.touch()
+            param.values.touch()
             for home in homes:
                 if home.pending:
                     home.wrote(0)
@@ -172,7 +170,7 @@ class Updater:
         rates = []
         for param in self.moving:
             xp, to_host = param.device.xp, param.device.to_host
-            weight, gradient = (math.sqrt(to_host(xp.dot(flat, flat))) for flat in param.flat())
+            weight, gradient = (math.sqrt(to_host(xp.dot(flat, flat))) for flat in _flat(param))
             local, gradient = 1.0, abs(scale) * gradient
             if weight > 0 and gradient > 0:
                 local = p.larc_eta * (1 - p.momentum) * weight / gradient
@@ -194,13 +192,12 @@ class Updater:
         """All memory that an update works on, histories laid out as their parameters."""
         memory: list[Memory] = []
         for param, homes in zip(self.moving, self._states, strict=True):
-            param.settle()
-            if param.fresh:
-                param.flat()  # writes the zeros
             for home in homes:
-                home.arrange(param.memory.layout)
+                home.arrange(param.values.memory.layout)
+            for home in (param.values, param.gradient, *homes):
                 home.settle()
-            memory += [param.memory, param.gradient, *(home.memory for home in homes)]
+                home.fill()
+                memory.append(home.memory)
         return memory
 
     def _divide(self, p: Any) -> None:
@@ -208,7 +205,7 @@ class Updater:
         rest, self._by_engine = {}, {}
         for place, (param, homes) in enumerate(zip(self.moving, self._states, strict=True)):
             histories = [home.memory.array.reshape(-1).view(param.dtype) for home in homes]
-            arrays = [*param.flat(), *histories]
+            arrays = [*_flat(param), *histories]
             update = self._engines_update(p, *arrays)
             if update is None:
                 rest[place] = arrays
@@ -245,3 +242,13 @@ class Updater:
                 shares[turn].append(_Piece(place, w, g, tuple(state), finished, tuple(scratch)))
                 done += w.size
         return shares
+
+
+def _flat(param: Param) -> tuple[Any, Any]:
+    """Values and gradient as one-dimensional arrays, padding included."""
+    for home in (param.values, param.gradient):
+        home.settle()
+        home.fill()
+    return tuple(
+        home.memory.array.reshape(-1).view(param.dtype) for home in (param.values, param.gradient)
+    )

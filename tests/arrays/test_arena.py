@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from minidl.arrays.arena import Arena
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
-from minidl.arrays.memory import ALIGNMENT
+from minidl.arrays.memory import ALIGNMENT, place
 
 CPU = Device("cpu")
 SHAPES = st.lists(st.lists(st.integers(1, 5), max_size=3).map(tuple), min_size=1, max_size=6)
@@ -33,7 +33,7 @@ def test_segments_are_aligned_in_reverse_order_and_do_not_overlap(shapes, dtype)
 def test_what_is_written_to_a_parameter_stands_in_the_arena(shapes):
     arena = Arena(made := params(shapes), CPU, np.float32)
     for i, param in enumerate(made):
-        param.write(np.full(param.shape, i + 1, np.float32))
+        param.values.write(np.full(param.shape, i + 1, np.float32))
         param.diff[...] = -(i + 1)
     for segment in arena.segments:
         number = int(segment.param.name[1:].partition("/")[0]) + 1
@@ -44,7 +44,7 @@ def test_what_is_written_to_a_parameter_stands_in_the_arena(shapes):
 
 def test_a_parameter_that_was_given_other_memory_breaks_it():
     arena = Arena(made := params([(2, 3), (4,)]), CPU, np.float32)
-    made[0].use(np.ones((2, 3), np.float32))
+    made[0].values.move(place((2, 3), None, np.float32))
     assert not arena.whole
 
 
@@ -52,5 +52,5 @@ def test_a_parameter_that_was_given_other_memory_breaks_it():
 def test_it_lies_on_the_device(gpu, dtype):
     device = Device("cuda:0")
     arena = Arena(made := params([(3,), (2, 2)], device, dtype), device, dtype)
-    made[1].write([[1, 2], [3, 4]])
+    made[1].values.write([[1, 2], [3, 4]])
     assert device.to_host(arena.values)[:4].tolist() == [1, 2, 3, 4]

@@ -43,6 +43,14 @@ def test_a_view_without_gradient_has_one_of_its_own():
     assert not b.diff.any()
 
 
+def test_a_blob_that_a_layer_works_on_is_that_array_itself():
+    b, view, array = blob(2, 6), blob(1), np.zeros((3, 4), np.float32)
+    b.use(array)
+    view.share(b, (12,))
+    b.data = np.full((3, 4), 2, np.float32)
+    assert b.data is array and array[2, 3] == view.read()[11] == 2
+
+
 def test_reshaping_to_the_same_count_keeps_the_values():
     b = blob(2, 6)
     b.data[...] = np.arange(12).reshape(2, 6)

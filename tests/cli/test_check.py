@@ -88,7 +88,7 @@ def test_what_it_says_is_what_the_net_then_takes(phase, engine, capsys):
         planned = schedule.memory
         assert (totals["shared_bytes"], totals["peak_bytes"]) == (planned.total, planned.peak)
         assert totals["scratch_bytes"] == schedule.scratch
-        params = sum(p.memory.array.nbytes for p in made.learnable)
+        params = sum(p.values.memory.array.nbytes for p in made.learnable)
         assert totals["params_bytes"] == params
         assert totals["param_gradients_bytes"] == (params if phase == "TRAIN" else 0)
         made.forward_pass()

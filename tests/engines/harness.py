@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Layout, Memory, Shape, nbytes
 from minidl.engines.plan import Bindings, Plan
@@ -30,22 +31,13 @@ def plain(memory: Memory) -> np.ndarray:
     return np.array(memory.device.to_host(memory.plain(F32)))
 
 
-class FakeParam:
-    """What a plan sees of a parameter (see `minidl.arrays.blob.Param`)."""
-
-    def __init__(
-        self, values: Any, layout: Layout | None, gradient: Any = None, device: Device = CPU
-    ) -> None:
-        self.memory = memory(np.shape(values), layout, values, device)
-        self.gradient = memory(np.shape(values), layout, gradient, device)
-        self.fresh, self.version, self.wanted = gradient is None, 1, True
-
-    def assign(self, values: Any) -> None:
-        self.memory.assign(values)
-        self.touch()
-
-    def touch(self) -> None:
-        self.version += 1
+def param(values: Any, layout: Layout | None, gradient: Any = None, device: Device = CPU) -> Param:
+    """A parameter as a plan sees it, full of garbage where nothing is given."""
+    made = Param("p", np.shape(values), device, F32)
+    made.values.move(memory(made.shape, layout, values, device))
+    made.gradient.move(memory(made.shape, layout, gradient, device))
+    made.gradient.fresh = gradient is None
+    return made
 
 
 class Bound:
@@ -85,7 +77,7 @@ class Bound:
             if wanted:
                 self.top_diff = (self.bottom_diff[0], *self.top_diff[1:])
         self.params = {
-            name: FakeParam(values, plan.params[name], given.get(name), device)
+            name: param(values, plan.params[name], given.get(name), device)
             for name, values in (params or {}).items()
         }
         self.memory = Bindings(  # has to outlive what is bound to it
@@ -112,8 +104,8 @@ class Bound:
         with self.device.current():
             self.backward()
         dx = [None if m is None else plain(m) for m in self.bottom_diff]
-        written = {n: p for n, p in self.params.items() if not p.fresh}
-        return tops, dx, {n: plain(p.gradient) for n, p in written.items()}
+        written = {n: p for n, p in self.params.items() if not p.gradient.fresh}
+        return tops, dx, {n: plain(p.gradient.memory) for n, p in written.items()}
 
 
 def run_plan(plan: Plan, x, tops, params=None, dy=(), wanted=None, **options):

@@ -154,7 +154,7 @@ def test_a_plan_gets_memory_in_its_layouts_with_numbers_in_it():
     assert [m.layout for m in memory.bottom + memory.top_diff] == [BLOCKED, BLOCKED]
     assert [m.layout for m in memory.top + memory.bottom_diff] == [None, None]
     arrays = [m.plain(np.float32) for m in memory.bottom + memory.top_diff]
-    arrays.append(memory.params["weight"].memory.plain(np.float32))
+    arrays.append(memory.params["weight"].values.memory.plain(np.float32))
     for array in arrays:
         assert np.isfinite(array).all() and array.std() > 0.1
     assert memory.params["weight"].wanted
@@ -168,8 +168,8 @@ def test_gradients_count_as_zero_before_each_backward(clock):
             forward, _ = super().bind(memory)
 
             def backward():
-                assert memory.params["weight"].fresh
-                memory.params["weight"].fresh = False
+                assert memory.params["weight"].gradient.fresh
+                memory.params["weight"].gradient.fresh = False
 
             return forward, backward
 

@@ -79,7 +79,7 @@ def test_a_gradient_that_counts_as_zero_is_overwritten_and_then_added_to(transpo
     top[0].diff[...] = dy = np.random.default_rng(4).standard_normal((5, 4))
     for param in layer.params:
         param.diff.fill(np.nan)
-        param.fresh = True
+        param.gradient.fresh = True
     expected = bottom[0].data.T @ dy if transpose else dy.T @ bottom[0].data
     for times in (1, 2):
         layer.backward(top, [True], bottom)

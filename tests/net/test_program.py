@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from minidl import TEST, TRAIN, Net, get_solver, prototxt, schema
-from minidl.arrays.memory import Home
+from minidl.arrays.home import Home
 from minidl.errors import UsageError
 from tests.places import on
 
@@ -276,7 +276,7 @@ def test_a_weight_that_is_held_follows_training_and_training_follows_it():
     del held
     solver.step(1)
     if solver.net.device.kind == "cpu":  # on a GPU it is plain as ever
-        assert solver.net.params["c2"][0].memory.layout is not None
+        assert solver.net.params["c2"][0].values.memory.layout is not None
 
 
 def test_gradients_that_are_held_are_live_too():

@@ -54,7 +54,7 @@ def test_a_pass_is_said_layer_by_layer(said):
     ]
     lines = said()
     assert lines[:-1] == expected
-    assert not ip1[0].home("diff").made  # frozen: no gradient was made for it
+    assert not ip1[0].gradient.made  # frozen: no gradient was made for it
     data = np.concatenate([p.data.reshape(-1) for p in net.learnable]).astype(np.float64)
     grad = np.concatenate([p.diff.reshape(-1) for p in [*ip1[1:], *ip2]]).astype(np.float64)
     start = "    [Backward] All net params (data, diff): L1 norm = ("

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minidl import get_solver, prototxt, schema
+from minidl.arrays.memory import place
 from minidl.errors import DivergedError, LabelError
 from minidl.solver.loop import iterate
 from minidl.solver.rules import RULES
@@ -107,7 +108,7 @@ def test_where_memory_lies_is_looked_at_only_when_some_has_moved(gpu, monkeypatc
     made.step(3)
     assert not looks
     with gpu.lenient_tests():
-        made.net.learnable[0].use(made.net.learnable[0].data * 2)
+        made.net.learnable[0].values.move(place((4, 1, 3, 3), None, np.float32, made.net.device))
     made.step(1)
     assert looks and not made.updater._fits(), "now array code updates it"
 
@@ -126,7 +127,7 @@ def test_losses_are_looked_at_when_a_snapshot_is_due_and_the_way_back_is_to_one_
 
     def spoil():
         if trained.iter == 6:
-            bias.write(np.full(bias.shape, np.nan))
+            bias.values.write(np.full(bias.shape, np.nan))
 
     trained.add_callback(spoil, lambda: None)
     with pytest.raises(DivergedError) as caught:

@@ -8,6 +8,7 @@ import pytest
 from minidl import schema
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
+from minidl.arrays.memory import place
 from minidl.engines.request import Declined
 from minidl.solver import updater as updaters
 from minidl.solver.rules import RULES, Rule
@@ -140,7 +141,7 @@ def test_parameters_are_updated_where_an_engine_keeps_them():
     for layout in (None, Backwards(SHAPES[0]), None):
         params[0].arrange(layout)
         updater.apply(0.5, 0.3, p)
-        assert params[0].memory.layout is layout
+        assert params[0].values.memory.layout is layout
     for param, h, (w, history, _) in zip(params, updater.history, expected, strict=True):
         np.testing.assert_allclose(param.data, w, rtol=1e-13, atol=1e-15)
         np.testing.assert_allclose(h, history, rtol=1e-13, atol=1e-15)
@@ -177,7 +178,7 @@ def test_a_gradient_that_counts_as_zero_is_zero():
     before = params[0].read().copy()
     updater = updaters.Updater(params, RULES["SGD"])
     updater.apply(0.0, 1.0, p)
-    params[0].fresh = True  # its memory still holds numbers
+    params[0].gradient.fresh = True  # its memory still holds numbers
     updater.apply(1.0, 1.0, p)
     np.testing.assert_allclose(params[0].read(), 0.75 * before, rtol=1e-14)
 
@@ -196,9 +197,9 @@ def test_a_rule_may_keep_several_histories():
 
 def test_who_keeps_a_copy_of_the_weights_can_see_that_they_changed():
     params = make()
-    before = [param.version for param in params]
+    before = [param.values.version for param in params]
     updaters.Updater(params, RULES["SGD"]).apply(0.1, 1.0, schema.SolverParameter())
-    assert all(param.version != old for param, old in zip(params, before, strict=True))
+    assert all(param.values.version != old for param, old in zip(params, before, strict=True))
 
 
 @pytest.mark.parametrize("policy", ["scale", "clip"])
@@ -239,7 +240,7 @@ def test_a_frozen_parameter_stands_still_without_a_look_at_its_gradient():
     updater = updaters.Updater(params, RULES["SGD"])
     updater.apply(0.5, 1.0, schema.SolverParameter(momentum=0.9, weight_decay=0.5))
     np.testing.assert_array_equal(params[1].data, before)
-    assert not params[1].home("diff").made  # nobody made it
+    assert not params[1].gradient.made  # nobody made it
     assert len(updater.history) == 4  # Caffe's files have an array for it all the same
     assert not updater.history[1].any()
 
@@ -294,7 +295,7 @@ def test_a_transposed_array_is_taken_in_c_order():
     params, p = make(), schema.SolverParameter(momentum=0.5, weight_decay=0.5)
     values = np.ascontiguousarray(params[0].data.T).T
     expected = by_definition(params, 2, 0.5, 0.7, p)[0][0]
-    params[0].use(values)
+    params[0].values.write(values)
     updater = updaters.Updater(params, RULES["SGD"])
     for _ in range(2):
         updater.apply(0.5, 0.7, p)
@@ -398,7 +399,7 @@ def test_an_engine_starts_anew_only_where_what_it_was_made_for_has_changed(monke
     assert made_anew() == 1
     engine.generation += 1  # as after a fork
     assert made_anew() == 1
-    params[0].use(np.zeros((5, 3), np.float32))
+    params[0].values.move(place((5, 3), None, np.float32))
     assert made_anew() == 1
 
 

@@ -216,14 +216,14 @@ def _sums(device: Device, made: _Kind, memory: Bindings, rooms: Mapping[str, Any
     calls: list[Call] = []
     for (name, row), param in zip(now.items(), params, strict=True):
         rows = single if name == "scale_factor" else made.rows
-        pair = rows, device.address(row), fraction, rows, param.memory.address
+        pair = rows, device.address(row), fraction, rows, param.values.memory.address
         calls.append(("cudnnAddTensor", api.ONE, *pair))
     add = sequence(device, calls)
 
     def run() -> None:
         add()
         for param in params:
-            param.touch()
+            param.values.touch()
 
     return run
 
@@ -234,7 +234,7 @@ def _averages(device: Device, memory: Bindings, rooms: Mapping[str, Any]) -> Run
     In array code on a few numbers, without asking the device for any of them.
     """
     xp = device.xp
-    mean, variance, factor = (memory.params[name].memory.array for name in STATISTICS)
+    mean, variance, factor = (memory.params[name].values.memory.array for name in STATISTICS)
     with device.current():
         unseen, seen = (xp.zeros(1, xp.bool_) for _ in range(2))
         weight = xp.zeros(1, xp.float32)

@@ -131,10 +131,10 @@ class ConvolutionPlan(CudnnPlan):
     def _bind_gradient(self, memory: Bindings, name: str) -> Run:
         """The gradient of one parameter, over what is there or added to it."""
         param = memory.params[name]
-        assert param.gradient is not None, f"{param} is learning and has no gradient"
+        assert param.wanted, f"{param} is learning and wants no gradient"
         rooms, _ = self._rooms("backward filter")
         compute = self._gradient_calls(memory, name, rooms)
-        total, layout = param.gradient, self.inside[name]
+        total, layout = param.gradient.memory, self.inside[name]
         if layout is None:
             overwrite = sequence(self.device, compute(total.address, api.ZERO))
             add = sequence(self.device, compute(total.address, api.ONE))
@@ -147,8 +147,8 @@ class ConvolutionPlan(CudnnPlan):
             add = several([here, converter(self.device, inside, more), sums])
 
         def run() -> None:
-            if param.fresh:
-                param.fresh = False
+            if param.gradient.fresh:
+                param.gradient.fresh = False
                 overwrite()
             else:
                 add()
@@ -171,7 +171,7 @@ class ConvolutionPlan(CudnnPlan):
 
     def _read(self, memory: Bindings, name: str, rooms: Mapping[str, int], runs: list[Run]) -> int:
         """Where a pass finds a parameter; `runs` gets the conversion that brings it there."""
-        param, layout = memory.params[name].memory, self.inside[name]
+        param, layout = memory.params[name].values.memory, self.inside[name]
         if layout is None:
             return param.address
         room = part(memory.workspace, rooms[name], param.shape, layout)

@@ -75,7 +75,7 @@ class BatchNormPlan(PlainPlan):
     @staticmethod
     def statistics(memory: Bindings) -> list[int]:
         """The addresses of the statistics."""
-        return [memory.params[name].memory.address for name in STATISTICS]
+        return [memory.params[name].values.memory.address for name in STATISTICS]
 
 
 @dataclass(kw_only=True)

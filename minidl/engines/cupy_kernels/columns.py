@@ -112,7 +112,7 @@ class Columns:
             runs: list[Run] = []
             for chunk in self._chunks:
                 runs += [self._unfold(image, chunk, rooms), self._pack(map_, chunk, rooms)]
-                into = param.gradient.address
+                into = param.gradient.memory.address
                 runs.append(self._correlate(chunk, rooms, into, adds or chunk.start > 0))
             ways.append(several(runs))
         return accumulated(param, *ways)

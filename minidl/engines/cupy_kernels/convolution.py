@@ -74,8 +74,8 @@ class ConvolutionPlan(Plan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         way, room = self.way, memory.workspace.address if memory.workspace is not None else 0
         x, y = memory.bottom[0].address, memory.top[0].address
-        weight = memory.params["weight"].memory.address
-        bias = memory.params["bias"].memory.address if self.op.bias else 0
+        weight = memory.params["weight"].values.memory.address
+        bias = memory.params["bias"].values.memory.address if self.op.bias else 0
         ahead: Callable[..., Run] = way.scatter if self.op.transposed else way.gather
         back: Callable[..., Run] = way.gather if self.op.transposed else way.scatter
         forward = ahead(x, weight, y, room, bias, self.op.then)

@@ -48,7 +48,7 @@ class Depthwise:
         each = self._kernel("filters").bind(rows, image, map_, workspace, self._each, *g.spatial())
         total = kernel(self.device, "maps", "sum_images")
         ways = [
-            total.bind(g.filters, workspace, param.gradient.address, g.images, add)
+            total.bind(g.filters, workspace, param.gradient.memory.address, g.images, add)
             for add in (0, 1)
         ]
         return accumulated(param, *(several([each, way]) for way in ways))

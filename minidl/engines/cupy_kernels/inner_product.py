@@ -77,10 +77,10 @@ class InnerProductPlan(Plan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         room = memory.workspace.address if memory.workspace is not None else 0
         x, y = memory.bottom[0].address, memory.top[0].address
-        weight = memory.params["weight"].memory.address
+        weight = memory.params["weight"].values.memory.address
         forward = self._forward(x, weight, y, room)
         shape = (self.sizes.rows, self.sizes.outputs, 1)
-        bias = memory.params["bias"].memory.address if self.op.bias else 0
+        bias = memory.params["bias"].values.memory.address if self.op.bias else 0
         finish = maps.finish(self.device, y, shape, bias, self.op.then)
         forward = several([forward, *finish])
         if not memory.top_diff:
@@ -91,7 +91,9 @@ class InnerProductPlan(Plan):
             if name == "bias":
                 runs.append(maps.bias_gradient(self.device, param, dy, shape, 0))
             else:
-                ways = [self._learn(x, dy, param.gradient.address, room, add) for add in (0, 1)]
+                ways = [
+                    self._learn(x, dy, param.gradient.memory.address, room, add) for add in (0, 1)
+                ]
                 runs.append(maps.accumulated(param, *ways))
         dx = memory.bottom_diff[0]
         if dx is not None:

@@ -71,19 +71,19 @@ def bias_gradient(
         sums = scratch
         over_places = kernel(device, "maps", "sum_places")
         runs.append(over_places.bind(images * channels, dy, sums, places))
-    into = param.gradient.address
+    into = param.gradient.memory.address
     over_images = kernel(device, "maps", "sum_images")
     ways = [over_images.bind(channels, sums, into, images, add) for add in (0, 1)]
     return accumulated(param, *(several([*runs, way]) for way in ways))
 
 
 def accumulated(param: Param, overwrite: Run, add: Run) -> Run:
-    """Whichever of the two a parameter's gradient is to be written by: see `Param.fresh`."""
+    """Whichever of the two a parameter's gradient is to be written by: see `Home.fresh`."""
 
     def run() -> None:
-        if param.fresh:
+        if param.gradient.fresh:
             overwrite()
-            param.fresh = False
+            param.gradient.fresh = False
         else:
             add()
 

@@ -87,7 +87,7 @@ class _Global:
             self.scale = run(dy, dx, self.zero)
 
     def forward(self) -> None:
-        mean, variance, factor = (param.memory.array for param in self.params)
+        mean, variance, factor = (param.values.memory.array for param in self.params)
         weight = 1 / factor[0] if factor[0] else 0  # nothing was seen before: mean 0, variance 0
         np.multiply(mean, weight, out=self.mean)
         np.multiply(variance, weight, out=self.variance)
@@ -132,10 +132,10 @@ class _Batch:
         self.normalise()
         unbiased = self.count / (self.count - 1) if self.count > 1 else 1
         for param, now in zip(self.params, (self.mean, self.variance * unbiased, 1), strict=True):
-            statistic = param.memory.array
+            statistic = param.values.memory.array
             statistic *= self.fraction
             statistic += now
-            param.touch()
+            param.values.touch()
 
     def backward(self) -> None:
         self.derive()

@@ -86,16 +86,18 @@ class WeightedPlan(Plan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         room = memory.workspace.address if memory.workspace is not None else 0
         weight = memory.params["weight"]
-        read, refresh = weight.memory.address, None
+        read, refresh = weight.values.memory.address, None
         if self._way is not None:
             kept = aligned(self._copy_bytes) if memory.saved is None else memory.saved.array
             read = kept.ctypes.data
-            ends = {api.SRC: weight.memory.address, api.DST: read}
+            ends = {api.SRC: weight.values.memory.address, api.DST: read}
             refresh = self._way.step(ends, room, keep=kept)
         current = _Copy(weight, refresh) if refresh is not None else None
         forward = self._bind_forward(memory, room, read, current)
         learn = self._bind_weights(memory, room)
-        descend = self._bind_data(memory, room, read if self._shared else weight.memory.address)
+        descend = self._bind_data(
+            memory, room, read if self._shared else weight.values.memory.address
+        )
         if current is not None and descend is not None and self._shared:
             descend = several([current.follow, descend])
         runs = [run for run in (learn, descend) if run is not None]
@@ -113,7 +115,7 @@ class WeightedPlan(Plan):
             api.DST: memory.top[0].address,
         }
         if "bias" in memory.params:
-            addresses[api.BIAS] = memory.params["bias"].memory.address
+            addresses[api.BIAS] = memory.params["bias"].values.memory.address
         run = sequence(self._forward.steps(addresses, room))
         if copy is None:
             return run
@@ -141,7 +143,7 @@ class WeightedPlan(Plan):
         }
         sizes = {"weight": self.stated.weights.nbytes}
         if "bias" in params:
-            sizes["bias"] = params["bias"].memory.array.nbytes
+            sizes["bias"] = params["bias"].values.memory.array.nbytes
 
         @functools.cache
         def aside(name: str) -> np.ndarray:
@@ -160,10 +162,10 @@ class WeightedPlan(Plan):
             return sequence(made.steps(addresses, room))
 
         def run() -> None:
-            into(tuple([param.fresh for param in params.values()]))()
+            into(tuple([param.gradient.fresh for param in params.values()]))()
             for name, param in params.items():
-                if param.fresh:
-                    param.fresh = False
+                if param.gradient.fresh:
+                    param.gradient.fresh = False
                 else:
                     _add(_gradient(param), aside(name))
 
@@ -179,16 +181,15 @@ class _Copy:
 
     def renew(self) -> None:
         self._convert()
-        self._version = self._weight.version
+        self._version = self._weight.values.version
 
     def follow(self) -> None:
-        if self._weight.version != self._version:
+        if self._weight.values.version != self._version:
             self.renew()
 
 
 def _gradient(param: Param) -> Memory:
-    assert param.gradient is not None, f"{param} is learning and has no gradient"
-    return param.gradient
+    return param.gradient.memory
 
 
 def _add(gradient: Memory, more: np.ndarray) -> None:

@@ -86,7 +86,7 @@ def check(
         # Gradients may all but cancel; the rounding of what is summed does not.
         close(gradients[0], bottom.diff, 2 * tolerance, exact, np.abs(dy).max())
     for param in layer.params:
-        memory = bound.params[param.name].memory
+        memory = bound.params[param.name].values.memory
         close(memory.device.to_host(memory.array), param.data, TOLERANCE)
     return plan
 

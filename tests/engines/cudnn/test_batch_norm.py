@@ -75,9 +75,9 @@ def test_statistics_of_each_batch_are_added_to_the_sums(engine):
         mean = 0.5 * mean + x.mean(axis=(0, 2))
         variance = 0.5 * variance + x.var(axis=(0, 2), ddof=1)
         factor = 0.5 * factor + 1
-        versions.append(bound.params["mean"].version)
+        versions.append(bound.params["mean"].values.version)
     for name, expected in {"mean": mean, "variance": variance, "scale_factor": factor}.items():
-        memory = bound.params[name].memory
+        memory = bound.params[name].values.memory
         np.testing.assert_allclose(memory.device.to_host(memory.array), expected, rtol=1e-5)
     assert versions == sorted(set(versions))
 
@@ -94,7 +94,7 @@ def test_a_graph_captures_all_that_runs(engine, seen):
     layer.forward([bottom], [top])
     np.testing.assert_allclose(plain(bound.top[0]), top.data, rtol=1e-4, atol=1e-5)
     for param in layer.params:
-        kept = bound.params[param.name].memory
+        kept = bound.params[param.name].values.memory
         np.testing.assert_allclose(plain(kept), param.data, rtol=1e-5)
 
 

@@ -93,7 +93,7 @@ def check(
         if wants:
             close(got, blob.diff, tolerance, exact, summed)
     for param in layer.params:
-        memory = bound.params[param.name].memory
+        memory = bound.params[param.name].values.memory
         close(memory.device.to_host(memory.array), param.data, tolerance)
     return plan
 

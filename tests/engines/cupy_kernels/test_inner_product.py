@@ -112,7 +112,7 @@ def test_without_training_changed_weights_are_noticed(engine):
         bound = Bound(plan, [expected.x], [expected.y.shape], expected.params)
         (y,), _, _ = bound.run()
         for name, param in bound.params.items():
-            param.assign(-expected.params[name])
+            param.values.write(-expected.params[name])
         (again,), _, _ = bound.run()
         np.testing.assert_array_equal(again, -y)
         assert bound.backward is None and plan.keeps == ()

@@ -119,7 +119,7 @@ def check(
             if wants:
                 close(got, blob.diff, plan, exact, summed)
         for param in layer.params:
-            close(bound.params[param.name].memory.array, param.data, plan)
+            close(bound.params[param.name].values.memory.array, param.data, plan)
         for written in (*bound.top, *filter(None, bound.bottom_diff)):
             assert_padded_with_zeros(written)
     return plans[0]

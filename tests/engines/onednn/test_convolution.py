@@ -124,7 +124,7 @@ def test_padding_of_filters_and_gradient_is_zero(engine, lenet):
     bound = Bound(blocked, [lenet.x], [lenet.y.shape], lenet.params, [True])
     bound.run([lenet.dy])
     weight = bound.params["weight"]
-    for memory in (weight.memory, weight.gradient):
+    for memory in (weight.values.memory, weight.gradient.memory):
         held = memory.array.view(np.float32)
         assert held.size > memory.plain(np.float32).size
         assert np.count_nonzero(held) == np.count_nonzero(memory.plain(np.float32))
@@ -196,8 +196,8 @@ def test_without_training_changed_filters_are_noticed(engine, lenet, home, math)
         (y,), _, _ = bound.run()
         typical = np.abs(lenet.y).mean()
         assert np.abs(y - lenet.y).max() < (rounded + 1e-5) * typical
-        bound.params["weight"].assign(-lenet.params["weight"])
-        bound.params["bias"].assign(-lenet.params["bias"])
+        bound.params["weight"].values.write(-lenet.params["weight"])
+        bound.params["bias"].values.write(-lenet.params["bias"])
         (again,), _, _ = bound.run()
         np.testing.assert_array_equal(again, -y)
 
