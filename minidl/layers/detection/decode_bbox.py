@@ -73,9 +73,11 @@ class DecodeBBox(Layer):
     def top_shapes(self, offsets, regions, overlaps=None):
         names = self.spec.bottom
         for name, shape, count in zip(names, (offsets, regions), (8, 5), strict=False):
-            if len(shape) < 2 or shape[:2] != (regions[0], count) or set(shape[2:]) - {1}:
+            if len(shape) < 2 or shape[:2] != (*regions[:1], count) or set(shape[2:]) - {1}:
                 self.reject(f"'{name}' is {shape}", expected=f"rows of {count} numbers, as many")
-        if overlaps is not None and (len(overlaps) < 2 or overlaps[0] != regions[0]):
+        if overlaps is not None and (
+            len(overlaps) < 2 or overlaps[0] != regions[0] or 0 in overlaps[1:]
+        ):
             self.reject(f"'{names[2]}' is {overlaps}", expected=f"{regions[0]} rows of numbers")
         return (regions,)
 
