@@ -112,8 +112,10 @@ def test_contrast_comes_first_or_last():
     fields |= dict(saturation_prob=1, saturation_lower=0.5, saturation_upper=0.5)
     colour = np.array([40, 150, 200], np.uint8).reshape(3, 1, 1)
     found = [tuple(run(s, colour, **fields).reshape(-1).tolist()) for s in range(200)]
-    counts = [found.count(one) for one in set(found)]
+    counted = set(found)
+    counts = [found.count(one) for one in counted]
     assert len(counts) == 2 and min(counts) > 70
+    assert {max(one) for one in counted} == {255}  # both are twice as bright
 
 
 @pytest.mark.parametrize(
