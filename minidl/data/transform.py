@@ -12,6 +12,7 @@ import numpy as np
 
 from minidl.data.augment import Augment
 from minidl.data.resize import Resize
+from minidl.data.varied import VariedSize, is_asked
 from minidl.errors import DataError, MinidlError, did_you_mean
 from minidl.storage import mean
 
@@ -30,12 +31,15 @@ class Transform:
     image   x, (C, H, W), uint8 or float; where it is resized, x is what comes out of that
     out     y, (C, h, w): the window's size where there is one, else H and W
     u       `draws` numbers from [0, 1) if `random`: for the mirror, the row and the column of the
-            window, and Augment's; None otherwise
+            window, Augment's and VariedSize's; None otherwise
 
     transform_param, all optional:
       resize       not Caffe's: bring the record to a size first; see minidl.data.resize.Resize
       augment      not Caffe's, and in training alone: zoom, stretch and turn x, and change the
                    colours of its window; see minidl.data.augment.Augment
+      img_rand_resize_lower and its like   NVIDIA's: a size drawn for every record, in TEST too; see
+                   minidl.data.varied.VariedSize. The mean is then the middle of mean_file, whatever
+                   window of the record is seen
       crop_size    side of a square window: at a random place in training, else in the middle,
                    rounded towards the upper left; the image must be as large
       crop_h, crop_w   SSD's: the window's rows and columns, where there is no crop_size
@@ -83,6 +87,13 @@ class Transform:
         if param.HasField("augment"):
             changes = Augment(param.augment, reject, self.mean_value)
             self.augment = changes if training else None
+        self.varied = VariedSize(param, self.crop, reject) if is_asked(param) else None
+        if self.varied is not None and (boxes or self.resize is not None):
+            reject(
+                "has what draws a size for every picture, and boxes or another size beside it",
+                fix="leave out img_rand_resize_lower and its like",
+                field="transform_param.img_rand_resize_lower",
+            )
         self._mean: np.ndarray | None = None
         self._accepted: dict[Shape, Shape] = {}
         if self.mean_file and self.mean_value:
@@ -110,17 +121,17 @@ class Transform:
     @property
     def random(self) -> bool:
         """Whether the result depends on `u`."""
-        return bool(self.mirror or (self.training and self.crop) or self.augment)
+        return bool(self.mirror or (self.training and self.crop) or self.augment or self.varied)
 
     @property
     def draws(self) -> int:
         """How many random numbers an image takes, whatever becomes of them."""
-        return 3 if self.augment is None else 3 + Augment.draws
+        return 3 + sum(part.draws for part in (self.augment, self.varied) if part is not None)
 
     @property
     def costly(self) -> bool:
         """Whether there is more to do than to copy a window."""
-        return self.resize is not None or self.augment is not None
+        return any(part is not None for part in (self.resize, self.augment, self.varied))
 
     def top_shape(self, shape: Shape, record: str) -> Shape:
         """What becomes of an image of this shape; refuses one that does not fit.
@@ -138,6 +149,8 @@ class Transform:
         if self.resize is not None:
             shape, record = self.resize.shape(shape), f"{record}, resized,"
         _, height, width = shape
+        if self.varied is not None and self.varied.larger and self.crop:
+            height, width = (max(pair) for pair in zip((height, width), self.crop, strict=True))
         if self.crop and (self.crop[0] > height or self.crop[1] > width):
             square = self.crop[0] == self.crop[1]
             found = f"crop_size is {self.crop[0]}" if square else "crop_h and crop_w are %d, %d"
@@ -151,7 +164,9 @@ class Transform:
         if self.mean_file:
             if self._mean is None:
                 self._mean = self._read_mean()
-            if self._mean.shape != shape:
+            if self.varied is not None and self.crop:
+                self._cut_mean(channels, self.crop)
+            elif self._mean.shape != shape:
                 raise DataError(
                     f"mean_file {self.mean_file} has the shape {self._mean.shape}, "
                     f"but {record} has {shape}",
@@ -161,6 +176,20 @@ class Transform:
         if self.mean_value:
             self._mean = np.array(self.mean_value, self.dtype).reshape(-1, 1, 1)
         return (channels, *self.crop) if self.crop else shape
+
+    def _cut_mean(self, channels: int, window: tuple[int, int]) -> None:
+        """Keep the middle of the mean image, of which there is none for every size."""
+        assert self._mean is not None
+        (top, left) = (
+            (old - new) // 2 for old, new in zip(self._mean.shape[1:], window, strict=True)
+        )
+        if len(self._mean) != channels or min(top, left) < 0:
+            raise DataError(
+                f"mean_file {self.mean_file} has the shape {self._mean.shape}",
+                where=self._where,
+                expected=f"{channels} channels, and at least {window[0]} x {window[1]} pixels",
+            )
+        self._mean = self._mean[:, top : top + window[0], left : left + window[1]]
 
     def _check_that_all_have(self, channels: int, record: str) -> None:
         """Refuse a record that has not as many channels as the first one."""
@@ -207,6 +236,9 @@ class Transform:
         as_bytes = image.dtype == np.uint8
         if self.resize is not None:
             image = self.resize(image)
+        if self.varied is not None:
+            own = u is not None and len(u) == self.draws  # not the place that somebody chose
+            image = self.varied(image, u[-VariedSize.draws :] if own and u is not None else None)
         if self.augment is not None and u is not None:
             image = self.augment.warp(image, u[3:])
         window = self._window(image.shape, out.shape, u)
@@ -214,7 +246,8 @@ class Transform:
         if self.augment is not None and u is not None:
             self.augment.recolor(out, u[3:], as_bytes)
         if self._mean is not None:
-            out -= self._mean[window] if self.mean_file else self._mean
+            seen = window if self.varied is None else (..., slice(None, None, window[2].step))
+            out -= self._mean[seen] if self.mean_file else self._mean
         if self.scale != 1:
             out *= self.scale
 

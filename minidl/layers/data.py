@@ -38,6 +38,11 @@ class Data(ImageReader):
                       see minidl.data.transform.Transform; crop_h and crop_w, SSD's. Its
                       resize_param, noise_param, emit_constraint, distort_param and expand_param
                       are refused: AnnotatedData alone reads them
+                      NVIDIA's img_rand_resize_lower, img_rand_resize_upper,
+                      rand_resize_ratio_lower, rand_resize_ratio_upper, vertical_stretch_lower,
+                      vertical_stretch_upper, horizontal_stretch_lower, horizontal_stretch_upper,
+                      interpolation_algo_down, interpolation_algo_up, allow_upscale: a size drawn
+                      for every picture, see minidl.data.varied.VariedSize
 
     A Datum has one label, a whole number. Several, or real ones, go into a store of their own: a
     Datum of float_data, C x 1 x 1, for each record under the same key. A second Data layer with one

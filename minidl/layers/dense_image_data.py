@@ -39,6 +39,11 @@ class DenseImageData(ImageReader):
                       overrule is_color; ignore_orientation and workers, which are not Caffe's.
                       resize and augment are refused, and so are SSD's resize_param, noise_param,
                       emit_constraint, distort_param and expand_param
+                      NVIDIA's, which draw a size for every picture, are refused:
+                      img_rand_resize_lower, img_rand_resize_upper, rand_resize_ratio_lower,
+                      rand_resize_ratio_upper, vertical_stretch_lower, vertical_stretch_upper,
+                      horizontal_stretch_lower, horizontal_stretch_upper, interpolation_algo_down,
+                      interpolation_algo_up, allow_upscale
 
     Batch n is a function of n as in Data layers, and so is a stand-in for a list that is not there.
 
@@ -70,6 +75,12 @@ class DenseImageData(ImageReader):
                 )
         self.shuffle = p.shuffle
         self.transform = self.transform_with(self.stretch_to(field))
+        if self.transform.varied is not None:
+            self.reject(
+                "has what draws a size for every picture, which says nothing of labels",
+                fix="leave out img_rand_resize_lower and its like",
+                field="transform_param.img_rand_resize_lower",
+            )
         self.transform.mirror |= p.mirror  # either message may ask for it
         self.color = p.is_color if self.transform.color is None else self.transform.color
         self.label_size = self._label_size()

@@ -47,6 +47,11 @@ class WindowData(Reader):
                       are turned as EXIF says, unless ignore_orientation (not Caffe's) is true.
                       Of SSD's fields crop_h and crop_w are not read, and resize_param, noise_param,
                       emit_constraint, distort_param and expand_param refused
+                      NVIDIA's, which draw a size for every picture, are refused:
+                      img_rand_resize_lower, img_rand_resize_upper, rand_resize_ratio_lower,
+                      rand_resize_ratio_upper, vertical_stretch_lower, vertical_stretch_upper,
+                      horizontal_stretch_lower, horizontal_stretch_upper, interpolation_algo_down,
+                      interpolation_algo_up, allow_upscale
 
     Which windows a batch has is a function of the seed, the layer's name and the batch's number.
     `position`, the number of batches given, may be set, and is what a snapshot keeps.
@@ -73,8 +78,9 @@ class WindowData(Reader):
         self.crop = t.crop_size
         if not self.crop:
             self.reject("crop_size is missing", fix="transform_param { crop_size: 227 }")
-        if t.HasField("resize"):
-            self.reject("has resize, but crop_size sets the size of windows")
+        if t.HasField("resize") or self.transform.varied is not None:
+            size = "resize" if t.HasField("resize") else "what draws a size"
+            self.reject(f"has {size}, but crop_size sets the size of windows")
         if t.force_gray:
             self.reject("has force_gray, but windows are read in colour")
         # In float32, as Caffe rounds it.

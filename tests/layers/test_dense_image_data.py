@@ -125,6 +125,10 @@ REFUSED = {
     ),
     "no labels": (dict(label_divide_factor=9, new_height=8, new_width=8), "leaves 0 x 0 labels"),
     "resize": (dict(resize=dict(height=3)), "has transform_param.resize"),
+    "a size for each": (
+        dict(img_rand_resize_lower=9, img_rand_resize_upper=9, crop_size=4),
+        "draws a size for every picture",
+    ),
     "factor": (dict(label_divide_factor=0), "label_divide_factor is 0"),
 }
 

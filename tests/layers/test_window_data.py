@@ -163,6 +163,7 @@ def test_batches_reach_a_gpu(make, gpu):
 WRONG = {
     "no crop": (dict(crop_size=0), "crop_size is missing"),
     "a resize": (dict(resize=dict(height=3)), "crop_size sets the size of windows"),
+    "a size for each": (dict(img_rand_resize_lower=9), "has what draws a size, but crop_size"),
     "grey": (dict(force_gray=True), "windows are read in colour"),
     "a share above one": (dict(fg_fraction=1.5), "fg_fraction is 1.5"),
     "a mode that is none": (dict(crop_mode="round"), "crop_mode is 'round'"),

@@ -65,7 +65,12 @@ class DetectNetTransformation(Layer):
                                    does nothing in the fork is refused: scale, mirror, crop_size,
                                    force_color, force_gray, resize, augment, workers,
                                    ignore_orientation, crop_h, crop_w, resize_param, noise_param,
-                                   emit_constraint, distort_param, expand_param
+                                   emit_constraint, distort_param, expand_param,
+                                   img_rand_resize_lower, img_rand_resize_upper,
+                                   rand_resize_ratio_lower, rand_resize_ratio_upper,
+                                   vertical_stretch_lower, vertical_stretch_upper,
+                                   horizontal_stretch_lower, horizontal_stretch_upper,
+                                   interpolation_algo_down, interpolation_algo_up, allow_upscale
 
     What is drawn depends on the net's seed, the layer's name and the number of the pass only.
     Colours are turned in HSV (minidl.data.hsv), pictures stretched as minidl.data.cubic and turned
