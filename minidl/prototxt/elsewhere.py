@@ -10,6 +10,7 @@ _FLOWNET = "lmb-freiburg/flownet2 has it; minidl has not"
 _RTPOSE = "CMU-Perceptual-Computing-Lab/caffe_rtpose has it; minidl has not"
 _CASCADE = "zhaoweicai/cascade-rcnn has it; minidl has not"
 _SSD = "weiliu89/caffe, branch ssd, has it; minidl has not"
+_YOLO = "forks for YOLO have it, as eric612/Caffe-YOLOv3-Windows, each its own; minidl has not"
 TYPES = {
     "VideoData": _SSD,
     "BboxAccuracy": _CASCADE,
@@ -32,6 +33,10 @@ TYPES = {
         "a branch of BVLC/caffe began it (pull request 560) and gave its tops no shape; "
         "keep the features of regions in HDF5 files, and read them with HDF5_DATA"
     ),
+    "EvalDetection": _YOLO,
+    "RegionLoss": _YOLO,
+    "Reorg": _YOLO,
+    "Yolov3": _YOLO,
     "Sparsify": "wenwei202/caffe has it; minidl has not",
     "TRT": (
         "NVIDIA/caffe has it, to run another file's net in TensorRT; give that file here, or write "
