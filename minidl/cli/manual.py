@@ -160,10 +160,11 @@ def sources(cls: type) -> list[str]:
 
 def engines(cls: type[Layer]) -> str:
     """Who has plans for what a layer type may compute: "onednn on the CPU, ..."."""
-    from minidl.engines import cudnn, cupy_kernels, onednn
+    from minidl.engines import select
 
-    homes = {"onednn on the CPU": onednn, "cudnn on a GPU": cudnn, "cupy on a GPU": cupy_kernels}
-    names = [name for name, engine in homes.items() if {*cls.computes} & {*engine.MODULES}]
+    places = {"cpu": "on the CPU", "cuda": "on a GPU"}
+    able = [each for each in select.known() if {*cls.computes} & {*each.operators}]
+    names = [f"{each.name} {places[each.kind]}" for each in able]
     return ", ".join([*names, "array code everywhere"])
 
 
