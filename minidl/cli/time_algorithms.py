@@ -34,7 +34,7 @@ def measure(args: Namespace) -> Algorithms:
 
 
 def facts(found: Algorithms) -> Json:
-    """What was found, by the names that --json has for it."""
+    """Return what --json prints."""
     return {**vars(found), "convolutions": [_facts(each) for each in found.convolutions]}
 
 
@@ -68,7 +68,7 @@ def _algorithm(result: Result, taken: str) -> Json:
 
 
 def text(found: Algorithms, model: str) -> str:
-    """A table for each convolution: the algorithms that ran, by time; below it the others."""
+    """Return a table for each convolution: the algorithms that ran, by time, then the others."""
     parts = [f"{found.device}, cuDNN {found.cudnn}, {found.math}"]
     for convolution in found.convolutions:
         names = ", ".join(convolution.layers)

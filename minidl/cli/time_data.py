@@ -39,7 +39,7 @@ def measure(args: Namespace) -> DataRate:
 
 
 def facts(found: DataRate) -> Json:
-    """What was found, by the names that --json has for it."""
+    """Return what --json prints."""
     return {
         "net": found.net,
         "iterations": found.iterations,
@@ -54,7 +54,7 @@ def facts(found: DataRate) -> Json:
 
 
 def text(found: DataRate, model: str) -> str:
-    """The figures in words."""
+    """Return the figures in words."""
     batch, ratio = found.batch, found.data_times_net
     lines = [f"{found.net or model}, {found.iterations} batches of {batch}", ""]
     for name, rate in (

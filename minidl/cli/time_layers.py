@@ -49,7 +49,7 @@ def measure(args: Namespace) -> NetTimes:
 
 
 def facts(found: NetTimes) -> Json:
-    """What was found, by the names that --json has for it."""
+    """Return what --json prints."""
     waiting, between = found.waiting, found.between
     result = {
         "net": found.net,
@@ -119,7 +119,7 @@ def _times(what: str, times: Times) -> Json:
 
 
 def text(found: NetTimes, model: str) -> str:
-    """The result as a table of medians."""
+    """Return a table of medians, and what explains it."""
     rows = [_row(layer, found.pass_ms) for layer in found.layers]
     waiting, between, both = (t.median_ms for t in (found.waiting, found.between, found.both))
     if waiting:
@@ -144,7 +144,7 @@ def text(found: NetTimes, model: str) -> str:
 
 
 def _iteration(found: NetTimes) -> str:
-    """What a training iteration takes on a GPU, where no layer is looked at."""
+    """Return the line on a whole training iteration on a GPU."""
     assert found.iteration is not None
     ms, why = found.iteration.times.median_ms, found.iteration.graph_off
     how = f"no CUDA graph ({why})" if why else "one CUDA graph"
@@ -176,7 +176,7 @@ def _ratio(ms: float, floor: float) -> str:
 
 
 def _speeds(found: NetTimes) -> str:
-    """What the floors are worked out with."""
+    """Return the line on the speeds behind the floors."""
     sizes = found.speeds.copies
     ends = (min(sizes), max(sizes))
     copies = (f"{sizes[size] / 1e9:.0f} GB/s of {bytes_(size)}" for size in ends)
@@ -191,7 +191,7 @@ def _speeds(found: NetTimes) -> str:
 
 
 def _explained(found: NetTimes) -> list[str]:
-    """A line for each of the layers that are furthest above their floor."""
+    """Return a line for each of the layers that are furthest above their floors."""
     worst = found.worst
     return ["furthest above their floors:", *map(_explain, worst)] if worst else []
 

@@ -42,7 +42,7 @@ def measure(args: Namespace) -> TrainingTimes:
 
 
 def facts(found: TrainingTimes) -> Json:
-    """What was found, by the names that --json has for it."""
+    """Return what --json prints."""
     return {
         "net": found.net,
         "iterations": found.iterations,
@@ -59,7 +59,7 @@ def _cell(cell: Cell) -> Json:
 
 
 def text(found: TrainingTimes, model: str) -> str:
-    """A row for each batch size: seconds on every device, and how much faster than on the first."""
+    """Return a row for each batch size: seconds on each device, and its speed over the first."""
     first, *others = names = list(found.devices)
     header = ["batch", *(f"{name}, s" for name in names), *(f"{n}, times" for n in others)]
     rows, failures = [], []
@@ -79,7 +79,7 @@ def text(found: TrainingTimes, model: str) -> str:
 
 
 def _figure(seconds: float | None) -> str:
-    """Three digits at least.
+    """Return at least three digits.
 
     >>> _figure(0.1234), _figure(28.51), _figure(None)
     ('0.123', '28.5', '-')

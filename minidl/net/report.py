@@ -1,4 +1,4 @@
-"""What a schedule says, in figures and in words: who computes, what is converted, what memory."""
+"""A schedule in figures and in words: engines, conversions, memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from minidl.net.schedule import Schedule, Step, name_of
 
 @dataclass(frozen=True)
 class Execution:
-    """Who computes a layer, and how; in words "onednn jit:avx512_core nhwc, fused".
+    """The implementation that runs a layer; in words "onednn jit:avx512_core nhwc, fused".
 
     engine      an engine's name; "numpy": array code; "none": it makes data, or has nothing to do
     algorithm   the implementation's name; "" without an engine
@@ -44,7 +44,7 @@ class Execution:
 
 
 def execution(step: Step) -> Execution:
-    """Return who computes the layer of this step."""
+    """Return the implementation that runs the layer of this step."""
     if step.plan is not None and step.engine is not None:
         layout = next((str(layout) for layout in step.plan.top if layout is not None), "")
         return Execution(step.engine.name, step.plan.algorithm, layout, step.fused, step.why)

@@ -1,10 +1,11 @@
-"""How fast a net is, what of it takes the time, and how fast it could be on this machine.
+"""Measure nets: where the time goes, and how fast each layer could be on this machine.
 
     layers(net)                     every layer forward and backward, beside its floor
     training(blueprint, devices)    whole iterations, on several devices and at several batch sizes
     data(blueprint)                 the data path alone, and the net alone
     algorithms(blueprint, device)   all of cuDNN's, on every convolution
 
+A blueprint is a net on paper: ``Blueprint(prototxt.read_net(path), Context(phase=schema.TRAIN))``.
 Each returns plain records, times in milliseconds or seconds as their names say; `minidl time`
 prints them.
 

@@ -131,7 +131,7 @@ def _normal() -> np.ndarray:
 
 
 def _in_order(flat: np.ndarray, shape: Shape, order: str) -> np.ndarray:
-    """What lies in memory in this order, as an array (N, C, ...)."""
+    """View memory that is in this order as an array (N, C, ...)."""
     if order == "nchw":
         return flat.reshape(shape)
     return np.moveaxis(flat.reshape(shape[0], *shape[2:], shape[1]), -1, 1)

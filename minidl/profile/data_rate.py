@@ -1,4 +1,4 @@
-"""How many images a second the data path gives alone, and how many the net takes alone."""
+"""Images a second: those the data path delivers alone, those the net trains on alone."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ class DataRate:
 
     @property
     def data_images_per_s(self) -> float:
-        """What the data path gives."""
+        """Images a second of the data path."""
         return self.batch * self.iterations / self.data_seconds
 
     @property
     def net_images_per_s(self) -> float:
-        """What the net takes."""
+        """Images a second of the net."""
         return self.batch * self.iterations / self.net_seconds
 
     @property
     def data_times_net(self) -> float:
-        """How many times as fast the data path is; below 1 training waits for it."""
+        """The first over the second; below 1, training waits for data."""
         return self.net_seconds / self.data_seconds
 
 

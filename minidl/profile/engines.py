@@ -1,4 +1,4 @@
-"""What is asked of engines, wherever nets are made to be measured."""
+"""The choice of engines for nets that are made in order to be measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minidl.engines.select import Policy
 
 @dataclass(frozen=True)
 class Engines:
-    """Who computes, and how: what `Net` takes under these names."""
+    """The arguments of `Net` that choose engines, under the same names."""
 
     engine: str | None = None
     math: str = "float32"
@@ -22,7 +22,7 @@ class Engines:
     deterministic: bool = False
 
     def policy(self, device: Device) -> Policy:
-        """Return the same as a policy for nets on this device.
+        """Return the policy of nets on this device.
 
         Errors: UsageError, EngineError as `minidl.engines.select.policy` has them.
         """
@@ -31,7 +31,7 @@ class Engines:
         return select.policy(**asked, limit=limit, threads=threads(), device=device)
 
     def on(self, device: Device) -> Engines:
-        """Return what of it this device has: a CPU's engine is none of a GPU."""
+        """Return the same without what this device does not have, such as a GPU's arithmetic."""
         known = self.engine in (None, *select.names(device.kind))
         gpu_only = device.kind == "cpu" and self.math in select.GPU_MATHS
         return replace(

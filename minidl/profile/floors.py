@@ -1,4 +1,4 @@
-"""How fast a layer could be on this machine: its arithmetic, or its memory traffic, at full speed.
+"""Floors: the time of a layer if its arithmetic, or its memory traffic, ran at full speed.
 
 Both speeds are measured, not looked up: the best that matrix products reach here, in the run's
 arithmetic, and what a copy of arrays of about the layer's size reaches.
@@ -29,7 +29,7 @@ SIZES = tuple(2**i for i in range(14, 28, 2))  # bytes of the arrays that are co
 
 
 class Work(NamedTuple):
-    """What one pass of one layer cannot do without.
+    """The least that one pass of one layer has to do.
 
     flop    multiplications and additions
     bytes   of the arrays to be read and of those to be written, each once
@@ -41,7 +41,7 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class Speeds:
-    """What this machine reached in this run.
+    """The speeds that this machine reached in this run.
 
     product   flop a second in products of matrices
     copies    bytes a second, read and written, by size of the arrays that were copied
@@ -51,16 +51,16 @@ class Speeds:
     copies: dict[int, float]
 
     def copy(self, size: int) -> float:
-        """For so many bytes in all: caches are faster than memory, so small arrays have more."""
+        """Return the speed for `size` bytes in all; caches make that of small arrays higher."""
         nearest = min(self.copies, key=lambda known: abs(math.log(max(size, 1) / (2 * known))))
         return self.copies[nearest]
 
     def floor(self, work: Work) -> float:
-        """Seconds that the work takes at least."""
+        """Return the seconds that the work takes at least."""
         return max(work.flop / self.product, work.bytes / self.copy(work.bytes))
 
     def bound(self, work: Work) -> str:
-        """What sets that floor: "arithmetic" or "bandwidth"."""
+        """Return what sets that floor: "arithmetic" or "bandwidth"."""
         moving = work.bytes / self.copy(work.bytes)
         return "arithmetic" if work.flop / self.product >= moving else "bandwidth"
 
@@ -100,7 +100,7 @@ def _sizes(schedule: Schedule, numbers: Iterable[int | None]) -> int:
 
 
 def _is_view(schedule: Schedule, bottoms: Sequence[int | None], tops: Sequence[int]) -> bool:
-    """Whether the tops are the bottom in other shapes, so that nothing moves."""
+    """Tell whether the top is the bottom in another shape, so that nothing moves."""
     if len(bottoms) != 1 or len(tops) != 1 or bottoms[0] is None:
         return False
     walk, bottom, top = schedule.walk, bottoms[0], tops[0]
@@ -170,7 +170,7 @@ def _numpy_product() -> Run:
 
 
 def _engine_products(policy: Policy) -> list[Run]:
-    """The product by the engine of this policy, in its arithmetic; none where none has it."""
+    """Return the products of this policy's engine in its arithmetic: one, or none."""
     square = PRODUCT, PRODUCT
     request = Request(
         bottom=(square,),
@@ -190,7 +190,7 @@ def _engine_products(policy: Policy) -> list[Run]:
 
 
 def _copy(size: int, threads: int) -> Run:
-    """A copy of so many bytes, of which each thread does a part."""
+    """Return a copy of `size` bytes, of which each thread does a part."""
     source, target = np.ones(size, np.uint8), np.ones(size, np.uint8)
     threads = max(1, min(threads, size >> 20))  # below that, waking another costs more than it does
     cuts = [size * i // threads for i in range(threads + 1)]

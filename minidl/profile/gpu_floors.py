@@ -1,4 +1,4 @@
-"""What a GPU can do: its best product of matrices and its copies, timed by its own clock."""
+"""The speeds of a GPU: its best matrix product and its copies, timed by its own clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minidl.profile.floors import Meter
 
 PRODUCTS = 4096, 8192  # rows and columns of the matrices whose products are timed
 SIZES = tuple(2**i for i in range(22, 31, 2))  # bytes of the arrays that are copied
-SHARE = 8  # of the free memory, at most one part in so many is used
+SHARE = 8  # at most this part of the free memory is used: an eighth
 
 
 class DeviceMeter(Meter):
@@ -40,7 +40,7 @@ class DeviceMeter(Meter):
         return gpu_clock.seconds(self._device, copy(self._device, size))
 
     def _product(self, n: int) -> Run:
-        """The product of two matrices of n rows and columns."""
+        """Return the product of two matrices of n rows and columns."""
         device = self._device
         factors = [self._random(n) for _ in range(2)]
         result = device.zeros((n, n), np.float32)
@@ -53,7 +53,7 @@ class DeviceMeter(Meter):
         return run
 
     def _random(self, n: int) -> Any:
-        """A square matrix of normal numbers, of the type that the arithmetic multiplies."""
+        """Return a square matrix of normal numbers, of the type that the arithmetic multiplies."""
         numbers = np.random.default_rng(0).standard_normal(65537, np.float32)
         if self._math == "fp16":
             numbers = numbers.astype(np.float16)
@@ -65,7 +65,7 @@ class DeviceMeter(Meter):
 
 
 def copy(device: Device, size: int) -> Run:
-    """A copy of so many bytes within the device's memory."""
+    """Return a copy of `size` bytes within the device's memory."""
     source, target = (device.zeros((size // 4,), np.float32) for _ in range(2))
 
     def run() -> None:

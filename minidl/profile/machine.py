@@ -1,4 +1,4 @@
-"""What computes here, in words: the processor, a GPU."""
+"""Names of what computes here: the processor, a GPU."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ WORST = 3  # layers that `NetTimes.worst` names
 
 @dataclass(frozen=True)
 class Times:
-    """What something took in several passes, in milliseconds; 0 for what does not run.
+    """The time of something that ran in several passes, in milliseconds; 0 if it did not run.
 
     A busy machine disturbs the median less than the mean.
     """
@@ -84,7 +84,7 @@ class LayerTimes:
 
     @property
     def above_floor_ms(self) -> float:
-        """How much longer it takes; below 0 where its arrays were still in a cache."""
+        """The difference; below 0 where the arrays were still in a cache."""
         return self.median_ms - self.floor_ms
 
 
@@ -145,7 +145,7 @@ class NetTimes:
 
     @property
     def iteration_x_floor(self) -> float:
-        """How many times its layers' floors a whole iteration took; 0 where that is not known."""
+        """The time of a whole iteration over the sum of the floors; 0 if either is unknown."""
         if self.iteration is None or not self.floor_ms:
             return 0.0
         return self.iteration.times.median_ms / self.floor_ms

@@ -67,7 +67,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _split(pairs: list[list[tuple[int, int]]]) -> tuple[list[Any], list[Any]]:
-    """For each axis the first of each pair, and the second."""
+    """Return for each axis the first of each pair, and the second."""
     first = [np.array([a for a, _ in axis], int) for axis in pairs]
     return first, [np.array([b for _, b in axis], int) for axis in pairs]
 

@@ -71,7 +71,7 @@ def training(
     """Time training iterations on each of these devices, at each of these batch sizes.
 
     An iteration is forward, backward and update, on one batch of random records that is there
-    already: reading data is no part of it. What a device has no memory for is an `error`.
+    already: reading data is no part of it. A cell holds an `error` if memory does not suffice.
 
     blueprint   of the net in phase TRAIN
     batches     by default the net's own
@@ -147,9 +147,5 @@ def _fed(blueprint: Blueprint, batch: int) -> Any:
     for top, shape in _tops(blueprint).items():
         layer = model.layer.add(name=top, type="Input", top=[top])
         layer.input_param.shape.add(dim=(batch, *shape[1:]))
-    for layer in blueprint.filtered.layer:
-        if layer.bottom:
-            kept = model.layer.add()
-            kept.CopyFrom(layer)
-            del kept.include[:], kept.exclude[:]  # they have been applied
+    model.layer.extend(layer for layer in blueprint.filtered.layer if layer.bottom)
     return model

@@ -64,6 +64,7 @@ def test_of_each_layer_who_computes_it():
     expected = Conversion("power", "forward", "before", "y", "data", conv.layout, "plain", 0)
     assert dataclasses.replace(copy, nbytes=0) == expected
     assert copy.nbytes == 4 * 2 * 32 * 7 * 7
+    assert report.layer_memory(schedule)[1].data_bytes == copy.nbytes  # the copy is not counted
 
 
 def test_memory_is_counted_by_hand():

@@ -53,7 +53,7 @@ def test_images_are_random_and_labels_zero(monkeypatch):
 
 
 def test_the_layers_of_a_stage_are_trained(monkeypatch):
-    """The rules have been applied: a solver that knows of no stage must not apply them again."""
+    """The solver itself knows of no stage."""
     made = []
     original = Solver.step
     monkeypatch.setattr(
