@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from minidl.layers.base import Buffer, scratch
-
-Ints = tuple[int, ...]
+from minidl.ops import Ints
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ class Convolution(Sliding):
                     dX = u.product(W.swapaxes(1, 2), dY, out=u.columns(x.diff, part))
                     u.fold(dX, x.diff, part)  # dx = fold(W' dY)
                 if bias_wanted or self.weight.wanted:
-                    dY = u.gather(dY, self.maps)
+                    dY = u.gather(dY, self.maps)  # side by side: one sum, one product for all n
                 if bias_wanted:
                     self.xp.sum(dY.reshape(self.op.num_output, -1), axis=1, out=self.bias_gradient)
                     self.bias.diff += self.bias_gradient  # db += sum of dY

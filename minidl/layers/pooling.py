@@ -15,7 +15,8 @@ import numpy as np
 from minidl import ops
 from minidl.arrays.method_cache import method_cache
 from minidl.layers.base import Layer, register, saved, scratch
-from minidl.layers.pooling_windows import Windows, by, read_pool
+from minidl.layers.pooling_windows import Windows, read_pool
+from minidl.layers.sliding import by
 
 
 @register("Pooling")

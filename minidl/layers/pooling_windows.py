@@ -12,6 +12,7 @@ import numpy as np
 from minidl import ops
 from minidl.arrays.blob import Shape
 from minidl.layers.base import Layer
+from minidl.layers.sliding import by
 from minidl.ops import Axis
 
 
@@ -148,8 +149,3 @@ def _check_extent(layer: Layer, op: ops.Pool, whole: bool) -> None:
             "kernel_size is missing",
             fix="add kernel_size, or kernel_h and kernel_w, or global_pooling: true",
         )
-
-
-def by(values: ops.Ints) -> str:
-    """Return sizes as they are read: '3 x 5'."""
-    return " x ".join(map(str, values))

@@ -37,7 +37,7 @@ class Sliding(Layer):
             values = tuple(getattr(p, name) for name in names)
         if any(value < least for value in values):
             what = f"{' x '.join(names)} is" if given else f"{field} is"
-            self.reject(f"{what} {_by(values)}", expected=f"at least {least}")
+            self.reject(f"{what} {by(values)}", expected=f"at least {least}")
         return values or default
 
     def slide(self, op: ops.Conv, shape: Shape) -> tuple[int, ops.Ints]:
@@ -49,8 +49,8 @@ class Sliding(Layer):
         out, over = op.out(size), op.over(len(size))
         if any(extent < 1 for extent in out):
             self.reject(
-                f"kernel {_by(over.kernel)} (stride {_by(over.stride)}, pad {_by(over.pad)}, "
-                f"dilation {_by(over.dilation)}) leaves {_by(out)} of the bottom's {_by(size)}, "
+                f"kernel {by(over.kernel)} (stride {by(over.stride)}, pad {by(over.pad)}, "
+                f"dilation {by(over.dilation)}) leaves {by(out)} of the bottom's {by(size)}, "
                 f"shape {shape}",
                 expected="a top of at least 1 along every axis",
                 fix="lower pad" if op.transposed else "lower the kernel or dilation, or add pad",
@@ -67,12 +67,12 @@ class Sliding(Layer):
             values = getattr(op, name)
             if len(values) > 1 and len(values) != spatial:
                 self.reject(
-                    f"{name} {_by(values)} is for {len(values)} axes, but the bottom {shape} has "
+                    f"{name} {by(values)} is for {len(values)} axes, but the bottom {shape} has "
                     f"{spatial} after its channels (axis {axis})",
                     expected=f"{name} once, or {spatial} times",
                 )
 
 
-def _by(values: ops.Ints) -> str:
+def by(values: ops.Ints) -> str:
     """Return sizes as they are read: '3 x 5'."""
     return " x ".join(map(str, values)) or "nothing"
