@@ -72,7 +72,7 @@ class Data(ImageReader):
             log.warning("%s: rand_skip is not applied, as in Caffe", self.where)
         self.shuffle = p.shuffle
         self.transform = self.transform_with()
-        self.color = True if p.force_encoded_color else self.transform.color
+        self.color = True if p.force_encoded_color else self.transform.color  # None: as a record is
         if p.force_encoded_color and self.transform.color is False:
             self.reject("has both force_encoded_color and force_gray", fix="keep one of them")
 

@@ -26,7 +26,7 @@ class Depthwise(Convolution):
 
     def top_shapes(self, *bottom):
         axis = self.axis(self.spec.convolution_param.axis, bottom[0], "convolution_param.axis")
-        if bottom[0][axis] != self.op.group:
+        if bottom[0][axis] != self.op.group:  # a Convolution would take any divisor of the channels
             self.reject(
                 f"has {self.op.group} groups for the {bottom[0][axis]} channels of {bottom[0]}",
                 expected="a group for each channel",

@@ -75,6 +75,7 @@ class Embed(Indexed):
     def forward(self, bottom, top):
         self.read_indices(bottom[0].data, self.input_dim)
         y = top[0].data.reshape(-1, self.num_output)
+        # Rows of W: W' times one-hot vectors
         self.xp.take(self.weight.data, self.row, axis=0, out=y)
         if self.bias_term:
             y += self.bias.data

@@ -54,6 +54,7 @@ class HDF5Data(Reader):
         n, tops = self.batch_size, list(self.spec.top)
         if self.absent():
             assert self.ctx.absent_data is not None
+            # The first top stands for images, the others for labels.
             return self.stand_in((n, *self.ctx.absent_data), *[(n,)] * (len(tops) - 1))
         try:
             rows = Hdf5Rows(Path(self.data_source), tops)

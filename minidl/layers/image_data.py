@@ -70,6 +70,7 @@ class ImageData(ImageReader):
             )
         self.shuffle = p.shuffle
         self.transform = self.transform_with(self.stretch_to("image_data_param"))
+        # transform_param has the last word.
         self.color = p.is_color if self.transform.color is None else self.transform.color
 
     def open_source(self) -> ImageList:

@@ -113,6 +113,7 @@ class InnerProduct(Layer):
         xp, w, length = self.xp, self.weight.data, self.length
         xp.square(w, out=self.squares)
         xp.sum(self.squares, axis=1, keepdims=True, out=length)
+        # Before the root: rows of zeros stay zeros.
         length += 1e-6
         xp.sqrt(length, out=length)
         w /= length

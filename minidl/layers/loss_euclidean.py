@@ -55,7 +55,7 @@ class EuclideanLoss(LossLayer):
     def forward(self, bottom, top):
         a, b, d, loss = bottom[0].data, bottom[1].data, self.difference, top[0].data
         self.xp.subtract(a.reshape(-1), b.reshape(-1), out=d)
-        dot(self.xp, d, d, loss, self.product)
+        dot(self.xp, d, d, loss, self.product)  # a sum of squares without an array of squares
         loss /= 2 * max(1, bottom[0].shape[0])
 
     def backward(self, top, wanted, bottom):

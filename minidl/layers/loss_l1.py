@@ -50,7 +50,7 @@ class L1Loss(LossLayer):
         xp, loss = self.xp, top[0].data
         a, b = (blob.data.reshape(-1) for blob in bottom)
         xp.subtract(a, b, out=self.distance)
-        xp.sign(self.distance, out=self.sign)
+        xp.sign(self.distance, out=self.sign)  # all that backward needs
         xp.absolute(self.distance, out=self.distance)
         xp.sum(self.distance, out=loss)
         loss /= max(1, bottom[0].shape[0])

@@ -100,6 +100,7 @@ class MemoryData(Source):
         """Let one batch of noise be the arrays."""
         log.warning("%s: has no data yet: random records take its place", self.where)
         shapes = self.top_shapes()
+        # One batch, given out again and again.
         batch = StandIn(shapes, self.dtype, self.ctx.streams, self.name).make(0)
         self._arrays = batch.data, batch.labels
 

@@ -31,6 +31,7 @@ class Parameter(Layer):
         if not p.HasField("shape"):
             self.reject("shape is missing", fix="add parameter_param { shape { dim: ... } }")
         self.shape = tuple(p.shape.dim)
+        # The message has no filler; values come from a caffemodel or by training.
         self.fillers = {"value": schema.FillerParameter(type="constant", value=0)}
 
     def top_shapes(self):

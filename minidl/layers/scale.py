@@ -41,7 +41,7 @@ class Broadcast(Layer):
             return ()
         axis = self.axis(self.first_axis, bottom)
         count = self.num_axes if other is None else len(other)
-        end = len(bottom) if count == -1 else axis + count
+        end = len(bottom) if count == -1 else axis + count  # -1: all axes from there on
         if end > len(bottom):
             self.reject(
                 f"needs {count} axes of the bottom {bottom} from axis {axis} on",
@@ -201,5 +201,5 @@ class Bias(Broadcast):
         elif self.bias.wanted:
             middle_sum(self.xp, dy, out=self.sums)
             self.bias.diff += self.sums.reshape(self.bias.shape)
-        if wanted[0] and not self.is_in_place:
+        if wanted[0] and not self.is_in_place:  # in place dx is dy
             bottom[0].diff[...] = top[0].diff

@@ -50,7 +50,7 @@ class ShuffleChannel(Layer):
 
     def backward(self, top, wanted, bottom):
         dx, dy = self._blocks(bottom[0].diff, top[0].diff)
-        dx.swapaxes(1, 2)[...] = dy
+        dx.swapaxes(1, 2)[...] = dy  # the same view, written instead of read
 
     def _blocks(self, x, y):
         """Bottom and top as (N, g, k, inner) and (N, k, g, inner)."""

@@ -87,7 +87,7 @@ def softmax(xp, x, y, row):
     xp.subtract(x, row, out=y)
     xp.exp(y, out=y)
     xp.add.reduce(y, axis=1, keepdims=True, out=row)
-    y /= row
+    y /= row  # row holds the sums now
 
 
 def softmax_backward(xp, y, dy, dx, row, product):

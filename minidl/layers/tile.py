@@ -43,7 +43,7 @@ class Tile(Layer):
     def backward(self, top, wanted, bottom):
         blocks = self._blocks(bottom[0].shape)
         dx = bottom[0].diff.reshape(blocks[0], blocks[2])
-        self.xp.sum(top[0].diff.reshape(blocks), axis=1, out=dx)
+        self.xp.sum(top[0].diff.reshape(blocks), axis=1, out=dx)  # over the copies
 
     def _blocks(self, shape):
         """Return the top's shape as (blocks, copies of each, elements of one)."""

@@ -39,7 +39,7 @@ class TopK(Layer):
             self.reject("k is 0 or missing", fix="topk_param { k: 100 }")
         if not (p.a > 0 and math.isfinite(p.a)):
             self.reject(f"a is {p.a:g}", expected="a number above 0", field="topk_param.a")
-        self.k = p.k if ctx.training else int(p.k * p.a)
+        self.k = p.k if ctx.training else int(p.k * p.a)  # a > 1 lets more pass in testing
         if self.k < 1:
             self.reject(f"a is {p.a:g}, so a * k is below 1", field="topk_param.a")
 
@@ -68,7 +68,7 @@ class TopK(Layer):
         rest[...] = bottom[0].data.reshape(rest.shape)
         kept.fill(False)
         for _ in range(self.k):
-            xp.argmax(rest, axis=1, out=self.index)
+            xp.argmax(rest, axis=1, out=self.index)  # of equal ones the first
             xp.equal(places, self.index[:, None], out=chosen)
             kept |= chosen
             xp.copyto(rest, -math.inf, where=chosen)  # not to be found again

@@ -25,5 +25,5 @@ def warn(layers: Sequence[Layer]) -> None:
             sentence = f"{place}: {field.name} has no effect: {layer.type} layers read {reads}"
             if sentence not in _said:
                 log.warning("%s", sentence)
-            if os.path.isfile(layer.spec.minidl_origin.file):
+            if os.path.isfile(layer.spec.minidl_origin.file):  # text made by a program may change
                 _said.add(sentence)

@@ -157,6 +157,7 @@ class WindowData(Reader):
                 where=t.mean_file,
                 expected=f"3 channels of at least {crop} x {crop}",
             )
+        # The middle, whatever the window
         top, left = ((side - crop) // 2 for side in pixels.shape[1:])
         return pixels[:, top : top + crop, left : left + crop].astype(self.dtype)
 

@@ -109,10 +109,11 @@ class AnchorTarget(Layer):
         found, nearest = self._labels(places[within], objects[:, :4])
         labels[within] = found
         targets[within] = offsets(places[within], objects[nearest, :4])
-        inside[labels == OBJECT] = 1
+        inside[labels == OBJECT] = 1  # only objects have offsets to learn
         outside[labels != NOTHING] = 1 / max(1, int((labels != NOTHING).sum()))
         for blob, values in zip(top, (labels, targets, inside, outside), strict=True):
             channels = len(self.anchors) * math.prod(values.shape[1:])
+            # (H, W, A ...) -> channels first
             by_place = values.reshape(*size, channels).transpose(2, 0, 1)
             self.ctx.device.write(blob.data, by_place.reshape(blob.shape))
 

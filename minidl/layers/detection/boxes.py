@@ -64,7 +64,7 @@ def suppress(
         if kept and not (overlaps(boxes[i], boxes[kept], extent) <= limit).all():
             continue
         kept.append(int(i))
-        if eta < 1 and limit > 0.5:
+        if eta < 1 and limit > 0.5:  # stricter with every box kept
             limit = limit * shrink
     return kept
 
@@ -85,7 +85,7 @@ def decode(
                 CORNER_SIZE  prior + offset * size
     """
     if variances is not None:
-        offsets = variances * offsets
+        offsets = variances * offsets  # they were divided by them for training
     if code == CORNER:
         return priors + offsets
     size = priors[:, 2:] - priors[:, :2]

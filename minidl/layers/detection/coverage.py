@@ -37,13 +37,14 @@ def _cover_one(out: np.ndarray, box: np.ndarray, plane: int, p: Any) -> None:
         cells.append(slice(first, max(first, last)))
         shares.append((np.minimum(end, at + stride) - np.maximum(start, at)).clip(0))
         origins.append(at)
+    # (rows, columns) of cells it touches
     covered = np.outer(shares[1], shares[0]) / stride**2 > TINY
     if not covered.any():
         return
     values = np.zeros((len(out), *covered.shape), out.dtype)
-    values[0] = values[PLANES + plane] = 1
+    values[0] = values[PLANES + plane] = 1  # an object, and one of this class
     x, y = origins[0], origins[1][:, None]
-    values[1], values[2] = corner[0] - x, corner[1] - y
+    values[1], values[2] = corner[0] - x, corner[1] - y  # corners as seen from the cell
     values[3], values[4] = corner[0] + size[0] - x, corner[1] + size[1] - y
     values[5], values[6] = 1 / size
     weight = stride**2 / (sides[0] * sides[1])

@@ -113,7 +113,7 @@ class DetectionOutput(Layer):
         if found:
             rows[: len(found)] = found
         else:
-            rows[:n, 0] = range(n)
+            rows[:n, 0] = range(n)  # no object at all: a row for each image, of -1
         self.ctx.device.write(top[0].data, rows.reshape(top[0].shape))
 
     def _keep(self, by_class, scores):
@@ -121,6 +121,7 @@ class DetectionOutput(Layer):
         kept = []
         for c in self._objects():
             order = best_first(scores[:, c])
+            # In the number type of the scores, as the fork compares.
             order = order[scores[order, c] > scores.dtype.type(self.least)][: self.top_k]
             boxes = by_class[0 if self.shared else c]
             kept += [(c, i) for i in suppress(boxes, order, self.overlap, self.eta)]

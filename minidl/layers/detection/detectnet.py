@@ -210,6 +210,7 @@ class DetectNetTransformation(Layer):
         if not p.mean_file:
             return np.array(list(p.mean_value) or [0], self.dtype).reshape(-1, 1, 1)
         if self._last_mean is None or self._last_mean[0] != size:
+            # Pictures are mostly of one size
             self._last_mean = (size, cubic.stretch(self._read_mean(), *size))
         return self._last_mean[1]
 

@@ -178,6 +178,7 @@ class MultiBoxLoss(LossLayer):
         matched = target >= 0
         if not self.mines:
             return target, np.ones(len(boxes), bool)
+        # Background boxes are many and easy: the hardest of them count, some for each match.
         others = usable & ~matched & (overlap < overlap.dtype.type(p.neg_overlap))
         background = np.full(len(boxes), self.background)
         losses, _ = self._surprise(scores, background)
@@ -199,7 +200,7 @@ class MultiBoxLoss(LossLayer):
         """Return f and its slope."""
         if self.p.loc_loss_type == self.p.L2:
             return d * d / 2, d
-        near = np.clip(d, -1, 1)
+        near = np.clip(d, -1, 1)  # both pieces in one: d**2 / 2 near 0, |d| - 1 / 2 beyond
         return near * (d - near / 2), near
 
     def _surprise(self, scores, label):

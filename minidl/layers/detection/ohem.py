@@ -85,10 +85,12 @@ class BoxAnnotatorOHEM(Layer):
         chosen = np.zeros(len(images), bool)
         for image in set(images.tolist()) - {-1}:
             mine = np.flatnonzero(images == image)
+            # The most wrong of each image
             chosen[mine[best_first(losses[mine])[: self.most]]] = True
         by_place = chosen.reshape(top[0].shape)
         kept = np.where(by_place, labels.reshape(top[0].shape), self.ignored)
         self.ctx.device.write(top[0].data, kept)
+        # No label and no weight: what is not chosen teaches nothing.
         self.ctx.device.write(top[1].data, np.where(by_place, weights.reshape(top[1].shape), 0))
 
 
@@ -184,11 +186,11 @@ class SmoothL1LossOHEM(LossLayer):
 
     def backward(self, top, wanted, bottom):
         xp, slope = self.xp, self.near
-        xp.clip(self.difference, -1, 1, out=slope)
+        xp.clip(self.difference, -1, 1, out=slope)  # f'(d)
         for weight in bottom[2:]:
             slope *= weight.data.reshape(slope.shape)
         xp.divide(top[0].diff, self._divisor(), out=self.share)
-        if len(top) > 1:
+        if len(top) > 1:  # it brings a gradient of its own
             xp.add(top[1].diff.reshape(self.item.shape), self.share, out=self.item)
             slope *= self.item
         else:

@@ -91,7 +91,7 @@ class PriorBox(Layer):
                     expected="a number above 0",
                     field="prior_box_param.aspect_ratio",
                 )
-            if all(abs(ratio - other) >= SAME for other in ratios):
+            if all(abs(ratio - other) >= SAME for other in ratios):  # one given twice counts once
                 ratios += [ratio, 1 / ratio] if p.flip else [ratio]
         return tuple(ratios[1:])
 
@@ -149,6 +149,7 @@ class PriorBox(Layer):
         for i, small in enumerate(self.min_sizes):
             sides.append((small, small))
             if self.max_sizes:
+                # The geometric mean of both sizes
                 sides.append((math.sqrt(small * self.max_sizes[i]),) * 2)
             sides += [(small * math.sqrt(a), small / math.sqrt(a)) for a in self.ratios]
         return tuple(sides)
@@ -157,6 +158,7 @@ class PriorBox(Layer):
 def boxes_and_variances(size, image, step, offset, sides, clip, variances):
     """The top of a PriorBox: (1, 2, H * W * boxes * 4)."""
     height, width = size
+    # (H, 1, 1): in pixels, like centre_x
     centre_y = ((np.arange(height) + offset) * step[0])[:, None, None]
     centre_x = ((np.arange(width) + offset) * step[1])[:, None]
     half_w, half_h = np.array(sides).T / 2

@@ -88,19 +88,20 @@ class Proposal(Layer):
         scores, offsets, image = (self.ctx.device.to_host(blob.data) for blob in bottom)
         height, width, scale = image.reshape(-1)[:3]
         a, dtype = len(self.anchors), offsets.dtype
-        likely = scores[0, a:].transpose(1, 2, 0).reshape(-1)
+        likely = scores[0, a:].transpose(1, 2, 0).reshape(-1)  # the second half: of being an object
         moves = offsets[0].transpose(1, 2, 0).reshape(-1, 4)
         boxes = self._moved(
             anchors_of(self.anchors, self.stride, scores.shape[2:]).astype(dtype), moves
         )
         boxes[:, 0::2] = np.clip(boxes[:, 0::2], 0, width - 1)
         boxes[:, 1::2] = np.clip(boxes[:, 1::2], 0, height - 1)
+        # min_size is meant in pixels of the original image.
         large = ((boxes[:, 2:] - boxes[:, :2] + 1) >= self.least * scale).all(axis=1)
         order = best_first(likely)
         order = order[large[order]][: self.before]
         kept = suppress(boxes, order, self.overlap, extent=1, most=self.after)
         regions, values = np.zeros((self.after, 5), dtype), np.zeros((self.after, 1), dtype)
-        regions[len(kept) :, 0] = -1
+        regions[len(kept) :, 0] = -1  # the rest of the top is no region
         regions[: len(kept), 1:] = boxes[kept]
         values[: len(kept), 0] = likely[kept]
         for blob, rows in zip(top, (regions, values), strict=False):
@@ -110,7 +111,7 @@ class Proposal(Layer):
         """The anchors, moved and scaled. Their sizes count both end pixels, those that come of it
         do not, as in py-faster-rcnn."""
         ends = anchors_.copy()
-        ends[:, 2:] += 1
+        ends[:, 2:] += 1  # the last pixel counts
         return decode(ends, None, moves, CENTER_SIZE)
 
 

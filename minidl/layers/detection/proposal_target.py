@@ -99,6 +99,7 @@ class ProposalTarget(Layer):
     def late_shapes(self, bottom):
         regions, objects = (self.ctx.device.to_host(blob.read()) for blob in bottom)
         self._check(regions, objects)
+        # The objects themselves are regions, too, so that some overlap well from the start.
         own = np.concatenate([np.zeros_like(objects[:, :1]), objects[:, :4]], axis=1)
         self.drawn = self._draw(np.concatenate([regions[regions[:, 0] >= 0], own]), objects)
         return self._shapes(len(self.drawn[0]))
@@ -130,7 +131,7 @@ class ProposalTarget(Layer):
         ground = self._some(ground, p.batch_size - len(found), rng)
         chosen = np.concatenate([found, ground])
         classes = objects[nearest[chosen], 4]
-        classes[len(found) :] = 0
+        classes[len(found) :] = 0  # the background
         moved = offsets(regions[chosen, 1:], objects[nearest[chosen], :4])
         mean, std = (list(p.mean) or [0] * 4), (list(p.std) or [1] * 4)
         return regions[chosen], classes, (moved - mean) / std
@@ -142,6 +143,7 @@ class ProposalTarget(Layer):
     def forward(self, bottom, top):
         regions, classes, moved = self.drawn
         targets, weights = np.zeros((2, len(regions), self.p.num_classes, 4), self.dtype)
+        # Agnostic: one set of offsets for all classes.
         places = np.minimum(classes, 1) if self.p.agnostic else classes
         there = np.flatnonzero(classes), places[classes > 0].astype(int)
         targets[there] = moved[classes > 0]

@@ -75,7 +75,7 @@ class PSROIPooling(Regions):
         images, boxes = self.read_regions(bottom)
         scale = boxes.dtype.type(self.scale)
         corners = round_half_up(boxes)
-        corners[:, 2:] += 1
+        corners[:, 2:] += 1  # a region ends with its last pixel
         corners *= scale
         (left, right), (above, below) = (
             bins(start, np.maximum(end - start, scale.dtype.type(0.1)), self.group, size)
@@ -87,6 +87,7 @@ class PSROIPooling(Regions):
             rows, columns = below[r, i] - above[r, i], right[r, j] - left[r, j]
             if images[r] < 0 or rows <= 0 or columns <= 0:
                 continue
+            # Every bin reads channels of its own
             channels = slice(i * self.group + j, None, self.group**2)
             places = slice(above[r, i], below[r, i]), slice(left[r, j], right[r, j])
             yield (r, slice(None), i, j), (int(images[r]), channels, *places), int(rows * columns)

@@ -69,6 +69,7 @@ class ROIAlign(Regions):
         device, corners = self.ctx.device, boxes.astype(np.float64) * self.scale
         for axis, matrices in ((1, self.by_rows), (0, self.by_columns)):
             ends = zip(corners[:, axis], corners[:, axis + 2], strict=True)
+            # Interpolation and mean together are linear along each axis: a matrix for each.
             each = [sampling(*e, *matrices.shape[1:], self.samples) for e in ends]
             device.write(matrices, np.stack(each) if each else np.zeros(matrices.shape))
         y.fill(0)
@@ -88,7 +89,7 @@ def sampling(start, end, bins, size, samples):
     """Return the share of each place in each bin, (bins, size). A region has at least the length
     1."""
     each = max(end - start, 1.0) / bins
-    samples = samples or math.ceil(each)
+    samples = samples or math.ceil(each)  # 0: about one for every place
     matrix = np.zeros((bins, size))
     for i, k in np.ndindex(bins, samples):
         place = start + (i + (k + 0.5) / samples) * each

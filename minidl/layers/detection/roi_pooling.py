@@ -101,6 +101,7 @@ class ROIPooling(Regions):
         if last <= first or not full:
             return
         found = [self._first_maximum(x[left:right, first:last]) for _, left, right in full]
+        # Maxima over the columns of each bin, row by row; then those over its rows.
         value = xp.stack([best for best, _ in found], axis=1)  # (rows, bins, C)
         column = xp.stack([k + left for (_, k), (_, left, _) in zip(found, full, strict=True)], 1)
         bins_of, size = [j for j, _, _ in full], value[0].size

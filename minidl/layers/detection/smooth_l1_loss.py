@@ -106,7 +106,7 @@ class SmoothL1Loss(LossLayer):
         xp.clip(self.difference, -limit, limit, out=slope)  # sigma**2 * d, bounded to +-1
         slope *= self.curvature
         for weights in bottom[2:]:
-            slope *= weights.data.reshape(-1)
+            slope *= weights.data.reshape(-1)  # both kinds: each has been a factor on the way
         xp.divide(top[0].diff, max(1, bottom[0].shape[0]), out=self.share)
         for blob, want in zip(bottom[:2], wanted, strict=False):
             if want:
