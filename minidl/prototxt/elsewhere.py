@@ -43,6 +43,7 @@ TYPES = {
         "its net with minidl export for TensorRT to read"
     ),
 }
+PACKAGE = "--import MODULE, or import in Python, the package that has it"
 # The messages of these types.
 FIELDS = {
     "box_group_output_param": "BoxGroupOutput",
@@ -59,7 +60,7 @@ FIELDS = {
 
 def type_hint(name: str, known: Iterable[str]) -> str:
     """What may put an unknown layer type right: where it is known from, else the nearest name."""
-    return TYPES.get(name) or did_you_mean(name, known)
+    return TYPES.get(name) or did_you_mean(name, known) or PACKAGE
 
 
 def field_hint(name: str) -> str:

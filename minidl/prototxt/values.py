@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Any, NamedTuple
 
-from minidl.prototxt.elsewhere import type_hint
+from minidl.errors import did_you_mean
+from minidl.prototxt.elsewhere import TYPES
 from minidl.prototxt.fields import BOOL, BYTES, ENUM, FLOAT, INTEGER, STRING, Field
 from minidl.prototxt.tokens import (
     BROKEN,
@@ -63,7 +64,8 @@ def _plain(token: Token, sign: int, field: Field) -> Any:
         if token.kind == NAME and sign > 0:
             if text in field.values:
                 return field.values[text]
-            return Refused(short(text), type_hint(short(text), field.values))
+            name = short(text)  # a type of old layers may be another Caffe's
+            return Refused(name, TYPES.get(name) or did_you_mean(name, field.values))
         value = integer(text)
         known = value is not None and sign * value in field.values.values()
         return sign * value if value is not None and known else refused

@@ -8,7 +8,6 @@ import pytest
 from minidl import schema
 from minidl.layers.base import REGISTRY
 from minidl.net import Net
-from tests.layers.examples_forks import FORKS
 from tests.support import golden, golden_cases, need_onednn, relative_error
 
 BOUND = 1e-5  # of the array's largest value: what float32 deserves (golden/README.md)
@@ -101,8 +100,7 @@ def test_the_recorded_cases_cover_the_layers_with_numbers():
     # Caffe has no layers of forks, and of these no case was recorded: their tests speak for them
     data = {"Data", "DummyData", "HDF5Data", "ImageData", "Input", "MemoryData", "WindowData"}
     others = {"AbsVal", "Clip", "HDF5Output", "Parameter", "Python", "Silence", "Split", "Swish"}
-    of_forks = {*FORKS, "AdaCosAddmScale", "AnnotatedData", "DenseImageData", "PoseImageData"}
-    of_forks |= {"DetectionEvaluate", "ProposalTarget"}
+    of_forks = {type for type, cls in REGISTRY.items() if cls.fork}
     assert set(REGISTRY) - covered <= data | others | of_forks
 
 

@@ -18,6 +18,7 @@ def test_the_table_has_none_that_minidl_has():
 
 def test_a_type_that_nobody_knows_gets_the_nearest_name():
     assert type_hint("Convolutoin", REGISTRY) == "did you mean 'Convolution'?"
+    assert type_hint("Zzz", REGISTRY).startswith("--import MODULE")
 
 
 @pytest.mark.parametrize(
