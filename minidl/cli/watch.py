@@ -12,7 +12,7 @@ from minidl import preprocess, prototxt, schema
 from minidl.cli.log import say
 from minidl.cli.progress import bar
 from minidl.runs import store
-from minidl.solver import Hook, nets
+from minidl.solver import Hook, Run, nets
 from minidl.solver.display import batch_size
 from minidl.solver.early_stop import reason
 from minidl.storage import files
@@ -30,17 +30,17 @@ class ProgressBar(Hook):
         self.bar: Any = None
         self._batch, self._next = 0, 0.0
 
-    def on_resume(self, solver: Any, info: Info) -> None:
+    def on_resume(self, solver: Run, info: Info) -> None:
         self._say(f"iteration {solver.iter}: going on from {info['state']}")
 
-    def on_test_start(self, solver: Any, index: int) -> None:
+    def on_test_start(self, solver: Run, index: int) -> None:
         self._begin(solver)
         self._guarded(self.bar.set_description_str, "testing ")
 
-    def on_start(self, solver: Any) -> None:
+    def on_start(self, solver: Run) -> None:
         self._begin(solver)
 
-    def _begin(self, solver: Any) -> None:
+    def _begin(self, solver: Run) -> None:
         """Show the bar, once it is known where the run begins."""
         if self.bar is not None:
             return
@@ -53,7 +53,7 @@ class ProgressBar(Hook):
             mininterval=REFRESH_S,
         )
 
-    def on_step(self, solver: Any) -> None:
+    def on_step(self, solver: Run) -> None:
         if monotonic() >= self._next:
             self._next = monotonic() + REFRESH_S
             shown = f"loss {solver.loss.value:.4g}, lr {solver.lr:.3g}"
@@ -63,20 +63,20 @@ class ProgressBar(Hook):
             self.bar.set_postfix_str(shown, refresh=False)
         self._guarded(self.bar.update)
 
-    def on_test(self, solver: Any, info: Info) -> None:
+    def on_test(self, solver: Run, info: Info) -> None:
         self.bar.set_description_str("", refresh=False)
         self._say(f"iteration {info['iter']}: {figures(info, len(solver.test_nets))}")
 
-    def on_test_stopped(self, solver: Any) -> None:
+    def on_test_stopped(self, solver: Run) -> None:
         self.bar.set_description_str("", refresh=False)
 
-    def on_plateau(self, solver: Any, count: int) -> None:
+    def on_plateau(self, solver: Run, count: int) -> None:
         self._say(f"iteration {solver.iter}: plateau {count}, lr {solver.lr:.3g}")
 
-    def on_early_stop(self, solver: Any, info: Info) -> None:
+    def on_early_stop(self, solver: Run, info: Info) -> None:
         self._say(f"iteration {info['iter']}: stopped early: {reason(info)}")
 
-    def on_snapshot(self, solver: Any, info: Info) -> None:
+    def on_snapshot(self, solver: Run, info: Info) -> None:
         self._say(f"iteration {info['iter']}: snapshot {info['state']}")
 
     def close(self) -> None:
@@ -105,23 +105,23 @@ class Summary(Hook):
         self.snapshot: Info | None = None
         self.tests: dict[int, Info] = {}
 
-    def on_solve(self, solver: Any) -> None:
+    def on_solve(self, solver: Run) -> None:
         self.iter = solver.iter
 
-    def on_resume(self, solver: Any, info: Info) -> None:
+    def on_resume(self, solver: Run, info: Info) -> None:
         self.snapshot = info
         self.iter = solver.iter
 
-    def on_step(self, solver: Any) -> None:
+    def on_step(self, solver: Run) -> None:
         self.iter = solver.iter
 
-    def on_test(self, solver: Any, info: Info) -> None:
+    def on_test(self, solver: Run, info: Info) -> None:
         self.tests[info["net"]] = info
 
-    def on_snapshot(self, solver: Any, info: Info) -> None:
+    def on_snapshot(self, solver: Run, info: Info) -> None:
         self.snapshot = info
 
-    def on_end(self, solver: Any, reason: str) -> None:
+    def on_end(self, solver: Run, reason: str) -> None:
         self.reason = reason
 
     def lines(self) -> Iterator[str]:
@@ -152,7 +152,7 @@ class Description(Hook):
     def __init__(self, place: Path) -> None:
         self.place = place
 
-    def on_solve(self, solver: Any) -> None:
+    def on_solve(self, solver: Run) -> None:
         sources = nets.Sources(solver.param)
         plan = (sources.testing() or [sources.training()])[0]
         net = schema.NetParameter()

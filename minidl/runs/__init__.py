@@ -1,1 +1,8 @@
-"""What a run leaves behind, and who reads it; nothing here computes."""
+"""What a run leaves behind, written and read without NumPy or protobuf, so a web page can use it.
+
+    store        the files of a run's folder, and which of them to take
+    events       events.jsonl: the events of a run, written and read as dataclasses
+    caffe_log    logs of Caffe and minidl, read
+    record       the figures in either
+    glog         the format of a log's lines
+"""

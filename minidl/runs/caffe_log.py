@@ -79,7 +79,7 @@ class _Clock:
         self.began = False
 
     def seconds(self, match: re.Match[str], starts: bool) -> float | None:
-        """Of one line; None if its date is none. The run begins at the line that says Solving."""
+        """Return those of one line, None if its date is invalid. "Solving" begins the run."""
         time = match["time"] if "." in match["time"] else match["time"] + ".0"
         try:
             now = self._parse(int(match["year"] or self.year), match["day"], time)

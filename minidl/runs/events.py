@@ -161,7 +161,7 @@ def append(path: str | os.PathLike[str], event: Event) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Only what JSON has."""
+    """Return a value in JSON's types."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -255,7 +255,7 @@ def record(path: Path) -> Record:
 
 
 def _numbered(outputs: Outputs) -> dict[str, float]:
-    """Every number of every output; those after the first of an output have their index."""
+    """Return every number by name; those after the first of an output have their index."""
     return {
         f"{name}[{i}]" if i else name: number
         for name, value in outputs.items()

@@ -33,7 +33,7 @@ class Run(NamedTuple):
 
 
 def find(folder: str | os.PathLike[str], weights: str | os.PathLike[str] | None = None) -> Run:
-    """The files in the folder of a run.
+    """Return the files in the folder of a run.
 
     weights   in place of those that were written last
 
@@ -58,7 +58,7 @@ def find(folder: str | os.PathLike[str], weights: str | os.PathLike[str] | None 
 
 
 def latest_weights(run: Path) -> Path:
-    """The weights that were written last into the folder of a run."""
+    """Return the weights that were written last into the folder of a run."""
     found = [(m, p) for p in run.iterdir() if (m := _WEIGHTS.fullmatch(p.name))]
     if not found:
         raise UsageError(
@@ -70,7 +70,7 @@ def latest_weights(run: Path) -> Path:
 
 
 def states(prefix: str) -> list[Path]:
-    """The solver states of a snapshot_prefix, newest first; of two of one time the later one."""
+    """Return the solver states of a snapshot_prefix, newest first, then by iteration."""
     stem = Path(prefix)
     pattern = re.compile(re.escape(stem.name) + r"_iter_(\d+)\.solverstate(\.h5)?")
     if not stem.parent.is_dir():
@@ -81,7 +81,7 @@ def states(prefix: str) -> list[Path]:
 
 
 def free(name: str) -> Path:
-    """A folder in runs/ that no run has taken."""
+    """Return a folder in runs/ that no run has taken."""
     for number in range(1, 10000):
         path = Path("runs", name if number == 1 else f"{name}-{number}")
         if not path.exists():
@@ -90,7 +90,7 @@ def free(name: str) -> Path:
 
 
 def record(path: str | os.PathLike[str]) -> Record:
-    """The figures in a log, an event file, or a run's folder that holds one.
+    """Return the figures in a log, an event file, or a run's folder that holds one.
 
     Errors: UsageError for a folder without events and for a file that cannot be read, FormatError
     for a file without a run.

@@ -100,7 +100,7 @@ class CaffeLog(Hook):
 
 
 def outputs(info: Info) -> Iterator[str]:
-    """'#0: loss = 0.26 (* 1 = 0.26 loss)' for every number of every output, counted through."""
+    """Yield '#0: loss = 0.26 (* 1 = 0.26 loss)' for every number of every output."""
     index = 0
     for name, value in info["outputs"].items():
         weight = info["loss_weights"].get(name, 0)
@@ -110,7 +110,7 @@ def outputs(info: Info) -> Iterator[str]:
 
 
 def share(value: float, weight: float) -> str:
-    """' (* 1 = 0.26 loss)': what an output adds to the loss; '' where it adds nothing."""
+    """Return ' (* 1 = 0.26 loss)', what an output adds to the loss, or '' if it adds nothing."""
     with np.errstate(all="ignore"):
         product: Any = np.float32(weight) * np.float32(value)
     return f" (* {weight:g} = {product:g} loss)" if weight else ""

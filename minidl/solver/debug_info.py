@@ -17,7 +17,7 @@ log = logging.getLogger("minidl")
 
 @contextlib.contextmanager
 def shown(net: Net, wanted: bool = True) -> Iterator[None]:
-    """While it is entered, log each layer of `net` as it runs, if `wanted`."""
+    """Log each layer of `net` as it runs in this context, if `wanted`."""
     if not wanted:
         yield
         return

@@ -22,10 +22,10 @@ class EarlyStop:
     def ends(
         self, p: Any, iteration: int, results: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any] | None:
-        """What to tell hooks if the run is to end with these tests, else None.
+        """Return what to tell hooks if the run is to end with these tests, else None.
 
         The test that ends a run is not counted, nor is it in the snapshot: going on repeats it, and
-        ends at once, or goes on as if it had never ended where early_stop_patience was raised.
+        ends at once, or continues as if it had never ended if early_stop_patience was raised.
         """
         if not p.HasField("early_stop_monitor"):
             return None
@@ -50,7 +50,7 @@ class EarlyStop:
 
 
 def reason(info: Mapping[str, Any]) -> str:
-    """What `EarlyStop.ends` found, in words."""
+    """Return in words what `EarlyStop.ends` found."""
     tests = f"{info['tests']} tests" if info["tests"] > 1 else "the test"
     return (
         f"{info['output']} of test net #{info['net']} is {info['value']:g}; in {tests} since "

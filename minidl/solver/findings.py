@@ -1,4 +1,4 @@
-"""What can be wrong with the fields of a solver file, each by itself and together."""
+"""Checks of a solver file's fields, each by itself and together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
 
 def of(param: Any) -> Iterator[Finding]:
-    """Everything that is wrong with a SolverParameter in today's form."""
+    """Yield everything that is wrong with a SolverParameter in today's form."""
     finders = (_sources, _test_nets, _rate, _type, _numbers, _formats, _monitors, _nvidias, _ssds)
     for find in finders:
         yield from find(param)
@@ -92,7 +92,7 @@ def _type(p: Any) -> Iterator[Finding]:
 
 
 def _nvidias(p: Any) -> Iterator[Finding]:
-    """What NVIDIA's Caffe has to itself."""
+    """Check the fields that only NVIDIA's Caffe has."""
     if p.larc and p.type != "SGD":
         found = f"larc is true, but type is {p.type}"
         yield Finding("larc", found, 'type: "SGD"', "leave larc out, or choose that type")
@@ -172,7 +172,7 @@ def _monitors(p: Any) -> Iterator[Finding]:
             yield from _monitor(p, field, getattr(p, field))
     if p.HasField("early_stop_monitor") and not p.HasField("early_stop_patience"):
         found = "early_stop_monitor needs early_stop_patience"
-        yield Finding("early_stop_monitor", found, "how many tests to wait")
+        yield Finding("early_stop_monitor", found, "the number of tests to wait")
     if p.HasField("early_stop_patience"):
         if p.early_stop_patience < 1:
             found = f"early_stop_patience is {p.early_stop_patience}"

@@ -27,7 +27,7 @@ class Hook:
                                     final (after the last update)
     on_gradients(solver)            gradients are complete; a hook may change `param.diff`
     on_step_passed(solver, step)    the multistep policy passed its `step`th value
-    on_plateau(solver, count)       a plateau ended, the so many-th, and with it the rate drops
+    on_plateau(solver, count)       the `count`-th plateau ended, and the rate drops
     on_rate(solver, rate)           the rate of an iteration that is shown
     on_clip(solver, norm, factor)   gradients are scaled down by `factor`
     on_step(solver)                 weights are updated, `solver.iter` is counted up

@@ -14,7 +14,7 @@ from minidl.net import Net, diagnosis
 from minidl.solver.run import Run
 from minidl.solver.smoothing import SmoothedLoss
 
-ROOM = 4096  # losses that may lie unread; then the device is waited for once
+ROOM = 4096  # losses that may stay unread; when it is full the host waits for the device
 
 
 def forward(run: Run) -> float:
@@ -75,9 +75,9 @@ See = Callable[[Iteration, float], None]
 
 
 class PendingLosses:
-    """The losses of iterations that nobody has looked at yet.
+    """The losses of iterations that were not read yet.
 
-    `add` takes an iteration's losses, one for each of its passes, where they lie on the device.
+    `add` takes an iteration's losses, one for each of its passes, as arrays on the device.
     `read` brings all of them to the host at once, and gives each iteration's mean to `see`.
     """
 
@@ -88,7 +88,7 @@ class PendingLosses:
         self._used = 0
 
     def begin(self, iteration: Iteration, see: See) -> None:
-        """The losses of its passes will follow."""
+        """Announce an iteration; the losses of its passes follow."""
         count = len(iteration.passes)
         if self._used and self._used + count > len(self._room):
             self.read(see)
@@ -97,13 +97,13 @@ class PendingLosses:
         self._iterations.append(iteration)
 
     def add(self, loss: Any) -> None:
-        """One more loss, an array () of the device."""
+        """Keep one more loss, an array of shape () on the device."""
         with self._device.current():
             self._room[self._used : self._used + 1] = loss
         self._used += 1
 
     def read(self, see: See) -> None:
-        """Give all that lie here to `see`, in order; then nothing lies here."""
+        """Pass all losses to `see`, in order, and forget them."""
         if not self._used:
             return
         values = self._device.to_host(self._room)[: self._used].astype(np.float64)

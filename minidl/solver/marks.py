@@ -24,7 +24,7 @@ class Mark:
 
 
 def mark(net: Net) -> Mark:
-    """Where `net` stands now."""
+    """Return where `net` stands now."""
     batches = {layer.name: layer.position or 0 for layer in net.data_layers}
     kept = {
         (layer.name, name): np.array(net.device.to_host(array))
@@ -35,7 +35,7 @@ def mark(net: Net) -> Mark:
 
 
 def carried(net: Net) -> Iterator[tuple[Any, str, tuple[int, ...]]]:
-    """Layer, name and shape of every array that is carried from pass to pass."""
+    """Yield layer, name and shape of every array that is carried from pass to pass."""
     for node in net.blueprint.nodes:
         for name, buffer in node.buffers.items():
             if buffer.lasting:
@@ -67,7 +67,7 @@ def go_back(nets: Sequence[Net], places: Sequence[Mark]) -> None:
 
 @contextlib.contextmanager
 def without_trace(run: Run) -> Iterator[None]:
-    """What runs inside is as if it had not run, so that a run which ended can go on.
+    """Undo what runs inside this context, so that a run which ended can continue.
 
     In Caffe the pass for the last display moves the data on and the statistics of BatchNorm.
     """

@@ -1,4 +1,4 @@
-"""The best value of a figure so far: what plateaus and early stopping wait to see beaten."""
+"""The best value of a figure so far, which plateaus and early stopping compare with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Best:
     count: int = 0
 
     def beaten_by(self, value: float, monitor: Any = None) -> bool:
-        """Whether `value` is better, by more than the Monitor's min_delta; without one, if less."""
+        """Tell if `value` is better by more than the Monitor's min_delta; without one, if lower."""
         if self.value is None:
             return True
         if monitor is None:
@@ -35,18 +35,18 @@ class Best:
         return bool(gain > monitor.min_delta)
 
     def message(self) -> Any:
-        """As a snapshot holds it."""
+        """Return it as a snapshot holds it."""
         return schema.BestFigure(value=self.value, iter=self.iter, count=self.count)
 
 
 def from_message(message: Any) -> Best:
-    """The Best that a snapshot holds."""
+    """Return the Best that a snapshot holds."""
     value = message.value if message.HasField("value") else None
     return Best(value, message.iter, message.count)
 
 
 def value(monitor: Any, results: Sequence[Mapping[str, Any]]) -> float:
-    """The figure that a Monitor watches, in what `Solver.test_all` returns."""
+    """Return the figure that a Monitor watches from what `Solver.test_all` returns."""
     return float(results[monitor.test_net]["outputs"][monitor.output])
 
 

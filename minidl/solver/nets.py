@@ -16,7 +16,7 @@ log = logging.getLogger("minidl")
 
 
 def make(param: Any, seed: int, **options: Any) -> tuple[Net, list[Net]]:
-    """The net to train and the nets to test, with the weights that `param` says to start from.
+    """Make the net to train and those to test, with the weights that `param` starts from.
 
     seed       of everything random in them
     options    device and dtype of Net
@@ -39,7 +39,7 @@ def make(param: Any, seed: int, **options: Any) -> tuple[Net, list[Net]]:
 
 
 def seeds(seed: int, tests: int) -> list[int]:
-    """A seed for the training net and for each test net.
+    """Return a seed for the training net and for each test net.
 
     They differ, so that layers of one name draw different numbers in different nets.
     """
@@ -66,7 +66,7 @@ class Sources:
         self._read: dict[str, Any] = {}
 
     def training(self) -> Plan:
-        """The net to train: phase TRAIN, then the net's own state, then `train_state`."""
+        """Return the net to train: phase TRAIN, then the net's own state, then `train_state`."""
         p = self.param
         if p.HasField("train_net"):
             model, source = self._net(p.train_net, "train_net"), f"train_net file: {p.train_net}"
@@ -78,7 +78,7 @@ class Sources:
         return Plan(model, _state(schema.TRAIN, model, p.train_state), source)
 
     def testing(self) -> list[Plan]:
-        """The test nets, one for each `test_iter`, in Caffe's order.
+        """Return the test nets, one for each `test_iter`, in Caffe's order.
 
         First test_net_param, then test_net, then as often as `test_iter` goes on, the generic net
         (net or net_param). Phase TEST, then the net's own state, then `test_state`.
@@ -98,7 +98,7 @@ class Sources:
         ]
 
     def weights(self) -> list[str]:
-        """The files to start from, found."""
+        """Find the files of weights to start from."""
         names = [n.strip() for entry in self.param.weights for n in entry.split(",")]
         return [find(name, self.param, "weights") for name in names if name]
 
@@ -109,7 +109,7 @@ class Sources:
 
 
 def find(name: str, param: Any, field: str) -> str:
-    """The file that a solver file means: as seen from the current folder, else from its own.
+    """Find a file by its path from the current folder, else from the solver file's.
 
     Caffe knows only the first, so solver files are written for one folder to start it in.
     """

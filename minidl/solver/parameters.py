@@ -61,7 +61,7 @@ def check(param: Any) -> None:
 
 
 def upgraded(param: Any) -> Any:
-    """`param`, or a copy in today's form if its `solver_type` was set; the log says so."""
+    """Return `param`, or a copy in today's form if its `solver_type` was set; the log says so."""
     if not param.HasField("solver_type"):
         return param
     param, notes = prototxt.upgrade_solver(param)
@@ -71,9 +71,9 @@ def upgraded(param: Any) -> Any:
 
 
 def where(param: Any, field: str = "") -> str:
-    """'lenet_solver.prototxt:12', without a line for a field that is not in the file.
+    """Return 'lenet_solver.prototxt:12', without a line for a field that is not in the file.
 
-    'solver' for what is from no file: a solver made in Python, a field that was set afterwards.
+    It is 'solver' without a file: for a solver made in Python, a field that was set afterwards.
     """
     origin = param.minidl_origin
     if not field or field in origin.lines:
@@ -83,7 +83,7 @@ def where(param: Any, field: str = "") -> str:
 
 
 def file(param: Any) -> str:
-    """The path of the solver file, or '' for a solver from text or from Python."""
+    """Return the path of the solver file, or '' for a solver from text or from Python."""
     name = str(param.minidl_origin.file)
     return name if os.path.isfile(name) else ""
 
@@ -108,7 +108,7 @@ def say_what_has_no_effect(param: Any) -> None:
 
 
 def _of_no_use(param: Any) -> Iterator[tuple[str, str]]:
-    """Fields that this solver's type and policy do not look at, with those that do."""
+    """Yield fields that this solver's type and policy do not read, and what does."""
     for field in ("momentum2", "rms_decay", "delta"):
         types = [name for name, rule in RULES.items() if field in rule.reads]
         if param.type not in types:
@@ -133,7 +133,7 @@ def _listing(names: Sequence[str]) -> str:
 
 
 def snapshot_prefix(param: Any) -> str:
-    """What the names of snapshots start with, by Caffe's rules; '' if nothing says it.
+    """Return what names of snapshots start with, by Caffe's rules; '' if nothing says it.
 
     Without the field it is the solver file's path without its extension; a folder stands for
     files named after the solver in that folder.

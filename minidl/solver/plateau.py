@@ -37,7 +37,7 @@ class Plateau:
                 self.best = Best(value, iteration, self.best.count)
 
     def met(self, p: Any, iteration: int) -> bool:
-        """Whether a plateau ends with this iteration; if so, it is counted.
+        """Tell whether a plateau ends with this iteration; if so, count it.
 
         None does before there is something to be better than, such as a first test.
         """

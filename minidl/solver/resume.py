@@ -24,7 +24,7 @@ log = logging.getLogger("minidl")
 
 
 def message(seed: int, loss: SmoothedLoss, places: Sequence[Mark]) -> Any:
-    """The ResumeState of a run; `places` of the training net, then of the test nets."""
+    """Return the ResumeState of a run; `places` of the training net, then of the test nets."""
     train, *tests = places
     state = schema.ResumeState(
         seed=seed,
@@ -44,7 +44,7 @@ def message(seed: int, loss: SmoothedLoss, places: Sequence[Mark]) -> Any:
 
 
 def name(index: int) -> str:
-    """What a net is called in a snapshot: "train", "test 0", "test 1", ..."""
+    """Return a net's name in a snapshot: "train", "test 0", "test 1", ..."""
     return f"test {index - 1}" if index else "train"
 
 
@@ -197,7 +197,7 @@ def _check_history(run: Run, found: snapshot.State, path: str) -> None:
 
 
 def _check_layers(run: Run, path: str) -> None:
-    """A run goes on with all of its weights or not at all, whereas `copy_from` takes what fits."""
+    """Refuse a file without all of the run's weights, whereas `copy_from` takes what fits."""
     missing = weights.lacking(run.net.state, weight_files.read(path))
     if missing:
         raise WeightsError(

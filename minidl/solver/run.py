@@ -15,7 +15,7 @@ from minidl.solver.updater import Updater
 class Run(Protocol):
     """The members of a Solver that its hooks and parts use; `Solver` says what the methods do.
 
-    param             the SolverParameter, read anew in every iteration
+    param             the SolverParameter, read again in every iteration
     net, test_nets    the net that is trained, and those that are tested; `nets` are all of them
     seed, iter        of everything random; updates done
     lr, loss          the rate of the next update; the smoothed loss: to read it waits for a GPU

@@ -26,7 +26,7 @@ class Policy(NamedTuple):
 
 
 def passed(stepvalues: list[int], iteration: int) -> int:
-    """How many entries of `stepvalue` lie behind: Caffe's current_step in this iteration.
+    """Count the entries of `stepvalue` that were passed: Caffe's current_step.
 
     Caffe passes them in the order of the file and at most one an iteration. That matters only
     where they do not ascend:
@@ -42,7 +42,7 @@ def passed(stepvalues: list[int], iteration: int) -> int:
 
 
 def _done(p: Any, iteration: int) -> float:
-    """What part of the training is done."""
+    """Return the share of the training that is done."""
     if iteration > p.max_iter:
         raise SolverError(
             f'lr_policy "{p.lr_policy}" has no rate for iteration {iteration}: it ends at '
@@ -84,7 +84,7 @@ POLICIES = {
 
 
 def policy(param: Any) -> Policy:
-    """The policy that a SolverParameter names, or a SolverError with the nearest name."""
+    """Return the policy that a SolverParameter names; SolverError with the nearest name."""
     if param.lr_policy in POLICIES:
         return POLICIES[param.lr_policy]
     known = ", ".join(POLICIES)
@@ -96,9 +96,9 @@ def policy(param: Any) -> Policy:
 
 
 def rate(param: Any, iteration: int, plateaus: int = 0) -> float:
-    """The learning rate of the update that follows `iteration` updates.
+    """Return the learning rate of the update that follows `iteration` updates.
 
-    param       SolverParameter; read anew each time, so a change of base_lr takes effect at once
+    param       SolverParameter; read each time, so a change of base_lr takes effect at once
     plateaus    how many the run has met, which the policy of that name cannot know by itself
 
     Errors: SolverError for a rate that is not a finite number.
@@ -125,14 +125,14 @@ def rate(param: Any, iteration: int, plateaus: int = 0) -> float:
 
 
 def shown(param: Any, iteration: int, plateaus: int = 0) -> float:
-    """The rate to show after `iteration` updates: a policy's last one where it has ended."""
+    """Return the rate to show after `iteration` updates: a policy's last one where it has ended."""
     if policy(param).ends and iteration >= param.max_iter:
         return float(param.min_lr)
     return rate(param, iteration, plateaus)
 
 
 def current_step(param: Any, iteration: int, plateaus: int = 0) -> int:
-    """What Caffe keeps as current_step when it works out the rate of `iteration`.
+    """Return what Caffe keeps as current_step when it computes the rate of `iteration`.
 
     Of plateaus the forks that know them keep the number.
     """

@@ -20,7 +20,7 @@ class SmoothedLoss:
         self.value, self.recent = value, list(recent)
 
     def add(self, loss: float, size: int) -> float:
-        """Count `loss` in, for a mean over the last `size`; returns `value`."""
+        """Count `loss` in, for a mean over the last `size`; return `value`."""
         if len(self.recent) > size:  # average_loss was lowered: begin with what it now is over
             self.recent = self.recent[-size:]
             self.value = sum(self.recent) / size

@@ -45,7 +45,7 @@ class Solver:
     hooks     further hooks (`minidl.solver.Hook`); they may also be appended to `hooks` later
     options   engine, math, algorithm, workspace_limit, tuning, share: of all its nets, see Net
 
-    net, test_nets    the nets        param    the SolverParameter, read anew in every iteration
+    net, test_nets    the nets        param    the SolverParameter, read again in every iteration
     iter    updates done              lr       the rate of the next update
     seed    of everything random      loss     the smoothed loss: `loss.value`
 
@@ -166,7 +166,7 @@ class Solver:
         return self.stop_requested
 
     def _show_the_end(self) -> None:
-        """Caffe's last forward pass and tests."""
+        """Do Caffe's last forward pass and tests."""
         p = self.param
         if p.display and self.iter % p.display == 0:
             with without_trace(self), np.errstate(all="ignore"):
@@ -241,7 +241,7 @@ class Solver:
     def add_callback(
         self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any]
     ) -> None:
-        """pycaffe's callbacks: before an iteration's first forward, and before its update."""
+        """Add pycaffe's callbacks: before an iteration's first forward, and before its update."""
         self.hooks.append(Callbacks(on_start, on_gradients_ready))
 
     def set_seed(self, seed: int) -> None:
@@ -251,7 +251,7 @@ class Solver:
             net.reseed(own)
 
     def close(self) -> None:
-        """Let go of the files and threads of all nets."""
+        """Release the files and threads of all nets."""
         for net in self.nets:
             net.close()
 
