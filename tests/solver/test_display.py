@@ -12,8 +12,8 @@ pytestmark = on("cpu", "cuda:0", "cuda:0/numpy")
 
 def test_display_has_what_watchers_need():
     solver, notes = diary("display: 2 iter_size: 3")
-    solver.step(3)
-    first, second = (e[2] for e in notes.events if e[0] == "display")
+    solver.step(5)
+    first, second, third = (e[2] for e in notes.events if e[0] == "display")
     assert (second["iter"], second["iterations"]) == (2, 2)
     assert second["images"] == 2 * 3 * 6
     assert second["seconds"] > 0
@@ -21,6 +21,7 @@ def test_display_has_what_watchers_need():
     assert second["outputs"] == {"loss": pytest.approx(second["outputs"]["loss"])}
     assert second["loss_weights"] == {"loss": 1.0}
     assert first["images"] == 0
+    assert (third["iter"], third["iterations"], third["images"]) == (4, 2, 2 * 3 * 6)
 
 
 def test_weights_that_are_lost_below_a_relu_are_noticed_when_the_loss_is_shown():

@@ -63,3 +63,14 @@ def test_one_iteration_written_twice_does_not_prove_its_snapshot(tmp_path):
     with pytest.raises(DivergedError) as caught:
         solver.step(5)
     assert f"go on from {first} with a lower base_lr, not from {last}" in caught.value.fix
+
+
+def test_a_run_that_was_put_back_does_not_go_on_from_a_later_snapshot(tmp_path):
+    solver = make(f'snapshot: 2 snapshot_prefix: "{tmp_path}/s"')
+    solver.step(4)
+    solver.restore(tmp_path / "s_iter_2.solverstate")
+    solver.net.params["ip2"][0].data[0, 0] = np.nan
+    with pytest.raises(DivergedError) as caught:
+        solver.step(1)
+    back = f"lower base_lr and start again; {tmp_path}/s_iter_2.solverstate leads here again"
+    assert caught.value.fix == back
