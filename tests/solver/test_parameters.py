@@ -296,6 +296,6 @@ def test_real_solver_files_pass(name):
 
 def test_hdf5_without_h5py_is_refused_before_the_run(monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(SolverError, match=r"h5py, which writes(.|\n)*pip install 'minidl\[hdf5\]'"):
+    with pytest.raises(SolverError, match=r"h5py, which writes(.|\n)*pip install h5py"):
         parameters.check(solver_param("snapshot_format: HDF5"))
     parameters.check(solver_param("snapshot_format: BINARYPROTO"))
