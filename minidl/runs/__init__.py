@@ -1,8 +1,10 @@
-"""What a run leaves behind, written and read without NumPy or protobuf, so a web page can use it.
+"""What a run leaves behind: written here, and read again.
 
     store        the files of a run's folder, and which of them to take
     events       events.jsonl: the events of a run, written and read as dataclasses
     caffe_log    logs of Caffe and minidl, read
     record       the figures in either
     glog         the format of a log's lines
+
+Nothing here needs NumPy or protobuf, so a web page can stand on it.
 """
