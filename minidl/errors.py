@@ -55,35 +55,66 @@ class MinidlError(RuntimeError):
 
 
 class UsageError(MinidlError, ValueError):
-    """The command line or a call's arguments make no sense together."""
+    """The command line or a call's arguments make no sense together.
+
+    `minidl COMMAND --help`, or the docstring of the function, lists what it takes.
+    """
 
 
 class PrototxtError(MinidlError):
-    """A prototxt (or a prototxt-like message) cannot be read: syntax, unknown field, bad value."""
+    """A prototxt (or a prototxt-like message) cannot be read: syntax, unknown field, bad value.
+
+    All errors of a file come at once, each with line and column. `minidl explain FIELD` says what a
+    field means; a field of another Caffe is named with the fork that it is known from.
+    """
 
 
 class GraphError(MinidlError):
-    """The layers of a net do not fit together: unknown bottoms, two sources of one top, ..."""
+    """The layers of a net do not fit together: unknown bottoms, two sources of one top, ...
+
+    Also raised where a layer in place would overwrite what a backward pass still reads: give its
+    top a name of its own. Layers that are left out in one phase may be the cause: see -phase.
+    """
 
 
 class LayerConfigError(MinidlError):
-    """A layer refuses its parameters, or the shapes of its bottoms."""
+    """A layer refuses its parameters, or the shapes of its bottoms.
+
+    The message names the layer, its line in the file, the value found and what was expected.
+    `minidl explain TYPE` says what the layer takes, `minidl check NET` which shapes reach it.
+    """
 
 
 class UnknownLayerTypeError(GraphError):
-    """A net names layer types that minidl does not have (all of them are listed)."""
+    """A net names layer types that minidl does not have (all of them are listed).
+
+    `minidl explain` lists those it has. One in a package of yours needs `--import PACKAGE`, or in
+    Python an import before the net is made.
+    """
 
 
 class FormatError(MinidlError, ValueError):
-    """A binary file (caffemodel, solverstate, binaryproto, idx, LMDB record) is damaged."""
+    """A binary file (caffemodel, solverstate, binaryproto, idx, LMDB record) is damaged.
+
+    The message says at which byte, and what kind of file it seems to be. A download that was cut
+    short and a pointer that git left in place of a file are told apart.
+    """
 
 
 class WeightsError(MinidlError):
-    """Weights do not fit the net they are loaded into: wrong shape or number of blobs."""
+    """Weights do not fit the net they are loaded into: wrong shape or number of blobs.
+
+    Nothing has been loaded then. A layer that is to start afresh, as in fine-tuning, needs a name
+    that the file does not have.
+    """
 
 
 class DataError(MinidlError):
-    """A data set is absent, unreadable, or holds a record that cannot be used."""
+    """A data set is absent, unreadable, or holds a record that cannot be used.
+
+    Paths in a prototxt count from the current folder. `minidl dataset` gets or makes data sets;
+    commands that only need shapes put random records in the place of an absent one: --shape.
+    """
 
 
 class LabelError(DataError):
@@ -95,29 +126,48 @@ class LabelError(DataError):
 
 
 class ExportError(MinidlError):
-    """A net cannot be written in another format: a layer, and why."""
+    """A net cannot be written in another format: a layer, and why.
+
+    docs/onnx.md says for each layer type what becomes of it.
+    """
 
 
 class SolverError(MinidlError):
-    """A solver file asks for something impossible, contradictory or unsupported."""
+    """A solver file asks for something impossible, contradictory or unsupported.
+
+    All of it at once, with lines. `minidl explain SolverParameter` lists the fields.
+    """
 
 
 class DeviceError(MinidlError):
-    """The device asked for does not exist or cannot be used."""
+    """The device asked for does not exist or cannot be used.
+
+    `minidl device_query` lists those there are, and what to install for a GPU.
+    """
 
 
 class EngineError(MinidlError):
-    """An engine that was asked for cannot be used: not installed, or without what is needed."""
+    """An engine that was asked for cannot be used: not installed, or without what is needed.
+
+    `--engine auto` computes with what there is; `minidl device_query` says what that is.
+    """
 
 
 class RunError(MinidlError):
-    """The run itself failed: the loss diverged, the disk is full, ..."""
+    """The run itself failed: the loss diverged, the disk is full, ...
+
+    Nothing is wrong with the files that it was given. The last snapshot is whole.
+    """
 
     exit_code = 1
 
 
 class DivergedError(RunError):
-    """The loss or a blob became NaN or infinite."""
+    """The loss or a blob became NaN or infinite.
+
+    The message names the first layer that made one. A lower base_lr, warmup_iter, or
+    clip_gradients may help; so may a look at the data.
+    """
 
 
 GROUPS = getattr(builtins, "BaseExceptionGroup", ())  # they are made in another way
