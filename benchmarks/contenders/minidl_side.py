@@ -46,7 +46,7 @@ class _Work:
             "threads": self.job["threads"],
             "batch": self.batch,
             "options": self.job["options"],
-            "policy": vars(self.net.policy),
+            "policy": {**vars(self.net.policy), "math": self.net.policy.math.name},
             "algorithms": self.notes.algorithms,
         }
 
@@ -66,7 +66,7 @@ class _Work:
                 raise
             raise Declined(" ".join(str(error).split())) from error
         math = options.get("math", "float32")
-        if net.policy.math != math:
+        if net.policy.math.name != math:
             raise Declined("; ".join(self.notes.warnings) or f"minidl took {net.policy.math}")
         return made
 

@@ -140,7 +140,7 @@ def describe(
         "device": policy.device,
         "device_bytes": dict(zip(("free", "total"), device.memory() or (), strict=False)),
         "engine": policy.engine,
-        "math": policy.math,
+        "math": policy.math.name,
         "threads": policy.threads,
         "layers": layers,
         "conversions": [copy.facts() for copy in report.conversions(schedule)],

@@ -101,13 +101,14 @@ def _blas() -> str:
 def _onednn() -> str:
     """'3.2.0, avx512_core_amx: bfloat16 yes, AMX yes'; or why it is not available."""
     from minidl.arrays.device import Device
+    from minidl.engines.math import BF16
     from minidl.engines.onednn import OneDNN
     from minidl.engines.request import Declined
 
     engine = OneDNN.load(Device("cpu"))
     if isinstance(engine, Declined):
         return f"array code computes instead: {engine.reason}"
-    units = {"bfloat16": engine.bf16, "AMX": "amx" in engine.isa}
+    units = {"bfloat16": BF16 in engine.maths, "AMX": "amx" in engine.isa}
     has = ", ".join(f"{unit} {'yes' if there else 'no'}" for unit, there in units.items())
     return f"{engine.version}, {engine.isa}: {has}"
 

@@ -8,12 +8,12 @@ from argparse import Namespace
 from typing import Any
 
 from minidl.cli.arguments import Parser
+from minidl.engines.math import MATHS
 
 SIZE = re.compile(r"([\d.]+)\s*([kmg]?i?b)?", re.IGNORECASE)
 # The same as in minidl.engines, which cannot be imported before --threads is known: NumPy comes
 # with it.
 ENGINES = ("auto", "numpy", "onednn", "cudnn", "cupy")
-MATHS = ("float32", "tf32", "fp16", "bf16")
 TUNINGS = ("heuristic", "measure", "cached")
 DEFAULTS = {"math": "float32", "algorithm": "fastest", "tuning": "heuristic"}
 
@@ -30,7 +30,7 @@ def add(parser: Parser) -> None:
     )
     group.add_argument(
         "--math",
-        choices=MATHS,
+        choices=list(MATHS),
         default=DEFAULTS["math"],
         help="arithmetic of the engines: float32, bf16; on a GPU also tf32 and fp16"
         " (default: float32)",

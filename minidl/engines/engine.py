@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Memory
+from minidl.engines.math import FLOAT32, Math
 from minidl.engines.plan import Plan, Run
 from minidl.engines.request import Declined, Request
 
@@ -40,6 +41,7 @@ class Engine:
     title       "oneDNN", as sentences call it
     kind        of the devices it computes on: "cpu" or "cuda"
     operators   what it has plans for
+    maths       the arithmetic that it offers; an instance may narrow it to what its device has
     updates_arenas   a net on it may be updated by one launch over its arena: see `solver.flat`
 
     and an instance, for its device:
@@ -53,6 +55,7 @@ class Engine:
     title: ClassVar[str]
     kind: ClassVar[str]
     operators: ClassVar[Operators]
+    maths: tuple[Math, ...] = (FLOAT32,)
     updates_arenas: ClassVar[bool] = False
     version: str = ""
     isa: str = ""
@@ -70,7 +73,7 @@ class Engine:
         """A number that changes when plans made before must not run any more: after a fork."""
         return 0
 
-    def prefers(self, op: Any, math: str) -> bool:
+    def prefers(self, op: Any, math: Math) -> bool:
         """Whether it goes before the other engines of its device, unless one is asked for."""
         return False
 
@@ -80,6 +83,8 @@ class Engine:
             return Declined("")
         if any(0 in shape for shape in (*request.bottom, *request.top)):
             return Declined(f"a bottom or top is empty: {request.bottom}")
+        if request.math not in self.maths:
+            return Declined(f"it computes in {', '.join(map(str, self.maths))}, not {request.math}")
         return self.operators[type(op)](self, op, request)
 
     def converter(self, source: Memory, target: Memory) -> Run:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from minidl.arrays.memory import Layout, Shape
+from minidl.engines.math import FLOAT32, Math
 
 
 class Undecided:
@@ -55,8 +56,7 @@ class Request:
     backward      it will: gradients are asked for, of the bottoms in `wanted` and of the
                   parameters in `learning`
     in_place      top[0] is the memory of bottom[0] (and so are their gradients)
-    math          "float32"; "bf16": the arrays that the plan chooses the layout of may be bfloat16;
-                  on a GPU also "tf32" (products of numbers rounded to 10 bits) and "fp16"
+    math          the arithmetic: arrays that the plan chooses the layout of may have its type
     threads       that will execute it
     limit         bytes that its workspace may take; None: any number
     algorithm     "fastest", "no_workspace", "direct", or a part of an implementation's name: for
@@ -76,7 +76,7 @@ class Request:
     wanted: tuple[bool, ...] = ()
     learning: tuple[str, ...] = ()
     in_place: bool = False
-    math: str = "float32"
+    math: Math = FLOAT32
     threads: int = 1
     limit: int | None = None
     algorithm: str = "fastest"

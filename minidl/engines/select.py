@@ -12,15 +12,14 @@ from typing import Any, NamedTuple
 from minidl import ops
 from minidl.arrays.device import Device
 from minidl.engines.engine import Engine
+from minidl.engines.math import FLOAT32, MATHS, Math
 from minidl.engines.plan import Plan
 from minidl.engines.request import Declined, Request, Wish
-from minidl.engines.tuning import WAYS, bf16_gain, fastest
+from minidl.engines.tuning import WAYS, fastest, gain
 from minidl.errors import EngineError, UsageError, did_you_mean, raise_all
 
 log = logging.getLogger("minidl")
 
-MATHS = ("float32", "tf32", "fp16", "bf16")
-GPU_MATHS = ("tf32", "fp16")
 SLOW_BF16 = "MINIDL_SLOW_BF16"  # in the environment: bf16 even where float32 is faster
 DIRECT = ("jit", "brg")  # how the names of implementations that unfold nothing begin
 
@@ -30,7 +29,7 @@ class Policy:
     """What a user asks of the engines; `policy` makes one and checks it.
 
     engine     "auto": whichever accepts; "numpy": none; or an engine's name
-    math       "float32", "bf16", and on a GPU "tf32" or "fp16": the arithmetic of the plans
+    math       the arithmetic of the plans
     algorithm  "fastest"; "no_workspace": one that needs none; "direct": one that unfolds nothing;
                or a part of a candidate's name ("gemm", "nhwc"). On a GPU, of convolutions alone
     limit      bytes that the workspace of one layer may take; None: any number
@@ -41,7 +40,7 @@ class Policy:
     """
 
     engine: str = "auto"
-    math: str = "float32"
+    math: Math = FLOAT32
     algorithm: str = "fastest"
     limit: int | None = None
     threads: int = 1
@@ -83,6 +82,11 @@ def names(kind: str = "") -> list[str]:
     return ["auto", "numpy", *(engine.name for engine in known(kind))]
 
 
+def offered(kind: str) -> set[Math]:
+    """Return the arithmetic that some engine for this kind of device offers."""
+    return {math for engine in known(kind) for math in engine.maths}
+
+
 # ------------------------------------------------------------------ what is asked for
 
 
@@ -108,29 +112,30 @@ def policy(
     where = ""
     if engine is None:
         engine, where = os.environ.get("MINIDL_ENGINE") or "auto", "MINIDL_ENGINE"
-    made = Policy(engine, math, algorithm, limit, threads, tuning, device.name, deterministic)
-    raise_all(list(_faults(made, where)))
+    rest = algorithm, limit, threads, tuning, device.name, deterministic
+    made = Policy(engine, MATHS.get(math, FLOAT32), *rest)
+    raise_all(list(_faults(made, math, where)))
     if engine not in ("auto", "numpy") and engine not in names(device.kind):
         if where:
             made = replace(made, engine="auto")
         else:
             raise _elsewhere(engine, device)
-    if math in GPU_MATHS and device.kind == "cpu":
+    if made.math is not FLOAT32 and made.math not in offered(device.kind):
         raise EngineError(
             f"math {math} is arithmetic of GPUs, and the device is the CPU",
             fix="use float32 or bf16, or device cuda:0",
         )
-    if math == "bf16" and device.kind == "cpu" and (why := _without_bf16(made)):
-        _say(logging.WARNING, f"math bf16 is not available, float32 is used: {why}")
-        made = replace(made, math="float32")
+    if device.kind == "cpu" and made.math is not FLOAT32 and (why := _not_worth_it(made)):
+        _say(logging.WARNING, f"math {math} is not available, float32 is used: {why}")
+        made = replace(made, math=FLOAT32)
     return made
 
 
-def _faults(policy: Policy, where: str) -> Iterator[UsageError]:
-    """Find the values that no device knows; `where` the engine's name comes from."""
+def _faults(policy: Policy, math: str, where: str) -> Iterator[UsageError]:
+    """Find the values that no device knows; `math` as it was given, `where` the engine was."""
     if policy.engine not in ("auto", "numpy") and policy.engine not in names():
         yield _unknown("engine", policy.engine, names(), where)
-    for name, value, known in (("math", policy.math, MATHS), ("tuning", policy.tuning, WAYS)):
+    for name, value, known in (("math", math, list(MATHS)), ("tuning", policy.tuning, WAYS)):
         if value not in known:
             yield _unknown(name, value, known)
     if policy.limit is not None and policy.limit < 0:
@@ -152,23 +157,23 @@ def _elsewhere(engine: str, device: Device) -> EngineError:
     )
 
 
-def _without_bf16(policy: Policy) -> str:
-    """Why nothing on the CPU computes in bf16; "" if something does."""
+def _not_worth_it(policy: Policy) -> str:
+    """Say why nothing on this CPU computes in that arithmetic, or faster; "" if something does."""
     if policy.engine == "numpy":
         return "array code has no such arithmetic"
     (kind,) = known("cpu")
-    found: Any = kind.load(Device("cpu"))
+    found = kind.load(Device("cpu"))
     if isinstance(found, Declined):
         return found.reason
-    if not found.bf16:
-        return f"this machine's {found.isa} does not multiply bfloat16 numbers"
+    if policy.math not in found.maths:
+        return f"this machine's {found.isa} does not multiply {policy.math.products} numbers"
     if os.environ.get(SLOW_BF16):
         return ""
-    gain = bf16_gain(found, policy.threads)
-    if gain > 1:
+    times = gain(found, policy.math, policy.threads)
+    if times > 1:
         return ""
     return (
-        f"this machine has it, but a convolution took {1 / gain:.2g} times as long as in float32 "
+        f"this machine has it, but a convolution took {1 / times:.2g} times as long as in float32 "
         f"({SLOW_BF16}=1 uses it nevertheless)"
     )
 
@@ -176,7 +181,7 @@ def _without_bf16(policy: Policy) -> str:
 def say_of_float64(policy: Policy) -> None:
     """Say that a net of float64 runs in array code, if something else was asked for by name."""
     asked = [f"engine {policy.engine}"] if policy.engine not in ("auto", "numpy") else []
-    asked += [f"math {policy.math}"] if policy.math != "float32" else []
+    asked += [f"math {policy.math}"] if policy.math is not FLOAT32 else []
     if asked:
         _say(
             logging.WARNING,

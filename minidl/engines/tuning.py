@@ -21,6 +21,7 @@ from minidl.arrays.device import Device
 from minidl.arrays.memory import Layout, Memory, Shape, place
 from minidl.engines import times
 from minidl.engines.engine import Engine
+from minidl.engines.math import FLOAT32, Math
 from minidl.engines.plan import Bindings, Plan, Run
 from minidl.engines.request import UNDECIDED, Declined, Request
 
@@ -83,19 +84,19 @@ def describe(plan: Plan) -> str:
     return ", ".join([" ".join(names), " to ".join(dict.fromkeys(sides)), *homes])
 
 
-# ------------------------------------------------------------------ is bf16 worth it
+# ------------------------------------------------------------------ is another arithmetic worth it
 
 
 @functools.cache
-def bf16_gain(engine: Engine, threads: int) -> float:
-    """How many times as fast as in float32 this machine convolves in bf16, both ways; measured.
+def gain(engine: Engine, arithmetic: Math, threads: int) -> float:
+    """Measure how many times as fast as in float32 this machine convolves, forward and backward.
 
     The processors that have bfloat16 differ: with AMX tiles about 4 times as fast, with vector
     instructions alone some are faster than in float32 and some take twice as long.
     """
     op = ops.Conv(64, kernel=(3, 3), pad=(1, 1))
     times = []
-    for math_ in ("float32", "bf16"):
+    for math_ in (FLOAT32, arithmetic):
         request = Request(
             bottom=((4, 64, 28, 28),),
             top=((4, 64, 28, 28),),

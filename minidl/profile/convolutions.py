@@ -9,7 +9,7 @@ from minidl.arrays.device import Device
 from minidl.arrays.memory import Shape
 from minidl.engines.cudnn import Cudnn
 from minidl.engines.cudnn.choice import choose
-from minidl.engines.cudnn.convolution import HALVES, plain_problem, ways
+from minidl.engines.cudnn.convolution import plain_problem, ways
 from minidl.engines.cudnn.problem import Problem
 from minidl.engines.request import Declined, Request
 from minidl.engines.select import Policy
@@ -79,7 +79,7 @@ def algorithms(
         key = node.name if isinstance(problem, Declined) else problem
         alike.setdefault((key, node.layer.op.transposed), []).append(node)
     found = [_convolution(engine, same, policy, batch, iterations) for same in alike.values()]
-    return Algorithms(engine.isa, engine.version, policy.math, tuple(found))
+    return Algorithms(engine.isa, engine.version, policy.math.name, tuple(found))
 
 
 def _request(node: Node, policy: Policy) -> Request:
@@ -99,8 +99,8 @@ def _problem(node: Node, policy: Policy, batch: int | None) -> Problem | Decline
     problem = plain_problem(node.layer.op, _request(node, policy))
     if isinstance(problem, Declined):
         return problem
-    if policy.math in HALVES:
-        dtype = HALVES[policy.math]
+    if policy.math.halves:
+        dtype = policy.math.arrays
         problem = replace(problem, dtype=dtype, order="nhwc", math=policy.math)
     if batch:
         images = problem.x[0] // node.bottom_shapes[0][0] * batch

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from minidl.arrays.device import Device
 from minidl.arrays.threads import threads
 from minidl.engines import select
+from minidl.engines.math import MATHS
 from minidl.engines.select import Policy
 
 
@@ -33,7 +34,7 @@ class Engines:
     def on(self, device: Device) -> Engines:
         """Return the same without what this device does not have, such as a GPU's arithmetic."""
         known = self.engine in (None, *select.names(device.kind))
-        gpu_only = device.kind == "cpu" and self.math in select.GPU_MATHS
+        gpu_only = device.kind == "cpu" and MATHS[self.math] not in select.offered("cpu")
         return replace(
             self,
             engine=self.engine if known else None,

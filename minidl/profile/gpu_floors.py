@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl.arrays.device import Device
 from minidl.engines.cupy_kernels import blas
+from minidl.engines.math import Math
 from minidl.engines.plan import Run
 from minidl.profile import gpu_clock
 from minidl.profile.floors import Meter
@@ -26,7 +27,7 @@ class DeviceMeter(Meter):
     The numbers are random: a chip computes faster with zeros, as they take less power.
     """
 
-    def __init__(self, device: Device, math: str) -> None:
+    def __init__(self, device: Device, math: Math) -> None:
         self._device, self._math = device, math
         free = (device.memory() or (1 << 62, 0))[0] // SHARE
         self._products = [n for n in PRODUCTS if 12 * n * n <= free] or [PRODUCTS[0]]
@@ -55,9 +56,9 @@ class DeviceMeter(Meter):
     def _random(self, n: int) -> Any:
         """Return a square matrix of normal numbers, of the type that the arithmetic multiplies."""
         numbers = np.random.default_rng(0).standard_normal(65537, np.float32)
-        if self._math == "fp16":
+        if self._math.products == "float16":
             numbers = numbers.astype(np.float16)
-        elif self._math == "bf16":
+        elif self._math.products == "bfloat16":
             numbers = (numbers.view(np.uint32) >> 16).astype(np.uint16)
         array = self._device.zeros((n, n), numbers.dtype)
         self._device.write(array, np.resize(numbers, (n, n)))

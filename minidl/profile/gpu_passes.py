@@ -7,6 +7,7 @@ import math
 from time import perf_counter
 from typing import Any
 
+from minidl.engines.math import FLOAT32
 from minidl.net import Net
 from minidl.profile import gpu_clock, gpu_floors
 from minidl.profile.gpu_clock import Marks
@@ -88,7 +89,7 @@ class Lead:
 
     def __init__(self, net: Net) -> None:
         device = self._device = net.device
-        meter = gpu_floors.DeviceMeter(device, "float32")
+        meter = gpu_floors.DeviceMeter(device, FLOAT32)
         self._copy = gpu_floors.copy(device, max(meter.speeds.copies))
         began = perf_counter()
         net.forward()

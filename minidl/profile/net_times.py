@@ -199,7 +199,7 @@ def _result(net: Net, timings: Timings, meter: Meter) -> NetTimes:
         batch=first[0] if first else 1,
         device=net.device.name,
         engine=net.policy.engine,
-        math=net.policy.math,
+        math=net.policy.math.name,
         threads=net.policy.threads,
         layers=tuple(found),
         forward=Times.of(timings.whole_forward),

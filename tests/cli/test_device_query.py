@@ -13,6 +13,7 @@ from minidl.arrays.device import INSTALL, Device
 from minidl.arrays.threads import VARIABLES, threads
 from minidl.cli import main
 from minidl.engines.cudnn import library
+from minidl.engines.math import BF16
 from minidl.engines.onednn import OneDNN
 from minidl.engines.request import Declined
 from tests import fakegpu
@@ -40,7 +41,9 @@ def test_the_engine_is_described_with_what_it_can_do(capsys):
     facts = queried(capsys)
     number, rest = facts["oneDNN"].split(", ", 1)
     assert number == engine.version
-    assert rest.startswith(f"{engine.isa}: bfloat16 {'yes' if engine.bf16 else 'no'}, AMX ")
+    assert rest.startswith(
+        f"{engine.isa}: bfloat16 {'yes' if BF16 in engine.maths else 'no'}, AMX "
+    )
     assert "/" not in facts["oneDNN"]
 
 
@@ -52,7 +55,7 @@ def test_the_engine_is_described_with_what_it_can_do(capsys):
     ],
 )
 def test_units_of_other_machines(isa, bf16, expected, capsys, monkeypatch):
-    engine = SimpleNamespace(version="9.9.9", isa=isa, bf16=bf16)
+    engine = SimpleNamespace(version="9.9.9", isa=isa, maths=[BF16] if bf16 else [])
     monkeypatch.setattr(OneDNN, "load", lambda device: engine)
     assert queried(capsys)["oneDNN"] == expected
 

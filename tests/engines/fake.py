@@ -79,7 +79,7 @@ class FakeEngine(Engine):
     """Offers the plans it was given; its conversions take `conversion_ms`."""
 
     name, title, kind = "fake", "Fake", "cpu"
-    version, isa, bf16 = "1.2.3", "paper", False
+    version, isa = "1.2.3", "paper"
 
     def __init__(
         self, *plans: Plan, clock: Clock | None = None, declines: str = "", conversion_ms: float = 0

@@ -16,6 +16,7 @@ from minidl.engines import select
 from minidl.engines.cudnn import Cudnn
 from minidl.engines.cupy_kernels import CupyKernels
 from minidl.engines.engine import Operators
+from minidl.engines.math import BF16, FLOAT32, MATHS
 from minidl.engines.onednn import OneDNN
 from minidl.engines.request import Declined, Request, Wish
 from minidl.engines.select import Policy, choose
@@ -84,35 +85,36 @@ def test_bf16_that_is_not_to_be_had_is_said_once_and_float32_used(
     engine, loaded, why, monkeypatch, caplog
 ):
     monkeypatch.setattr(OneDNN, "load", lambda device: loaded)
-    assert select.policy(engine, "bf16").math == select.policy(engine, "bf16").math == "float32"
+    assert select.policy(engine, "bf16").math is select.policy(engine, "bf16").math is FLOAT32
     said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert said == [f"math bf16 is not available, float32 is used: {why}"]
 
 
 def test_bf16_is_kept_where_the_machine_has_it(monkeypatch, caplog):
     engine = FakeEngine()
-    engine.bf16 = True
-    monkeypatch.setattr(select, "bf16_gain", lambda engine, threads: 2.0)
+    engine.maths = FLOAT32, BF16
+    monkeypatch.setattr(select, "gain", lambda engine, math, threads: 2.0)
     monkeypatch.setattr(OneDNN, "load", lambda device: engine)
-    assert select.policy(math="bf16").math == "bf16"
+    assert select.policy(math="bf16").math is BF16
     assert not caplog.records
 
 
 def test_bf16_that_is_slower_than_float32_is_said_and_taken_only_on_demand(monkeypatch, caplog):
     engine = FakeEngine()
-    engine.bf16 = True
+    engine.maths = FLOAT32, BF16
     monkeypatch.setattr(OneDNN, "load", lambda device: engine)
-    monkeypatch.setattr(select, "bf16_gain", lambda engine, threads: 0.5)
-    assert select.policy(math="bf16").math == "float32"
+    monkeypatch.setattr(select, "gain", lambda engine, math, threads: 0.5)
+    assert select.policy(math="bf16").math is FLOAT32
     assert "took 2 times as long as in float32" in caplog.text
     monkeypatch.setenv(select.SLOW_BF16, "1")
-    assert select.policy(math="bf16").math == "bf16"
+    assert select.policy(math="bf16").math is BF16
 
 
 def test_the_command_line_knows_the_same_words():
-    words = engine_flags.ENGINES, engine_flags.MATHS, engine_flags.TUNINGS
-    assert words == (tuple(select.names()), select.MATHS, select.WAYS)
-    assert engine_flags.DEFAULTS.items() <= vars(Policy()).items()
+    words = engine_flags.ENGINES, engine_flags.TUNINGS
+    assert words == (tuple(select.names()), select.WAYS)
+    default = vars(Policy())
+    assert {name: str(default[name]) for name in engine_flags.DEFAULTS} == engine_flags.DEFAULTS
 
 
 # ------------------------------------------------------------------ engines that are not there
@@ -374,7 +376,7 @@ def test_on_a_gpu_convolutions_are_cudnns_and_the_rest_is_ours_in_float32(op, ma
     engines = [FakeEngine(FakePlan("x")), FakeEngine(FakePlan("x"))]
     for engine, like in zip(engines, (Cudnn, CupyKernels), strict=True):
         engine.name, engine.prefers = like.name, partial(like.prefers, engine)
-    policy = Policy(math=math, device="cuda:0")
+    policy = Policy(math=MATHS[math], device="cuda:0")
     assert choose(engines, op, REQUEST, policy).engine.name == first
     assert choose(engines, op, REQUEST, replace(policy, engine="cupy")).engine.name == "cupy"
 

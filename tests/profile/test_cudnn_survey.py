@@ -6,6 +6,7 @@ import pytest
 
 from minidl.engines.cudnn.algorithms import Algorithms
 from minidl.engines.cudnn.problem import WAYS
+from minidl.engines.math import MATHS
 from minidl.errors import DeviceError
 from minidl.profile import cudnn_survey, samples
 from minidl.profile.cudnn_survey import survey
@@ -23,7 +24,7 @@ def results(engine, problem=EASY, **options):
 @pytest.mark.parametrize("math", ERRORS)
 def test_every_algorithm_is_there_with_its_time_and_error_or_its_reason(engine, math):
     order = "nhwc" if math in DTYPES else "nchw"
-    problem = replace(EASY, math=math, dtype=DTYPES.get(math, "float32"), order=order)
+    problem = replace(EASY, math=MATHS[math], dtype=DTYPES.get(math, "float32"), order=order)
     found = results(engine, problem)
     names = [(r.way.name, r.algorithm.name) for r in found]
     assert sorted(names) == sorted((w.name, name) for w in WAYS for name in w.algorithms)

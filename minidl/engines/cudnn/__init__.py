@@ -25,10 +25,9 @@ from minidl.engines.cudnn.algorithms import Algorithms
 from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.plan import Trials
 from minidl.engines.engine import Engine
+from minidl.engines.math import BF16, FLOAT32, FP16, TF32
 from minidl.engines.plan import Plan, Run
 from minidl.engines.request import Declined, Request
-
-MATHS = ("float32", "tf32", "fp16", "bf16")
 
 
 class Cudnn(Engine):
@@ -40,6 +39,7 @@ class Cudnn(Engine):
 
     name, title, kind = "cudnn", "cuDNN", "cuda"
     operators = OPERATORS
+    maths = FLOAT32, TF32, FP16, BF16
 
     def __init__(self, device: Device, found: library.Library) -> None:
         super().__init__(device)
@@ -58,8 +58,6 @@ class Cudnn(Engine):
     def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:
         if type(op) not in self.operators:
             return Declined(f"it has nothing for {type(op).__name__}")
-        if request.math not in MATHS:
-            return Declined(f"its plans compute in {', '.join(MATHS)}, not in {request.math}")
         try:
             with self.device.current():
                 return super().plans(op, request)

@@ -126,7 +126,7 @@ def _algorithm(perf: Any, way: Way, problem: Problem) -> Algorithm | None:
     """An entry of the library's list; None for one that rounds factors where nobody asked it to."""
     if not 0 <= perf.algo < len(way.algorithms):
         return None
-    if problem.math == "float32" and perf.mathType in TENSOR_CORES:
+    if problem.math.products == "float32" and perf.mathType in TENSOR_CORES:
         return None
     failed = perf.status != api.SUCCESS
     return Algorithm(
@@ -135,7 +135,7 @@ def _algorithm(perf: Any, way: Way, problem: Problem) -> Algorithm | None:
         _reason(perf.status) if failed else "",
         0 if failed else perf.memory,
         perf.determinism == api.DETERMINISTIC,
-        api.FMA_MATH if problem.math == "float32" else perf.mathType,
+        api.FMA_MATH if problem.math.products == "float32" else perf.mathType,
         perf.time,
     )
 

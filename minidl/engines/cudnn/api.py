@@ -28,11 +28,11 @@ NOT_PROPAGATE_NAN, PROPAGATE_NAN = 0, 1
 # How convolutions multiply. With float numbers DEFAULT_MATH lets an Ampere or newer chip round
 # factors to TF32, and FMA_MATH does not.
 DEFAULT_MATH, TENSOR_OP_MATH, TENSOR_OP_MATH_ALLOW_CONVERSION, FMA_MATH = 0, 1, 2, 3
-MATH = {
+MATH = {  # by `Math.products`
     "float32": FMA_MATH,
     "tf32": DEFAULT_MATH,
-    "fp16": TENSOR_OP_MATH,
-    "bf16": TENSOR_OP_MATH,
+    "float16": TENSOR_OP_MATH,
+    "bfloat16": TENSOR_OP_MATH,
 }
 CROSS_CORRELATION = 1  # what deep learning calls a convolution
 

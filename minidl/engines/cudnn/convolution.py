@@ -17,11 +17,10 @@ from minidl.engines.cudnn.library import CudnnError
 from minidl.engines.cudnn.operators import OPERATORS
 from minidl.engines.cudnn.problem import DATA, FILTER, FORWARD, Algorithm, Problem, Way
 from minidl.engines.cupy_kernels.layout import Dense
+from minidl.engines.math import FLOAT32
 from minidl.engines.plan import Plan
 from minidl.engines.request import UNDECIDED, Declined, Request
 from minidl.errors import DeviceError
-
-HALVES = {"fp16": "float16", "bf16": "bfloat16"}
 
 Ask = Callable[[Problem, Way], Sequence[Algorithm]]
 
@@ -74,7 +73,7 @@ def plain_problem(op: ops.Conv, request: Request) -> Problem | Declined:
         if size + 2 * p < d * (k - 1) + 1:
             return Declined("its kernels do not overhang the padded bottom, as this one does")
     filters = (map_[1], image[1] // op.group, *kernel)
-    math_ = "tf32" if request.math == "tf32" else "float32"
+    math_ = FLOAT32 if request.math.halves else request.math
     return Problem(image, filters, map_, pad, stride, dilation, op.group, math=math_)
 
 
@@ -120,13 +119,13 @@ class _Search:
     def _orders(self) -> Iterator[Problem]:
         """The problem in each number type and order that the request and its shapes allow."""
         images = len(self.request.bottom[0]) == 4 and len(self.request.params[0][1]) == 4
-        if self.request.math not in HALVES:
+        if not self.request.math.halves:
             yield self.problem
             if images:
                 yield replace(self.problem, order="nhwc")
         elif images:
-            dtype = HALVES[self.request.math]
-            yield replace(self.problem, order="nhwc", dtype=dtype, math=self.request.math)
+            math_ = self.request.math
+            yield replace(self.problem, order="nhwc", dtype=math_.arrays, math=math_)
         else:
             self.reasons.append(f"in {self.request.math} it takes N C H W alone")
 

@@ -14,6 +14,7 @@ from typing import Any
 from minidl.arrays.memory import Shape
 from minidl.engines.cudnn import api
 from minidl.engines.cudnn.library import CudnnError, cudnn
+from minidl.engines.math import FLOAT32, Math
 
 
 class Descriptor:
@@ -104,7 +105,7 @@ class Convolution(Descriptor):
     """The geometry of a convolution: one number for each spatial axis (two at least).
 
     group   channels and filters fall into so many groups
-    math    of the request: "float32", "tf32", "fp16" or "bf16". Sums are in float32 in any case
+    math    of the request. Sums are in float32 in any case
     """
 
     kind, code = "Convolution", "c"
@@ -115,14 +116,14 @@ class Convolution(Descriptor):
         stride: Sequence[int],
         dilation: Sequence[int],
         group: int = 1,
-        math: str = "float32",
+        math: Math = FLOAT32,
     ) -> None:
         super().__init__()
         name = "ConvolutionNdDescriptor"
         geometry = (_ints(name, each) for each in (pad, stride, dilation))
         self._set(name, len(pad), *geometry, api.CROSS_CORRELATION, api.FLOAT)
         self._set("ConvolutionGroupCount", group)
-        self._set("ConvolutionMathType", api.MATH[math])
+        self._set("ConvolutionMathType", api.MATH[math.products])
 
     def out(self, x: Tensor, filters: Filter) -> Shape:
         """The top's extents for the bottom `x`."""

@@ -11,6 +11,7 @@ from minidl.engines.cudnn import api
 from minidl.engines.cudnn.descriptors import Convolution, Filter, Tensor
 from minidl.engines.cudnn.library import cudnn
 from minidl.engines.cudnn.plan import Call
+from minidl.engines.math import FLOAT32, Math
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Problem:
     y        (N, K, H', W')
     pad, stride, dilation   for each spatial axis
     dtype, order            of all three: "float32", "nchw"
-    math     of the request: "float32", "tf32", "fp16" or "bf16"
+    math     of the request
     """
 
     x: Shape
@@ -34,7 +35,7 @@ class Problem:
     group: int = 1
     dtype: str = "float32"
     order: str = "nchw"
-    math: str = "float32"
+    math: Math = FLOAT32
 
     @property
     def nbytes(self) -> dict[str, int]:

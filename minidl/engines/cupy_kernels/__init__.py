@@ -26,6 +26,7 @@ from minidl.engines.cupy_kernels import (  # noqa: F401  each operator's module 
 )
 from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.engine import Engine
+from minidl.engines.math import BF16, FLOAT32, FP16, TF32, Math
 from minidl.engines.plan import Run
 from minidl.engines.request import Declined
 
@@ -38,6 +39,7 @@ class CupyKernels(Engine):
 
     name, title, kind = "cupy", "the compiler of our own kernels", "cuda"
     operators = OPERATORS
+    maths = FLOAT32, TF32, FP16, BF16
     updates_arenas = True
 
     @classmethod
@@ -46,11 +48,11 @@ class CupyKernels(Engine):
             return Declined(f"its kernels run on a GPU, not on {device.name!r}")
         return cls(device)
 
-    def prefers(self, op: Any, math: str) -> bool:
+    def prefers(self, op: Any, math: Math) -> bool:
         """What only passes over memory, because it then does as Caffe does, down to which of equal
         maxima receives a gradient. In half precision arrays lie as cuDNN's convolutions left them,
         and cuDNN goes on with them."""
-        return math in ("float32", "tf32") and not isinstance(op, ops.Conv)
+        return math.arrays == "float32" and not isinstance(op, ops.Conv)
 
     def converter(self, source: Memory, target: Memory) -> Run:
         from minidl.engines.cupy_kernels.layout import converter

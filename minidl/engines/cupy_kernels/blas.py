@@ -10,6 +10,7 @@ import numpy as np
 
 from minidl.arrays.device import Device
 from minidl.engines.cupy_kernels.cublas import cublas, missing
+from minidl.engines.math import FLOAT32, Math
 from minidl.engines.plan import Run, several
 
 __all__ = ["ARITHMETIC", "ITEMSIZE", "NUMBER", "Matrix", "missing", "product"]
@@ -20,16 +21,17 @@ COMPUTE_32F, COMPUTE_32F_FAST_TF32 = 68, 77
 R_32F, R_16F, R_16BF = 0, 2, 14
 DEFAULT_ALGORITHM = -1
 
-# By a request's `math`: the type of the factors' elements, and how they are multiplied. What they
-# are added up in, and the result, is float32 always.
+# By `Math.products`: the type of the factors' elements, and how they are multiplied. What they are
+# added up in, and the result, is float32 always.
 ARITHMETIC = {
     "float32": (R_32F, COMPUTE_32F),
     "tf32": (R_32F, COMPUTE_32F_FAST_TF32),
-    "fp16": (R_16F, COMPUTE_32F),
-    "bf16": (R_16BF, COMPUTE_32F),
+    "float16": (R_16F, COMPUTE_32F),
+    "bfloat16": (R_16BF, COMPUTE_32F),
 }
-ITEMSIZE = {"float32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
-NUMBER = {"float32": "float", "tf32": "float", "fp16": "Half", "bf16": "Bfloat16"}  # in CUDA
+ITEMSIZE = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
+# The type of an element, in CUDA.
+NUMBER = {"float32": "float", "tf32": "float", "float16": "Half", "bfloat16": "Bfloat16"}
 
 # cuBLAS reads its factors from addresses of the host, during the call.
 _FACTORS = np.array([0.0, 1.0], np.float32)
@@ -52,7 +54,7 @@ class Matrix:
 
 def product(
     device: Device,
-    math: str,
+    math: Math,
     shape: tuple[int, int, int],
     left: Matrix,
     right: Matrix,
@@ -82,7 +84,7 @@ def product(
             math,
             shape,
             [_at(matrix, index, longest, math) for matrix in (left, right)]
-            + [_at(result, index, longest, "float32")],
+            + [_at(result, index, longest, FLOAT32)],
             transposed,
             extents[longest],
             add,
@@ -92,16 +94,16 @@ def product(
     return several(runs)
 
 
-def _at(matrix: Matrix, index: tuple[int, ...], axis: int, math: str) -> tuple[int, int, int]:
+def _at(matrix: Matrix, index: tuple[int, ...], axis: int, math: Math) -> tuple[int, int, int]:
     """(address, row, step along `axis`) of a matrix at an index of the batch."""
     steps = matrix.steps or (0,) * len(index)
     offset = sum(i * step for i, step in zip(index, steps, strict=True))
-    return matrix.address + offset * ITEMSIZE[math], matrix.row, steps[axis]
+    return matrix.address + offset * ITEMSIZE[math.products], matrix.row, steps[axis]
 
 
 def _strided(
     device: Device,
-    math: str,
+    math: Math,
     shape: tuple[int, int, int],
     matrices: list[tuple[int, int, int]],
     transposed: tuple[bool, bool],
@@ -110,7 +112,7 @@ def _strided(
 ) -> Run:
     """One call. cuBLAS has its matrices column by column, so it sees all of ours transposed, and
     result' = right' left' is what to ask of it."""
-    kind, compute = ARITHMETIC[math]
+    kind, compute = ARITHMETIC[math.products]
     (m, n, k), beta = shape, _ONE if add else _ZERO
     (a, a_row, a_step), (b, b_row, b_step), (c, c_row, c_step) = matrices
     turns = (TRANSPOSE if transposed[1] else KEEP, TRANSPOSE if transposed[0] else KEEP)

@@ -13,6 +13,7 @@ from minidl.engines.cupy_kernels.blas import Matrix, product
 from minidl.engines.cupy_kernels.geometry import Geometry
 from minidl.engines.cupy_kernels.launch import kernel
 from minidl.engines.cupy_kernels.maps import Then, accumulated, activation, finish, pack, unpack
+from minidl.engines.math import Math
 from minidl.engines.plan import ALIGNMENT_ON_GPUS, Run, packed_on_gpu, several
 
 # What the workspace takes where nobody says a limit. On a large GPU about this much stays in the
@@ -53,9 +54,9 @@ class Columns:
     in_place    only `learn` needs them
     """
 
-    def __init__(self, device: Device, geometry: Geometry, math: str, limit: int | None) -> None:
+    def __init__(self, device: Device, geometry: Geometry, math: Math, limit: int | None) -> None:
         self.device, self.geometry, self.math = device, geometry, math
-        self.itemsize, self.number = blas.ITEMSIZE[math], blas.NUMBER[math]
+        self.itemsize, self.number = blas.ITEMSIZE[math.products], blas.NUMBER[math.products]
         self.in_place = geometry.pointwise and self.itemsize == 4
         self.name = "gemm" if self.in_place else "im2col+gemm"
         rounded = [2 * geometry.filters] if self.itemsize == 2 else []

@@ -13,6 +13,7 @@ from minidl.engines.cupy_kernels.blas import Matrix, product
 from minidl.engines.cupy_kernels.launch import kernel
 from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.engine import Engine
+from minidl.engines.math import Math
 from minidl.engines.plan import Bindings, Plan, Run, packed_on_gpu, several
 from minidl.engines.request import Declined, Request
 
@@ -64,14 +65,14 @@ class InnerProductPlan(Plan):
 
     op: ops.Gemm
     sizes: Sizes
-    math: str
+    math: Math
     learning: tuple[str, ...]
 
     def __post_init__(self) -> None:
         s = self.sizes
         # Rooms for the copies of x, the weights and dy in 16 bits.
         counts = (s.rows * s.inputs, s.outputs * s.inputs, s.rows * s.outputs)
-        halves = blas.ITEMSIZE[self.math] == 2
+        halves = blas.ITEMSIZE[self.math.products] == 2
         self._starts, self.workspace = packed_on_gpu(2 * count if halves else 0 for count in counts)
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
@@ -147,12 +148,12 @@ class InnerProductPlan(Plan):
 
     def _rounded(self, room: int, **factors: int) -> tuple[list[Run], list[int]]:
         """What makes 16-bit copies of factors, if the products take those, and where they are."""
-        if blas.ITEMSIZE[self.math] == 4:
+        if blas.ITEMSIZE[self.math.products] == 4:
             return [], list(factors.values())
         s = self.sizes
         counts = dict(x=s.rows * s.inputs, weight=s.outputs * s.inputs, dy=s.rows * s.outputs)
         rooms = dict(zip(counts, (room + start for start in self._starts), strict=True))
-        number = blas.NUMBER[self.math]
+        number = blas.NUMBER[self.math.products]
         run = kernel(self.device, "convert", "convert", FROM="float", TO=number)
         runs: list[Run] = [
             run.bind(counts[name], address, rooms[name], 1, counts[name])

@@ -14,6 +14,7 @@ import numpy as np
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Memory
 from minidl.engines.engine import Engine, Update
+from minidl.engines.math import BF16, FLOAT32, Math
 from minidl.engines.onednn import (  # noqa: F401  each operator's module registers itself
     activation,
     api,
@@ -37,18 +38,20 @@ from minidl.engines.request import Declined, Request
 class OneDNN(Engine):
     """oneDNN, once its library is open.
 
-    bf16      whether this machine multiplies bfloat16 numbers
-    amx       whether it does so in tiles; without, bf16 is no faster than float32
+    amx   whether it multiplies bfloat16 numbers in tiles; without, bf16 is no faster than float32
     """
 
     name, title, kind = "onednn", "oneDNN", "cpu"
     operators = OPERATORS
+    maths: tuple[Math, ...] = FLOAT32, BF16
 
     def __init__(self, dnnl: library.Library) -> None:
         super().__init__(Device("cpu"))
         self._dnnl = dnnl
         self.version, self.isa = dnnl.version, dnnl.isa
-        self.bf16, self.amx = dnnl.bf16, dnnl.amx
+        self.amx = dnnl.amx
+        if not dnnl.bf16:
+            self.maths = (FLOAT32,)
 
     @classmethod
     def load(cls, device: Device) -> OneDNN | Declined:
@@ -64,7 +67,7 @@ class OneDNN(Engine):
         axes = max(map(len, (*request.bottom, *request.top)), default=0)
         if axes > api.MAX_AXES:
             return Declined(f"it takes arrays of at most {api.MAX_AXES} axes, not {axes}")
-        if request.math == "bf16" and not self.bf16:
+        if request.math is BF16 and BF16 not in self.maths:
             return Declined(f"this machine's {self.isa} does not multiply bfloat16 numbers")
         self._dnnl.set_threads(request.threads)
         return super().plans(op, request)

@@ -24,6 +24,7 @@ STATUS = {
 UNDEFINED, BF16, F32 = 0, 2, 3
 TYPE_NAMES = {BF16: "bf16", F32: "f32"}
 ITEMSIZE = {BF16: 2, F32: 4}
+NUMBERS = {"bfloat16": BF16, "float32": F32}  # by the names in engines.math
 
 CPU, IN_ORDER, FORMAT_ANY, SCRATCHPAD_USER = 1, 1, 1, 1
 

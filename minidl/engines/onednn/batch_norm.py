@@ -35,7 +35,7 @@ def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan]
     if any(home not in (None, UNDECIDED) for home in request.homes):
         return Declined("it needs the statistics in plain arrays")
     arrived = arriving(request.layouts[0], shape)
-    dtype = api.BF16 if request.math == "bf16" else arrived.dtype
+    dtype = api.BF16 if request.math.halves else arrived.dtype
     blocks = [blocked(shape, dtype, block) for block in BLOCKS if has_blocks(shape)]
     for data in [arrived, *blocks] if arrived in blocks else [*blocks, arrived]:
         plan = _global(op, request, data) if op.global_stats else _batch(op, request, data)

@@ -66,7 +66,7 @@ class _Search:
         self.geometry = geometry(op, request)
         self.kind = "deconvolution" if op.transposed else "convolution"
         self.algorithm = api.DECONVOLUTION_DIRECT if op.transposed else api.CONVOLUTION_DIRECT
-        self.dtype = api.BF16 if request.math == "bf16" else api.F32
+        self.dtype = api.NUMBERS[request.math.arrays]
         self.shape = request.params[0][1]  # of the filters, as Caffe has them
         self.axes = "goihw"[-len(self.geometry.filters) :]
         self.bias = anything(request.params[1][1]) if op.bias else None

@@ -85,7 +85,7 @@ class _Search:
                     yield plan
 
     def _styles(self) -> Iterator[Style]:
-        if self.request.math == "float32":
+        if not self.request.math.halves:
             yield from self._float32()
             return
         if self.request.training and not dnnl().amx:

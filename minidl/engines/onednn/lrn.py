@@ -52,7 +52,7 @@ def plans(engine: Engine, op: ops.LRN, request: Request) -> Iterator[Plan] | Dec
         return (algorithm, data, data, *numbers), (algorithm, data, data, data, *numbers)
 
     # Converted anyway, it may as well be halved.
-    halved = request.math == "bf16" and shape[1] % 16 == 0
+    halved = request.math.halves and shape[1] % 16 == 0
     dtype = api.BF16 if halved else api.F32
     arrangements = [
         *(blocked(shape, dtype, block) for block in BLOCKS),

@@ -8,6 +8,7 @@ from minidl.engines.cudnn import api
 from minidl.engines.cudnn.algorithms import Algorithms, each_once
 from minidl.engines.cudnn.library import cudnn
 from minidl.engines.cudnn.problem import DATA, FILTER, FORWARD, WAYS, Problem
+from minidl.engines.math import MATHS
 
 # A convolution that all implemented algorithms can do, forward
 EASY = Problem(
@@ -77,7 +78,7 @@ def test_true_float32_never_multiplies_on_tensor_cores(known):
     for math, tensor_cores in dict(float32=False, fp16=True).items():
         dtype = "float16" if math == "fp16" else "float32"
         for way in WAYS:
-            found = known.expected(replace(EASY, math=math, dtype=dtype), way)
+            found = known.expected(replace(EASY, math=MATHS[math], dtype=dtype), way)
             kinds = {a.math for a in found if not a.refusal}
             assert (api.TENSOR_OP_MATH in kinds) == tensor_cores
             assert kinds <= ({api.FMA_MATH} if math == "float32" else {0, 1})
@@ -104,7 +105,7 @@ def test_of_several_entries_the_first_that_can_run_counts(engine):
         ("winograd", False, 3),
         ("fft", True, 0),
     ]
-    rounding = list(each_once(found, FORWARD, replace(EASY, math="tf32")))
+    rounding = list(each_once(found, FORWARD, replace(EASY, math=MATHS["tf32"])))
     assert [(a.name, a.math) for a in rounding if not a.refusal] == [
         ("gemm", tensor_cores),
         ("winograd", fma),

@@ -273,7 +273,6 @@ OVERHANG = dict(num_output=3, kernel_size=[4], stride=[3], pad=[0])
         (dict(bottom=((3, 4, 7, 7),) * 2, layouts=(None,) * 2), "2 bottoms that share filters"),
         (dict(params=(("weight", (5, 4)),)), "one to three axes, not 0"),
         (dict(homes=(Dense((5, 4, 5, 5), "float16"), None)), "filters in plain arrays"),
-        (dict(math="float64"), "float32, tf32, fp16, bf16, not in float64"),
         (dict(bottom=((0, 4, 7, 7),)), "a bottom or top is empty"),
     ],
 )

@@ -9,6 +9,7 @@ from minidl import ops
 from minidl.arrays.device import Device
 from minidl.engines.cudnn import Cudnn, library
 from minidl.engines.cupy_kernels.layout import Dense
+from minidl.engines.math import Math
 from minidl.engines.request import Declined, Request
 from minidl.engines.tuning import describe
 from minidl.errors import DeviceError
@@ -40,7 +41,7 @@ def test_without_the_library_it_says_so(engine, monkeypatch):
     "op, changes, said",
     [
         (ops.Sum((1.0,)), {}, "it has nothing for Sum"),
-        (ops.Activation("relu"), {"math": "float64"}, "not in float64"),
+        (ops.Activation("relu"), {"math": Math("int8")}, "tf32, fp16, bf16, not int8"),
         (ops.Activation("relu"), {"top": ((0, 3),)}, "a bottom or top is empty"),
         (ops.Softmax(1), {"bottom": ((2**31, 3, 1, 1),)}, "does not fit into the 32 bits"),
     ],

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl.engines.cupy_kernels.blas import Matrix, product
+from minidl.engines.math import FLOAT32, MATHS
 
 DTYPES = {"float32": np.float32, "tf32": np.float32, "fp16": np.float16, "bf16": np.uint16}
 
@@ -58,7 +59,7 @@ def test_a_product_is_what_numpy_says(engine, shape, transposed, batch, math, ad
     ]
     with engine.device.current():
         options = dict(transposed=transposed, batch=batch, add=add)
-        product(engine.device, math, shape, *matrices, **options)()
+        product(engine.device, MATHS[math], shape, *matrices, **options)()
     turned = [
         a.swapaxes(-1, -2) if turn else a
         for a, turn in zip((made.left, made.right), transposed, strict=True)
@@ -72,7 +73,7 @@ def test_what_it_overwrites_may_be_anything(engine):
     made.arrays[2].fill(np.nan)
     rows = zip(made.addresses, (3, 4, 4), strict=True)
     with engine.device.current():
-        product(engine.device, "float32", (2, 4, 3), *(Matrix(*row) for row in rows))()
+        product(engine.device, FLOAT32, (2, 4, 3), *(Matrix(*row) for row in rows))()
     np.testing.assert_array_equal(made.result, made.left @ made.right)
 
 
@@ -82,7 +83,7 @@ def test_a_step_of_zero_repeats_a_matrix(engine):
     left, right, result = made.addresses
     with engine.device.current():
         product(
-            engine.device, "float32", (2, 4, 3),
+            engine.device, FLOAT32, (2, 4, 3),
             Matrix(left, 3, (0,)), Matrix(right, 4, (12,)), Matrix(result, 4, (8,)), batch=[5],
         )()  # fmt: skip
     np.testing.assert_array_equal(made.result, made.left @ made.right)
@@ -98,7 +99,7 @@ def test_the_longest_axis_of_a_batch_is_one_call(gpu, engine, batch, calls):
     none = (0,) * len(batch)
     matrices = Matrix(left, 2, none), Matrix(right, 2, none), Matrix(result, 2, steps)
     with engine.device.current(), gpu.strict():
-        run = product(engine.device, "float32", (2, 2, 2), *matrices, batch=batch)
+        run = product(engine.device, FLOAT32, (2, 2, 2), *matrices, batch=batch)
         before = gpu.launches
         run()
         assert gpu.launches - before == calls

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from minidl import ops
 from minidl.engines.cupy_kernels import blas
 from minidl.engines.cupy_kernels.columns import LIMIT
+from minidl.engines.math import MATHS
 from minidl.engines.request import Declined
 from tests.engines.harness import Bound
 from tests.engines.onednn.parity import truth
@@ -243,7 +244,7 @@ def test_the_workspace_keeps_to_its_limit_where_one_image_fits(engine):
     image = 4 * 729 * (96 * 25 + 256)
     for limit in (None, 20 * image, 4 * image, 4 * image - 1):
         for math in ("float32", "fp16"):
-            (plan,) = engine.plans(op, replace(request, limit=limit, math=math))
+            (plan,) = engine.plans(op, replace(request, limit=limit, math=MATHS[math]))
             assert 0.4 * (limit or LIMIT) < plan.workspace <= (limit or LIMIT)
     (plan,) = engine.plans(op, replace(request, limit=1))
     assert image <= plan.workspace < 1.01 * image

@@ -8,6 +8,7 @@ import pytest
 from minidl.arrays.device import Device
 from minidl.engines.cupy_kernels import cublas
 from minidl.engines.cupy_kernels.blas import Matrix, product
+from minidl.engines.math import MATHS
 from minidl.engines.request import Declined
 from minidl.errors import RunError
 from tests import fakegpu
@@ -50,7 +51,7 @@ def test_a_call_allocates_nothing_once_there_is_a_handle(gpu, device):
     with device.current():
         cublas.cublas(device)
         with gpu.strict():
-            product(device, "tf32", (2, 2, 2), *matrices)()
+            product(device, MATHS["tf32"], (2, 2, 2), *matrices)()
 
 
 def test_each_device_has_its_own_handle(monkeypatch):

@@ -134,7 +134,7 @@ def test_arenas_that_a_thread_cannot_go_over_are_refused(engine, starts, size):
 
 def test_the_engine_updates_no_parameter_alone(engine):
     answer = engine.updater(0.9, *(np.zeros(4, np.float32) for _ in range(3)), threads=1)
-    assert isinstance(answer, Declined) and "all parameters at once" in answer.reason
+    assert isinstance(answer, Declined) and "one by one" in answer.reason
 
 
 # ------------------------------------------------------------------ the norm

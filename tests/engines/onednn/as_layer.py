@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from minidl.arrays.memory import Layout, Memory, Shape
+from minidl.engines.math import BF16, MATHS
 from minidl.engines.onednn import api
 from minidl.engines.onednn.arrangement import blocked
 from minidl.engines.onednn.layout import channels_last
@@ -32,7 +33,7 @@ TOLERANCE = {"float32": 1e-5, "bf16": 2**-7}
 
 def arrange(engine: Any, name: str, shape: Shape) -> Layout | None:
     """The layout of that name; in float32 where this machine has no bfloat16."""
-    return ARRANGEMENTS[name if engine.bf16 else name.replace(" bf16", "")](shape)
+    return ARRANGEMENTS[name if BF16 in engine.maths else name.replace(" bf16", "")](shape)
 
 
 def needs_avx512(engine: Any, what: str) -> None:
@@ -49,7 +50,8 @@ def request(
     params: Sequence[tuple[str, Shape]] = (),
     **options: Any,
 ) -> Request:
-    """For training, with all gradients, unless `backward` is False."""
+    """For training, with all gradients, unless `backward` is False; `math` by its name."""
+    options["math"] = MATHS[options.get("math", "float32")]
     return Request(
         bottom=tuple(a.shape for a in x),
         top=tuple(tops),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.engines.math import MATHS
 from minidl.engines.plan import Plan
 from minidl.engines.request import UNDECIDED, Declined, Request
 from minidl.testing.harness import bind, build
@@ -31,7 +32,9 @@ class Truth:
     terms: dict[str, float]
 
     def request(self, **changes: Any) -> Request:
-        """A training step with all gradients, by default."""
+        """A training step with all gradients, by default; `math` by its name."""
+        if "math" in changes:
+            changes["math"] = MATHS[changes["math"]]
         usual = Request(
             bottom=(self.x.shape,),
             top=(self.y.shape,),

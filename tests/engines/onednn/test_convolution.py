@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from minidl import ops
 from minidl.arrays.memory import ALIGNMENT
+from minidl.engines.math import BF16
 from minidl.engines.onednn.layout import channels_last
 from minidl.engines.request import Declined
 from tests.engines.harness import Bound
 from tests.engines.onednn.parity import Truth, truth
 
 # What is stored in bfloat16 is off by half a unit of its 8 bits.
-BF16 = 2.0**-8
+ROUNDING = 2.0**-8
 
 CASES = {
     "blocks of channels": dict(shape=(2, 32, 9, 7), num_output=48, kernel_size=[3], pad=[1]),
@@ -52,11 +53,11 @@ def test_every_candidate_computes_what_the_layer_does(engine, kind, case):
 @pytest.mark.parametrize("kind, case", ALL, ids=NAMES)
 def test_in_bf16_only_what_is_stored_so_is_rounded(engine, kind, case):
     """Sums, the bias and the parameters' gradients stay float32."""
-    if not engine.bf16:
+    if BF16 not in engine.maths:
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     expected = truth(kind, bf16=True, **case)
     for plan in expected.plans(engine, math="bf16"):
-        expected.check(plan, rounded=BF16)
+        expected.check(plan, rounded=ROUNDING)
 
 
 @st.composite
@@ -184,7 +185,7 @@ def test_one_home_serves_forward_and_gradient(engine):
 @pytest.mark.parametrize("math", ["float32", "bf16"])
 @pytest.mark.parametrize("home", ["plain", "chosen"])
 def test_without_training_changed_filters_are_noticed(engine, lenet, home, math):
-    if math == "bf16" and not engine.bf16:
+    if math == "bf16" and BF16 not in engine.maths:
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     idle = dict(training=False, backward=False, wanted=(), learning=(), math=math)
     if home == "plain":
@@ -258,7 +259,7 @@ def test_a_single_channel_is_taken_from_the_plain_image(engine):
 @pytest.mark.parametrize("math", ["float32", "bf16"])
 def test_an_image_of_three_channels_is_taken_as_it_is(engine, math):
     """AlexNet's conv1: blocks on top alone, also in bf16, where channels come in pairs."""
-    if math == "bf16" and not engine.bf16 or not engine.isa.startswith("avx512"):
+    if math == "bf16" and BF16 not in engine.maths or not engine.isa.startswith("avx512"):
         pytest.skip(f"{engine.isa} has no such code")
     if math == "bf16" and engine.amx:
         pytest.skip(f"{engine.isa} has tiles, which read channels last")

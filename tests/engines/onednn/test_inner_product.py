@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl import ops
+from minidl.engines.math import BF16
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import plain, wanted
 from tests.engines.harness import Bound
 from tests.engines.onednn.parity import truth
 
-BF16 = 2.0**-8  # twice the relative error of one rounding to bfloat16
+ROUNDING = 2.0**-8  # twice the relative error of one rounding to bfloat16
 
 CASES = {
     "wide": dict(shape=(64, 80), num_output=33),
@@ -41,7 +42,7 @@ def test_every_candidate_computes_what_the_layer_does(engine, case):
 @cases
 def test_in_bf16_inputs_are_rounded_and_nothing_else(engine, case):
     """On inputs that are bfloat16 numbers, everything is as exact as in float32."""
-    if not engine.bf16:
+    if BF16 not in engine.maths:
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     expected = truth("InnerProduct", bf16=True, **case)
     for plan in expected.plans(engine, math="bf16"):
@@ -94,7 +95,7 @@ def test_large_weights_are_kept_in_blocks_and_small_ones_plain(engine):
 
 
 def test_in_bf16_one_copy_of_the_weights_serves_forward_and_backward(engine):
-    if not engine.bf16:
+    if BF16 not in engine.maths:
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     expected = truth("InnerProduct", (64, 512), num_output=256)
     plan = next(plan for plan in expected.plans(engine, math="bf16") if plan.saved)
@@ -104,12 +105,12 @@ def test_in_bf16_one_copy_of_the_weights_serves_forward_and_backward(engine):
     assert not np.array_equal(bound.run([expected.dy])[0][0], np.zeros_like(expected.y))
     bound.params["weight"].values.write(-expected.params["weight"])
     _, (dx,), _ = bound.run([expected.dy])
-    assert np.abs(dx + expected.dx).max() < 8 * BF16 * np.abs(expected.dx).mean()
+    assert np.abs(dx + expected.dx).max() < 8 * ROUNDING * np.abs(expected.dx).mean()
 
 
 def test_training_in_bf16_without_amx_is_left_to_float32(engine):
     """Rounding the weights at every step would cost more than it gains; in a test it does not."""
-    if not engine.bf16:
+    if BF16 not in engine.maths:
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     expected = truth("InnerProduct", **CASES["wide"])
     training = expected.plans(engine, most=1, math="bf16")[0]
@@ -127,7 +128,7 @@ def reads_bf16(plan):
 @pytest.mark.parametrize("math", ["float32", "bf16"])
 @pytest.mark.parametrize("transpose", [False, True])
 def test_weights_that_already_live_somewhere_stay_there(engine, transpose, math):
-    if math == "bf16" and not engine.bf16:
+    if math == "bf16" and BF16 not in engine.maths:
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     settings = dict(num_output=33, transpose=transpose)
     expected = truth("InnerProduct", (6, 40), bf16=math == "bf16", **settings)
@@ -148,7 +149,7 @@ def test_weights_laid_out_for_another_shape_are_refused(engine):
 
 @pytest.mark.parametrize("math", ["float32", "bf16"])
 def test_without_training_changed_weights_are_noticed(engine, math):
-    if math == "bf16" and not engine.bf16:
+    if math == "bf16" and BF16 not in engine.maths:
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     expected = truth("InnerProduct", (6, 40), num_output=33, bf16=math == "bf16")
     idle = dict(training=False, backward=False, wanted=(), learning=(), homes=(None, None))

@@ -64,9 +64,11 @@ def test_older_machines_have_a_smaller_engine(engine, isa):
         pytest.skip(f"{engine.isa} is as old")
     code = """
 from minidl.engines.request import Declined
-from minidl.engines.onednn import load
+from minidl.arrays.device import Device
+from minidl.engines.onednn import OneDNN
 from tests.engines.onednn.parity import truth
-engine, conv = load(), truth("Convolution", (2, 6, 9, 7), num_output=20, kernel_size=[3])
+engine = OneDNN.load(Device("cpu"))
+conv = truth("Convolution", (2, 6, 9, 7), num_output=20, kernel_size=[3])
 for plan in conv.plans(engine):
     conv.check(plan)
 declined = engine.plans(conv.op, conv.request(math="bf16"))
@@ -165,12 +167,13 @@ def test_threads_are_what_was_set(engine):
 
 FORK = """
 import os, sys, numpy as np
-from minidl.engines.onednn import library, load
+from minidl.arrays.device import Device
+from minidl.engines.onednn import OneDNN, library
 from minidl.errors import RunError
 from tests.engines.harness import Bound
 from tests.engines.onednn.parity import truth
 
-engine = load()
+engine = OneDNN.load(Device("cpu"))
 case = truth("Convolution", (4, 32, 17, 17), num_output=32, kernel_size=[3])
 
 def bound():

@@ -15,6 +15,7 @@ from minidl.arrays.device import Device
 from minidl.engines.cudnn import api, library
 from minidl.engines.cudnn.descriptors import Convolution, Filter, Pooling, Tensor
 from minidl.engines.cudnn.library import CudnnError
+from minidl.engines.math import MATHS
 from tests import fakegpu
 from tests.fakegpu import cudnn as fake_cudnn
 
@@ -94,7 +95,7 @@ def test_only_fma_keeps_all_of_a_float(fake):
     one, filters = Tensor((1, 1, 1, 1)), Filter((1, 1, 1, 1))
     ones = on_device([[[[1.0]]]])
     for math, expected in [("float32", 1 + 2.0**-12), ("tf32", 1.0)]:
-        conv = Convolution((0, 0), (1, 1), (1, 1), math=math)
+        conv = Convolution((0, 0), (1, 1), (1, 1), math=MATHS[math])
         where = (conv, 0, None, 0, api.ZERO, one, y)
         call("ConvolutionForward", api.ONE, one, x, filters, ones, *where)
         assert host(y).item() == expected
