@@ -2,14 +2,14 @@
 
 read_net, read_solver    a file or a string -> a message in today's form
 read_text                the text of a prototxt file, if it is text
-read_message             text -> any message, as it stands
+read_message             text -> any message, as it is written
 upgrade_net, upgrade_solver   a message of any age -> today's form, and what was done
-validate_net             refuse what can be known to be wrong from the message alone
+validate_net             refuse what can be found wrong from the message alone
 to_text                  a message -> text
 where                    a message -> 'net.prototxt:41: Pooling layer 'pool1''
 clear_origins            forget where a message was read, before it is written
 without_origins          a copy without that
-LAYER_TYPES              the types there are, for messages: layers add theirs
+LAYER_TYPES              the known layer types, for messages: layers add theirs
 """
 
 from minidl.prototxt.advice import LAYER_TYPES

@@ -1,4 +1,4 @@
-"""What an unknown field may have been meant to be."""
+"""Suggest what an unknown field may have been meant to be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minidl.prototxt.values import short
 
 Parts = tuple[str, str, str]  # found, expected, fix
 
-LAYER_TYPES: set[str] = set()  # layers add theirs; none, as long as no layer was imported
+LAYER_TYPES: set[str] = set()  # layers add theirs; empty until a layer is imported
 
 _CALLED = {
     "NetParameter": "the net",
@@ -31,7 +31,7 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def called(block: Block) -> str:
-    """A message by its path within the layer, or by what it is."""
+    """Return a message's name for errors: its path within the layer, or its kind."""
     return block.path or _CALLED.get(block.kind, f"the {block.kind}")
 
 
@@ -44,9 +44,9 @@ def unknown_field(name: str, block: Block, near: bool) -> Parts:
 
 
 def unknown_type(block: Block, near: bool) -> Parts | None:
-    """The parts of an error if a layer has fields that nobody knows because its type is unknown.
+    """Return the parts of an error if a layer has unknown fields because its type is unknown.
 
-    By itself an unknown type is for the net to refuse, which may well leave the layer out.
+    An unknown type by itself is for the net to refuse, which may well leave the layer out.
 
     near    as in `unknown_field`
     """
@@ -81,14 +81,14 @@ def _fix(name: str, block: Block, near: bool) -> str:
         return ""
     if not name.endswith("_param"):
         return did_you_mean(name, block.fields)
-    # the shared ending would make everything look alike
+    # the shared ending would make all names look alike
     stems = [known.removesuffix("_param") for known in block.fields if known.endswith("_param")]
     match = nearest(name.removesuffix("_param"), stems)
     if match:
         return f"did you mean '{match}_param'?"
     if not block.layer:
         return ""
-    return "is it another Caffe's? minidl has BVLC's layers and those of docs/forks.md"
+    return "is it from another Caffe? minidl has BVLC's layers and those of docs/forks.md"
 
 
 def other_kind(root: Block) -> Parts | None:
@@ -108,14 +108,14 @@ def other_kind(root: Block) -> Parts | None:
 
 
 def template(text: str) -> Parts:
-    """The parts of an error if a text is a template still to be filled in; else empty."""
+    """Return the parts of an error if a text is a template still to be filled in; else empty."""
     names = dict.fromkeys(_PLACEHOLDER.findall(text))
     if not names and "{{" not in text:
         return "", "", ""
     found = "this is a template, not yet a prototxt: it has "
     found += f"placeholders like '{{{short(next(iter(names)))}}}'" if names else "doubled braces"
     listing = ", ".join(short(name) for name in list(names)[:5])
-    fix = "fill it in first, by Python's str.format"
+    fix = "fill it in first, with Python's str.format"
     if listing:
         fix += f" with {listing}"
     return found, "", fix

@@ -20,9 +20,9 @@ def assign(message: Any, values: Mapping[str, Any], where: str = "") -> None:
 
     values   {field name: value}. A message is given as a dict (or as such a message), a repeated
              field as a list, tuple or array, or as its one item; an enum as a name or a number
-    where    head of the errors
+    where    prefix of the errors
 
-    Repeated fields grow. All that is wrong is reported together: UsageError.
+    Repeated fields grow. All errors are reported together: UsageError.
 
     >>> from minidl import schema
     >>> layer = schema.LayerParameter()

@@ -1,4 +1,4 @@
-"""A message that is being read, and what is found to be wrong with it."""
+"""A message that is being read, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minidl.prototxt.fields import fields
 
 
 class Problem(NamedTuple):
-    """An error before it is worded in full: the layer's name may stand below the error."""
+    """An error before it is worded in full: the layer's name may come after the error."""
 
     position: int
     layer: Any
@@ -45,4 +45,4 @@ class Block:
 
 
 class Stop(Exception):
-    """The rest of the text cannot be made sense of."""
+    """The rest of the text cannot be understood."""

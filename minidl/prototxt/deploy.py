@@ -1,4 +1,4 @@
-"""A net that trains turned into one that is used: an input for its data, scores for its losses."""
+"""Turn a net that trains into one to use: an input for its data, scores for its losses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEASURES = ("Accuracy", "Silence", "HDF5Output")
 
 
 def readers(net: Any, level: int = 0, stages: Sequence[str] = ()) -> list[Any]:
-    """The layers from which a net gets its data: the first of phase TEST, that of TRAIN."""
+    """Return the layers from which a net gets its data: the first of phase TEST, that of TRAIN."""
     found = []
     for phase in (schema.TEST, schema.TRAIN):
         kept = filter_layers(net, _state(net, phase, level, stages)).layer
@@ -36,19 +36,19 @@ def reader(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Any | None:
 
 
 def is_for_use(net: Any, level: int = 0, stages: Sequence[str] = ()) -> bool:
-    """Whether a net of phase TEST takes what a program gives it."""
+    """Return whether a net of phase TEST takes its data from the program."""
     kept = filter_layers(net, _state(net, schema.TEST, level, stages))
     return bool(kept.input) or any(layer.type == "Input" for layer in kept.layer)
 
 
 def for_use(net: Any, shape: Sequence[int], level: int = 0, stages: Sequence[str] = ()) -> Any:
-    """The net of phase TEST without data layers, labels, losses and measures.
+    """Return the net of phase TEST without data layers, labels, losses and measures.
 
     shape   of the Input layer that takes the place of the data layer's first top
 
     The last loss that has scores (SoftmaxWithLoss, SigmoidCrossEntropyLoss) becomes a layer that
-    gives them, 'prob', and only what they depend on is kept. Without such a loss all is kept that
-    needs no labels. Errors: GraphError for a net without a data layer.
+    makes them, 'prob', and only what they depend on is kept. Without such a loss, all layers that
+    need no labels are kept. Errors: GraphError for a net without a data layer.
     """
     source = reader(net, level, stages)
     if source is None:
@@ -85,7 +85,7 @@ def for_use(net: Any, shape: Sequence[int], level: int = 0, stages: Sequence[str
 
 
 def _state(net: Any, phase: int, level: int, stages: Sequence[str]) -> Any:
-    """The net's own state, and what is asked for beyond it."""
+    """Return the net's own state plus what is asked for."""
     return net_state(phase, level or net.state.level, [*net.state.stage, *stages])
 
 

@@ -1,4 +1,4 @@
-"""Layer types that other Caffes have and minidl has not: where each of them is known from."""
+"""Layer types that other Caffes have and minidl does not, and where each comes from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from minidl.errors import did_you_mean
 
-_FLOWNET = "lmb-freiburg/flownet2 has it; minidl has not"
-_RTPOSE = "CMU-Perceptual-Computing-Lab/caffe_rtpose has it; minidl has not"
-_CASCADE = "zhaoweicai/cascade-rcnn has it; minidl has not"
-_SSD = "weiliu89/caffe, branch ssd, has it; minidl has not"
-_YOLO = "forks for YOLO have it, as eric612/Caffe-YOLOv3-Windows, each its own; minidl has not"
+_FLOWNET = "lmb-freiburg/flownet2 has it; minidl does not"
+_RTPOSE = "CMU-Perceptual-Computing-Lab/caffe_rtpose has it; minidl does not"
+_CASCADE = "zhaoweicai/cascade-rcnn has it; minidl does not"
+_SSD = "weiliu89/caffe, branch ssd, has it; minidl does not"
+_YOLO = "forks for YOLO such as eric612/Caffe-YOLOv3-Windows have it, each its own; minidl does not"
 TYPES = {
     "VideoData": _SSD,
     "BboxAccuracy": _CASCADE,
@@ -37,7 +37,7 @@ TYPES = {
     "RegionLoss": _YOLO,
     "Reorg": _YOLO,
     "Yolov3": _YOLO,
-    "Sparsify": "wenwei202/caffe has it; minidl has not",
+    "Sparsify": "wenwei202/caffe has it; minidl does not",
     "TRT": (
         "NVIDIA/caffe has it, to run another file's net in TensorRT; give that file here, or write "
         "its net with minidl export for TensorRT to read"
@@ -59,11 +59,11 @@ FIELDS = {
 
 
 def type_hint(name: str, known: Iterable[str]) -> str:
-    """What may put an unknown layer type right: where it is known from, else the nearest name."""
+    """Return a fix for an unknown layer type: where it comes from, else the nearest name."""
     return TYPES.get(name) or did_you_mean(name, known) or PACKAGE
 
 
 def field_hint(name: str) -> str:
-    """Whose an unknown field of a layer is; empty where that is not known."""
+    """Return which layer type has an unknown field; empty if that is not known."""
     type = FIELDS.get(name)
-    return f"it is of the type {type}: {TYPES[type]}" if type else ""
+    return f"it is a field of {type}: {TYPES[type]}" if type else ""

@@ -1,4 +1,4 @@
-"""What a message may contain, looked up by field name: the schema as the text reader needs it."""
+"""The fields that a message may contain, by name: the schema as the text reader needs it."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def _field(f: Any) -> Field:
 
 
 def is_repeated(f: Any) -> bool:
-    """Whether a FieldDescriptor is of a repeated field, in any supported protobuf release."""
+    """Return whether a FieldDescriptor is of a repeated field, in any protobuf we support."""
     return _has_label(f, "is_repeated", "LABEL_REPEATED")
 
 
 def _has_label(f: Any, property: str, label: str) -> bool:
-    # the properties are new in protobuf 6; `label` is on its way out
+    # the properties are new in protobuf 6; `label` is deprecated
     if hasattr(f, property):
         return bool(getattr(f, property))
     return bool(f.label == getattr(FieldDescriptor, label))

@@ -1,4 +1,4 @@
-"""A net fitted to other classes: its last layers changed, renamed, and what comes before frozen."""
+"""Fit a net to other classes: change and rename its last layers, freeze what comes before."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from minidl.errors import GraphError, did_you_mean
 
 _LEARNING = {"InnerProduct": "inner_product_param", "Convolution": "convolution_param"}
-FASTER = 10  # rate of layers that begin anew, beside those that are fine-tuned
+FASTER = 10  # rate of layers that start from scratch, relative to fine-tuned ones
 
 
 def heads(net: Any) -> list[Any]:
-    """The layers whose outputs are the classes' scores: the last that learn before each
+    """Return the layers whose outputs are the classes' scores: the last that learn before each
     SoftmaxWithLoss. Errors: GraphError where there is none."""
     found: list[Any] = []
     for i, loss in enumerate(net.layer):
@@ -30,7 +30,7 @@ def heads(net: Any) -> list[Any]:
         raise GraphError(
             "has no InnerProduct or Convolution layer whose outputs go to a SoftmaxWithLoss",
             where=f"net '{net.name}'",
-            expected="a net that tells classes apart",
+            expected="a net that classifies",
         )
     return found
 
@@ -46,8 +46,8 @@ def set_classes(net: Any, count: int) -> None:
 
 
 def rename_heads(net: Any, ending: str) -> dict[str, str]:
-    """Give the last layers names of their own, and a higher rate, so that they begin anew where
-    the others take weights from a file. Returns the new names by the old ones."""
+    """Give the last layers names of their own, and a higher rate, so that they start from scratch
+    while the others take weights from a file. Return the new names by the old ones."""
     names = {}
     for layer in heads(net):
         names[layer.name] = f"{layer.name}_{ending}"
@@ -60,11 +60,11 @@ def rename_heads(net: Any, ending: str) -> dict[str, str]:
 
 
 def freeze(net: Any, last: str, blobs: Mapping[str, int]) -> list[str]:
-    """Keep the parameters of all layers up to the layer `last`, which it counts in, as they are.
+    """Keep the parameters of all layers up to and including the layer `last` as they are.
 
     blobs   how many parameters a layer has, by its name
 
-    Batch normalisation among them takes its stored statistics. Returns the names of the layers
+    Batch normalisation among them uses its stored statistics. Returns the names of the layers
     that have parameters. Errors: GraphError for an unknown name, and for the last layers.
     """
     names = [layer.name for layer in net.layer]
@@ -76,7 +76,7 @@ def freeze(net: Any, last: str, blobs: Mapping[str, int]) -> list[str]:
     for head in heads(net):
         if any(layer is head for layer in net.layer[:end]):
             raise GraphError(
-                f"freezing all up to '{last}' freezes '{head.name}', which is to learn the classes",
+                f"freezing all up to '{last}' freezes '{head.name}', which must learn the classes",
                 where=f"net '{net.name}'",
                 fix="name an earlier layer",
             )
@@ -95,7 +95,7 @@ def freeze(net: Any, last: str, blobs: Mapping[str, int]) -> list[str]:
 
 
 def missing(net: Any, blobs: Collection[str], anew: Collection[str]) -> list[str]:
-    """Layers that usually learn and for which a file has no weights, but for those of `anew`."""
+    """Return the layers that usually learn but have no weights in a file, except `anew`."""
     return [
         layer.name
         for layer in net.layer

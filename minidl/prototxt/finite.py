@@ -1,4 +1,4 @@
-"""Numbers that are none: every float field is finite, but where infinity says "no limit"."""
+"""Float fields must be finite, except where infinity means "no limit"."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from minidl.schema import ORIGIN
 
 MAY_BE_INFINITE = {("ClipParameter", "min"), ("ClipParameter", "max")}  # no limit on that side
 _FLOATS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
-_ELSEWHERE = {ORIGIN, "blobs"}  # weights are looked at where they are loaded
+_ELSEWHERE = {ORIGIN, "blobs"}  # weights are checked when they are loaded
 _OF_THEIR_OWN = {"NetParameter", "LayerParameter", "V1LayerParameter"}
 
 
 def not_finite(message: Any, outer: str = "") -> Iterator[tuple[str, float]]:
-    """(path, value) of each field that is set to NaN or to an infinity.
+    """Yield (path, value) for each field that is set to NaN or to an infinity.
 
-    Layers and nets within are passed over: each is looked at by itself.
+    Layers and nets within are skipped: each is checked by itself.
     """
     for field, value in message.ListFields():
         path = f"{outer}.{field.name}" if outer else field.name
@@ -37,5 +37,5 @@ def not_finite(message: Any, outer: str = "") -> Iterator[tuple[str, float]]:
 
 
 def _indexed(path: str, i: int) -> str:
-    """As lines are recorded: the first of several has no index."""
+    """Return the path as lines are recorded: the first of several has no index."""
     return f"{path}[{i}]" if i else path

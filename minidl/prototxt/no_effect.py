@@ -1,4 +1,4 @@
-"""Fields that tune another program's speed or memory: taken from a file, named, and dropped."""
+"""Fields that tune another program's speed or memory: read from a file, reported, and dropped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WITH_ORIGIN = ("LayerParameter", "V1LayerParameter", "NetParameter", "SolverPar
 
 
 def without_effect(message: Any) -> tuple[Any, list[str]]:
-    """A net or solver without the fields that the schema marks as deprecated, and one line on them.
+    """Return a net or solver without the fields marked as deprecated, and one line about them.
 
     The nets inside a solver are left as they are.
     """

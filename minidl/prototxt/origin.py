@@ -1,4 +1,4 @@
-"""Where a message came from, for error messages, and getting rid of that before writing."""
+"""Record where a message came from, for error messages, and remove that before writing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def move_line(origin: Any, old: str, new: str) -> None:
 
 
 def without_origins(message: Any) -> Any:
-    """A copy that prints as people know it: see `clear_origins`."""
+    """Return a copy that prints as people know it: see `clear_origins`."""
     copy = type(message)()
     copy.CopyFrom(message)
     clear_origins(copy)
@@ -54,7 +54,7 @@ def without_origins(message: Any) -> Any:
 
 
 def clear_origins(message: Any) -> None:
-    """Take the origins out of a message and all messages in it: they are never written."""
+    """Remove the origins from a message and all messages in it: they are never written."""
     # only these hold them, and only these fields lead to them
     inside = {
         "SolverParameter": ("net_param", "train_net_param", "test_net_param"),

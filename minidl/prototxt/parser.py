@@ -18,14 +18,14 @@ LAYERS = ("LayerParameter", "V1LayerParameter")
 
 
 class Parser(Recovery):
-    """Reads one text into one message; `problems` is what is wrong with it.
+    """Reads one text into one message; `problems` lists what is wrong with it.
 
-    The nesting of messages is that of the schema, so recursion is as shallow as the schema is;
-    blocks that it does not know are skipped by counting braces.
+    Messages nest as in the schema, so recursion is as shallow as the schema is;
+    unknown blocks are skipped by counting braces.
     """
 
     def read(self, cls: Any) -> Any:
-        """The message; worth something only if `problems` stays empty."""
+        """Return the message; it is usable only if `problems` stays empty."""
         root = self._block(cls(), self.tokens.peek().start, "", None)
         try:
             self._body(root, None)
@@ -45,7 +45,7 @@ class Parser(Recovery):
         if schema.ORIGIN in message.DESCRIPTOR.fields_by_name:
             block.owner, block.path = message, ""
             origin = message.minidl_origin
-            origin.file = escaped(self.file)  # which may be bytes that no message takes
+            origin.file = escaped(self.file)  # which may hold bytes that no message takes
             origin.line, origin.column = self.tokens.place(opened)
         if block.kind in LAYERS:
             block.layer = message
@@ -152,7 +152,7 @@ class Parser(Recovery):
                 self.tokens.take()
                 return
             else:
-                if len(self.problems) == before:  # else it is said already
+                if len(self.problems) == before:  # else it is already reported
                     line = self.tokens.place(opened.start)[0]
                     found = f"found {values.shown(token)} in the list opened in line {line}"
                     self._problem(token, block, found, "',' or ']'")
@@ -193,7 +193,7 @@ class Parser(Recovery):
         if ends or self._starts_field(token):
             self._problem(token, block, f"{path} has no value", values.wanted(info))
             return
-        # what a broken quote hides may be a brace: those that then lack are no news
+        # a broken quote may hide a brace: do not report that one as missing, too
         self._braces_reported = self._braces_reported or token.kind == BROKEN
         value = values.read(self.tokens, info)
         if isinstance(value, values.Refused) and block.kind == "V1LayerParameter":
@@ -206,7 +206,7 @@ class Parser(Recovery):
             setattr(block.message, info.name, value)
 
     def _todays_type(self, info: Field, token: Token, refused: values.Refused) -> Any:
-        """The number of a type that stands in `layers` as it is written in `layer`: "Softmax".
+        """Return the number of a type in `layers` that is spelled as in `layer`: "Softmax".
 
         protobuf refuses it, but it has one meaning.
         """

@@ -1,4 +1,4 @@
-"""Which layers of a net take part in a phase, at a level, in stages: include and exclude rules."""
+"""Select the layers of a net by phase, level and stages: include and exclude rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def net_state(phase: int, level: int = 0, stages: Sequence[str] = ()) -> Any:
 
 
 def meets(state: Any, rule: Any) -> bool:
-    """Whether a net's state fits one include or exclude rule (all of its conditions)."""
+    """Return whether a net's state fits one include or exclude rule (all of its conditions)."""
     if rule.HasField("phase") and rule.phase != state.phase:
         return False
     if rule.HasField("min_level") and state.level < rule.min_level:
@@ -28,7 +28,7 @@ def meets(state: Any, rule: Any) -> bool:
 
 
 def included(spec: Any, state: Any) -> bool:
-    """Whether a layer belongs to a net in this state.
+    """Return whether a layer belongs to a net in this state.
 
     With include rules: if any of them is met. Otherwise: unless an exclude rule is met.
     """

@@ -1,4 +1,4 @@
-"""Prototxt files into messages: nets and solvers, whatever form they are written in."""
+"""Read prototxt files into messages: nets and solvers, in any form they are written in."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from minidl.prototxt.parser import Parser
 from minidl.prototxt.upgrade import upgrade_net, upgrade_solver
 from minidl.storage import sniff
 
-# Of text. The largest nets known have half a megabyte; a hostile text of this size may take ten
-# seconds or twenty and half a gigabyte.
+# Of text. The largest known nets have half a megabyte; a hostile text of this size may take ten
+# to twenty seconds and half a gigabyte.
 MAX_BYTES = 4 * 2**20
 TEXT = "<text>"  # the file's name in errors about text that comes from no file
 
 _FETCH = {
-    sniff.WEB_PAGE: "fetch the file's text, not the page that shows it (GitHub has a button 'Raw')",
-    sniff.POINTER: "fetch it by 'git lfs pull'",
+    sniff.WEB_PAGE: "fetch the file's text, not the page that shows it (GitHub: the 'Raw' button)",
+    sniff.POINTER: "fetch it with 'git lfs pull'",
 }
 _log = logging.getLogger("minidl.prototxt")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -34,16 +34,16 @@ def read_net(
     notes: list[str] | None = None,
     errors: list[MinidlError] | None = None,
 ) -> Any:
-    """The NetParameter in a prototxt file, or in a string of prototxt, in today's form.
+    """Return the NetParameter in a prototxt file or string, in today's form.
 
     source   the path of a file, or the text itself: a string that names no existing file and has
              a line break, '{' or ':' in it
     notes    a list to which one sentence is appended for each way in which the net was
              upgraded from an older form; without it they go to the log `minidl.prototxt`
-    errors   a list to which what is wrong with fields is appended, which are then left out;
+    errors   a list to which errors in fields are appended; those fields are then left out;
              without it they are raised
 
-    Every layer knows its place in the file (`minidl_origin`). Refuses text that is no prototxt or
+    Every layer knows its place in the file (`minidl_origin`). Refuses text that is not prototxt or
     not Caffe's, with file, line and column of each error, and files above 4 MiB.
     """
     text, file = _load(source)
@@ -54,7 +54,7 @@ def read_net(
 
 
 def read_solver(source: str | os.PathLike[str], notes: list[str] | None = None) -> Any:
-    """The SolverParameter in a prototxt, as `read_net` reads nets; nets inside are upgraded too."""
+    """Return the SolverParameter in a prototxt, as `read_net` does; its nets are upgraded too."""
     text, file = _load(source)
     said: list[str] = []
     solver, found = upgrade_solver(read_message(text, schema.SolverParameter, file, said))
@@ -69,7 +69,7 @@ def read_message(
     notes: list[str] | None = None,
     errors: list[MinidlError] | None = None,
 ) -> Any:
-    """A message of class `cls` from text, as it is written there: nothing is upgraded.
+    """Return a message of class `cls` from text, as it is written: nothing is upgraded.
 
     Raises PrototxtError, for all that is wrong with the text at once. `filename` is for errors.
     `notes`, if given, gets a sentence for each thing that protobuf would have refused, `errors`
@@ -98,7 +98,7 @@ def read_message(
 
 
 def _refuse_other_text(text: str, filename: str) -> None:
-    """Refuse what a browser or git leaves in place of a file, and text that is no prototxt."""
+    """Refuse what a browser or git leaves in place of a file, and text that is not prototxt."""
     kind = sniff.guess(text[:1024].encode("utf-8", "replace")) if text.strip() else ""
     if kind in ("", sniff.TEXT):
         return
@@ -119,12 +119,12 @@ def _pass_on(found: list[str], notes: list[str] | None) -> None:
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a prototxt file; errors as of `read_net`, but for those of its fields."""
+    """Return the text of a prototxt file; errors as of `read_net`, except those of its fields."""
     return _load(Path(path))[0]
 
 
 def _load(source: str | os.PathLike[str]) -> tuple[str, str]:
-    """The text that `source` is or names, and what to call the file."""
+    """Return the text that `source` is or names, and a name for the file."""
     if isinstance(source, str) and not _is_path(source):
         return source, TEXT
     file = os.fspath(source)
@@ -157,7 +157,7 @@ def _is_path(source: str) -> bool:
 
 
 def _missing(path: Path) -> PrototxtError:
-    """No such file: name those of its folder that are spelt alike."""
+    """Return an error for a missing file; it names a near miss or what its folder holds."""
     folder = path.parent
     if not folder.is_dir():
         return PrototxtError(f"there is no folder '{folder}'", where=str(path))
@@ -169,7 +169,7 @@ def _missing(path: Path) -> PrototxtError:
     prototxts = [name for name in names if name.endswith(".prototxt")]
     if not fix and prototxts:
         listing = ", ".join(prototxts[:5]) + (", ..." if len(prototxts) > 5 else "")
-        fix = f"in that folder there are {listing}"
+        fix = f"prototxts in that folder: {listing}"
     return PrototxtError("there is no such file", where=str(path), fix=fix)
 
 
@@ -190,7 +190,7 @@ def _decoded(data: bytes, file: str) -> str:
             f"this is {kind}, not a prototxt",
             where=file,
             expected="a net or solver as text",
-            fix="if it holds trained weights, give it as weights beside the net's prototxt",
+            fix="if it holds trained weights, pass it as weights together with the net's prototxt",
         )
     # comments in old files are in all kinds of encodings: bytes that are not UTF-8 pass as they are
     return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")

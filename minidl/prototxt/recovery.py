@@ -1,4 +1,4 @@
-"""How reading goes on after an error, so that all of them can be reported, each of them once."""
+"""Continue reading after an error, so that all errors can be reported, each of them once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Recovery:
     """The tokens of a text, the problems found in it, and the ways past them.
 
     One fault with braces can make nonsense of all that follows, so only the first is reported:
-    `_braces_reported`. `_unwinding` says that blocks are being closed down to the net or
+    `_braces_reported`. `_unwinding` means that blocks are being closed up to the net or
     solver to which the next token belongs.
     """
 
@@ -25,13 +25,13 @@ class Recovery:
         self.tokens = Tokens(text)
         self.text, self.file = text, file
         self.problems: list[Problem] = []
-        self.notes: list[str] = []  # what was read though it is not quite right
+        self.notes: list[str] = []  # accepted although not quite right
         self._braces_reported = False
         self._unwinding = False
-        self._is_template: advice.Parts | None = None  # not looked at yet
+        self._is_template: advice.Parts | None = None  # not checked yet
 
     def errors(self) -> list[PrototxtError]:
-        """The problems as errors, in the order of the text."""
+        """Return the problems as errors, in the order of the text."""
         errors = []
         for problem in sorted(self.problems, key=lambda problem: problem.position):
             line, column = self.tokens.place(problem.position)
@@ -48,7 +48,7 @@ class Recovery:
 
     @property
     def _advising(self) -> bool:
-        """Whether to look for near names still: it takes time, and few errors are shown."""
+        """Return whether to look for near names: it takes time, and few errors are shown."""
         return len(self.problems) < 50
 
     def _problem(
@@ -67,15 +67,15 @@ class Recovery:
             raise Stop
 
     def _starts_field(self, token: Token) -> bool:
-        """Whether a token is the name of the next field, not a value."""
+        """Return whether a token is the name of the next field, not a value."""
         return token.kind == NAME and self.tokens.behind(token).text in (":", "{", "<")
 
     def _is_of_the_file(self, name: Token, block: Block) -> bool:
-        """Whether a field here belongs to an enclosing net or solver: then a '}' is missing.
+        """Return whether a field here belongs to an enclosing net or solver: then a '}' is missing.
 
-        So it is with a layer inside a layer, and with a field of the net that is not indented
-        further than the block it seems to be in. Everything down to that net or solver is
-        closed, and reading goes on there.
+        This is the case for a layer inside a layer, and for a field of the net that is not indented
+        further than the block it seems to be in. Everything up to that net or solver is
+        closed, and reading continues there.
         """
         outer = block.outer
         if outer is None or name.text in block.fields:
@@ -90,8 +90,8 @@ class Recovery:
             if indent >= column or self.text[name.start - indent : name.start].strip():
                 return False
         if not self._braces_reported:
-            found = f"'{name.text}' stands inside {advice.called(block)} opened in line {line}"
-            self._problem(name, block, found, "'}' before it", "close what is open above this line")
+            found = f"'{name.text}' is inside {advice.called(block)} opened in line {line}"
+            self._problem(name, block, found, "'}' before it", "close the blocks above this line")
         self._braces_reported = self._unwinding = True
         return True
 
@@ -106,7 +106,7 @@ class Recovery:
         raise Stop
 
     def _stray(self, token: Token, block: Block) -> None:
-        """Something that is no field, and closes nothing."""
+        """Report a token that is not a field and closes nothing."""
         if token.kind == MARK and token.text in ("{", "<"):
             self._template(token, block)
             self._problem(token, block, f"'{token.text}' has no name before it", "a field's name")
@@ -124,7 +124,7 @@ class Recovery:
             token = self.tokens.peek()
 
     def _template(self, token: Token, block: Block) -> None:
-        """Stop at a brace that belongs to a template, which is a file still to be filled in."""
+        """Stop at a brace that belongs to a template, that is, a file still to be filled in."""
         if self._is_template is None:
             self._is_template = advice.template(self.text)
         if self._is_template[0]:

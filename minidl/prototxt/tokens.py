@@ -1,4 +1,4 @@
-"""Cutting prototxt text into tokens, and what a token means as a number or a string."""
+"""Cut prototxt text into tokens, and interpret a token as a number or a string."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ class Tokens:
         self._next = self._after(0)
 
     def peek(self) -> Token:
-        """The next token, which stays the next one."""
+        """Return the next token without taking it."""
         return self._next
 
     def take(self) -> Token:
-        """The next token, after which comes the one behind it."""
+        """Return the next token and advance."""
         token = self._next
         if token.kind != END:
             self._next = self._after(token.stop)
         return token
 
     def behind(self, token: Token) -> Token:
-        """The token that follows `token`, without taking anything."""
+        """Return the token that follows `token`, without taking anything."""
         return self._after(token.stop)
 
     def place(self, position: int) -> tuple[int, int]:
@@ -79,7 +79,7 @@ class Tokens:
 
 def integer(text: str) -> int | None:
     """The value of an unsigned integer in decimal, hexadecimal or octal; None if it is not one."""
-    # 40 digits are far out of every field's range; int() is slow on very long ones
+    # 40 digits are far outside every field's range; int() is slow on very long ones
     if not _INTEGER.fullmatch(text) or len(text) > 40:
         return None
     if text[:2] in ("0x", "0X"):
@@ -100,22 +100,22 @@ def floating(text: str) -> float | None:
 
 
 def unquoted(text: str) -> bytes:
-    """What a quoted string stands for, escapes resolved; ValueError names a bad escape."""
+    """Return the bytes of a quoted string, escapes resolved; ValueError names a bad escape."""
 
     def resolve(match: re.Match[str]) -> str:
         octal, hexadecimal, short, long, letter = match.groups()
         if letter is not None:
             if letter not in _LETTERS:
-                raise ValueError(f"'\\{letter}' is no escape")
+                raise ValueError(f"'\\{letter}' is not an escape")
             return _LETTERS[letter]
         if octal or hexadecimal:
             value = int(octal, 8) if octal else int(hexadecimal, 16)
             if value > 255:
-                raise ValueError(f"'{match[0]}' is no byte (at most \\377)")
+                raise ValueError(f"'{match[0]}' is not a byte (at most \\377)")
             return chr(0xDC00 + value) if value > 127 else chr(value)  # a lone byte, see below
         value = int(short or long, 16)
         if value > 0x10FFFF or 0xD800 <= value < 0xE000:
-            raise ValueError(f"'{match[0]}' is no character")
+            raise ValueError(f"'{match[0]}' is not a character")
         return chr(value)
 
     body = text[1:-1]

@@ -1,7 +1,7 @@
-"""Nets and solvers of any age into today's form: one pure function per old form.
+"""Bring nets and solvers of any age into today's form: one pure function per old form.
 
-Each takes a message and returns another of the same kind, with one sentence for what it changed;
-the one it was given is never altered, and is itself the result where there is nothing to do.
+Each takes a message and returns another of the same kind, with one sentence for each change;
+its argument is never altered, and is itself the result if there is nothing to do.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _SOLVER_TYPES = {
 
 
 def upgrade_net(net: Any) -> tuple[Any, Notes]:
-    """A net in today's form, and what was done to get there (empty: nothing was).
+    """Return a net in today's form, and what was done to get there (empty: nothing).
 
-    Parameter blobs, as in weight files, are kept. Refuses nets that mix `layer` with `layers` in
-    an order that is not known, layer types that Caffe never had, and inputs whose shapes do not add
+    Parameter blobs, as in weight files, are kept. Refuses nets that mix `layer` with `layers` in an
+    unknown order, layer types that Caffe never had, and inputs whose shapes do not add
     up.
     """
     if len(net.layer) and len(net.layers) and not _in_known_order(net):
@@ -63,16 +63,16 @@ def upgrade_net(net: Any) -> tuple[Any, Notes]:
 
 
 def _in_known_order(net: Any) -> bool:
-    """Whether a net of both forms was read from text, whose lines say what comes after what.
+    """Return whether a net of both forms was read from text, whose lines give the order.
 
-    Layers of 2013 are older than the form beside them; such a mixture is nobody's.
+    Layers of 2013 are older than the form next to them; nobody writes such a mixture.
     """
     known = all(layer.minidl_origin.line for layer in [*net.layer, *net.layers])
     return known and not any(layer.HasField("layer") for layer in net.layers)
 
 
 def upgrade_solver(solver: Any) -> tuple[Any, Notes]:
-    """A solver in today's form, the nets inside it included, and what was done."""
+    """Return a solver in today's form, the nets inside it included, and what was done."""
     solver, notes = solver_type(solver)
     solver, dropped = without_effect(solver)
     file = solver.minidl_origin.file
@@ -94,7 +94,7 @@ def upgrade_solver(solver: Any) -> tuple[Any, Notes]:
 def old_transforms(net: Any) -> tuple[Any, Notes]:
     """`scale`, `mean_file`, `crop_size`, `mirror` from the data layers' own messages, in V1 nets.
 
-    They move to `transform_param`, where they win over what is there, as in Caffe.
+    They move to `transform_param`, where they override what is there, as in Caffe.
     """
     found = {i: _old_transform_fields(layer) for i, layer in enumerate(net.layers)}
     moved = [i for i, (_, names) in found.items() if names]
@@ -135,7 +135,7 @@ def inner_transforms(net: Any) -> tuple[Any, Notes]:
 
 
 def ignored_transforms(net: Any) -> tuple[Any, Notes]:
-    """The same fields in today's layers, where Caffe ignores them: they are dropped, and named."""
+    """Drop and report the same fields in today's layers, where Caffe ignores them."""
     notes, dropped = [], []
     for i, layer in enumerate(net.layer):
         param, names = _old_transform_fields(layer)
@@ -154,9 +154,9 @@ def ignored_transforms(net: Any) -> tuple[Any, Notes]:
 
 
 def input_fields(net: Any) -> tuple[Any, Notes]:
-    """`input` with `input_shape` or `input_dim`, into an Input layer that comes first.
+    """Turn `input` with `input_shape` or `input_dim` into an Input layer that comes first.
 
-    Where both are given, input_shape counts, as in Caffe. Inputs without any shape, as weight
+    If both are given, input_shape counts, as in Caffe. Inputs without any shape, as weight
     files have them, are dropped, and so are shapes without inputs.
     """
     count, dims = len(net.input), list(net.input_dim)
@@ -172,7 +172,7 @@ def input_fields(net: Any) -> tuple[Any, Notes]:
         return upgraded, [f"dropped input {', '.join(net.input)}: it has no shape"]
     notes = ["turned input and its shapes into a layer of type Input"]
     if shapes and dims:
-        notes.append("dropped input_dim: input_shape stands beside it")
+        notes.append("dropped input_dim: input_shape is given too")
     given, each, field = (shapes, 1, "input_shape") if shapes else (dims, 4, "input_dim")
     if len(given) != each * count:
         raise PrototxtError(
@@ -195,7 +195,7 @@ def input_fields(net: Any) -> tuple[Any, Notes]:
 
 
 def batch_norm_params(net: Any) -> tuple[Any, Notes]:
-    """BatchNorm layers with three `param`: these are statistics, which no solver may change."""
+    """Fix the three `param` of BatchNorm layers: they are statistics; no solver may change them."""
     old = [
         i
         for i, layer in enumerate(net.layer)
@@ -214,7 +214,7 @@ def batch_norm_params(net: Any) -> tuple[Any, Notes]:
 
 
 def solver_type(solver: Any) -> tuple[Any, Notes]:
-    """`solver_type: ADAM` into `type: "Adam"`."""
+    """Turn `solver_type: ADAM` into `type: "Adam"`."""
     if not solver.HasField("solver_type"):
         return solver, []
     if solver.HasField("type"):
@@ -234,7 +234,7 @@ def solver_type(solver: Any) -> tuple[Any, Notes]:
     return solver, [f"{file}: {note}" if file else note]
 
 
-# In Caffe's order. A step finds only what the ones before it leave.
+# In Caffe's order. A step sees only what the previous ones leave.
 STEPS = (
     without_effect,
     padding_layers,

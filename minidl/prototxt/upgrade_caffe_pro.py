@@ -1,4 +1,4 @@
-"""ImageData's shorter side, as yihui-he's Caffe resizes it, into `transform_param { resize }`."""
+"""Turn the shorter side of yihui-he's ImageData layers into `transform_param { resize }`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _P = "image_data_param"
 def short_sides(net: Any) -> tuple[Any, list[str]]:
     """`new_dim` and `bicubic` of ImageData layers.
 
-    The shorter side of an image becomes new_dim long, and the other one goes with it; `bicubic`
+    The shorter side of an image becomes new_dim long, the other one in proportion; `bicubic`
     without new_dim does nothing there, and is dropped.
 
     Source: yihui-he/caffe-pro, src/caffe/util/io.cpp.

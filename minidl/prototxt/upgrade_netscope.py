@@ -1,4 +1,4 @@
-"""Nets drawn for Netscope: its marks into what they mean to a program that runs them."""
+"""Nets drawn for Netscope: its marks become what they mean to a program that runs them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ IMPLICIT = "implicit"
 
 
 def implicit_layers(net: Any) -> tuple[Any, list[str]]:
-    """Layers of type "implicit", which Netscope draws as passing on what they read.
+    """Replace layers of type "implicit", which Netscope draws as passing on what they read.
 
     One that names no top, or its bottom, marks an output: it is dropped, so that its bottom is one.
-    Others become a Split. Those of several bottoms or tops are left, for Netscope does not say what
-    they are.
+    Others become a Split. Those of several bottoms or tops are left: Netscope does not define
+    them.
 
     Source: dgschwend/netscope (src/analyzer.coffee).
     """
@@ -31,7 +31,7 @@ def implicit_layers(net: Any) -> tuple[Any, list[str]]:
         if passed_on:
             notes.append(f"{label(layer)}: turned Netscope's type into Split")
         elif is_mark:
-            notes.append(f"dropped {label(layer)}, by which Netscope marks an output")
+            notes.append(f"dropped {label(layer)}, which marks an output in Netscope")
             continue
         new = upgraded.layer.add()
         new.CopyFrom(layer)
@@ -43,7 +43,7 @@ def implicit_layers(net: Any) -> tuple[Any, list[str]]:
 def drawn_inputs(net: Any) -> tuple[Any, list[str]]:
     """Data layers that have input_param, and nothing to read from, become Input layers.
 
-    That is what Netscope takes them for.
+    Netscope treats them as inputs.
     """
     found = [i for i, layer in enumerate(net.layer) if _is_drawn_input(layer)]
     if not found:

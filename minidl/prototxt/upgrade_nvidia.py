@@ -1,4 +1,4 @@
-"""BatchNorm with a scale and shift of its own, as in NVIDIA's Caffe, into BatchNorm and Scale."""
+"""Split NVIDIA's BatchNorm with a scale and shift of its own into BatchNorm and Scale."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from minidl import schema
 
-SCALE_BIAS = "/scale_bias"  # what the Scale layer's name has after the BatchNorm layer's
+SCALE_BIAS = "/scale_bias"  # suffix of the Scale layer's name
 STATISTICS = 3  # parameters that stay with BatchNorm: mean, variance, scale_factor
 
 
@@ -42,7 +42,7 @@ def _has_scale(layer: Any) -> bool:
 
 
 def _split(norm: Any, scale: Any) -> None:
-    """Move what is the Scale layer's from `norm` into `scale`, an empty layer."""
+    """Move the Scale layer's fields from `norm` into `scale`, an empty layer."""
     p = norm.batch_norm_param
     scale.name, scale.type = norm.name + SCALE_BIAS, "Scale"
     scale.bottom.extend(norm.top)

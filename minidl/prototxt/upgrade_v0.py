@@ -110,7 +110,7 @@ _FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     "det_crop_mode": {"window_data": (_WINDOWS, "crop_mode")},
     "hdf5_output_param": {"hdf5_output": ("hdf5_output_param", "")},
 }
-_ANY_TYPE = {  # old field -> field of transform_param, whatever the type
+_ANY_TYPE = {  # old field -> field of transform_param, for every type
     "scale": "scale",
     "meanfile": "mean_file",
     "cropsize": "crop_size",
@@ -120,7 +120,7 @@ _SAME = ("blobs", "blobs_lr", "weight_decay")  # lists that a layer of 2014 has 
 
 
 def padding_layers(net: Any) -> tuple[Any, list[str]]:
-    """Layers of type "padding" are folded into the `pad` of the layers that read them.
+    """Fold layers of type "padding" into the `pad` of the layers that read them.
 
     Only a conv or pool layer with one bottom may read one. The padding layer itself goes.
     """
@@ -157,9 +157,9 @@ def padding_layers(net: Any) -> tuple[Any, list[str]]:
 
 
 def memory_inputs(net: Any) -> tuple[Any, list[str]]:
-    """Layers of type "memory_data" with `datum_dims`, of a branch of 2014, become inputs.
+    """Turn layers of type "memory_data" with `datum_dims`, of a branch of 2014, into inputs.
 
-    They say what an item is, and leave it to the program how many it hands over: one, as it stands.
+    They give an item's shape and leave the batch size to the program: one, as it is.
     """
     found = [layer for layer in net.layers if _is_memory(layer)]
     if not found or net.input:
@@ -186,7 +186,7 @@ def _is_memory(layer: Any) -> bool:
 
 
 def v0_layers(net: Any) -> tuple[Any, list[str]]:
-    """Layers whose settings are in an inner `layer` become layers of 2014."""
+    """Turn layers whose settings are in an inner `layer` into layers of 2014."""
     old = [layer for layer in net.layers if layer.HasField("layer")]
     if not old:
         return net, []
@@ -195,7 +195,7 @@ def v0_layers(net: Any) -> tuple[Any, list[str]]:
     raise_all(
         [
             PrototxtError(
-                f"'{layer.layer.type}' is no layer type of Caffe in this form of 2013",
+                f"'{layer.layer.type}' is not a layer type of Caffe in this form of 2013",
                 where=where(layer),
                 fix=did_you_mean(layer.layer.type, TYPES) if i < Several.shown else "",
             )
@@ -224,7 +224,7 @@ def _layer(outer: Any, new: Any, notes: list[str]) -> None:
     beside = {f.name for f, _ in outer.ListFields()}
     beside -= {"bottom", "top", "layer", schema.ORIGIN}
     for name in sorted(beside):
-        notes.append(f"{label(outer)}: dropped {name}, which stands beside 'layer', not in it")
+        notes.append(f"{label(outer)}: dropped {name}, which is next to 'layer', not in it")
     for field, value in old.ListFields():
         name = field.name
         if name == "name":
@@ -249,12 +249,12 @@ def _layer(outer: Any, new: Any, notes: list[str]) -> None:
 
 
 def _subtract(old: Any, new: Any) -> None:
-    """`subtraction`, of a branch of 2013: what is taken off after scale, where a mean is before."""
+    """Move `subtraction`, of a branch of 2013: subtracted after scale, where a mean is before."""
     if old.scale == 0:
         raise PrototxtError(
             "has subtraction, and scale is 0",
             where=where(old, "subtraction"),
-            expected="another scale: with this one all numbers are the same",
+            expected="a nonzero scale: with 0 all numbers are the same",
         )
     new.transform_param.mean_value.append(old.subtraction / old.scale)
     _line(old, new, "subtraction", "transform_param.mean_value")
@@ -273,7 +273,7 @@ def _put(new: Any, place: tuple[str, str], value: Any) -> None:
 
 
 def _line(old: Any, new: Any, name: str, path: str) -> None:
-    """Carry over the lines of a field and of what is inside it."""
+    """Carry over the lines of a field and of the fields inside it."""
     for old_path, line in old.minidl_origin.lines.items():
         if old_path == name or old_path.startswith((f"{name}.", f"{name}[")):
             new.minidl_origin.lines[path + old_path[len(name) :]] = line

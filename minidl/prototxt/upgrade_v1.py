@@ -74,9 +74,9 @@ _PARAM_FIELDS = {  # lists with one entry a blob -> field of ParamSpec
 
 
 def v1_layers(net: Any) -> tuple[Any, list[str]]:
-    """Layers of the form `layers`, in which types are an enum, become `layer`.
+    """Turn layers of the form `layers`, in which types are an enum, into `layer`.
 
-    Where a text has both, they come in the order of its lines.
+    If a text has both, they come in the order of its lines.
     """
     if not net.layers:
         return net, []
@@ -102,7 +102,7 @@ def _layer(old: Any, new: Any) -> None:
     for field, value in old.ListFields():
         name = field.name
         if name == "type":
-            new.type = TYPES.get(v1_type(old), "")  # NONE is no type
+            new.type = TYPES.get(v1_type(old), "")  # NONE is not a type
         elif name in _PARAM_FIELDS:
             for i, item in enumerate(value):
                 while len(new.param) <= i:
@@ -145,7 +145,7 @@ def _copy_field(message: Any, name: str, value: Any) -> None:
 
 
 def _unknown_type(layer: Any) -> list[PrototxtError]:
-    """An error for a type in a binary file that Caffe's enum does not have (a fork's)."""
+    """Return an error for a type in a binary file that Caffe's enum does not have (a fork's)."""
     if layer.HasField("type"):
         return []
     number = layer.DESCRIPTOR.fields_by_name["type"].number
@@ -155,7 +155,7 @@ def _unknown_type(layer: Any) -> list[PrototxtError]:
         PrototxtError(
             f"its type is number {value}, which Caffe's schema does not have",
             where=where(layer),
-            fix="the file is another Caffe's: write it there in the form with 'layer'",
+            fix="the file is from another Caffe: save it there in the form with 'layer'",
         )
         for value in unknown
     ]

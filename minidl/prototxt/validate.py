@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a net from its message alone."""
+"""Find what is wrong with a net from its message alone."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Finding = tuple[str, str, str, str]  # path, found, expected, fix
 def validate_net(net: Any) -> None:
     """Refuse a net that no set of layers could make sense of, for all reasons at once.
 
-    The net is in today's form (`upgrade_net`). Checked are: that there are layers, each with a
-    type; names that are empty; include beside exclude; the number of `loss_weight` and
-    `propagate_down`; mean_file beside mean_value, forced colour beside forced grey; old forms
-    where there is a new one beside them; required fields; floats that are not finite. What a
-    layer's own parameters mean, the layer checks; how layers fit together, the graph.
+    The net is in today's form (`upgrade_net`). Checks: that there are layers, each with a
+    type; that no name is empty; include next to exclude; the number of `loss_weight` and
+    `propagate_down`; mean_file next to mean_value, forced colour next to forced grey; old forms
+    next to new ones; required fields; floats that are not finite. The layer checks its own
+    parameters; the graph checks how layers fit together.
     """
     errors = []
     if net.layers or net.input:

@@ -26,14 +26,14 @@ _BOOLEANS = {"true": True, "True": True, "t": True, "false": False, "False": Fal
 
 
 class Refused(NamedTuple):
-    """A value that does not fit its field: how to show it, and what may put it right."""
+    """A value that does not fit its field: how to show it, and a fix."""
 
     shown: str
     fix: str = ""
 
 
 def read(tokens: Tokens, field: Field) -> Any:
-    """Take one value from the tokens: a value fit for the field, or why it is refused."""
+    """Take one value from the tokens: a value fit for the field, or the reason it is refused."""
     token = tokens.take()
     if token.kind == QUOTED:
         parts = [token]
@@ -100,7 +100,7 @@ def _bare(text: str) -> Token:
 
 
 def wanted(field: Field) -> str:
-    """What a field takes, for the `expected` part of an error."""
+    """Describe the values a field takes, for the `expected` part of an error."""
     if field.kind == INTEGER:
         least, most = field.range
         return f"an integer from {least} to {most}"
@@ -118,7 +118,7 @@ def wanted(field: Field) -> str:
 
 
 def shown(token: Token) -> str:
-    """A token as an error shows it."""
+    """Return a token as an error shows it."""
     if token.kind == END:
         return "the end of the file"
     if token.kind == BROKEN:
@@ -132,5 +132,5 @@ def shown(token: Token) -> str:
 
 
 def short(text: str) -> str:
-    """At most 60 characters of a text that may be of any length."""
+    """Return at most 60 characters of a text that may be of any length."""
     return text if len(text) <= 60 else text[:57] + "..."

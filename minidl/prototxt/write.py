@@ -15,9 +15,9 @@ _WHOLE = re.compile(r"^( *\w+: -?[0-9]+)\.0$", re.MULTILINE)
 
 
 def to_text(message: Any) -> str:
-    """A message as prototxt, as Caffe prints it: fields by number, floats as short as is exact.
+    """Return a message as Caffe prints it: fields by number, floats as short as is exact.
 
-    Reading the text gives the message again, but for where it was once read (`minidl_origin`),
+    Reading the text gives the message again, except for its origin (`minidl_origin`),
     which is left out.
 
     >>> from minidl import schema

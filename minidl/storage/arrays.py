@@ -34,7 +34,7 @@ def to_blob(array: np.ndarray, diff: np.ndarray | None = None) -> Any:
 def parse(reader: Reader, start: int, end: int, within: str) -> tuple[np.ndarray, bool]:
     """(array, legacy) of the BlobProto in these bytes of a file; gradients are passed over.
 
-    The array is a view of the file's bytes where they lie in one piece, as Caffe writes them.
+    The array is a view of the file's bytes where they are contiguous, as Caffe writes them.
     `legacy`: its shape was given by the old fields num, channels, height and width. Values of 16
     bits, as NVIDIA's Caffe may write them, become float32.
     """

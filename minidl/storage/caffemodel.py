@@ -39,7 +39,7 @@ _V0 = _Layout(name=1, type=2, blobs=50)
 def read(path: str | os.PathLike[str]) -> Weights:
     """The weights in a .caffemodel of any age, in one pass over memory.
 
-    Takes the file's size in memory and little more: the arrays lie in its bytes.
+    Takes the file's size in memory and little more: the arrays are views of its bytes.
 
     Errors: FormatError for a file that is cut short, damaged or of another kind; UsageError for a
     path that cannot be read.

@@ -1,8 +1,8 @@
-"""What a weight file holds, in whatever format: arrays by layer and index.
+"""The contents of a weight file in any format: arrays by layer and index.
 
-npz, safetensors and HDF5 files name an array LAYER/INDEX, "conv1/0", and carry beside them a short
-text in JSON that says what their format has no place for: the net's name, the order of the layers
-and their types.
+npz, safetensors and HDF5 files name an array LAYER/INDEX, "conv1/0". Next to the arrays they hold a
+short JSON text with what their format has no place for: the net's name, the order of the layers and
+their types.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WIDEST = 1000  # blobs of one layer; no layer has ten
 class LayerWeights:
     """The parameters of one layer in a file.
 
-    type      as the file says it: "Convolution", "CONVOLUTION" (2014), "conv" (2013), "" (HDF5)
+    type      as spelled in the file: "Convolution", "CONVOLUTION" (2014), "conv" (2013), "" (HDF5)
     blobs     arrays, float32 or float64, perhaps views of the file's bytes, not to be written to;
               None for one that is stored with the layer it is shared with (Weights.owners_only)
     legacy    for each blob whether its shape is the old four axes, 1 x 1 x 1 x N for a bias
@@ -40,7 +40,7 @@ class LayerWeights:
 
 @dataclass
 class Weights:
-    """What a weight file holds: the net's name, its layers with blobs, and remarks about it.
+    """The contents of a weight file: the net's name, its layers with blobs, and remarks about it.
 
     owners_only    a parameter that layers share is stored once, with the first of them: so does
                    Caffe's HDF5, where a .caffemodel repeats it
@@ -53,7 +53,7 @@ class Weights:
 
 
 def named(weights: Weights) -> Iterator[tuple[str, np.ndarray]]:
-    """("conv1/0", array) of every array."""
+    """Yield ("conv1/0", array) for every array."""
     for layer in weights.layers:
         for i, blob in enumerate(layer.blobs):
             if blob is not None:
@@ -94,11 +94,11 @@ def describe(weights: Weights) -> str:
 
 
 def gather(arrays: Mapping[str, np.ndarray], text: str, path: str, owners_only: bool) -> Weights:
-    """The weights whose arrays are named LAYER/INDEX, in the order that the description has.
+    """Return the weights whose arrays are named LAYER/INDEX, in the order of the description.
 
-    text    the description, '' where the file has none: then layers come in the arrays' order
+    text    the description, '' if the file has none: then layers come in the arrays' order
 
-    Errors: FormatError for names of another kind, and for a layer that lacks one in between.
+    Errors: FormatError for names of another kind, and for a layer that skips an index.
     """
     found: dict[str, dict[int, np.ndarray]] = {}
     for key, array in arrays.items():
@@ -136,7 +136,7 @@ def gather(arrays: Mapping[str, np.ndarray], text: str, path: str, owners_only: 
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """What a description says; one that is not ours says nothing."""
+    """Parse a description; one that minidl did not write gives no layers."""
     nothing: dict[str, Any] = {"net": "", "layers": []}
     try:
         said = json.loads(text) if text else nothing

@@ -1,4 +1,4 @@
-"""Files read whole and written whole, whatever interrupts it."""
+"""Read and write whole files, whatever interrupts it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read(
     """All bytes of a regular file, or the first `most`, as an array of uint8.
 
     what    the kind of file, for messages: "weights", "solver state"
-    limit   bytes above which such a file makes no sense; by default what the machine has
+    limit   bytes above which such a file makes no sense; by default the machine's memory
 
     Read, not mapped: a mapped file that another program shortens kills the process.
 
@@ -74,7 +74,7 @@ def read(
 
 
 def check_size(size: int, path: PathLike, what: str, limit: int | None = None) -> None:
-    """Refuse what is larger than `limit`, or than the machine's memory, before it is made."""
+    """Refuse a size above `limit`, or above the machine's memory, before anything is allocated."""
     most = min(memory_bytes(), limit or size)
     if size > most:
         raise UsageError(
@@ -85,9 +85,9 @@ def check_size(size: int, path: PathLike, what: str, limit: int | None = None) -
 
 
 def check_unpacked(size: int, path: PathLike, what: str) -> None:
-    """Refuse a packed file whose contents, of `size` bytes, are far larger than what it holds.
+    """Refuse a packed file whose contents, of `size` bytes, are far larger than the file.
 
-    Numbers of trained nets hardly shrink; pruned ones and zeros do, but not without end.
+    Numbers of trained nets hardly shrink; pruned ones and zeros do, but not without limit.
     """
     packed = os.path.getsize(path)
     check_size(size, path, f"{what}, unpacked,")
@@ -110,14 +110,14 @@ def memory_bytes() -> int:
 
 
 def head(path: PathLike, what: str = "file") -> bytes:
-    """The first bytes of a regular file, by which formats are told apart; errors as in `read`."""
+    """Return the first bytes of a regular file, which tell formats apart; errors as in `read`."""
     return bytes(read(path, what, most=512))
 
 
 def sha256(path: PathLike) -> str:
-    """The SHA-256 of a file in hexadecimal digits, as the command sha256sum says it.
+    """Return the SHA-256 of a file in hexadecimal digits, as the command sha256sum prints it.
 
-    Takes 0.05 to 0.25 s for 100 MB in memory, by whether the CPU has instructions for it.
+    Takes 0.05 to 0.25 s for 100 MB in memory, depending on the CPU's instructions for it.
     """
     digest = hashlib.sha256()
     try:
@@ -131,19 +131,19 @@ def sha256(path: PathLike) -> str:
 
 @contextlib.contextmanager
 def replacing(path: PathLike, own: bool = False) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` when the block ends, and not before.
+    """Open a new file that takes the place of `path` when the block ends, and not before.
 
         with files.replacing("lenet_iter_500.caffemodel") as file:
             file.write(data)
 
-    The bytes go to ``<path>.partial-<process id>``, reach the disk, and are renamed. Whoever
-    looks at `path` sees the old file or the new one, whole, even if the process is killed or the
+    The bytes go to ``<path>.partial-<process id>``, reach the disk, and are renamed. A reader of
+    `path` sees the old file or the new one, whole, even if the process is killed or the
     power fails. An error removes the partial file; only a killed process leaves one behind.
 
-    own    the caller knows that a file of this name is one that it wrote: by what lies beside it
+    own    the caller knows from neighbouring files that it wrote the file of this name
 
     Errors: RunError for a full disk; UsageError for a path that cannot be written, and for a file
-    that is there and not of the new one's kind (`replaceable.check`).
+    that exists and is not of the new one's kind (`replaceable.check`).
     """
     target = Path(path)
     partial = named(target, f"{target.name}.partial-{os.getpid()}")
@@ -151,8 +151,8 @@ def replacing(path: PathLike, own: bool = False) -> Iterator[BinaryIO]:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder")
         with contextlib.suppress(FileNotFoundError):
-            partial.unlink()  # of a killed process of the same number
-        with open(partial, "xb") as file:  # never through a link that lies there
+            partial.unlink()  # left by a killed process with the same id
+        with open(partial, "xb") as file:  # never through an existing link
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -169,7 +169,7 @@ def replacing(path: PathLike, own: bool = False) -> Iterator[BinaryIO]:
 
 
 def check_writable(path: PathLike) -> None:
-    """Refuse a path beside which no file can be made: before hours of work, not after."""
+    """Refuse a path whose folder cannot take a new file: before hours of work, not after."""
     target = Path(path)
     probe = named(target, f"{target.name}.probe-{os.getpid()}")
     try:
@@ -180,19 +180,19 @@ def check_writable(path: PathLike) -> None:
 
 
 def check_target(path: PathLike) -> None:
-    """The same for a file that will be written, and what lies there has to be of a kind that
+    """Check a path as `check_writable` does; an existing file must be of a kind that
     minidl writes."""
     replaceable.check_known(path)
     check_writable(path)
 
 
 def named(path: Path, name: str) -> Path:
-    """Another name beside `path`, which is refused if it can name nothing new."""
+    """Return another name in the folder of `path`; refuse one that cannot name a new file."""
     if path.name in ("", "..") or "\0" in str(path):
         raise UsageError(
-            "is not a name that a file could have",
+            "is not a valid file name",
             where=repr(str(path)) if "\0" in str(path) else str(path),
-            expected="a name, perhaps with the folder that it is to lie in",
+            expected="a name, with or without its folder",
         )
     return path.with_name(name)
 
@@ -202,7 +202,7 @@ def _cannot_write(path: Path, error: OSError) -> MinidlError:
         return RunError(
             f"cannot be written: {error.strerror}",
             where=str(path),
-            fix="free some space; the file of this name, if there was one, is as it was",
+            fix="free some space; the file of this name, if there was one, is unchanged",
         )
     reason = _HOPELESS.get(error.errno or 0)
     if reason is None:
@@ -212,7 +212,7 @@ def _cannot_write(path: Path, error: OSError) -> MinidlError:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; some file systems cannot do that for a folder, and say EINVAL."""
+    """Make a rename durable; some file systems cannot do that for a folder, and report EINVAL."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -229,7 +229,7 @@ def _names_beside(path: Path) -> list[str]:
 
 
 def write_all(path: PathLike, chunks: list[Any], own: bool = False) -> None:
-    """Replace `path` by these bytes and arrays, one after the other; `own` as in `replacing`."""
+    """Replace what is in `path` by these bytes and arrays, in order; `own` as in `replacing`."""
     with replacing(path, own) as file:
         for chunk in chunks:
             file.write(chunk)

@@ -1,4 +1,4 @@
-"""HDF5 files read with care and written whole: what weights and solver states in HDF5 share."""
+"""Read HDF5 files with care and write them whole: shared by weights and solver states."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BEST_RATIO = 1100  # of compression that is believed; deflate's own limit is 10
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str], what: str) -> Iterator[Any]:
-    """The h5py.File at `path`; whatever goes wrong inside the block is the file's fault.
+    """Yield the h5py.File at `path`; anything that goes wrong inside the block is the file's fault.
 
     what    the kind of file, for messages: "weights", "solver state"
 
@@ -33,8 +33,8 @@ def reading(path: str | os.PathLike[str], what: str) -> Iterator[Any]:
 
 
 def open_file(path: str | os.PathLike[str], what: str) -> Any:
-    """The h5py.File at `path`, to be closed by the caller; errors as in `reading`."""
-    files.head(path, what)  # refuses a path that is absent, a folder or a pipe, in words
+    """Return the h5py.File at `path`, for the caller to close; errors as in `reading`."""
+    files.head(path, what)  # refuses a path that is absent, a folder or a pipe, in plain words
     h5py = _h5py(path, what)
     with explaining(path, what):
         return h5py.File(path, "r", locking=False)  # locks fail on some network drives
@@ -42,26 +42,26 @@ def open_file(path: str | os.PathLike[str], what: str) -> Any:
 
 @contextlib.contextmanager
 def explaining(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Whatever goes wrong while the file at `path` is read is the file's fault."""
+    """Blame the file at `path` for anything that goes wrong inside the block."""
     try:
         yield
     except MinidlError:
         raise
     except MemoryError:
         raise RunError("not enough memory for its arrays", where=str(path)) from None
-    except Exception as error:  # of a damaged file libhdf5 says nearly anything
+    except Exception as error:  # for a damaged file libhdf5 raises nearly anything
         said = " ".join(str(error).split())[:120] or type(error).__name__
         raise FormatError(
             f"cannot be read as HDF5: {said}",
             where=str(path),
-            expected=f"a whole {what} file in HDF5",
+            expected=f"a complete {what} file in HDF5",
             fix="copy or download the file again",
         ) from None
 
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """A new h5py.File that appears under `path` when the block ends, whole or not at all."""
+    """Yield a new h5py.File that appears under `path` when the block ends, whole or not at all."""
     h5py = _h5py(path, "file")
     memory = io.BytesIO()
     with h5py.File(memory, "w", libver="earliest") as file:  # what HDF5 1.8, Caffe's, reads
@@ -70,7 +70,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 
 def available() -> bool:
-    """Whether h5py is installed."""
+    """Return whether h5py is installed."""
     try:
         import h5py  # noqa: F401
     except ImportError:
@@ -91,9 +91,9 @@ def _h5py(path: str | os.PathLike[str], what: str) -> Any:
 
 
 def datasets(group: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """("conv1/0", dataset) of all that lies in a group and the groups within, in HDF5's order.
+    """Yield ("conv1/0", dataset) for all datasets in a group and its subgroups, in HDF5's order.
 
-    Links to other places and other files are passed over: Caffe never wrote one.
+    Links to other places and other files are skipped: Caffe never wrote one.
     """
     import h5py
 
@@ -105,7 +105,7 @@ def datasets(group: Any, path: str) -> Iterator[tuple[str, Any]]:
             links += 1
             if links > _MOST_LINKS or depth > _DEEPEST:
                 raise FormatError(
-                    "its groups have no end", where=path, fix="copy or download the file again"
+                    "its groups never end", where=path, fix="copy or download the file again"
                 )
             if not isinstance(inner.get(name, getlink=True), h5py.HardLink):
                 continue
@@ -134,7 +134,7 @@ def floats(dataset: Any, name: str, path: str) -> np.ndarray:
 
 
 def check_size(dataset: Any, name: str, path: str) -> None:
-    """Refuse what was never written: libhdf5 would make it up, of any size, in memory."""
+    """Refuse a dataset that was never written: libhdf5 would make it up, of any size, in memory."""
     stored = dataset.id.get_storage_size()
     most = stored * (_BEST_RATIO if dataset.chunks else 1)
     if dataset.is_virtual or dataset.external:
@@ -156,7 +156,7 @@ def check_all(group: Mapping[str, Any], path: str | os.PathLike[str], what: str)
 
 
 def whole_number(file: Any, name: str, path: str) -> int:
-    """The single whole number in a dataset of this name, as Caffe writes them: shape (1,)."""
+    """Return the single whole number in a dataset of this name, as Caffe writes it: shape (1,)."""
     dataset = _member(file, name, path)
     if dataset.dtype.kind not in "iu" or dataset.size != 1:
         raise FormatError(
@@ -169,7 +169,7 @@ def whole_number(file: Any, name: str, path: str) -> int:
 
 
 def text(file: Any, name: str, path: str) -> str:
-    """The string in a dataset of this name; bytes that are not UTF-8 come out as U+FFFD."""
+    """Return the string in a dataset of this name; bytes that are not UTF-8 become U+FFFD."""
     dataset = _member(file, name, path)
     if dataset.dtype.kind not in "SO" or dataset.size != 1:
         raise FormatError(
@@ -193,7 +193,7 @@ def octets(file: Any, name: str, path: str) -> bytes:
 
 
 def put_text(file: Any, name: str, value: str) -> None:
-    """A string as Caffe writes and expects it: of fixed length, closed by a NUL byte."""
+    """Store a string as Caffe writes and expects it: of fixed length, closed by a NUL byte."""
     import h5py
 
     data = value.encode("utf-8", "surrogateescape")

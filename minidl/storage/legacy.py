@@ -28,9 +28,9 @@ _AXES = {
 
 
 def modern(weights: Weights) -> Weights:
-    """The same weights with today's types and shapes, as far as the types tell them.
+    """Return the same weights with today's types and shapes, as far as the types determine them.
 
-    What Caffe does while loading, for it knows the net: 4 axes with 1s in front lose these. A
+    Caffe does the same while loading, where it knows the net: 4 axes with leading 1s lose these. A
     blob of a type that is not in the table above keeps its four axes and stays `legacy`.
     """
     layers = [_modern(layer) for layer in weights.layers]

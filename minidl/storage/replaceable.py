@@ -1,6 +1,6 @@
-"""Which files may give way to new ones: those of the same kind, by what is in them, and no others.
+"""Decide which files may be replaced by new ones: those whose contents are of the same kind.
 
-A name proves nothing: ``--out thesis.txt`` may be a slip. So what is there is looked at first.
+A name proves nothing: ``--out thesis.txt`` may be a slip. So the existing file is read first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PathLike = str | os.PathLike[str]
 
 WEIGHTS_IN_HDF5, STATE_IN_HDF5 = "weights in HDF5", "a solver state in HDF5"
 LOG, EVENTS = "a log", "events of a run"
-_BYTES = 1 << 12  # of a file's beginning that are looked at
+_BYTES = 1 << 12  # read from a file's beginning
 _TABLES = {b"NumIters": "a table of a run", b"filename": "a table of windows"}
 _BEGINNINGS = {
     b"\x93NUMPY": "an array (.npy)",
@@ -37,16 +37,16 @@ _LOG_LINE = re.compile(rb"[IWEF](\d{4})?\d{4} \d\d:\d\d:\d\d|Log file created at
 
 
 def check(path: PathLike, kind: str) -> None:
-    """Refuse a `path` whose contents are not of the kind that is about to take their place.
+    """Refuse a `path` whose contents are not of the kind that is about to replace them.
 
-    kind    as `kind_of` says it
+    kind    as `kind_of` returns it
 
-    A path that is not there, and an empty file, are free. Errors: UsageError.
+    A path that does not exist, and an empty file, are free. Errors: UsageError.
     """
     found = _there(path)
     if found is not None and (found != kind or not kind):
         raise UsageError(
-            f"is {found or _other(path)}; what is to be written is {kind or 'of another kind'}",
+            f"is {found or _other(path)}; the new file is {kind or 'of another kind'}",
             where=str(path),
             expected="a new name, or a file of the same kind, which would be replaced",
             fix="write elsewhere, or remove the file first",
@@ -61,7 +61,7 @@ def check_known(path: PathLike) -> None:
 
 
 def check_appendable(path: PathLike, kind: str) -> None:
-    """Refuse a link, and what is not of this kind, for lines that are to be added to a file."""
+    """Refuse a link, and a file of another kind, as the target of appended lines."""
     if os.path.islink(path):
         raise UsageError(
             f"is a link to {os.path.realpath(path)}",
@@ -73,9 +73,9 @@ def check_appendable(path: PathLike, kind: str) -> None:
 
 
 def kind_of(path: PathLike) -> str:
-    """What a file is, as far as minidl writes such files; '' for all others.
+    """Return the kind of a file that minidl could have written; '' for all others.
 
-    HDF5 files and archives of arrays count as alike if they hold arrays of the same names.
+    HDF5 files and archives of arrays are of the same kind if their arrays have the same names.
     """
     with open(path, "rb") as file:
         head = file.read(_BYTES)
@@ -94,13 +94,13 @@ def kind_of(path: PathLike) -> str:
 
 
 def _there(path: PathLike) -> str | None:
-    """The kind of what is there, None where nothing is."""
+    """Return the kind of the existing file, None if there is none."""
     try:
         found = os.stat(path)
-    except (OSError, ValueError):  # absent, or a path that nothing can have: said by who writes
+    except (OSError, ValueError):  # absent, or an invalid path: the writer reports it
         return None
     if stat.S_ISDIR(found.st_mode):
-        return None  # likewise
+        return None  # as above
     if not stat.S_ISREG(found.st_mode):
         return ""
     try:
@@ -110,7 +110,7 @@ def _there(path: PathLike) -> str | None:
 
 
 def _other(path: PathLike) -> str:
-    """What a file of another kind is, in words."""
+    """Describe a file of another kind in words."""
     if not os.path.isfile(path):
         return "not a regular file"
     try:
@@ -148,7 +148,7 @@ def _of_archive(path: PathLike) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except Exception:  # of a damaged archive zipfile says nearly anything
+    except Exception:  # for a damaged archive zipfile raises nearly anything
         return ""
     if "minidl.json" in names:
         return "weights in npz"
@@ -165,7 +165,7 @@ def _of_hdf5(path: PathLike) -> str:
         with h5py.File(path, "r", locking=False) as file:
             names = set(file)
             of_layers = file.get("data", getclass=True) is h5py.Group
-    except Exception:  # h5py is not there, or the file is damaged
+    except Exception:  # h5py is not installed, or the file is damaged
         return ""
     if of_layers and names <= {"data", "diff", "minidl"}:
         return WEIGHTS_IN_HDF5
@@ -175,7 +175,7 @@ def _of_hdf5(path: PathLike) -> str:
 
 
 def hdf5_of(names: Any) -> str:
-    """The kind of an HDF5 file with datasets of these names."""
+    """Return the kind of an HDF5 file with datasets of these names."""
     return _listed("an HDF5 file of", names)
 
 
@@ -185,7 +185,7 @@ def _listed(what: str, names: Any) -> str:
 
 
 def folder_of_lmdb(folder: Path) -> None:
-    """Refuse a folder that holds anything beside the files of an LMDB, and a link to one.
+    """Refuse a folder that holds anything besides the files of an LMDB, and a link to one.
 
     An empty folder is free. Errors: UsageError that names what else is there.
     """
@@ -201,12 +201,12 @@ def folder_of_lmdb(folder: Path) -> None:
     others = sorted(set(os.listdir(folder)) - {"data.mdb", "lock.mdb"})
     if others or not _is_lmdb_file(folder / "data.mdb"):
         listing = ", ".join(others[:3] or ["data.mdb"]) + (", ..." if len(others) > 3 else "")
-        found = f"holds {listing}" + ("" if others else ", which is no file of LMDB's")
+        found = f"holds {listing}" + ("" if others else ", which is not a file of an LMDB")
         raise UsageError(found, where=str(folder), expected=expected, fix=fix)
 
 
 def _is_lmdb_file(path: Path) -> bool:
-    """Whether a file is LMDB's, if damaged, or not there at all."""
+    """Return whether a file belongs to an LMDB (even if damaged) or does not exist."""
     if not path.exists():
         return True
     with open(path, "rb") as file:

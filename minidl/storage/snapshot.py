@@ -1,4 +1,4 @@
-"""Solver states: where a run stood, in Caffe's file and with what Caffe leaves out."""
+"""Solver states: how far a run has got, in Caffe's file plus what Caffe leaves out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from minidl.storage import arrays, files, hdf5, sniff, wire
 # Fields of SolverState.
 _ITER, _LEARNED_NET, _HISTORY, _CURRENT_STEP, _RESUME = 1, 2, 3, 4, 20000
 FORMAT = "1"  # of ResumeState
-_MOST_COUNTED = 1 << 53  # of anything: a million a second for 285 years
+_MOST_COUNTED = 1 << 53  # of any counter: a million a second for 285 years
 _MOST_ITERATIONS = (1 << 31) - 1  # Caffe's field has 31 bits
 
 
@@ -27,10 +27,10 @@ class State:
     """One .solverstate file.
 
     iter            updates done
-    learned_net     path of the weights, as it was when they were written
+    learned_net     path of the weights at the time they were written
     history         the rule's arrays, in the order of `net.learnable`
-    legacy          for each of them whether its shape is the old four axes
-    current_step    entries of stepvalue passed, which Caffe counts
+    legacy          for each of them, whether its shape is the old four axes
+    current_step    number of stepvalue entries passed, as Caffe counts them
     resume          schema.ResumeState, or None in a file that Caffe wrote
     """
 
@@ -43,7 +43,7 @@ class State:
 
 
 def read(path: str | os.PathLike[str]) -> State:
-    """A .solverstate of Caffe or minidl, in either format; arrays are views of the file's bytes.
+    """Return a .solverstate of Caffe or minidl, in either format; arrays are views of its bytes.
 
     Errors: FormatError for a file that is cut short, damaged or of another kind; UsageError for a
     path that cannot be read, and for HDF5 where h5py is not installed.
@@ -72,7 +72,7 @@ def read(path: str | os.PathLike[str]) -> State:
             state.resume = _resume(reader, item)
     state.history = history
     if not 0 <= state.iter < 2**31 or not state.learned_net:
-        reader.fail(0, "", "no iteration" if state.iter < 0 else "no name of a weight file")
+        reader.fail(0, "", "no iteration" if state.iter < 0 else "no weight file name")
     return state
 
 
@@ -87,10 +87,10 @@ def _resume(reader: wire.Reader, item: wire.Field) -> Any:
 def _of_this_version(resume: Any, path: str) -> Any:
     if resume.format_version != FORMAT:
         raise FormatError(
-            f"what minidl added to it has the version {resume.format_version!r}",
+            f"minidl's part of it has the version {resume.format_version!r}",
             where=path,
             expected=f"version {FORMAT!r}",
-            fix="go on with the version of minidl that wrote it",
+            fix="resume with the version of minidl that wrote it",
         )
     counts = {
         "passes": [resume.train_passes, *resume.test_passes],
@@ -103,13 +103,13 @@ def _of_this_version(resume: Any, path: str) -> Any:
                 raise FormatError(
                     f"is damaged: it counts {number:,} {what}",
                     where=path,
-                    fix="go on from another snapshot",
+                    fix="resume from another snapshot",
                 )
     return resume
 
 
 def _read_hdf5(path: str | os.PathLike[str]) -> State:
-    """The same from /iter, /learned_net, /current_step, /history/<i> and our /minidl_resume."""
+    """Read it from /iter, /learned_net, /current_step, /history/<i> and our /minidl_resume."""
     where = str(path)
     with hdf5.reading(path, "solver state") as file:
         if "data" in file and "iter" not in file:
@@ -130,7 +130,7 @@ def _read_hdf5(path: str | os.PathLike[str]) -> State:
 
 
 def _history(file: Any, where: str) -> list[np.ndarray]:
-    """The arrays /history/0, /history/1, ...: by number, for HDF5 has them as 0, 1, 10, 11, 2."""
+    """Return the arrays /history/0, /history/1, ... by number (HDF5 sorts them 0, 1, 10, 11, 2)."""
     group = file.get("history")
     if not hasattr(group, "keys"):
         raise FormatError("has no group 'history'", where=where, expected="a solver state in HDF5")
@@ -197,11 +197,11 @@ def _write_hdf5(path: str | os.PathLike[str], state: State) -> None:
 
 
 def weights_path(state: State, path: str | os.PathLike[str]) -> Path:
-    """Where the weights of the state read from `path` are: beside it, or at their old place.
+    """Return where the weights of the state read from `path` are: in its folder or their old place.
 
-    Beside it first, for the old place of a snapshot that was copied may hold those of a later run:
-    under the name that the state knows, then under the state's own, should both have been renamed.
-    Files that are not what was written with the state are passed over; Caffe's states do not say.
+    Its folder comes first, for the old place of a copied snapshot may hold those of a later run:
+    under the name that the state records, then under the state's own, in case both were renamed.
+    Files that were not written with the state are skipped; Caffe's states do not record that.
 
     Errors: UsageError naming the places, WeightsError where only other weights are there.
     """
@@ -216,10 +216,10 @@ def weights_path(state: State, path: str | os.PathLike[str]) -> Path:
     found = [place for place in places if os.path.isfile(place)]
     if not found:
         raise UsageError(
-            "the weights that belong to this solver state are not there",
+            "the weights that belong to this solver state were not found",
             where=str(path),
             expected=" or ".join(map(str, places)),
-            fix="put the weights of the same iteration beside the solver state",
+            fix="put the weights of the same iteration next to the solver state",
         )
     wanted = state.resume.weights_sha256 if state.resume is not None else ""
     for place in found:
@@ -231,6 +231,6 @@ def weights_path(state: State, path: str | os.PathLike[str]) -> Path:
         "damaged, or of another run",
         where=str(path),
         expected=f"weights with the SHA-256 {wanted}",
-        fix="go on from another snapshot; or put the .caffemodel that was written with this "
-        ".solverstate beside it",
+        fix="resume from another snapshot; or put the .caffemodel that was written with this "
+        ".solverstate next to it",
     )

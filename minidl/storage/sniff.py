@@ -1,4 +1,4 @@
-"""What a file that cannot be read is instead."""
+"""Guess what a file that cannot be read really is."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _HTML = re.compile(rb"<(!doctype html|html|head|body|title|meta|script)\b", re.I
 
 
 def is_hdf5(head: bytes) -> bool:
-    """Whether these first bytes are those of an HDF5 file."""
+    """Return whether these first bytes are those of an HDF5 file."""
     return head.startswith(_KINDS[0][0])
 
 
 def is_safetensors(head: bytes) -> bool:
-    """Whether these first bytes are those of a safetensors file: the header's length, then it."""
+    """Return whether these first bytes are a safetensors file's: the header's length, then it."""
     return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
 
 
 def guess(head: bytes) -> str:
-    """What a file with these first bytes seems to be, or ''.
+    """Guess the kind of a file from these first bytes; '' if unknown.
 
     >>> guess(b'name: "LeNet"')
     'a text file (a prototxt?)'
@@ -74,13 +74,13 @@ _BEGINNINGS = (
 )
 # A caffemodel is fields of the net's own, and then a layer: `layers` of 2014, or `layer`.
 _OF_A_NET = {*((n, _BYTES) for n in (1, 3, 6, 8)), *((n, _VARINT) for n in (4, 5, 7))}
-_OLD_LAYERS = (2, _BYTES)  # which come after the net's name; alone they may be anything
+_OLD_LAYERS = (2, _BYTES)  # they follow the net's name; alone they prove nothing
 _LAYERS = {_OLD_LAYERS, (100, _BYTES)}
 _NAME_AND_INPUT = ((1, _BYTES), (3, _BYTES))
 
 
 def message(head: bytes) -> str:
-    """Which of Caffe's message files a file with these first bytes seems to be, or ''.
+    """Guess which of Caffe's message files begins with these bytes; '' if none.
 
     >>> message(bytes([8, 5]) + bytes([18, 1]) + b"a")
     'solver state (.solverstate)'

@@ -1,4 +1,4 @@
-"""Weight files of every format: read by what is in them, written as asked."""
+"""Weight files of every format: read by their contents, written in the format asked for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMATS = (CAFFEMODEL, HDF5, NPZ, SAFETENSORS)
 
 
 def read(path: str | os.PathLike[str]) -> Weights:
-    """The weights in a file of any of the formats, told apart by their first bytes.
+    """Return the weights in a file of any of the formats, told apart by their first bytes.
 
     Errors: FormatError for a file that is cut short, damaged or of another kind; UsageError for a
     path that cannot be read, or whose format needs a package that is not installed.
@@ -39,7 +39,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """The format that a file's name stands for; what no other has is Caffe's binary one.
+    """Return the format that a file's name asks for; by default Caffe's binary one.
 
     >>> format_of("lenet_iter_500.caffemodel.h5"), format_of("lenet.caffemodel")
     ('hdf5', 'caffemodel')
@@ -50,8 +50,8 @@ def format_of(path: str | os.PathLike[str]) -> str:
 def write(path: str | os.PathLike[str], weights: Weights, kind: str) -> None:
     """Write weights in the format `kind`; the file appears whole or not at all.
 
-    A .caffemodel and HDF5 made of a file that has arrays only hold layers' names, types and blobs,
-    which is all that Caffe looks at when it loads weights.
+    A .caffemodel or HDF5 file made from a file that has arrays only holds layers' names, types and
+    blobs, which is all that Caffe reads when it loads weights.
 
     Errors: UsageError for a path that cannot be written, for a format whose package is missing, and
     for a .caffemodel of weights that lack a parameter because it is stored with another layer.

@@ -2,15 +2,15 @@
 
     /data/conv1/0, /data/conv1/1     the blobs of layer conv1, float32 (or float64)
     /diff/conv1/0, ...               their gradients, with snapshot_diff
-    /minidl                          ours: the order and types of the layers; Caffe does not look
+    /minidl                          ours: the order and types of the layers; Caffe ignores it
 
 Every layer has its group, those without blobs an empty one. A parameter that layers share is
 stored with each of them, as in a .caffemodel, so that a net with one of the layers finds it. Caffe,
 which reads such a file, itself stores it with the first of them only.
 
-Slashes: a name in HDF5 cannot hold one. Layer inception_3a/1x1 lies in a group 1x1 within a group
+Slashes: a name in HDF5 cannot hold one. Layer inception_3a/1x1 is a group 1x1 within a group
 inception_3a, which is what the path /data/inception_3a/1x1/0 means to HDF5. Caffe, which makes no
-groups within groups, cannot write such a layer, and passes it over when it reads.
+groups within groups, cannot write such a layer, and ignores it when it reads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from minidl.storage.content import LayerWeights, Weights
 
 
 def read(path: str | os.PathLike[str]) -> Weights:
-    """The weights in an HDF5 file of Caffe's or ours; gradients are passed over.
+    """Return the weights in an HDF5 file of Caffe's or ours; gradients are skipped.
 
     Errors: FormatError for a file that is cut short, damaged or of another kind; UsageError for a
     path that cannot be read, and where h5py is not installed.
@@ -64,7 +64,7 @@ def write(
     diffs    their gradients, likewise
 
     Errors: UsageError where h5py is missing, for a path that cannot be written, and for names that
-    HDF5 cannot hold: a layer 'a/0' beside a layer 'a' that has a blob 0.
+    HDF5 cannot hold: a layer 'a/0' next to a layer 'a' that has a blob 0.
     """
     layers = [LayerWeights(la.name, la.type, list(blobs.get(la.name, ()))) for la in net.layer]
     check_names(layers, str(path))
@@ -102,7 +102,7 @@ def check_names(layers: Sequence[LayerWeights], where: str) -> None:
             other = taken.get("/".join(parts[:end]))
             if other is not None:
                 raise UsageError(
-                    f"layer '{layer.name}' cannot be stored in HDF5 beside layer '{other}', whose "
+                    f"layer '{layer.name}' cannot be stored in HDF5 next to layer '{other}', whose "
                     f"blobs have such names: {other}/0, {other}/1, ...",
                     where=where,
                     fix="rename one of them, or keep to the binary format: "

@@ -39,7 +39,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
         raise
     except MemoryError:
         raise RunError("not enough memory for its arrays", where=where) from None
-    except Exception as error:  # of a damaged header NumPy and zipfile say nearly anything
+    except Exception as error:  # for a damaged header NumPy and zipfile raise nearly anything
         said = " ".join(str(error).split())[:120] or type(error).__name__
         raise FormatError(
             f"cannot be read as .npz: {said}",
@@ -57,7 +57,7 @@ def _description(archive: Any, info: Any) -> str:
 
 
 def _array(archive: Any, info: Any, where: str) -> np.ndarray:
-    """The array in one member, whose size is compared before memory is taken for it."""
+    """Return the array in one member; its size is compared before memory is taken for it."""
     with archive.open(info) as member:
         version = npy.read_magic(member)
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0

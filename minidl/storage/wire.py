@@ -1,7 +1,7 @@
 """Protobuf's wire format, walked over in place.
 
 protobuf itself would turn every packed float into a Python object on its way to NumPy. Here a
-message stays bytes: `Reader.fields` says where each field lies, and arrays are views of them.
+message stays bytes: `Reader.fields` tells where each field is, and arrays are views of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Field(NamedTuple):
 
 
 class Reader:
-    """The bytes of one message file, with the words for what is wrong in it.
+    """The bytes of one message file, and the errors for what is wrong in it.
 
     data    uint8 array of the whole file
     path    its name, for messages
@@ -48,7 +48,7 @@ class Reader:
         self.fields_left = MOST_FIELDS
 
     def fields(self, start: int = 0, end: int | None = None, within: str = "") -> Iterator[Field]:
-        """The fields of the message in data[start:end]; `within` names it ("layer 'conv1'")."""
+        """Yield the fields of the message data[start:end]; `within` names it ("layer 'conv1'")."""
         end = len(self.data) if end is None else end
         while start < end:
             tag_at = start
@@ -81,9 +81,9 @@ class Reader:
             start += size
 
     def _run(self, tag: int, start: int, end: int, stride: int) -> int:
-        """Bytes of further fields with the same one-byte tag, one every `stride` bytes.
+        """Return the bytes of further fields with the same one-byte tag, one every `stride` bytes.
 
-        Looked for in growing windows, so that short runs cost little and long ones no loop.
+        The search grows its window, so that short runs cost little and long ones need no loop.
         """
         begin, window = start, 16
         while (window := min(window * 4, (end - start) // stride)) > 0:
@@ -120,7 +120,7 @@ class Reader:
         return np.ascontiguousarray(runs[:, :size]).view(dtype).reshape(-1)
 
     def text(self, field: Field, within: str = "") -> str:
-        """A string field; bytes that are no UTF-8 come out as U+FFFD."""
+        """Return a string field; bytes that are not UTF-8 become U+FFFD."""
         self.expect(field, BYTES, within)
         return bytes(self.data[field.start : field.end]).decode("utf-8", "replace")
 

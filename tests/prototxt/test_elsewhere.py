@@ -39,7 +39,7 @@ def test_an_unknown_type_is_said_to_be_of_a_fork(text, message):
         (
             'layer { name: "c" type: "Correlation" correlation_param { pad: 20 } }',
             "unknown type 'Correlation'\n  fix: .*flownet2 has it(.|\n)*correlation_param'\n"
-            "  fix: it is of the type Correlation",
+            "  fix: it is a field of Correlation",
         ),
         (
             "layers { name: 'c' type: SPATIAL_PYRAMID_POOLING_DATA }",

@@ -154,7 +154,7 @@ REFUSED = {
         "\n  expected: a string in quotes\n  fix: close it on the same line"
     ),
     r"bottom: 'a\qb'": (
-        r"net.prototxt:4:11: Convolution layer 'conv1': bottom is 'a\qb', in which '\q' is no"
+        r"net.prototxt:4:11: Convolution layer 'conv1': bottom is 'a\qb', in which '\q' is not an"
         " escape\n  expected: a string in quotes\n  fix: write a backslash as \\\\"
     ),
     r"bottom: '\xff'": (
@@ -215,7 +215,7 @@ REFUSED = {
     ),
     "roi_param { w: [1, {}] h <> }": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'roi_param'"
-        "\n  fix: is it another Caffe's? minidl has BVLC's layers and those of docs/forks.md"
+        "\n  fix: is it from another Caffe? minidl has BVLC's layers and those of docs/forks.md"
     ),
     "parametric_param { order: 1 }": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'parametric_param'"
@@ -223,7 +223,7 @@ REFUSED = {
     ),
     "crf_param { group: 3 }": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'crf_param'"
-        "\n  fix: is it another Caffe's? minidl has BVLC's layers and those of docs/forks.md"
+        "\n  fix: is it from another Caffe? minidl has BVLC's layers and those of docs/forks.md"
     ),
     "minidl_origin { line: 3 }": (
         "net.prototxt:4:3: Convolution layer 'conv1': the layer has no field 'minidl_origin'"
@@ -296,19 +296,19 @@ BRACES = {
     ),
     "a missing brace before the next layer": (
         "layer {\n name: 'a'\n lrn_param {\n k: 2\n}\nlayer { name: 'b' }\nlayer { name: 'c' }",
-        ["net.prototxt:6:1: layer 'a': 'layer' stands inside the layer opened in line 1"],
+        ["net.prototxt:6:1: layer 'a': 'layer' is inside the layer opened in line 1"],
     ),
     "two missing braces": (
         "layer { name: 'a' \nlayer { name: 'b' \nlayer { name: 'c' }",
-        ["net.prototxt:2:1: layer 'a': 'layer' stands inside the layer opened in line 1"],
+        ["net.prototxt:2:1: layer 'a': 'layer' is inside the layer opened in line 1"],
     ),
     "a missing brace two deep": (
         "layer { name: 'a' lrn_param { k: 1\nlayer { name: 'b' }",
-        ["net.prototxt:2:1: layer 'a': 'layer' stands inside lrn_param opened in line 1"],
+        ["net.prototxt:2:1: layer 'a': 'layer' is inside lrn_param opened in line 1"],
     ),
     "a missing brace before a field of the net": (
         "layer {\n name: 'a'\n lrn_param {\n k: 2\n}\nforce_backward: true\nlayer { name: 'b' }",
-        ["net.prototxt:6:1: layer 'a': 'force_backward' stands inside the layer opened in line 1"],
+        ["net.prototxt:6:1: layer 'a': 'force_backward' is inside the layer opened in line 1"],
     ),
     "a field of the net inside a layer, where braces fit": (
         "layer {\n name: 'a'\n force_backward: true\n}\nlayer { name: 'b' }",
@@ -338,7 +338,7 @@ BRACES = {
         "input_dim: {height}\ninput_dim: {width}\nlayer {{ }}",
         [
             "net.prototxt:1:12: this is a template, not yet a prototxt: it has placeholders like"
-            " '{height}'\n  fix: fill it in first, by Python's str.format with height, width"
+            " '{height}'\n  fix: fill it in first, with Python's str.format with height, width"
         ],
     ),
 }
@@ -421,7 +421,7 @@ def test_a_missing_file_is_an_error_that_names_those_like_it(tmp_path):
     (tmp_path / "lenet_solver.prototxt").touch()
     with pytest.raises(PrototxtError, match=r"no such file(.|\n)*mean 'lenet_solver.prototxt'\?"):
         read_solver(tmp_path / "lenet_slver.prototxt")
-    with pytest.raises(PrototxtError, match=r"no such file(.|\n)*there are lenet_solver.prototxt"):
+    with pytest.raises(PrototxtError, match=r"no such file(.|\n)*prototxts in that folder: lenet_solver.prototxt"):
         read_net(str(tmp_path / "x"))
     with pytest.raises(PrototxtError, match=r"there is no folder '.*/nets'"):
         read_net(str(tmp_path / "nets" / "x.prototxt"))
@@ -460,7 +460,7 @@ def test_an_unknown_type_is_named_before_the_fields_that_only_it_has(monkeypatch
 
 
 LEFT_BY_OTHERS = {
-    "a page": ("\n\n<!DOCTYPE html>\n<html><body>name: 'x'", "a web page(.|\n)*a button 'Raw'"),
+    "a page": ("\n\n<!DOCTYPE html>\n<html><body>name: 'x'", "a web page(.|\n)*the 'Raw' button"),
     "a page as XML": ('<?xml version="1.0"?><html xmlns="x">', "a web page"),
     "a page with a comment": ("\ufeff<!-- saved -->\n<HTML lang=en>", "a web page"),
     "an answer": ("404: Not Found", "there is no such file: 404"),

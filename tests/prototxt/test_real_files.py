@@ -135,7 +135,7 @@ def test_the_malformed_file_gives_one_clear_error():
     assert not isinstance(caught.value, Several)
     assert str(caught.value) == (
         f"{path}:5:11: this is a template, not yet a prototxt: it has placeholders like"
-        " '{height}'\n  fix: fill it in first, by Python's str.format with height, width"
+        " '{height}'\n  fix: fill it in first, with Python's str.format with height, width"
     )
 
 
@@ -185,7 +185,7 @@ def test_mutated_real_files_are_refused_or_read_as_protobuf_reads_them(data):
         message = read_message(text, cls, notes=notes)
     except PrototxtError as error:
         # protobuf's Python parser lets escapes pass that Caffe's does not know
-        assert expected is None or "is no escape" in str(error)
+        assert expected is None or "is not an escape" in str(error)
     else:
         clear_origins(message)
         assert message == expected or notes  # of a type of today in `layers`

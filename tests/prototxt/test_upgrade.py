@@ -443,9 +443,9 @@ def test_unknown_types_are_all_named():
     error = refused(
         net("layers { layer { name: 'a' type: 'covn' } }\nlayers { layer { name: 'b' type: 'x' } }")
     )
-    assert "old.prototxt:1: covn layer 'a': 'covn' is no layer type" in error
+    assert "old.prototxt:1: covn layer 'a': 'covn' is not a layer type" in error
     assert "did you mean 'conv'?" in error
-    assert "old.prototxt:2: x layer 'b': 'x' is no layer type" in error
+    assert "old.prototxt:2: x layer 'b': 'x' is not a layer type" in error
     # a type of a fork's enum, in a binary file: protobuf keeps it aside as an unknown field
     binary = schema.NetParameter()
     binary.layers.add(name="a").MergeFromString(b"\x28\x63")

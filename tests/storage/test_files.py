@@ -163,6 +163,6 @@ def test_a_file_larger_than_the_memory_or_its_limit_is_refused_unread(tmp_path):
 def test_what_names_no_new_file_is_refused_in_words(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for write in (files.check_writable, lambda p: files.write_all(p, [b"x"])):
-        with pytest.raises(UsageError, match="is not a name that a file could have"):
+        with pytest.raises(UsageError, match="is not a valid file name"):
             write(path)
     assert names(tmp_path) == []

@@ -66,7 +66,7 @@ def test_a_file_gives_way_to_one_of_its_kind_only(tmp_path, old, new):
     if old == new:
         files.write_all(tmp_path / "there", [content])
     else:
-        with pytest.raises(UsageError, match="what is to be written is"):
+        with pytest.raises(UsageError, match="the new file is"):
             files.write_all(tmp_path / "there", [content])
 
 

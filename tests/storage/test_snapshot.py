@@ -131,7 +131,7 @@ def test_only_the_weights_that_were_written_with_the_state_are_taken(tmp_path, m
     assert snapshot.weights_path(known, tmp_path / "a.solverstate") == beside
     for place in (beside, old):
         place.write_bytes(b"")
-    with pytest.raises(WeightsError, match="are not the file(.|\n)*go on from another snapshot"):
+    with pytest.raises(WeightsError, match="are not the file(.|\n)*resume from another snapshot"):
         snapshot.weights_path(known, tmp_path / "a.solverstate")
     known.resume = None  # Caffe's does not say
     assert snapshot.weights_path(known, tmp_path / "a.solverstate") == beside
@@ -160,7 +160,7 @@ REFUSED = {
     ),
     "not a state": (b"\x0a\x01a", "in iter: field 1 has the wire type 2"),
     "no iteration": (b"\x12\x01a", "no iteration"),
-    "no weights": (b"\x08\x05", "no name of a weight file"),
+    "no weights": (b"\x08\x05", "no weight file name"),
     "a negative iteration": (proto(iter=-4).SerializeToString(), "no iteration"),
     "history cut": (
         proto(history=[schema.BlobProto(data=[1, 2], shape={"dim": [3]})]).SerializeToString(),
@@ -215,7 +215,7 @@ REFUSED_HDF5 = {
     "no iteration": (spoilt("iter", None), "has no dataset 'iter'"),
     "a negative iteration": (spoilt("iter", np.array([-4], np.int32)), "has iteration -4"),
     "half an iteration": (spoilt("iter", np.array([0.5])), "its 'iter' has the shape"),
-    "no weights": (spoilt("learned_net", None), "has no name of a weight file"),
+    "no weights": (spoilt("learned_net", None), "has no weight file name"),
     "a number for a name": (spoilt("learned_net", 5), "its 'learned_net' has the type int64"),
     "no history": (spoilt("history", None), "has no group 'history'"),
     "a gap": (spoilt("history/1", None), "its history has an array '2'"),
@@ -278,5 +278,5 @@ def test_an_iteration_beyond_caffes_field_is_refused_not_written(tmp_path):
 
 def test_weights_with_an_impossible_name_are_not_there(tmp_path):
     for name in ("x" * 5000, "a\0b"):
-        with pytest.raises(UsageError, match="weights that belong to this solver state are not"):
+        with pytest.raises(UsageError, match="weights that belong to this solver state were not"):
             snapshot.weights_path(snapshot.State(6, name, []), tmp_path / "a.solverstate")

@@ -87,11 +87,11 @@ def test_no_weights_at_all_are_weights(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind, package", [("hdf5", "h5py"), ("safetensors", "safetensors")])
-def test_without_its_package_a_format_names_the_extra(tmp_path, monkeypatch, kind, package):
+def test_without_its_package_a_format_names_it(tmp_path, monkeypatch, kind, package):
     pytest.importorskip(package)
     weight_files.write(tmp_path / "w", support.weights(), kind)
     monkeypatch.setitem(sys.modules, package, None)
-    message = rf"w: (.|\n)*not installed\n  fix: pip install 'minidl\[{kind}\]'"
+    message = rf"w: (.|\n)*not installed\n  fix: pip install {package}"
     with pytest.raises(UsageError, match=message):
         weight_files.read(tmp_path / "w")
     with pytest.raises(UsageError, match=message):

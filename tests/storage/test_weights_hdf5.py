@@ -137,7 +137,7 @@ def elsewhere(file):
 
 REFUSED = {
     "text": (lambda f: f.__setitem__("data/a/1", "words"), "/data/a/1 has the type object"),
-    "a group that holds itself": (cycle, "its groups have no end"),
+    "a group that holds itself": (cycle, "its groups never end"),
     "values that nobody wrote": (endless, r"/data/a/1 has the shape \(1099511627776,\), but 0"),
     "values of another file": (elsewhere, "/data/a/1 has its values in another file"),
     "another name": (lambda f: f.__setitem__("data/a/weight", W), "an array called 'a/weight'"),
