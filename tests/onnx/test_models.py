@@ -81,6 +81,10 @@ def test_the_zoo(path):
         assert relative_error(values, ours[name]) < BOUND, name
 
 
+# Types of which the form that was recorded has no translation: Filter has one by its filter_param.
+PARTLY = {"Filter"}
+
+
 def recorded_layer(case):
     """A recorded net that ends with the layer in question, its arrays, and that layer."""
     arrays = golden(case)
@@ -95,7 +99,8 @@ def recorded(known):
     found = []
     for case in golden_cases("layers/*.npz"):
         type = case.rpartition("/")[2].partition("__")[0]
-        if type in REGISTRY and not is_left_out(type, 1) and (type in EXPORTERS) == known:
+        translated = type in EXPORTERS and type not in PARTLY
+        if type in REGISTRY and not is_left_out(type, 1) and translated == known:
             found.append(case)
     return found
 
