@@ -81,8 +81,8 @@ class Engine:
         """Return candidates for an op of `minidl.ops`, the one to try first in front, lazily."""
         if type(op) not in self.operators:
             return Declined("")
-        if any(0 in shape for shape in (*request.bottom, *request.top)):
-            return Declined(f"a bottom or top is empty: {request.bottom}")
+        if any(0 in shape for shape in (*request.bottom_shapes, *request.top_shapes)):
+            return Declined(f"a bottom or top is empty: {request.bottom_shapes}")
         if request.math not in self.maths:
             return Declined(f"it computes in {', '.join(map(str, self.maths))}, not {request.math}")
         return self.operators[type(op)](self, op, request)

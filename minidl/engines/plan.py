@@ -19,14 +19,14 @@ ALIGNMENT_ON_GPUS = 256  # bytes: how CUDA's own memory starts; a warp reads 128
 class Bindings:
     """The memory that a plan works on. Every Memory has the layout that the plan stated.
 
-    bottom_diff[i] is None where not wanted; top_diff is empty if there is no backward. Gradients
-    of parameters are in the Params: see `Home.fresh`.
+    bottom_diff_memory[i] is None where it is not wanted; top_diff_memory is empty if there is no
+    backward. Gradients of parameters are in the Params: see `Home.fresh`.
     """
 
-    bottom: tuple[Memory, ...]
-    top: tuple[Memory, ...]
-    bottom_diff: tuple[Memory | None, ...] = ()
-    top_diff: tuple[Memory, ...] = ()
+    bottom_memory: tuple[Memory, ...]
+    top_memory: tuple[Memory, ...]
+    bottom_diff_memory: tuple[Memory | None, ...] = ()
+    top_diff_memory: tuple[Memory, ...] = ()
     params: Mapping[str, Param] = field(default_factory=dict)
     saved: Memory | None = None
     workspace: Memory | None = None
@@ -41,8 +41,9 @@ class Plan:
     workspace    bytes needed during a call; contents are garbage before and after
     saved        bytes kept from a forward to its backward
     keeps        what backward reads again: "bottom", "top", "top sign" (as in Layer.keeps)
-    bottom, top, bottom_diff, top_diff   the layouts it reads and writes, one for each blob.
-                 A plan that works in place has bottom[0] == top[0], bottom_diff[0] == top_diff[0]
+    bottom_layouts, top_layouts, bottom_diff_layouts, top_diff_layouts
+                 what it reads and writes, one for each blob; in place, the first bottom's and the
+                 first top's are equal
     params       the layout each parameter has to live in, by name; what `homes` said where it said
     passes       the implementation of each pass, where they differ or `algorithm` is not enough:
                  {"forward": "jit:avx512_core", "backward data": "x64:gemm:jit"}
@@ -55,10 +56,10 @@ class Plan:
     workspace: int = 0
     saved: int = 0
     keeps: tuple[str, ...] = ()
-    bottom: Layouts = ()
-    top: Layouts = ()
-    bottom_diff: Layouts = ()
-    top_diff: Layouts = ()
+    bottom_layouts: Layouts = ()
+    top_layouts: Layouts = ()
+    bottom_diff_layouts: Layouts = ()
+    top_diff_layouts: Layouts = ()
     params: Mapping[str, Layout | None] = field(default_factory=dict)
     passes: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)

@@ -48,14 +48,14 @@ class Wish(NamedTuple):
 class Request:
     """Everything beside the description that a plan depends on; hashable, so it keys caches.
 
-    bottom, top   shapes
+    bottom_shapes, top_shapes
     params        (name, shape) of each parameter, in order
     homes         for each parameter the layout in which it lives (None: plain), or UNDECIDED
-    layouts       for each bottom the layout in which it arrives (None: plain)
+    bottom_layouts   for each bottom the layout in which it arrives (None: plain)
     training      a backward may follow the forward
     backward      it will: gradients are asked for, of the bottoms in `wanted` and of the
                   parameters in `learning`
-    in_place      top[0] is the memory of bottom[0] (and so are their gradients)
+    in_place      the first top is the memory of the first bottom (and so are their gradients)
     math          the arithmetic: arrays that the plan chooses the layout of may have its type
     threads       that will execute it
     limit         bytes that its workspace may take; None: any number
@@ -66,11 +66,11 @@ class Request:
                   `minidl.arrays.rng`), and the address of the number of the pass, 64 bits, there
     """
 
-    bottom: tuple[Shape, ...]
-    top: tuple[Shape, ...]
+    bottom_shapes: tuple[Shape, ...]
+    top_shapes: tuple[Shape, ...]
     params: tuple[tuple[str, Shape], ...] = ()
     homes: tuple[Layout | None | Undecided, ...] = ()
-    layouts: tuple[Layout | None, ...] = ()
+    bottom_layouts: tuple[Layout | None, ...] = ()
     training: bool = False
     backward: bool = False
     wanted: tuple[bool, ...] = ()

@@ -79,7 +79,10 @@ def describe(plan: Plan) -> str:
     """A candidate's name among those for one problem: implementations and layouts."""
     passes = dict.fromkeys(plan.passes.values())
     names = [plan.algorithm, *(name for name in passes if name not in plan.algorithm)]
-    sides = [" ".join(str(each or "plain") for each in side) for side in (plan.bottom, plan.top)]
+    sides = [
+        " ".join(str(each or "plain") for each in side)
+        for side in (plan.bottom_layouts, plan.top_layouts)
+    ]
     homes = [f"{name} {layout or 'plain'}" for name, layout in plan.params.items()]
     return ", ".join([" ".join(names), " to ".join(dict.fromkeys(sides)), *homes])
 
@@ -98,11 +101,11 @@ def gain(engine: Engine, arithmetic: Math, threads: int) -> float:
     times = []
     for math_ in (FLOAT32, arithmetic):
         request = Request(
-            bottom=((4, 64, 28, 28),),
-            top=((4, 64, 28, 28),),
+            bottom_shapes=((4, 64, 28, 28),),
+            top_shapes=((4, 64, 28, 28),),
             params=(("weight", (64, 64, 3, 3)), ("bias", (64,))),
             homes=(UNDECIDED, UNDECIDED),
-            layouts=(None,),
+            bottom_layouts=(None,),
             training=True,
             backward=True,
             wanted=(True,),
@@ -158,8 +161,8 @@ def bound(engine: Engine, plan: Plan, request: Request) -> Run:
     device = engine.device
     memory = scratch(plan, request, device)
     forward, backward = plan.bind(memory)
-    arrivals = _elsewhere(request, plan.bottom, memory.bottom)
-    returns = _elsewhere(request, plan.bottom_diff, memory.bottom_diff)
+    arrivals = _elsewhere(request, plan.bottom_layouts, memory.bottom_memory)
+    returns = _elsewhere(request, plan.bottom_diff_layouts, memory.bottom_diff_memory)
     runs = [engine.converter(outside, inside) for outside, inside in arrivals]
     runs.append(forward)
     if backward is not None:
@@ -181,7 +184,7 @@ def _elsewhere(
     """(memory as the neighbour has it, the plan's memory) for each bottom where they differ."""
     return [
         (filled(memory.shape, arrives, memory.device), memory)
-        for arrives, layout, memory in zip(request.layouts, layouts, memories, strict=False)
+        for arrives, layout, memory in zip(request.bottom_layouts, layouts, memories, strict=False)
         if memory is not None and arrives != layout
     ]
 
@@ -200,15 +203,18 @@ def scratch(plan: Plan, request: Request, device: Device) -> Bindings:
     def each(shapes: Sequence[Shape], layouts: Sequence[Layout | None]) -> tuple[Memory, ...]:
         return tuple(filled(*one, device) for one in zip(shapes, layouts, strict=True))
 
-    bottom, top = each(request.bottom, plan.bottom), each(request.top, plan.top)
+    bottom, top = (
+        each(request.bottom_shapes, plan.bottom_layouts),
+        each(request.top_shapes, plan.top_layouts),
+    )
     bottom_diff: tuple[Memory | None, ...] = ()
     top_diff: tuple[Memory, ...] = ()
     if request.backward:
-        top_diff = each(request.top, plan.top_diff)
+        top_diff = each(request.top_shapes, plan.top_diff_layouts)
         bottom_diff = tuple(
             filled(shape, layout, device) if want else None
             for shape, layout, want in zip(
-                request.bottom, plan.bottom_diff, request.wanted, strict=True
+                request.bottom_shapes, plan.bottom_diff_layouts, request.wanted, strict=True
             )
         )
     if request.in_place:

@@ -256,10 +256,12 @@ class Program:
         saved = self._saved(i, step, "saved", plan.saved) if plan.saved else None
         workspace = self._pool[: plan.workspace]
         return Bindings(
-            bottom=tuple(memories[n] for n in place.bottom_arrays),
-            top=tuple(memories[n] for n in place.top_arrays),
-            bottom_diff=tuple(None if n is None else memories[n] for n in place.bottom_diff_arrays),
-            top_diff=tuple(memories[n] for n in place.top_diff_arrays),
+            bottom_memory=tuple(memories[n] for n in place.bottom_arrays),
+            top_memory=tuple(memories[n] for n in place.top_arrays),
+            bottom_diff_memory=tuple(
+                None if n is None else memories[n] for n in place.bottom_diff_arrays
+            ),
+            top_diff_memory=tuple(memories[n] for n in place.top_diff_arrays),
             params=dict(zip(names, layer.params, strict=True)),
             saved=saved,
             workspace=self._memory(workspace.shape, None, workspace) if plan.workspace else None,

@@ -46,7 +46,7 @@ class Execution:
 def execution(step: Step) -> Execution:
     """Return the implementation that runs the layer of this step."""
     if step.plan is not None and step.engine is not None:
-        layout = next((str(layout) for layout in step.plan.top if layout is not None), "")
+        layout = next((str(layout) for layout in step.plan.top_layouts if layout is not None), "")
         return Execution(step.engine.name, step.plan.algorithm, layout, step.fused, step.why)
     idle = step.idle or not step.node.bottoms
     return Execution("none" if idle else "numpy", fused=step.fused, why=step.why)

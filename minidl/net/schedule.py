@@ -207,11 +207,11 @@ class Schedule:
     def _request(self, node: Node) -> Request:
         ctx, policy = node.layer.ctx, self.policy
         return Request(
-            bottom=node.bottom_shapes,
-            top=node.top_shapes,
+            bottom_shapes=node.bottom_shapes,
+            top_shapes=node.top_shapes,
             params=tuple((p.attr, p.shape) for p in node.params),
             homes=tuple(self.params[p.owner] for p in node.params),
-            layouts=tuple(self.walk.layout(name) for name in node.bottoms),
+            bottom_layouts=tuple(self.walk.layout(name) for name in node.bottoms),
             training=node.needs_backward,
             backward=node.needs_backward,
             wanted=node.wanted,
@@ -244,10 +244,10 @@ class Schedule:
             read_again = [kept.removesuffix(" sign") for kept in plan.keeps]
             return dataclasses.replace(
                 node,
-                bottom_layouts=plan.bottom,
-                top_layouts=plan.top,
-                bottom_diff_layouts=plan.bottom_diff,
-                top_diff_layouts=plan.top_diff,
+                bottom_layouts=plan.bottom_layouts,
+                top_layouts=plan.top_layouts,
+                bottom_diff_layouts=plan.bottom_diff_layouts,
+                top_diff_layouts=plan.top_diff_layouts,
                 keeps=plan.keeps,
                 private=tuple(what for what in read_again if not node.rereads(what)),
                 idle=idle,

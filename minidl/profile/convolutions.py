@@ -84,8 +84,8 @@ def algorithms(
 
 def _request(node: Node, policy: Policy) -> Request:
     return Request(
-        bottom=node.bottom_shapes[:1],
-        top=node.top_shapes[:1],
+        bottom_shapes=node.bottom_shapes[:1],
+        top_shapes=node.top_shapes[:1],
         params=tuple((p.attr, p.shape) for p in node.params),
         math=policy.math,
         limit=policy.limit,

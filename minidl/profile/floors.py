@@ -173,11 +173,11 @@ def _engine_products(policy: Policy) -> list[Run]:
     """Return the products of this policy's engine in its arithmetic: one, or none."""
     square = PRODUCT, PRODUCT
     request = Request(
-        bottom=(square,),
-        top=(square,),
+        bottom_shapes=(square,),
+        top_shapes=(square,),
         params=(("weight", square),),
         homes=(UNDECIDED,),
-        layouts=(None,),
+        bottom_layouts=(None,),
         wanted=(False,),
         math=policy.math,
         threads=policy.threads,

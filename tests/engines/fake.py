@@ -56,10 +56,10 @@ class FakePlan(Plan):
     runs: int = 0
     memory: Bindings | None = None
     _: KW_ONLY
-    bottom: tuple[Any, ...] = (None,)
-    top: tuple[Any, ...] = (None,)
-    bottom_diff: tuple[Any, ...] = (None,)
-    top_diff: tuple[Any, ...] = (None,)
+    bottom_layouts: tuple[Any, ...] = (None,)
+    top_layouts: tuple[Any, ...] = (None,)
+    bottom_diff_layouts: tuple[Any, ...] = (None,)
+    top_diff_layouts: tuple[Any, ...] = (None,)
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         self.memory = memory
@@ -68,7 +68,7 @@ class FakePlan(Plan):
             self.runs += 1
             self._work()
 
-        return forward, self._work if memory.top_diff else None
+        return forward, self._work if memory.top_diff_memory else None
 
     def _work(self) -> None:
         if self.clock is not None:

@@ -64,14 +64,16 @@ class Bound:
         def garbage(shape: Shape, layout: Layout | None) -> Memory:
             return memory(shape, layout, device=device)
 
-        self.bottom = tuple(memory(*of, device) for of in zip(shapes, plan.bottom, x, strict=True))
-        self.top = tuple(map(garbage, tops, plan.top))
+        self.bottom = tuple(
+            memory(*of, device) for of in zip(shapes, plan.bottom_layouts, x, strict=True)
+        )
+        self.top = tuple(map(garbage, tops, plan.top_layouts))
         self.bottom_diff: tuple[Memory | None, ...] = ()
         self.top_diff: tuple[Memory, ...] = ()
         if wanted:
-            pairs = zip(shapes, plan.bottom_diff, wanted, strict=True)
+            pairs = zip(shapes, plan.bottom_diff_layouts, wanted, strict=True)
             self.bottom_diff = tuple(garbage(s, o) if want else None for s, o, want in pairs)
-            self.top_diff = tuple(map(garbage, tops, plan.top_diff))
+            self.top_diff = tuple(map(garbage, tops, plan.top_diff_layouts))
         if in_place:
             self.top = (self.bottom[0], *self.top[1:])
             if wanted:
@@ -81,10 +83,10 @@ class Bound:
             for name, values in (params or {}).items()
         }
         self.memory = Bindings(  # has to outlive what is bound to it
-            bottom=self.bottom,
-            top=self.top,
-            bottom_diff=self.bottom_diff,
-            top_diff=self.top_diff,
+            bottom_memory=self.bottom,
+            top_memory=self.top,
+            bottom_diff_memory=self.bottom_diff,
+            top_diff_memory=self.top_diff,
             params=self.params,
             saved=_garbage(plan.saved, device) if plan.saved else None,
             workspace=_garbage(plan.workspace, device) if plan.workspace else None,

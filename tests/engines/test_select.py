@@ -24,7 +24,7 @@ from minidl.errors import EngineError, UsageError
 from tests.engines.fake import FakeEngine, FakePlan
 from tests.support import ROOT, need_onednn
 
-REQUEST = Request(bottom=((2, 3),), top=((2, 3),), layouts=(None,))
+REQUEST = Request(bottom_shapes=((2, 3),), top_shapes=((2, 3),), bottom_layouts=(None,))
 MKLDNN = Wish("fake", "MKLDNN", "net.prototxt:7: Convolution layer 'conv1'")
 CAFFE = Wish("numpy", "CAFFE", "net.prototxt:7: Convolution layer 'conv1'")
 

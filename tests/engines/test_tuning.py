@@ -16,13 +16,13 @@ from tests.support import need_onednn, relative_error
 
 CPU = Device("cpu")
 SHAPE = (2, 3)
-FORWARD = Request(bottom=(SHAPE,), top=(SHAPE,), layouts=(None,))
+FORWARD = Request(bottom_shapes=(SHAPE,), top_shapes=(SHAPE,), bottom_layouts=(None,))
 BOTH = Request(
-    bottom=(SHAPE,),
-    top=(SHAPE,),
+    bottom_shapes=(SHAPE,),
+    top_shapes=(SHAPE,),
     params=(("weight", (3, 3)),),
     homes=(None,),
-    layouts=(None,),
+    bottom_layouts=(None,),
     training=True,
     backward=True,
     wanted=(True,),
@@ -71,8 +71,8 @@ def test_forward_and_backward_count_together(clock):
 @pytest.mark.parametrize("request_, ways", [(FORWARD, 1), (BOTH, 2)])
 def test_conversions_of_the_bottoms_and_of_their_gradients_count(request_, ways, clock):
     engine = FakeEngine(clock=clock, conversion_ms=3)
-    options = dict(bottom=(BLOCKED,), bottom_diff=(BLOCKED,), params={"weight": None})
-    elsewhere = plan(clock, "elsewhere", 5, **options)
+    blocked = dict(bottom_layouts=(BLOCKED,), bottom_diff_layouts=(BLOCKED,))
+    elsewhere = plan(clock, "elsewhere", 5, params={"weight": None}, **blocked)
     here = plan(clock, "here", 6, params={"weight": None})
     measured = tuning.measure(engine, request_, {"elsewhere": elsewhere, "here": here})
     assert measured["elsewhere"] == pytest.approx(ways * (5 + 3), rel=1e-4)
@@ -82,8 +82,8 @@ def test_conversions_of_the_bottoms_and_of_their_gradients_count(request_, ways,
 
 def test_a_bottom_that_arrives_in_an_engines_layout_may_have_to_be_converted_too(clock):
     engine = FakeEngine(clock=clock, conversion_ms=3)
-    arrives = Request(bottom=(SHAPE,), top=(SHAPE,), layouts=(BLOCKED,))
-    here, plain = plan(clock, "here", 5, bottom=(BLOCKED,)), plan(clock, "plain", 5)
+    arrives = Request(bottom_shapes=(SHAPE,), top_shapes=(SHAPE,), bottom_layouts=(BLOCKED,))
+    here, plain = plan(clock, "here", 5, bottom_layouts=(BLOCKED,)), plan(clock, "plain", 5)
     measured = tuning.measure(engine, arrives, {"here": here, "plain": plain})
     assert measured == pytest.approx({"here": 5, "plain": 8}, rel=1e-4)
 
@@ -144,16 +144,16 @@ def test_one_candidate_is_not_run_at_all(clock):
 def test_a_plan_gets_memory_in_its_layouts_with_numbers_in_it():
     made = FakePlan(
         "x",
-        bottom=(BLOCKED,),
-        top_diff=(BLOCKED,),
+        bottom_layouts=(BLOCKED,),
+        top_diff_layouts=(BLOCKED,),
         params={"weight": None},
         workspace=100,
         saved=30,
     )
     memory = tuning.scratch(made, BOTH, CPU)
-    assert [m.layout for m in memory.bottom + memory.top_diff] == [BLOCKED, BLOCKED]
-    assert [m.layout for m in memory.top + memory.bottom_diff] == [None, None]
-    arrays = [m.plain(np.float32) for m in memory.bottom + memory.top_diff]
+    assert [m.layout for m in memory.bottom_memory + memory.top_diff_memory] == [BLOCKED, BLOCKED]
+    assert [m.layout for m in memory.top_memory + memory.bottom_diff_memory] == [None, None]
+    arrays = [m.plain(np.float32) for m in memory.bottom_memory + memory.top_diff_memory]
     arrays.append(memory.params["weight"].values.memory.plain(np.float32))
     for array in arrays:
         assert np.isfinite(array).all() and array.std() > 0.1
@@ -180,19 +180,28 @@ def test_gradients_count_as_zero_before_each_backward(clock):
 
 def test_a_plan_in_place_gets_one_memory_for_both():
     request = Request(
-        bottom=(SHAPE,), top=(SHAPE,), layouts=(None,), backward=True, wanted=(True,), in_place=True
+        bottom_shapes=(SHAPE,),
+        top_shapes=(SHAPE,),
+        bottom_layouts=(None,),
+        backward=True,
+        wanted=(True,),
+        in_place=True,
     )
     memory = tuning.scratch(FakePlan("x"), request, CPU)
-    assert memory.top[0] is memory.bottom[0]
-    assert memory.bottom_diff[0] is memory.top_diff[0]
+    assert memory.top_memory[0] is memory.bottom_memory[0]
+    assert memory.bottom_diff_memory[0] is memory.top_diff_memory[0]
 
 
 def test_gradients_that_nobody_wants_have_no_memory():
     request = Request(
-        bottom=(SHAPE,), top=(SHAPE,), layouts=(None,), backward=True, wanted=(False,)
+        bottom_shapes=(SHAPE,),
+        top_shapes=(SHAPE,),
+        bottom_layouts=(None,),
+        backward=True,
+        wanted=(False,),
     )
-    assert tuning.scratch(FakePlan("x"), request, CPU).bottom_diff == (None,)
-    assert tuning.scratch(FakePlan("x"), FORWARD, CPU).top_diff == ()
+    assert tuning.scratch(FakePlan("x"), request, CPU).bottom_diff_memory == (None,)
+    assert tuning.scratch(FakePlan("x"), FORWARD, CPU).top_diff_memory == ()
 
 
 # ------------------------------------------------------------------ what is remembered
@@ -226,8 +235,16 @@ def test_measure_writes_no_file(clock, tmp_path):
     "op, request_, isa",
     [
         ("other", FORWARD, "paper"),
-        ("op", Request(bottom=((4, 3),), top=((4, 3),), layouts=(None,)), "paper"),
-        ("op", Request(bottom=(SHAPE,), top=(SHAPE,), layouts=(None,), threads=2), "paper"),
+        (
+            "op",
+            Request(bottom_shapes=((4, 3),), top_shapes=((4, 3),), bottom_layouts=(None,)),
+            "paper",
+        ),
+        (
+            "op",
+            Request(bottom_shapes=(SHAPE,), top_shapes=(SHAPE,), bottom_layouts=(None,), threads=2),
+            "paper",
+        ),
         ("op", FORWARD, "stone"),
     ],
 )
@@ -262,7 +279,7 @@ def test_a_policy_chooses_among_known_times_without_measuring_again(clock):
 
 
 def test_candidates_of_one_name_are_told_apart_by_layouts_and_passes():
-    first = FakePlan("jit", bottom=(BLOCKED,), params={"weight": None})
+    first = FakePlan("jit", bottom_layouts=(BLOCKED,), params={"weight": None})
     second = FakePlan("jit", params={"weight": None})
     third = FakePlan("jit", params={"weight": BLOCKED})
     fourth = FakePlan("jit", params={"weight": None})

@@ -421,7 +421,9 @@ def test_a_missing_file_is_an_error_that_names_those_like_it(tmp_path):
     (tmp_path / "lenet_solver.prototxt").touch()
     with pytest.raises(PrototxtError, match=r"no such file(.|\n)*mean 'lenet_solver.prototxt'\?"):
         read_solver(tmp_path / "lenet_slver.prototxt")
-    with pytest.raises(PrototxtError, match=r"no such file(.|\n)*prototxts in that folder: lenet_solver.prototxt"):
+    with pytest.raises(
+        PrototxtError, match=r"no such file(.|\n)*prototxts in that folder: lenet_solver.prototxt"
+    ):
         read_net(str(tmp_path / "x"))
     with pytest.raises(PrototxtError, match=r"there is no folder '.*/nets'"):
         read_net(str(tmp_path / "nets" / "x.prototxt"))

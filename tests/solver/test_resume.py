@@ -374,7 +374,9 @@ def test_names_that_hdf5_cannot_hold_are_refused_before_the_run():
     pytest.importorskip("h5py")
     net = NET.replace('name: "ip2"', 'name: "ip1/0"')
     make("snapshot_format: BINARYPROTO", net)
-    with pytest.raises(UsageError, match="layer 'ip1/0' cannot be stored in HDF5 next to layer 'ip"):
+    with pytest.raises(
+        UsageError, match="layer 'ip1/0' cannot be stored in HDF5 next to layer 'ip"
+    ):
         make("snapshot_format: HDF5", net)
 
 

@@ -181,7 +181,7 @@ def by_cudnn(engine: Any, kind: str, shapes: Any, keywords: Any, arrangement: st
     layout = cudnn_layer.ARRANGEMENTS[arrangement](shapes[0])
     params = [(name, shape) for name, shape in layer.param_shapes(*shapes).items()]
     tops = layer.top_shapes(*shapes)
-    asked = cupy_layer.request(x, tops, params=params, layouts=(layout,))
+    asked = cupy_layer.request(x, tops, params=params, bottom_layouts=(layout,))
     if (refusal := _refusal(engine(), layer.op, asked)) is not None:
         return {"declined": refusal}
     check = functools.partial(cudnn_layer.check, engine(), layer.op, layer, x[0], layout)

@@ -39,7 +39,7 @@ def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | 
     to forget (its factor is 1: the averages are then the batch's mean and unbiased variance), and
     these are added to Caffe's sums.
     """
-    shape, layout = request.bottom[0], arriving(request)
+    shape, layout = request.bottom_shapes[0], arriving(request)
     if any(home not in (None, UNDECIDED) for home in request.homes):
         return Declined("it needs the statistics in plain arrays")
     backward = wants_backward(request)
@@ -77,10 +77,10 @@ def _plan(
         algorithm="spatial",
         made=made,
         keeps=("bottom",) if backward and isinstance(made, _Batch) else (),
-        bottom=lies,
-        top=lies,
-        bottom_diff=lies if backward else (),
-        top_diff=lies if backward else (),
+        bottom_layouts=lies,
+        top_layouts=lies,
+        bottom_diff_layouts=lies if backward else (),
+        top_diff_layouts=lies if backward else (),
         params=dict.fromkeys(STATISTICS),
         saved=len(made.KEPT) * 4 * _row(made) if backward else 0,
     )
@@ -176,15 +176,15 @@ class BatchNormPlan(CudnnPlan):
         if memory.saved is not None:
             rooms |= _kept(made, memory.saved.array)
         at = tuple(device.address(room) for room in rooms.values())
-        x, y = memory.bottom[0].address, memory.top[0].address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         normalise = sequence(device, made.forward(x, y, at), keep=rooms)
         if made.op.global_stats:
             forward = several([_averages(device, memory, rooms), normalise])
         else:
             forward = several([normalise, _sums(device, made, memory, rooms)])
-        if not self.bottom_diff:
+        if not self.bottom_diff_layouts:
             return forward, None
-        dx, dy = memory.bottom_diff[0], memory.top_diff[0]
+        dx, dy = memory.bottom_diff_memory[0], memory.top_diff_memory[0]
         assert dx is not None
         return forward, sequence(device, made.backward(x, dx.address, dy.address, at), keep=rooms)
 

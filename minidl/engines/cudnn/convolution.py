@@ -32,8 +32,10 @@ def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Decli
     In fp16 and bf16 bottom and top are halved, channels last: the tensor cores read them so.
     What is measured is so only when a third candidate is asked for: where all are to be tried.
     """
-    if len(request.bottom) != 1:
-        return Declined(f"it has no plan for {len(request.bottom)} bottoms that share filters")
+    if len(request.bottom_shapes) != 1:
+        return Declined(
+            f"it has no plan for {len(request.bottom_shapes)} bottoms that share filters"
+        )
     axes = len(request.params[0][1]) - 2
     if not 1 <= axes <= 3:
         return Declined(f"it convolves over one to three axes, not {axes}")
@@ -57,7 +59,7 @@ def plain_problem(op: ops.Conv, request: Request) -> Problem | Declined:
 
     One spatial axis is made two, the second of length 1; all axes before the channels are images.
     """
-    (bottom,), (top,) = request.bottom, request.top
+    (bottom,), (top,) = request.bottom_shapes, request.top_shapes
     axes = len(request.params[0][1]) - 2
     op = op.over(axes)
     missing = max(0, 2 - axes)
@@ -111,14 +113,14 @@ class _Search:
                     plan = self._plan(problem, ask)
                 if plan is None:
                     continue
-                key = (*plan.passes.items(), plan.bottom)
+                key = (*plan.passes.items(), plan.bottom_layouts)
                 if key not in seen:
                     seen.add(key)
                     yield plan
 
     def _orders(self) -> Iterator[Problem]:
         """The problem in each number type and order that the request and its shapes allow."""
-        images = len(self.request.bottom[0]) == 4 and len(self.request.params[0][1]) == 4
+        images = len(self.request.bottom_shapes[0]) == 4 and len(self.request.params[0][1]) == 4
         if not self.request.math.halves:
             yield self.problem
             if images:
@@ -167,7 +169,7 @@ class _Search:
 
     def _without_algorithms(self, problem: Problem) -> ConvolutionPlan:
         request = self.request
-        (bottom,), (top,) = request.bottom, request.top
+        (bottom,), (top,) = request.bottom_shapes, request.top_shapes
         halved = problem.dtype != "float32"
         plain = not halved and problem.order == "nchw"
 
@@ -188,9 +190,9 @@ class _Search:
             ways=self.ways,
             inside={name: wanted(name, shape) for name, shape in request.params},
             learning=self.learning,
-            bottom=(lies(bottom),),
-            top=(lies(top),),
-            bottom_diff=(lies(bottom),) if backward else (),
-            top_diff=(lies(top),) if backward else (),
+            bottom_layouts=(lies(bottom),),
+            top_layouts=(lies(top),),
+            bottom_diff_layouts=(lies(bottom),) if backward else (),
+            top_diff_layouts=(lies(top),) if backward else (),
             params=dict.fromkeys(name for name, _ in request.params),
         )

@@ -95,8 +95,8 @@ class ConvolutionPlan(CudnnPlan):
         rooms, _ = self._rooms("forward")
         runs: list[Run] = []
         at = {
-            "bottom": memory.bottom[0].address,
-            "top": memory.top[0].address,
+            "bottom": memory.bottom_memory[0].address,
+            "top": memory.top_memory[0].address,
             "workspace": self._address(memory, rooms["algorithm"]),
         }
         for name in self.inside:
@@ -115,12 +115,12 @@ class ConvolutionPlan(CudnnPlan):
     def _bind_data(self, memory: Bindings) -> Run:
         rooms, _ = self._rooms("backward data")
         runs: list[Run] = []
-        dx = memory.bottom_diff[0]
+        dx = memory.bottom_diff_memory[0]
         assert dx is not None
         inner, outer = self._sides
         at = {
             "w": self._read(memory, "weight", rooms, runs),
-            outer: memory.top_diff[0].address,
+            outer: memory.top_diff_memory[0].address,
             inner: dx.address,
         }
         way, algorithm = self.ways["backward data"], self.chosen["backward data"]
@@ -159,12 +159,12 @@ class ConvolutionPlan(CudnnPlan):
         self, memory: Bindings, name: str, rooms: Mapping[str, int]
     ) -> Callable[[int, Any], list[Call]]:
         """From the address of a gradient, and the factor on what is there, to the calls."""
-        top = memory.top_diff[0].address
+        top = memory.top_diff_memory[0].address
         if name == "bias":
             epilogue = Epilogue(self.op, self.problem)
             return lambda to, beta: [epilogue.bias_gradient(top, to, beta)]
         setup, (inner, outer) = Setup(self.problem), self._sides
-        at = {inner: memory.bottom[0].address, outer: top}
+        at = {inner: memory.bottom_memory[0].address, outer: top}
         way, algorithm = self.ways["backward filter"], self.chosen["backward filter"]
         workspace = self._address(memory, rooms["algorithm"])
         return lambda to, beta: [setup.call(way, algorithm, {**at, "w": to}, workspace, beta)]

@@ -43,11 +43,11 @@ class FollowerPlan(CudnnPlan):
     made: Passes
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        x, y = memory.bottom[0].address, memory.top[0].address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         forward = sequence(self.device, self.made.forward(x, y))
-        if not self.bottom_diff:
+        if not self.bottom_diff_layouts:
             return forward, None
-        dx, dy = memory.bottom_diff[0], memory.top_diff[0]
+        dx, dy = memory.bottom_diff_memory[0], memory.top_diff_memory[0]
         assert dx is not None
         calls = self.made.backward(x, y, dx.address, dy.address)
         return forward, sequence(self.device, calls)
@@ -63,7 +63,7 @@ def follow(
     name    of the algorithm: "max_deterministic"
     keeps   what backward reads again
     """
-    bottom, top, layout = request.bottom[0], request.top[0], arriving(request)
+    bottom, top, layout = request.bottom_shapes[0], request.top_shapes[0], arriving(request)
     backward = wants_backward(request)
     images = engine.trials.images(bottom, arrays=4)
     few_in, few_out = (images, *bottom[1:]), (images, *top[1:])
@@ -85,9 +85,9 @@ def follow(
         algorithm=name,
         made=made,
         keeps=keeps if backward else (),
-        bottom=inner,
-        top=outer,
-        bottom_diff=inner if backward else (),
-        top_diff=outer if backward else (),
+        bottom_layouts=inner,
+        top_layouts=outer,
+        bottom_diff_layouts=inner if backward else (),
+        top_diff_layouts=outer if backward else (),
     )
     return iter([plan])

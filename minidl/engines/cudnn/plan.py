@@ -103,7 +103,7 @@ def part(memory: Memory | None, start: int, shape: Shape, layout: Layout | None)
 
 def arriving(request: Request, index: int = 0) -> Dense | None:
     """The layout in which a bottom arrives, if it is one of a GPU; otherwise the plain one."""
-    layout = request.layouts[index]
+    layout = request.bottom_layouts[index]
     return layout if isinstance(layout, Dense) else None
 
 

@@ -32,11 +32,11 @@ def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Decli
     maximum of its window, as in the layer. A mean is over the places of a window on bottom and
     padding, which is Caffe's rule wherever a window lies on those.
     """
-    if len(request.top) > 1:
+    if len(request.top_shapes) > 1:
         return Declined("it does not say where a maximum was, which the second top asks for")
     if op.kind not in NAMES:
         return Declined(f"it has no {op.kind} pooling")
-    size, windows = request.bottom[0][2:], request.top[0][2:]
+    size, windows = request.bottom_shapes[0][2:], request.top_shapes[0][2:]
     op = op.over(size)
     whole = replace(op, ceil=False).out(size)
     if whole != windows:

@@ -26,11 +26,11 @@ def plans(engine: Any, op: ops.Softmax, request: Request) -> Iterator[Plan] | De
     Channels last it takes the channels as they lie; along another axis the bottom has to be in
     C order, and is asked for so.
     """
-    axes = len(request.bottom[0])
+    axes = len(request.bottom_shapes[0])
     axis = op.axis % axes
     layout = arriving(request)
     if order_of(layout) == "nhwc" and (axis != 1 or axes != 4):
-        request = replace(request, layouts=(None,))
+        request = replace(request, bottom_layouts=(None,))
 
     def make(bottom: Shape, top: Shape, layout: Dense | None) -> Passes:
         before, classes, behind = (

@@ -30,8 +30,8 @@ class ActivationPlan(PlainPlan):
     op: ops.Activation
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        op, count = self.op, math.prod(self.request.top[0])
-        x, y = memory.bottom[0].address, memory.top[0].address
+        op, count = self.op, math.prod(self.request.top_shapes[0])
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         slope = (op.slope,) if op.kind == "relu" else ()
         forward = self.kernel("activation", f"{op.kind}_forward").bind(count, x, y, *slope)
         if not self.has_backward:

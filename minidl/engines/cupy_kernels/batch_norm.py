@@ -26,7 +26,7 @@ def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan]
 
     Backward by the batch's reads x again; in place, where y has overwritten it, a copy in `saved`.
     """
-    shape = request.bottom[0]
+    shape = request.bottom_shapes[0]
     if any(home not in (None, UNDECIDED) for home in request.homes):
         return Declined("it needs the statistics in plain arrays")
     if math.prod(shape) // shape[1] > LARGEST_INT - PART:
@@ -43,7 +43,7 @@ class BatchNormPlan(PlainPlan):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        images, self.channels, *places = self.request.bottom[0]
+        images, self.channels, *places = self.request.bottom_shapes[0]
         self.places = math.prod(places)
         self.size = images * self.places  # numbers in a channel
         self.count = self.size * self.channels
@@ -61,7 +61,7 @@ class BatchNormPlan(PlainPlan):
 
     def normalise(self, memory: Bindings, kept: int = 0) -> Run:
         """From x to y, by the mean and deviation in `saved`."""
-        x, y = memory.bottom[0].address, memory.top[0].address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         moments = self.moments(memory)
         return self.launch(
             "normalise", self.count, x, *moments, y, kept, self.channels, self.places
@@ -108,7 +108,7 @@ class BatchPlan(BatchNormPlan):
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         assert memory.saved is not None and memory.workspace is not None
-        x, (mean, inv_std) = memory.bottom[0].address, self.moments(memory)
+        x, (mean, inv_std) = memory.bottom_memory[0].address, self.moments(memory)
         sums, squares, *_ = self._rooms(memory)
         kept = memory.saved.address + self.kept_at if self.kept() else 0
         shape, rows = (self.channels, self.places, self.size, PART), self.parts * self.channels

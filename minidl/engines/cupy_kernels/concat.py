@@ -29,27 +29,27 @@ class ConcatPlan(PlainPlan):
     op: ops.Concat
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        y = memory.top[0].address
+        y = memory.top_memory[0].address
         forward = [
             self._copy("join", i, m.address, y)
-            for i, m in enumerate(memory.bottom)
+            for i, m in enumerate(memory.bottom_memory)
             if m.address != y  # a single bottom is the top
         ]
         if not self.has_backward:
             return several(forward), None
-        dy = memory.top_diff[0].address
+        dy = memory.top_diff_memory[0].address
         backward = [
             self._copy("cut", i, dy, dx.address)
-            for i, dx in enumerate(memory.bottom_diff)
+            for i, dx in enumerate(memory.bottom_diff_memory)
             if dx is not None and dx.address != dy
         ]
         return several(forward), several(backward)
 
     def _copy(self, way: str, i: int, source: int, target: int) -> Run:
         """From bottom i to its place in the top, or back."""
-        axis, shapes = self.op.axis % len(self.request.top[0]), self.request.bottom
+        axis, shapes = self.op.axis % len(self.request.top_shapes[0]), self.request.bottom_shapes
         step = math.prod(shapes[0][axis + 1 :])
-        slice_, stretch = shapes[i][axis] * step, self.request.top[0][axis] * step
+        slice_, stretch = shapes[i][axis] * step, self.request.top_shapes[0][axis] * step
         start = sum(shape[axis] for shape in shapes[:i]) * step
         count = math.prod(shapes[i])
         return self.kernel("concat", way).bind(count, source, target, slice_, stretch, start)

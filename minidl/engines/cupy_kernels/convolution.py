@@ -19,8 +19,10 @@ from minidl.engines.request import Declined, Request
 @OPERATORS.serves(ops.Conv)
 def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
     """One plan: bottom, top and parameters are plain; only factors of products are rounded."""
-    if len(request.bottom) != 1:
-        return Declined(f"it has no plan for {len(request.bottom)} bottoms that share filters")
+    if len(request.bottom_shapes) != 1:
+        return Declined(
+            f"it has no plan for {len(request.bottom_shapes)} bottoms that share filters"
+        )
     axes = len(request.params[0][1]) - 2
     if axes not in (1, 2):
         return Declined(f"it convolves over one or two axes, not {axes}")
@@ -47,10 +49,10 @@ def _plan(way: Columns | Depthwise, op: ops.Conv, request: Request, g: Geometry)
         algorithm=way.name,
         workspace=max(way.workspace if needed else 0, sums),
         keeps=("bottom",) if "weight" in learning else (),
-        bottom=(None,),
-        top=(None,),
-        bottom_diff=backward,
-        top_diff=backward,
+        bottom_layouts=(None,),
+        top_layouts=(None,),
+        bottom_diff_layouts=backward,
+        top_diff_layouts=backward,
         params={name: None for name, _ in request.params},
         way=way,
         op=op,
@@ -73,15 +75,15 @@ class ConvolutionPlan(Plan):
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         way, room = self.way, memory.workspace.address if memory.workspace is not None else 0
-        x, y = memory.bottom[0].address, memory.top[0].address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         weight = memory.params["weight"].values.memory.address
         bias = memory.params["bias"].values.memory.address if self.op.bias else 0
         ahead: Callable[..., Run] = way.scatter if self.op.transposed else way.gather
         back: Callable[..., Run] = way.gather if self.op.transposed else way.scatter
         forward = ahead(x, weight, y, room, bias, self.op.then)
-        if not memory.top_diff:
+        if not memory.top_diff_memory:
             return forward, None
-        runs, dy = [], memory.top_diff[0].address
+        runs, dy = [], memory.top_diff_memory[0].address
         for name in self.learning:
             param = memory.params[name]
             if name == "bias":
@@ -89,7 +91,7 @@ class ConvolutionPlan(Plan):
             else:
                 sides = (dy, x) if self.op.transposed else (x, dy)
                 runs.append(way.learn(*sides, param, room))
-        dx = memory.bottom_diff[0]
+        dx = memory.bottom_diff_memory[0]
         if dx is not None:
             runs.append(back(dy, weight, dx.address, room, 0, None))
         return forward, several(runs) if runs else None

@@ -37,12 +37,12 @@ class DropoutPlan(PlainPlan):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.saved = -(-math.prod(self.request.bottom[0]) // DRAWN)
+        self.saved = -(-math.prod(self.request.bottom_shapes[0]) // DRAWN)
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         assert memory.saved is not None
-        count, bits = math.prod(self.request.bottom[0]), memory.saved.address
-        x, y = memory.bottom[0].address, memory.top[0].address
+        count, bits = math.prod(self.request.bottom_shapes[0]), memory.saved.address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         scale = 1 / (1 - self.op.ratio)
         low, high = (_signed(word) for word in self.request.key)
         draw = self.kernel("dropout", "draw")

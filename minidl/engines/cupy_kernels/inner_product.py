@@ -25,7 +25,7 @@ def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | De
     without = blas.missing()
     if without is not None:
         return without
-    (bottom,), (top,) = request.bottom, request.top
+    (bottom,), (top,) = request.bottom_shapes, request.top_shapes
     rows = math.prod(top[:-1])
     sizes = Sizes(rows, math.prod(bottom) // rows, op.num_output)
     learning = request.learning if request.backward else ()
@@ -34,10 +34,10 @@ def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | De
         device=engine.device,
         algorithm="gemm",
         keeps=("bottom",) if "weight" in learning else (),
-        bottom=(None,),
-        top=(None,),
-        bottom_diff=backward,
-        top_diff=backward,
+        bottom_layouts=(None,),
+        top_layouts=(None,),
+        bottom_diff_layouts=backward,
+        top_diff_layouts=backward,
         params={name: None for name, _ in request.params},
         op=op,
         sizes=sizes,
@@ -77,16 +77,16 @@ class InnerProductPlan(Plan):
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         room = memory.workspace.address if memory.workspace is not None else 0
-        x, y = memory.bottom[0].address, memory.top[0].address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         weight = memory.params["weight"].values.memory.address
         forward = self._forward(x, weight, y, room)
         shape = (self.sizes.rows, self.sizes.outputs, 1)
         bias = memory.params["bias"].values.memory.address if self.op.bias else 0
         finish = maps.finish(self.device, y, shape, bias, self.op.then)
         forward = several([forward, *finish])
-        if not memory.top_diff:
+        if not memory.top_diff_memory:
             return forward, None
-        runs, dy = [], memory.top_diff[0].address
+        runs, dy = [], memory.top_diff_memory[0].address
         for name in self.learning:
             param = memory.params[name]
             if name == "bias":
@@ -96,7 +96,7 @@ class InnerProductPlan(Plan):
                     self._learn(x, dy, param.gradient.memory.address, room, add) for add in (0, 1)
                 ]
                 runs.append(maps.accumulated(param, *ways))
-        dx = memory.bottom_diff[0]
+        dx = memory.bottom_diff_memory[0]
         if dx is not None:
             runs.append(self._back(dy, weight, dx.address, room))
         return forward, several(runs) if runs else None

@@ -38,8 +38,12 @@ class AcrossPlan(PlainPlan):
     op: ops.LRN
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        op, (images, channels, *size) = self.op, self.request.bottom[0]
-        x, y, places = memory.bottom[0].address, memory.top[0].address, math.prod(size)
+        op, (images, channels, *size) = self.op, self.request.bottom_shapes[0]
+        x, y, places = (
+            memory.bottom_memory[0].address,
+            memory.top_memory[0].address,
+            math.prod(size),
+        )
         count = images * -(-channels // STRIP) * places
         numbers = channels, places, STRIP, op.alpha, op.beta, op.k
         forward = self.kernel("lrn", "across_forward", SIZE=op.size).bind(count, x, y, *numbers)
@@ -57,15 +61,15 @@ class WithinPlan(PlainPlan):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.saved = math.prod(self.request.bottom[0]) * F32
+        self.saved = math.prod(self.request.bottom_shapes[0]) * F32
         self.workspace = self.saved if self.has_backward else 0
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         assert memory.saved is not None
-        op, shape, s = self.op, self.request.bottom[0], memory.saved.address
+        op, shape, s = self.op, self.request.bottom_shapes[0], memory.saved.address
         x, y, count, size = (
-            memory.bottom[0].address,
-            memory.top[0].address,
+            memory.bottom_memory[0].address,
+            memory.top_memory[0].address,
             math.prod(shape),
             op.size,
         )

@@ -19,10 +19,10 @@ class PlainPlan(Plan):
     request: Request
 
     def __post_init__(self) -> None:
-        self.bottom = (None,) * len(self.request.bottom)
-        self.top = (None,) * len(self.request.top)
+        self.bottom_layouts = (None,) * len(self.request.bottom_shapes)
+        self.top_layouts = (None,) * len(self.request.top_shapes)
         if self.has_backward:
-            self.bottom_diff, self.top_diff = self.bottom, self.top
+            self.bottom_diff_layouts, self.top_diff_layouts = self.bottom_layouts, self.top_layouts
         else:
             self.keeps = ()
 
@@ -38,6 +38,6 @@ class PlainPlan(Plan):
 
 def gradients(memory: Bindings) -> tuple[int, int]:
     """The addresses of dy and dx of a plan with one bottom and one top."""
-    (dy,), (dx,) = memory.top_diff, memory.bottom_diff
+    (dy,), (dx,) = memory.top_diff_memory, memory.bottom_diff_memory
     assert dx is not None
     return dy.address, dx.address

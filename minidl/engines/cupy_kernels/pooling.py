@@ -28,7 +28,7 @@ def plans(engine: Engine, op: ops.Pool, request: Request) -> Iterator[Plan] | De
     if op.kind not in ("MAX", "AVE"):
         return Declined(f"it has no {op.kind} pooling")
     kind = MaxPlan if op.kind == "MAX" else MeanPlan
-    made = op.over(request.bottom[0][2:])
+    made = op.over(request.bottom_shapes[0][2:])
     return iter([kind(device=engine.device, algorithm="kernel:gather", request=request, op=made)])
 
 
@@ -60,7 +60,7 @@ class PoolPlan(PlainPlan):
         (kh, kw), (sh, sw) = self.op.kernel, self.op.stride
         window: dict[str, object] = dict(KH=kh, KW=kw, SH=sh, SW=sw, PLACE=self.place)
         planes, each = math.prod(shape[:2]), planes_each(shape)
-        geometry = *self.request.bottom[0][2:], *self.request.top[0][2:], *self.op.pad
+        geometry = *self.request.bottom_shapes[0][2:], *self.request.top_shapes[0][2:], *self.op.pad
         count = -(-planes // each) * math.prod(shape[2:])
         run = self.kernel("pooling", name, **window)
         return run.bind(count, *arguments, planes, each, *geometry)
@@ -73,26 +73,28 @@ class MaxPlan(PoolPlan):
     def __post_init__(self) -> None:
         super().__post_init__()
         width = 1 if self.place == "unsigned char" else 4
-        self.saved = math.prod(self.request.top[0]) * width if self.has_backward else 0
+        self.saved = math.prod(self.request.top_shapes[0]) * width if self.has_backward else 0
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         winner = memory.saved.address if memory.saved is not None else 0
-        x, (y, *index) = memory.bottom[0].address, (m.address for m in memory.top)
-        shape = self.request.top[0]
+        x, (y, *index) = memory.bottom_memory[0].address, (m.address for m in memory.top_memory)
+        shape = self.request.top_shapes[0]
         forward = self.launch("max_forward", shape, x, y, winner, index[0] if index else 0)
         if not self.has_backward:
             return forward, None
-        dy, dx = memory.top_diff[0], memory.bottom_diff[0]
+        dy, dx = memory.top_diff_memory[0], memory.bottom_diff_memory[0]
         assert dx is not None
-        shape = self.request.bottom[0]
+        shape = self.request.bottom_shapes[0]
         return forward, self.launch("max_backward", shape, dy.address, winner, dx.address)
 
 
 @dataclass(kw_only=True)
 class MeanPlan(PoolPlan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        x, y = memory.bottom[0].address, memory.top[0].address
-        forward = self.launch("mean_forward", self.request.top[0], x, y)
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
+        forward = self.launch("mean_forward", self.request.top_shapes[0], x, y)
         if not self.has_backward:
             return forward, None
-        return forward, self.launch("mean_backward", self.request.bottom[0], *gradients(memory))
+        return forward, self.launch(
+            "mean_backward", self.request.bottom_shapes[0], *gradients(memory)
+        )

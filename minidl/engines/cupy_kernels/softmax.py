@@ -46,7 +46,7 @@ def scores(shape: Shape, axis: int) -> Scores:
 @OPERATORS.serves(ops.Softmax)
 def plans(engine: Engine, op: ops.Softmax, request: Request) -> Iterator[Plan]:
     """One kernel each way, in place or not, along any axis."""
-    given = scores(request.bottom[0], op.axis)
+    given = scores(request.bottom_shapes[0], op.axis)
     yield SoftmaxPlan(
         device=engine.device,
         algorithm=f"kernel:{given.team}",
@@ -62,7 +62,7 @@ class SoftmaxPlan(PlainPlan):
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         items, classes, inner = self.scores
-        x, y = memory.bottom[0].address, memory.top[0].address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         forward = self.kernel("softmax", f"forward_by_{self.scores.team}")
         backward = self.kernel("softmax", f"backward_by_{self.scores.team}")
         run = forward.bind(items, x, y, classes, inner)

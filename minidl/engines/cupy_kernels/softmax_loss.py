@@ -25,12 +25,12 @@ def plans(engine: Engine, op: ops.SoftmaxLoss, request: Request) -> Iterator[Pla
     Nothing looks at the labels from the host: one that names no class makes the loss, and the
     gradient of its item, NaN. Equal inputs give equal bits.
     """
-    given = scores(request.bottom[0], op.axis)
+    given = scores(request.bottom_shapes[0], op.axis)
     yield SoftmaxLossPlan(
         device=engine.device,
         algorithm=f"kernel:{given.team}",
         request=request,
-        keeps=("top",) if len(request.top) > 1 else (),
+        keeps=("top",) if len(request.top_shapes) > 1 else (),
         op=op,
         scores=given,
     )
@@ -46,15 +46,19 @@ class SoftmaxLossPlan(PlainPlan):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.parts = -(-self.scores.items // PART)
-        kept = math.prod(self.request.bottom[0]) * F32 if len(self.request.top) == 1 else 0
+        kept = (
+            math.prod(self.request.bottom_shapes[0]) * F32
+            if len(self.request.top_shapes) == 1
+            else 0
+        )
         (_, self.divisor_at), self.saved = packed_on_gpu([kept, F32])
         (_, self.counted_at), self.workspace = packed_on_gpu([self.parts * F32] * 2)
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         assert memory.saved is not None and memory.workspace is not None
         items, classes, inner = self.scores
-        x, labels = (m.address for m in memory.bottom)
-        loss, *second = (m.address for m in memory.top)
+        x, labels = (m.address for m in memory.bottom_memory)
+        loss, *second = (m.address for m in memory.top_memory)
         p = second[0] if second else memory.saved.address
         divisor = memory.saved.address + self.divisor_at
         losses, counted = memory.workspace.address, memory.workspace.address + self.counted_at
@@ -71,8 +75,8 @@ class SoftmaxLossPlan(PlainPlan):
         forward = several([softmax, parts, total])
         if not self.has_backward:
             return forward, None
-        dloss, *dp = (m.address for m in memory.top_diff)
-        dx = memory.bottom_diff[0]
+        dloss, *dp = (m.address for m in memory.top_diff_memory)
+        dx = memory.bottom_diff_memory[0]
         assert dx is not None
         backward = self.kernel("softmax_loss", f"backward_by_{team}").bind(
             items,

@@ -30,13 +30,13 @@ class SumPlan(PlainPlan):
     op: ops.Sum
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        weights, y = self.op.weights, memory.top[0].address
-        forward = self.sum([m.address for m in memory.bottom], weights, y)
+        weights, y = self.op.weights, memory.top_memory[0].address
+        forward = self.sum([m.address for m in memory.bottom_memory], weights, y)
         if not self.has_backward:
             return several(forward), None
-        dy, backward = memory.top_diff[0].address, []
+        dy, backward = memory.top_diff_memory[0].address, []
         # The first bottom comes last: in place, its gradient takes the place of dy.
-        for dx, weight in reversed(list(zip(memory.bottom_diff, weights, strict=True))):
+        for dx, weight in reversed(list(zip(memory.bottom_diff_memory, weights, strict=True))):
             if dx is not None:
                 backward += self.sum([dy], [weight], dx.address)
         return several(forward), several(backward)
@@ -56,7 +56,7 @@ class SumPlan(PlainPlan):
     def _launch(self, terms: Sequence[tuple[int, float]], total: int) -> Run:
         none = [(0, 0.0)] * (MOST - len(terms))
         addresses, weights = zip(*terms, *none, strict=True)
-        count = math.prod(self.request.bottom[0])
+        count = math.prod(self.request.bottom_shapes[0])
         add = self.kernel("sum", "weighted_sum", TERMS=len(terms))
         return add.bind(count, *addresses, total, *map(float, weights))
 
@@ -67,6 +67,6 @@ class SplitPlan(SumPlan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         if not self.has_backward:
             return several([]), None
-        (dx,), terms = memory.bottom_diff, [dy.address for dy in memory.top_diff]
+        (dx,), terms = memory.bottom_diff_memory, [dy.address for dy in memory.top_diff_memory]
         assert dx is not None
         return several([]), several(self.sum(terms, self.op.weights, dx.address))

@@ -64,7 +64,7 @@ class OneDNN(Engine):
         return library.generation
 
     def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:
-        axes = max(map(len, (*request.bottom, *request.top)), default=0)
+        axes = max(map(len, (*request.bottom_shapes, *request.top_shapes)), default=0)
         if axes > api.MAX_AXES:
             return Declined(f"it takes arrays of at most {api.MAX_AXES} axes, not {axes}")
         if request.math is BF16 and BF16 not in self.maths:

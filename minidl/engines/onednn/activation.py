@@ -28,7 +28,7 @@ def plans(engine: Engine, op: ops.Activation, request: Request) -> Iterator[Plan
 
     A ReLU of slope 0 makes 0 of NaN, which the layer and Caffe hand on.
     """
-    shape = request.bottom[0]
+    shape = request.bottom_shapes[0]
     if op.slope < 0:
         return Declined(f"with slope {op.slope:g} the top does not tell the bottom's sign")
     if not shape:
@@ -38,7 +38,7 @@ def plans(engine: Engine, op: ops.Activation, request: Request) -> Iterator[Plan
     def arguments(data: DnnlLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return (algorithm, data, data, *numbers), (algorithm, data, data, data, *numbers)
 
-    arrived = arriving(request.layouts[0], shape)
+    arrived = arriving(request.bottom_layouts[0], shape)
     # sigmoid(0) is not 0, so a last block that zeros fill up is left to reference code.
     others = [channels_last(shape, arrived.dtype)] if len(shape) > 2 else []
     keeps = "top sign" if op.kind == "relu" else "top"

@@ -31,10 +31,10 @@ def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan]
     For the gradient the batch's statistics are in `saved`; and in place, where y overwrites x, a
     copy of x before them.
     """
-    shape = request.bottom[0]
+    shape = request.bottom_shapes[0]
     if any(home not in (None, UNDECIDED) for home in request.homes):
         return Declined("it needs the statistics in plain arrays")
-    arrived = arriving(request.layouts[0], shape)
+    arrived = arriving(request.bottom_layouts[0], shape)
     dtype = api.BF16 if request.math.halves else arrived.dtype
     blocks = [blocked(shape, dtype, block) for block in BLOCKS if has_blocks(shape)]
     for data in [arrived, *blocks] if arrived in blocks else [*blocks, arrived]:
@@ -64,7 +64,7 @@ class BatchNormPlan(Plan):
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         bound = (_Global if self.op.global_stats else _Batch)(self, memory)
-        return bound.forward, bound.backward if self.bottom_diff else None
+        return bound.forward, bound.backward if self.bottom_diff_layouts else None
 
 
 class _Global:
@@ -80,9 +80,9 @@ class _Global:
             used = {api.MEAN: mean.ctypes.data, api.VARIANCE: self.variance.ctypes.data}
             return sequence([plan.forward.step({**data, **used}, scratchpad)])
 
-        self.normalise = run(memory.bottom[0], memory.top[0], self.mean)
-        if plan.bottom_diff:
-            (dx,), (dy,) = memory.bottom_diff, memory.top_diff
+        self.normalise = run(memory.bottom_memory[0], memory.top_memory[0], self.mean)
+        if plan.bottom_diff_layouts:
+            (dx,), (dy,) = memory.bottom_diff_memory, memory.top_diff_memory
             assert dx is not None
             self.scale = run(dy, dx, self.zero)
 
@@ -106,7 +106,7 @@ class _Batch:
         self.fraction, self.count = plan.op.fraction, math.prod(plan.shape) // plan.shape[1]
         used = {api.MEAN: self.mean.ctypes.data, api.VARIANCE: self.variance.ctypes.data}
         scratchpad = memory.workspace.address if memory.workspace is not None else 0
-        x, y, steps = memory.bottom[0].address, memory.top[0].address, []
+        x, y, steps = memory.bottom_memory[0].address, memory.top_memory[0].address, []
         if plan.copy is not None:
             assert memory.saved is not None
             kept = memory.saved.address
@@ -115,7 +115,7 @@ class _Batch:
         steps.append(plan.forward.step({api.SRC: x, api.DST: y, **used}, scratchpad))
         self.normalise = sequence(steps)
         if plan.backward is not None:
-            (dx,), (dy,) = memory.bottom_diff, memory.top_diff
+            (dx,), (dy,) = memory.bottom_diff_memory, memory.top_diff_memory
             assert dx is not None
             gradients = {api.DIFF_SRC: dx.address, api.DIFF_DST: dy.address}
             step = plan.backward.step({api.SRC: x, **gradients, **used}, scratchpad)
@@ -167,7 +167,9 @@ def _batch(op: ops.BatchNorm, request: Request, data: DnnlLayout) -> Plan | None
         plan.workspace = max(plan.workspace, plan.copy.scratchpad)
     else:
         plan.keeps = ("bottom",)
-    plan.saved = plan.statistics_at + 2 * request.bottom[0][1] * np.dtype(np.float32).itemsize
+    plan.saved = (
+        plan.statistics_at + 2 * request.bottom_shapes[0][1] * np.dtype(np.float32).itemsize
+    )
     return plan
 
 
@@ -184,14 +186,14 @@ def _stated(
     gradients = layouts if wants_backward(request) else ()
     return BatchNormPlan(
         op=op,
-        shape=request.bottom[0],
+        shape=request.bottom_shapes[0],
         forward=forward,
         algorithm=forward.name,
         passes={"forward": forward.name},
         workspace=forward.scratchpad,
-        bottom=layouts,
-        top=layouts,
-        bottom_diff=gradients,
-        top_diff=gradients,
+        bottom_layouts=layouts,
+        top_layouts=layouts,
+        bottom_diff_layouts=gradients,
+        top_diff_layouts=gradients,
         params=dict.fromkeys(STATISTICS),
     )

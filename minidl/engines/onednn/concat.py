@@ -25,17 +25,17 @@ def plans(engine: Engine, op: ops.Concat, request: Request) -> Iterator[Plan] | 
     Where channels lie in blocks, each part has to begin with one. Backward copies the parts out
     of dy.
     """
-    axis = op.axis % len(request.top[0])
-    first = next((layout for layout in request.layouts if layout is not None), None)
+    axis = op.axis % len(request.top_shapes[0])
+    first = next((layout for layout in request.bottom_layouts if layout is not None), None)
     arrange = arrangement_of(first)
     if arrange is None:
         return Declined(f"it arranges nothing else as {first}")
     dtype = first.dtype if isinstance(first, DnnlLayout) else api.F32
-    bottoms = [arrange(shape, dtype) for shape in request.bottom]
-    top = arrange(request.top[0], dtype)
+    bottoms = [arrange(shape, dtype) for shape in request.bottom_shapes]
+    top = arrange(request.top_shapes[0], dtype)
     parts = _parts(top, bottoms, axis)
     if parts is None:
-        sizes = [shape[axis] for shape in request.bottom]
+        sizes = [shape[axis] for shape in request.bottom_shapes]
         return Declined(f"parts of {sizes} channels do not all begin a block of {top}")
     layouts = (ctypes.c_void_p * len(bottoms))(*(bottom._as_parameter_ for bottom in bottoms))
     forward = favourite("concat", top, len(bottoms), axis, layouts)
@@ -45,8 +45,8 @@ def plans(engine: Engine, op: ops.Concat, request: Request) -> Iterator[Plan] | 
         algorithm=forward.name,
         forward=forward,
         workspace=forward.scratchpad,
-        bottom=tuple(map(plain_or, bottoms)),
-        top=(plain_or(top),),
+        bottom_layouts=tuple(map(plain_or, bottoms)),
+        top_layouts=(plain_or(top),),
     )
     if request.backward and any(request.wanted):
         plan.backward = [
@@ -55,7 +55,7 @@ def plans(engine: Engine, op: ops.Concat, request: Request) -> Iterator[Plan] | 
         ]
         scratchpads = [copy.scratchpad for copy in plan.backward if copy is not None]
         plan.workspace = max(plan.workspace, *scratchpads)
-        plan.bottom_diff, plan.top_diff = plan.bottom, plan.top
+        plan.bottom_diff_layouts, plan.top_diff_layouts = plan.bottom_layouts, plan.top_layouts
     return iter([plan])
 
 
@@ -68,14 +68,14 @@ class ConcatPlan(Plan):
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         scratchpad = memory.workspace.address if memory.workspace is not None else 0
-        addresses = {api.MULTIPLE_SRC + i: m.address for i, m in enumerate(memory.bottom)}
-        step = self.forward.step({**addresses, api.DST: memory.top[0].address}, scratchpad)
+        addresses = {api.MULTIPLE_SRC + i: m.address for i, m in enumerate(memory.bottom_memory)}
+        step = self.forward.step({**addresses, api.DST: memory.top_memory[0].address}, scratchpad)
         if not self.backward:
             return sequence([step]), None
-        dy = memory.top_diff[0].address
+        dy = memory.top_diff_memory[0].address
         copies = [
             copy.step({api.SRC: dy, api.DST: dx.address}, scratchpad)
-            for copy, dx in zip(self.backward, memory.bottom_diff, strict=True)
+            for copy, dx in zip(self.backward, memory.bottom_diff_memory, strict=True)
             if copy is not None and dx is not None
         ]
         return sequence([step]), sequence(copies)

@@ -42,8 +42,10 @@ def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | De
     Whether blocks come first depends on how much has to be filled up in them. A layout that the
     bottom already has is kept if the same implementation works on it.
     """
-    if len(request.bottom) != 1:
-        return Declined(f"it has no plan for {len(request.bottom)} bottoms that share filters")
+    if len(request.bottom_shapes) != 1:
+        return Declined(
+            f"it has no plan for {len(request.bottom_shapes)} bottoms that share filters"
+        )
     axes = len(request.params[0][1]) - 2
     if not 1 <= axes <= 3:
         return Declined(f"it convolves over one to three axes, not {axes}")
@@ -79,7 +81,7 @@ class _Search:
         favourites = (plan for style in styles for plan in self._plans(style, tried=1))
         others = (plan for style in styles for plan in self._plans(style))
         for plan in chain(favourites, others):
-            key = (*plan.passes.items(), plan.bottom, plan.top)
+            key = (*plan.passes.items(), plan.bottom_layouts, plan.top_layouts)
             if key not in seen:
                 seen.add(key)
                 yield plan
@@ -93,7 +95,7 @@ class _Search:
         wasteful = blocks is None or "gemm" in blocks.name or self._growth(blocks) > WASTE
         if wasteful:
             yield channels_last, channels_last
-        arrives = self.request.layouts[0]
+        arrives = self.request.bottom_layouts[0]
         if blocks is not None and isinstance(arrives, DnnlLayout) and self._fits(arrives):
             here = arrives
 
@@ -116,7 +118,7 @@ class _Search:
 
     def _growth(self, forward: Description) -> float:
         """How many times the arithmetic there is with the padding of bottom and top."""
-        (bottom,), (top,) = self.request.bottom, self.request.top
+        (bottom,), (top,) = self.request.bottom_shapes, self.request.top_shapes
         growth = 1.0
         for argument, shape in ((api.SRC, bottom), (api.DST, top)):
             dense = math.prod(shape) * api.ITEMSIZE[self.dtype]
@@ -151,8 +153,8 @@ class _Search:
     def _completed(self, forward: Description) -> WeightedPlan | None:
         """The plan with this forward; None where a pass that is asked for has nothing fast."""
         request = self.request
-        src = wanted(forward, api.SRC, request.bottom[0])
-        dst = wanted(forward, api.DST, request.top[0])
+        src = wanted(forward, api.SRC, request.bottom_shapes[0])
+        dst = wanted(forward, api.DST, request.top_shapes[0])
         weights = data = None
         if self.learning:
             bias = self.bias if "bias" in self.learning else None
@@ -188,10 +190,10 @@ class _Search:
         home = self._turned(stated.weights)
         return WeightedPlan(
             algorithm=trio.forward.name + self._note(stated),
-            bottom=(src,),
-            top=(dst,),
-            bottom_diff=(src,),
-            top_diff=(dst,),
+            bottom_layouts=(src,),
+            top_layouts=(dst,),
+            bottom_diff_layouts=(src,),
+            top_diff_layouts=(dst,),
             params={"weight": plain_or(home)} | ({"bias": None} if self.op.bias else {}),
             stated=stated,
             trio=trio,

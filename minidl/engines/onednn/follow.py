@@ -34,13 +34,13 @@ class FollowerPlan(Plan):
     backward: Description | None
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        x, y = memory.bottom[0].address, memory.top[0].address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         scratchpad = memory.workspace.address if memory.workspace is not None else 0
         kept = {api.WORKSPACE: memory.saved.address} if memory.saved is not None else {}
         forward = sequence([self.forward.step({api.SRC: x, api.DST: y, **kept}, scratchpad)])
         if self.backward is None:
             return forward, None
-        dx, dy = memory.bottom_diff[0], memory.top_diff[0]
+        dx, dy = memory.bottom_diff_memory[0], memory.top_diff_memory[0]
         assert dx is not None
         again = {"bottom": {api.SRC: x}, "top": {api.DST: y}, "top sign": {api.DST: y}}
         for what in self.keeps:
@@ -95,23 +95,23 @@ def wants_backward(request: Request) -> bool:
 
 def _plan(request: Request, passes: Passes, keeps: tuple[str, ...]) -> FollowerPlan:
     forward, backward = passes
-    bottom = of_argument(forward, api.SRC, request.bottom[0])
-    top = of_argument(forward, api.DST, request.top[0])
+    bottom = of_argument(forward, api.SRC, request.bottom_shapes[0])
+    top = of_argument(forward, api.DST, request.top_shapes[0])
     plan = FollowerPlan(
         algorithm=forward.name,
         passes={"forward": forward.name},
         forward=forward,
         backward=backward,
         workspace=forward.scratchpad,
-        bottom=(bottom,),
-        top=(top,),
+        bottom_layouts=(bottom,),
+        top_layouts=(top,),
     )
     if backward is not None:
         plan.passes = {**plan.passes, "backward": backward.name}
         plan.workspace = max(forward.scratchpad, backward.scratchpad)
         plan.saved = argument_bytes(forward, api.WORKSPACE)
         plan.keeps = keeps
-        plan.bottom_diff, plan.top_diff = plan.bottom, plan.top
+        plan.bottom_diff_layouts, plan.top_diff_layouts = plan.bottom_layouts, plan.top_layouts
     return plan
 
 

@@ -33,7 +33,7 @@ class Geometry:
 
 def geometry(op: ops.Conv, request: Request) -> Geometry:
     """For an `op` with one number for each spatial axis, and one bottom."""
-    (bottom,), (top,) = request.bottom, request.top
+    (bottom,), (top,) = request.bottom_shapes, request.top_shapes
     axis = len(bottom) - len(op.kernel) - 1  # of the channels; all axes before count as images
     src, dst = ((math.prod(shape[:axis]), *shape[axis:]) for shape in (bottom, top))
     outputs, inputs = dst[1] // op.group, src[1] // op.group

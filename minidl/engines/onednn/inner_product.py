@@ -63,7 +63,7 @@ class _Search:
 
     def __init__(self, op: ops.Gemm, request: Request) -> None:
         self.op, self.request = op, request
-        (bottom,), (top,) = request.bottom, request.top
+        (bottom,), (top,) = request.bottom_shapes, request.top_shapes
         rows, outputs = math.prod(top[:-1]), op.num_output
         inputs = math.prod(bottom) // rows
         self.src, self.dst = (rows, inputs), (rows, outputs)
@@ -135,15 +135,15 @@ class _Search:
         params = {"weight": plain_or(self._turned(home))}
         return WeightedPlan(
             algorithm=forward.name,
-            bottom=(None,),
-            top=(None,),
-            bottom_diff=(None,),
-            top_diff=(None,),
+            bottom_layouts=(None,),
+            top_layouts=(None,),
+            bottom_diff_layouts=(None,),
+            top_diff_layouts=(None,),
             params=params | ({"bias": None} if self.op.bias else {}),
             stated=Stated(
-                src=plain(self.src, shape=request.bottom[0]),
+                src=plain(self.src, shape=request.bottom_shapes[0]),
                 weights=home,
-                dst=plain(self.dst, shape=request.top[0]),
+                dst=plain(self.dst, shape=request.top_shapes[0]),
             ),
             trio=Trio(forward, data, weights),
             training=request.training,

@@ -40,7 +40,7 @@ def plans(engine: Engine, op: ops.LRN, request: Request) -> Iterator[Plan] | Dec
     the process, and from 7 on the sums are wrong unless whole registers of 16 channels are full;
     in bfloat16 they then are for every window.
     """
-    shape = request.bottom[0]
+    shape = request.bottom_shapes[0]
     if op.size not in SIZES:
         return Declined(f"its code for windows of {op.size} cannot be trusted, only for 3 and 5")
     algorithm = api.LRN_WITHIN_CHANNEL if op.within else api.LRN_ACROSS_CHANNELS
@@ -58,7 +58,7 @@ def plans(engine: Engine, op: ops.LRN, request: Request) -> Iterator[Plan] | Dec
         *(blocked(shape, dtype, block) for block in BLOCKS),
         channels_last(shape, dtype),
     ]
-    arrived = arriving(request.layouts[0], shape)
+    arrived = arriving(request.bottom_layouts[0], shape)
     if arrived.dtype == api.F32 or shape[1] % 16 == 0:
         arrangements.insert(0, arrived)
     found = follow(request, "lrn", arguments, arrangements, ("bottom",))
@@ -67,7 +67,7 @@ def plans(engine: Engine, op: ops.LRN, request: Request) -> Iterator[Plan] | Dec
 
 def _candidates(plan: FollowerPlan, request: Request, arguments: Arguments) -> Iterator[Plan]:
     yield plan
-    data, shape = plan.bottom[0], request.bottom[0]
+    data, shape = plan.bottom_layouts[0], request.bottom_shapes[0]
     if plan.backward is None or not isinstance(data, DnnlLayout):
         return
     count = _at_once(shape[0], plan.saved)
@@ -97,9 +97,9 @@ class FrugalPlan(Plan):
     rooms: tuple[int, ...]
 
     def bind(self, memory: Bindings) -> tuple[Run, Run]:
-        (dx,), (dy,) = memory.bottom_diff, memory.top_diff
+        (dx,), (dy,) = memory.bottom_diff_memory, memory.top_diff_memory
         assert dx is not None and memory.workspace is not None
-        x, y = memory.bottom[0].address, memory.top[0].address
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         kept, scratchpad = (memory.workspace.address + start for start in self.rooms)
         forward = self.forward.step({api.SRC: x, api.DST: y}, scratchpad)
         steps, step_bytes = [], argument_bytes(self.again, api.SRC)
@@ -126,10 +126,10 @@ def _frugal(plan: FollowerPlan, forward: Description, passes: Passes, parts: int
         rooms=tuple(rooms),
         workspace=workspace,
         keeps=plan.keeps,
-        bottom=plan.bottom,
-        top=plan.top,
-        bottom_diff=plan.bottom_diff,
-        top_diff=plan.top_diff,
+        bottom_layouts=plan.bottom_layouts,
+        top_layouts=plan.top_layouts,
+        bottom_diff_layouts=plan.bottom_diff_layouts,
+        top_diff_layouts=plan.top_diff_layouts,
     )
 
 

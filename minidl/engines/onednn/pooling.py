@@ -25,9 +25,9 @@ def plans(engine: Engine, op: ops.Pool, request: Request) -> Iterator[Plan] | De
     is the lowest float32 in a window of NaN or -inf alone: Caffe's rule; the layer gives NaN, and
     -inf.
     """
-    if len(request.top) > 1:
+    if len(request.top_shapes) > 1:
         return Declined("it does not say where a maximum was, which the second top asks for")
-    (bottom,), (top,) = request.bottom, request.top
+    (bottom,), (top,) = request.bottom_shapes, request.top_shapes
     axes = _axes(op, bottom)
     algorithm = _algorithm(op.kind, axes)
     if isinstance(algorithm, Declined):
@@ -38,7 +38,7 @@ def plans(engine: Engine, op: ops.Pool, request: Request) -> Iterator[Plan] | De
         same = algorithm, data, anything(top, data.dtype), *geometry
         return same, same
 
-    arrived = arriving(request.layouts[0], bottom)
+    arrived = arriving(request.bottom_layouts[0], bottom)
     arrangements = arrived, channels_last(bottom, arrived.dtype)
     return follow(request, "pooling", arguments, arrangements)
 

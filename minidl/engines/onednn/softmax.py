@@ -21,13 +21,13 @@ def plans(engine: Engine, op: ops.Softmax, request: Request) -> Iterator[Plan] |
 
     Images with the classes in their channels are asked for with the channels last.
     """
-    shape = request.bottom[0]
+    shape = request.bottom_shapes[0]
     axis = op.axis % len(shape)
     kind = api.SOFTMAX_ACCURATE
 
     def arguments(data: DnnlLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return (kind, data, data, axis), (kind, data, data, data, axis)
 
-    arrived = arriving(request.layouts[0], shape)
+    arrived = arriving(request.bottom_layouts[0], shape)
     others = [channels_last(shape, arrived.dtype)] if axis == 1 and len(shape) > 2 else []
     return follow(request, "softmax", arguments, (arrived, *others), ("top",))

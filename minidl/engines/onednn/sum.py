@@ -22,10 +22,10 @@ def plans(engine: Engine, op: ops.Sum, request: Request) -> Iterator[Plan] | Dec
 
     Zeros that fill up a last block stay zeros.
     """
-    shape = request.bottom[0]
+    shape = request.bottom_shapes[0]
     if not shape:
         return Declined("it takes arrays of 1 axis and more, not 0")
-    data = arriving(request.layouts[0], shape)
+    data = arriving(request.bottom_layouts[0], shape)
     row = plain((data.nbytes // api.ITEMSIZE[data.dtype],), data.dtype)
     if op.split:
         return iter([_split_plan(request, data, row)])
@@ -46,12 +46,16 @@ class SumPlan(Plan):
     backwards: Sequence[Total | None] = ()
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        forward = self.forward.steps([m.address for m in memory.bottom], memory.top[0].address)
+        forward = self.forward.steps(
+            [m.address for m in memory.bottom_memory], memory.top_memory[0].address
+        )
         if not self.backwards:
             return sequence(forward), None
-        dy, backward = memory.top_diff[0].address, []
+        dy, backward = memory.top_diff_memory[0].address, []
         # The first bottom comes last: in place, its gradient takes the place of dy.
-        for dx, times in reversed(list(zip(memory.bottom_diff, self.backwards, strict=True))):
+        for dx, times in reversed(
+            list(zip(memory.bottom_diff_memory, self.backwards, strict=True))
+        ):
             if times is not None:
                 assert dx is not None
                 backward += times.steps([dy], dx.address)
@@ -67,9 +71,9 @@ class SplitPlan(Plan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         if self.backward is None:
             return sequence([]), None
-        (dx,) = memory.bottom_diff
+        (dx,) = memory.bottom_diff_memory
         assert dx is not None
-        steps = self.backward.steps([dy.address for dy in memory.top_diff], dx.address)
+        steps = self.backward.steps([dy.address for dy in memory.top_diff_memory], dx.address)
         return sequence([]), sequence(steps)
 
 
@@ -114,27 +118,27 @@ def _sum_plan(op: ops.Sum, request: Request, data: DnnlLayout, row: DnnlLayout) 
     plan = SumPlan(
         algorithm=forward.operation.name,
         forward=forward,
-        bottom=(layout,) * len(op.weights),
-        top=(layout,),
+        bottom_layouts=(layout,) * len(op.weights),
+        top_layouts=(layout,),
     )
     if request.backward and any(request.wanted):
         plan.backwards = [
             Total(row, [weight]) if want else None
             for weight, want in zip(op.weights, request.wanted, strict=True)
         ]
-        plan.bottom_diff, plan.top_diff = plan.bottom, plan.top
+        plan.bottom_diff_layouts, plan.top_diff_layouts = plan.bottom_layouts, plan.top_layouts
     return plan
 
 
 def _split_plan(request: Request, data: DnnlLayout, row: DnnlLayout) -> SplitPlan:
     back = request.backward and request.wanted[0]
-    total = Total(row, [1.0] * len(request.top)) if back else None
-    bottom, top = (plain_or(data),), (plain_or(data),) * len(request.top)
+    total = Total(row, [1.0] * len(request.top_shapes)) if back else None
+    bottom, top = (plain_or(data),), (plain_or(data),) * len(request.top_shapes)
     return SplitPlan(
         algorithm=total.operation.name if total is not None else "none",
         backward=total,
-        bottom=bottom,
-        top=top,
-        bottom_diff=bottom if back else (),
-        top_diff=top if back else (),
+        bottom_layouts=bottom,
+        top_layouts=top,
+        bottom_diff_layouts=bottom if back else (),
+        top_diff_layouts=top if back else (),
     )

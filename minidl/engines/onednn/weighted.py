@@ -110,9 +110,9 @@ class WeightedPlan(Plan):
 
     def _bind_forward(self, memory: Bindings, room: int, read: int, copy: _Copy | None) -> Run:
         addresses = {
-            api.SRC: memory.bottom[0].address,
+            api.SRC: memory.bottom_memory[0].address,
             api.WEIGHTS: read,
-            api.DST: memory.top[0].address,
+            api.DST: memory.top_memory[0].address,
         }
         if "bias" in memory.params:
             addresses[api.BIAS] = memory.params["bias"].values.memory.address
@@ -122,11 +122,11 @@ class WeightedPlan(Plan):
         return several([copy.renew if self.training else copy.follow, run])
 
     def _bind_data(self, memory: Bindings, room: int, read: int) -> Run | None:
-        dx = memory.bottom_diff[0] if memory.bottom_diff else None
+        dx = memory.bottom_diff_memory[0] if memory.bottom_diff_memory else None
         if self._data is None or dx is None:
             return None
         addresses = {
-            api.DIFF_DST: memory.top_diff[0].address,
+            api.DIFF_DST: memory.top_diff_memory[0].address,
             api.WEIGHTS: read,
             api.DIFF_SRC: dx.address,
         }
@@ -138,8 +138,8 @@ class WeightedPlan(Plan):
         made = self._weights
         params = {name: memory.params[name] for name in self.learning}
         outside = {
-            api.SRC: memory.bottom[0].address,
-            api.DIFF_DST: memory.top_diff[0].address,
+            api.SRC: memory.bottom_memory[0].address,
+            api.DIFF_DST: memory.top_diff_memory[0].address,
         }
         sizes = {"weight": self.stated.weights.nbytes}
         if "bias" in params:

@@ -67,10 +67,10 @@ def check(
     x = rounded(x, layout)
     (bottom,), (top,) = bind(layer, x, params=list(params) or None)
     named = [(param.name, param.shape) for param in layer.params]
-    options: dict[str, Any] = dict(layouts=(layout,), in_place=in_place, backward=backward)
+    options: dict[str, Any] = dict(bottom_layouts=(layout,), in_place=in_place, backward=backward)
     asked = request([x], [top.shape], params=named, **options)
     plan = only(engine.plans(op, asked))
-    dy = rounded(np.random.default_rng(1).standard_normal(top.shape), plan.top[0])
+    dy = rounded(np.random.default_rng(1).standard_normal(top.shape), plan.top_layouts[0])
     values = {param.name: param.data.copy() for param in layer.params}
     wanted = asked.wanted if backward else ()
     bound = Bound(plan, [x], [top.shape], values, wanted, in_place=in_place)
@@ -78,7 +78,7 @@ def check(
     bound.backward = strictly(bound.backward)
     (y,), gradients, _ = bound.run([dy] if backward else [])
     layer.forward([bottom], [top])
-    tolerance = ROUNDED.get(getattr(plan.top[0], "dtype", ""), TOLERANCE)
+    tolerance = ROUNDED.get(getattr(plan.top_layouts[0], "dtype", ""), TOLERANCE)
     close(y, top.data, tolerance, exact)
     if backward:
         top.diff[...] = dy

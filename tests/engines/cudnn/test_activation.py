@@ -31,7 +31,7 @@ def test_it_stays_in_the_order_in_which_the_bottom_arrives(engine, kind, name):
     shape, layer = (2, 5, 3, 4), build(kind)
     x = np.random.default_rng(0).standard_normal(shape)
     plan = check(engine, layer.op, layer, x, ARRANGEMENTS[name](shape))
-    assert plan.bottom == plan.top == (ARRANGEMENTS[name](shape),)
+    assert plan.bottom_layouts == plan.top_layouts == (ARRANGEMENTS[name](shape),)
 
 
 def test_a_relu_hands_on_nan(engine):

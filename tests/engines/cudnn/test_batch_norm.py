@@ -42,7 +42,7 @@ def test_it_stays_in_the_order_in_which_the_bottom_arrives(engine, name, seen):
     layer = build("BatchNorm", use_global_stats=seen)
     x = np.random.default_rng(0).standard_normal(shape)
     plan = check(engine, layer.op, layer, x, ARRANGEMENTS[name](shape), params=statistics(3))
-    assert plan.bottom == plan.top == (ARRANGEMENTS[name](shape),)
+    assert plan.bottom_layouts == plan.top_layouts == (ARRANGEMENTS[name](shape),)
 
 
 def test_before_anything_was_seen_mean_and_variance_are_zero(engine):

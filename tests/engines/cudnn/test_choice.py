@@ -10,7 +10,7 @@ from minidl.engines.cudnn.choice import choose
 from minidl.engines.cudnn.problem import Algorithm
 from minidl.engines.request import Request
 
-REQUEST = Request(bottom=((1,),), top=((1,),))
+REQUEST = Request(bottom_shapes=((1,),), top_shapes=((1,),))
 LIST = [
     Algorithm("winograd", 6, refusal="not supported for this shape and chip"),
     Algorithm("winograd_nonfused", 7, workspace=4096),

@@ -50,7 +50,7 @@ def test_every_candidate_computes_what_the_layer_does(engine, kind, case, math):
 def test_one_and_three_axes_and_images_of_images(engine, case):
     expected = convolved("Convolution", **case)
     for plan in expected.plans(engine):
-        assert plan.bottom == (None,)
+        assert plan.bottom_layouts == (None,)
         expected.check(plan)
 
 
@@ -180,16 +180,22 @@ def test_a_graph_captures_all_that_runs(engine, math):
 
 def test_plain_arrays_come_first_then_channels_last(engine, lenet):
     plain, last = lenet.plans(engine)[:2]
-    assert plain.bottom == plain.top == plain.bottom_diff == plain.top_diff == (None,)
-    assert last.bottom == (Dense(lenet.truth.x.shape, "float32", "nhwc"),)
+    assert (
+        plain.bottom_layouts
+        == plain.top_layouts
+        == plain.bottom_diff_layouts
+        == plain.top_diff_layouts
+        == (None,)
+    )
+    assert last.bottom_layouts == (Dense(lenet.truth.x.shape, "float32", "nhwc"),)
 
 
 def test_half_numbers_are_asked_for_channels_last(engine):
     for math, dtype in dict(fp16="float16", bf16="bfloat16").items():
         made = convolved("Convolution", math=math, **CASES["plain"])
         for plan in made.plans(engine):
-            assert plan.bottom == (Dense(made.truth.x.shape, dtype, "nhwc"),)
-            assert plan.top == (Dense(made.truth.y.shape, dtype, "nhwc"),)
+            assert plan.bottom_layouts == (Dense(made.truth.x.shape, dtype, "nhwc"),)
+            assert plan.top_layouts == (Dense(made.truth.y.shape, dtype, "nhwc"),)
 
 
 def test_a_name_goes_before_speed_in_every_pass_that_has_it(engine, lenet):
@@ -270,10 +276,13 @@ OVERHANG = dict(num_output=3, kernel_size=[4], stride=[3], pad=[0])
 @pytest.mark.parametrize(
     "changes, said",
     [
-        (dict(bottom=((3, 4, 7, 7),) * 2, layouts=(None,) * 2), "2 bottoms that share filters"),
+        (
+            dict(bottom_shapes=((3, 4, 7, 7),) * 2, bottom_layouts=(None,) * 2),
+            "2 bottoms that share filters",
+        ),
         (dict(params=(("weight", (5, 4)),)), "one to three axes, not 0"),
         (dict(homes=(Dense((5, 4, 5, 5), "float16"), None)), "filters in plain arrays"),
-        (dict(bottom=((0, 4, 7, 7),)), "a bottom or top is empty"),
+        (dict(bottom_shapes=((0, 4, 7, 7),)), "a bottom or top is empty"),
     ],
 )
 def test_what_it_has_no_plan_for_is_declined(engine, lenet, changes, said):

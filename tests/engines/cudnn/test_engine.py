@@ -16,7 +16,7 @@ from minidl.errors import DeviceError
 from tests.engines.cudnn.test_convolution import CASES, convolved
 from tests.engines.harness import memory, plain
 
-ANY = Request(bottom=((2, 3, 4, 5),), top=((2, 3, 4, 5),), layouts=(None,))
+ANY = Request(bottom_shapes=((2, 3, 4, 5),), top_shapes=((2, 3, 4, 5),), bottom_layouts=(None,))
 
 
 def test_a_device_has_one_engine_with_a_name_and_a_version(engine):
@@ -42,8 +42,8 @@ def test_without_the_library_it_says_so(engine, monkeypatch):
     [
         (ops.Sum((1.0,)), {}, "it has nothing for Sum"),
         (ops.Activation("relu"), {"math": Math("int8")}, "tf32, fp16, bf16, not int8"),
-        (ops.Activation("relu"), {"top": ((0, 3),)}, "a bottom or top is empty"),
-        (ops.Softmax(1), {"bottom": ((2**31, 3, 1, 1),)}, "does not fit into the 32 bits"),
+        (ops.Activation("relu"), {"top_shapes": ((0, 3),)}, "a bottom or top is empty"),
+        (ops.Softmax(1), {"bottom_shapes": ((2**31, 3, 1, 1),)}, "does not fit into the 32 bits"),
     ],
 )
 def test_what_it_has_no_plans_for(engine, op, changes, said):

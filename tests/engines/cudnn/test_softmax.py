@@ -31,11 +31,11 @@ def test_classes_in_the_channels_of_images_stay_where_they_lie(engine, name):
     shape, layer = (2, 5, 3, 4), build("Softmax")
     x, layout = np.random.default_rng(0).standard_normal(shape), ARRANGEMENTS[name](shape)
     plan = check(engine, layer.op, layer, x, layout)
-    assert plan.bottom == plan.top == (layout,)
+    assert plan.bottom_layouts == plan.top_layouts == (layout,)
 
 
 def test_along_another_axis_channels_last_are_asked_for_in_c_order(engine):
     shape, layer = (2, 5, 3, 4), build("Softmax", axis=2)
     x = np.random.default_rng(0).standard_normal(shape)
     plan = check(engine, layer.op, layer, x, ARRANGEMENTS["nhwc"](shape))
-    assert plan.bottom == plan.top == (None,)
+    assert plan.bottom_layouts == plan.top_layouts == (None,)

@@ -27,11 +27,11 @@ def request(
 ) -> Request:
     """For training, with all gradients, unless `backward` is False."""
     usual = dict(
-        bottom=tuple(np.shape(a) for a in x),
-        top=tuple(tops),
+        bottom_shapes=tuple(np.shape(a) for a in x),
+        top_shapes=tuple(tops),
         params=tuple(params),
         homes=(None,) * len(params),
-        layouts=(None,) * len(x),
+        bottom_layouts=(None,) * len(x),
         wanted=tuple(wanted if wanted is not None else [True] * len(x)),
         training=True,
         backward=True,

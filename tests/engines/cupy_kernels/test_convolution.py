@@ -73,7 +73,9 @@ def test_in_fewer_bits_factors_are_rounded_and_nothing_else(engine, kind, case, 
     """On factors that are such numbers already, everything is as exact as in float32."""
     expected = truth(kind, bf16=True, **case)
     (plan,) = expected.plans(engine, math=math)
-    assert plan.bottom == plan.top == (None,) and set(plan.params.values()) == {None}
+    assert plan.bottom_layouts == plan.top_layouts == (None,) and set(plan.params.values()) == {
+        None
+    }
     expected.check(plan)
 
 
@@ -196,7 +198,7 @@ def test_without_training_there_is_no_backward(engine, expected):
     bound = Bound(plan, [expected.x], [expected.y.shape], expected.params)
     (y,), _, _ = bound.run()
     expected.close(plan, "y", y, expected.y)
-    assert bound.backward is None and plan.keeps == plan.top_diff == ()
+    assert bound.backward is None and plan.keeps == plan.top_diff_layouts == ()
 
 
 THENS = [
@@ -237,8 +239,8 @@ def test_the_workspace_keeps_to_its_limit_where_one_image_fits(engine):
     """Of AlexNet's second layer, 256 images: 1200 rows of columns and 256 maps of 729 places."""
     op = ops.Conv(256, (5,), pad=(2,), group=2)
     request = truth("Convolution", (1, 2, 3, 3), num_output=2, kernel_size=[1]).request(
-        bottom=((256, 96, 27, 27),),
-        top=((256, 256, 27, 27),),
+        bottom_shapes=((256, 96, 27, 27),),
+        top_shapes=((256, 256, 27, 27),),
         params=(("weight", (256, 48, 5, 5)), ("bias", (256,))),
     )
     image = 4 * 729 * (96 * 25 + 256)
@@ -271,7 +273,9 @@ def test_what_works_where_the_images_lie_needs_a_workspace_only_to_learn(engine,
 )
 def test_what_it_has_no_plan_for_is_declined(engine, bottoms, weight, reason):
     request = truth("Convolution", **CASES["groups"]).request()
-    request = replace(request, bottom=request.bottom * bottoms, params=(("weight", weight),))
+    request = replace(
+        request, bottom_shapes=request.bottom_shapes * bottoms, params=(("weight", weight),)
+    )
     assert reason in engine.plans(ops.Conv(4, (3,)), request).reason
 
 

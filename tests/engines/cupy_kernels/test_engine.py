@@ -23,6 +23,6 @@ def test_what_it_does_not_know_is_declined(engine):
 
 
 def test_empty_bottoms_are_declined(engine):
-    request = truth("InnerProduct", (2, 3), num_output=4).request(bottom=((0, 3),))
+    request = truth("InnerProduct", (2, 3), num_output=4).request(bottom_shapes=((0, 3),))
     answer = engine.plans(ops.Gemm(4), request)
     assert isinstance(answer, Declined) and "(0, 3)" in answer.reason

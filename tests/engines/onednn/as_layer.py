@@ -53,11 +53,11 @@ def request(
     """For training, with all gradients, unless `backward` is False; `math` by its name."""
     options["math"] = MATHS[options.get("math", "float32")]
     return Request(
-        bottom=tuple(a.shape for a in x),
-        top=tuple(tops),
+        bottom_shapes=tuple(a.shape for a in x),
+        top_shapes=tuple(tops),
         params=tuple(params),
         homes=(None,) * len(params),
-        layouts=tuple(layouts),
+        bottom_layouts=tuple(layouts),
         wanted=tuple(wanted if wanted is not None else [True] * len(x)),
         **{"training": True, "backward": True, "threads": 2, **options},
     )
@@ -104,7 +104,7 @@ def check(
     plans = list(plans)
     rng = np.random.default_rng(1)
     dy = dy or [rng.standard_normal(shape) for shape in shapes]
-    dy = [as_arrives(a, layout) for a, layout in zip(dy, plans[0].top, strict=True)]
+    dy = [as_arrives(a, layout) for a, layout in zip(dy, plans[0].top_layouts, strict=True)]
     values = {param.name: param.data.copy() for param in layer.params}
     layer.forward(bottom, top)
     y = [blob.data.copy() for blob in top]  # in place, backward writes where it is
@@ -147,7 +147,7 @@ def close(
     if exact:
         np.testing.assert_array_equal(got, expected)
         return
-    halved = any("bf16" in str(layout) for layout in (*plan.bottom, *plan.top))
+    halved = any("bf16" in str(layout) for layout in (*plan.bottom_layouts, *plan.top_layouts))
     tolerance = TOLERANCE["bf16" if halved else "float32"]
     largest = np.abs(expected).max(initial=terms)
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * largest)

@@ -36,11 +36,11 @@ class Truth:
         if "math" in changes:
             changes["math"] = MATHS[changes["math"]]
         usual = Request(
-            bottom=(self.x.shape,),
-            top=(self.y.shape,),
+            bottom_shapes=(self.x.shape,),
+            top_shapes=(self.y.shape,),
             params=tuple((name, values.shape) for name, values in self.params.items()),
             homes=(UNDECIDED,) * len(self.params),
-            layouts=(None,),
+            bottom_layouts=(None,),
             training=True,
             backward=True,
             wanted=(True,),

@@ -42,7 +42,7 @@ def values(shape):
 def test_it_is_the_layer_on_plain_arrays(engine, op, shape, in_place):
     layer = layer_of(op, in_place)
     plan = check(engine, op, layer, [values(shape)], [None], in_place=in_place)
-    assert plan.bottom == plan.top == (None,)
+    assert plan.bottom_layouts == plan.top_layouts == (None,)
 
 
 @pytest.mark.parametrize("channels", [16, 20])
@@ -56,7 +56,13 @@ def test_it_is_the_layer_in_every_arrangement(engine, op, name, in_place, channe
     assert not any("ref" in passed for passed in plan.passes.values())
     spoils_padding = op.kind == "sigmoid" and name.startswith("nC") and channels % 8
     if not spoils_padding:
-        assert plan.bottom == plan.top == plan.bottom_diff == plan.top_diff == (layout,)
+        assert (
+            plan.bottom_layouts
+            == plan.top_layouts
+            == plan.bottom_diff_layouts
+            == plan.top_diff_layouts
+            == (layout,)
+        )
 
 
 @pytest.mark.parametrize(

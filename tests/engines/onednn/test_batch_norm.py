@@ -128,7 +128,7 @@ def test_plain_images_are_asked_for_in_blocks(engine):
     plan = first(
         engine.plans(op_of(build("BatchNorm")), asked_of(build("BatchNorm"), values((2, 32, 6, 6))))
     )
-    assert str(plan.bottom[0]) == str(plan.top[0]) == "nChw16c"
+    assert str(plan.bottom_layouts[0]) == str(plan.top_layouts[0]) == "nChw16c"
 
 
 def test_it_declines_statistics_that_do_not_live_in_plain_arrays(engine):

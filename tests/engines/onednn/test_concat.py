@@ -37,8 +37,12 @@ def test_it_is_the_layer_in_every_arrangement(engine, name, axis):
     sizes = [16, 48, 32] if axis in (1, -3) else [3, 1, 4]
     x = parts((2, 20, 5, 3), axis % 4, sizes)
     plan = check_parts(engine, x, axis, name)
-    assert plan.bottom == plan.bottom_diff == tuple(arrange(engine, name, a.shape) for a in x)
-    assert str(plan.top[0]) == str(plan.bottom[0])
+    assert (
+        plan.bottom_layouts
+        == plan.bottom_diff_layouts
+        == tuple(arrange(engine, name, a.shape) for a in x)
+    )
+    assert str(plan.top_layouts[0]) == str(plan.bottom_layouts[0])
 
 
 @pytest.mark.parametrize("name", ["plain", "nhwc", "nhwc bf16"])
@@ -61,7 +65,7 @@ def test_all_bottoms_are_asked_for_as_the_first_that_is_not_plain(engine):
     layouts = [None, arrange(engine, "nChw16c", x[1].shape)]
     layer = build("Concat", bottoms=2)
     plan = check(engine, ops.Concat(1), layer, x, layouts, exact=True)
-    assert {str(layout) for layout in (*plan.bottom, *plan.top)} == {"nChw16c"}
+    assert {str(layout) for layout in (*plan.bottom_layouts, *plan.top_layouts)} == {"nChw16c"}
 
 
 def test_it_declines_parts_that_begin_within_a_block(engine):

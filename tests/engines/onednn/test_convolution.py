@@ -220,7 +220,7 @@ def test_blocks_where_channels_fill_them_and_channels_last_where_not(engine):
     tops = {}
     for outputs in (64, 50):
         made = truth("Convolution", (2, 32, 9, 9), num_output=outputs, kernel_size=[3])
-        tops[outputs] = str(made.plans(engine, most=1)[0].top[0])
+        tops[outputs] = str(made.plans(engine, most=1)[0].top_layouts[0])
     if engine.isa.startswith("avx512"):
         assert tops == {64: "nChw16c", 50: "nhwc"}
 
@@ -228,9 +228,9 @@ def test_blocks_where_channels_fill_them_and_channels_last_where_not(engine):
 def test_a_bottom_stays_as_it_is_where_the_same_code_can_take_it(engine):
     made = truth("Convolution", (2, 32, 9, 9), num_output=64, kernel_size=[3])
     last = channels_last(made.x.shape)
-    plan = made.plans(engine, most=1, layouts=(last,))[0]
+    plan = made.plans(engine, most=1, bottom_layouts=(last,))[0]
     if plan.passes == made.plans(engine, most=1)[0].passes:
-        assert plan.bottom == plan.bottom_diff == (last,)
+        assert plan.bottom_layouts == plan.bottom_diff_layouts == (last,)
     made.check(plan)
 
 
@@ -238,7 +238,7 @@ def test_candidates_are_many_and_none_is_slow_or_there_twice(engine, lenet):
     plans = lenet.plans(engine)
     assert any("gemm" in plan.algorithm for plan in plans)
     assert not any("ref" in name for plan in plans for name in plan.passes.values())
-    keys = [(*plan.passes.items(), plan.bottom, plan.top) for plan in plans]
+    keys = [(*plan.passes.items(), plan.bottom_layouts, plan.top_layouts) for plan in plans]
     assert len(set(keys)) == len(keys) > 1
     for plan in plans:
         assert plan.algorithm.startswith(plan.passes["forward"])
@@ -253,7 +253,7 @@ def test_a_plan_for_an_older_machine_keeps_to_its_code_in_all_passes(engine, len
 def test_a_single_channel_is_taken_from_the_plain_image(engine):
     """Channels last or first: the memory is the same, and nothing has to be converted."""
     made = truth("Convolution", (2, 1, 12, 12), num_output=20, kernel_size=[5])
-    assert all(plan.bottom == (None,) for plan in made.plans(engine))
+    assert all(plan.bottom_layouts == (None,) for plan in made.plans(engine))
 
 
 @pytest.mark.parametrize("math", ["float32", "bf16"])
@@ -265,7 +265,9 @@ def test_an_image_of_three_channels_is_taken_as_it_is(engine, math):
         pytest.skip(f"{engine.isa} has tiles, which read channels last")
     made = truth("Convolution", (1, 3, 31, 31), num_output=96, kernel_size=[11], stride=[4])
     plan = made.plans(engine, most=1, wanted=(False,), math=math)[0]
-    assert [str(layout or "plain").split()[0] for layout in (*plan.bottom, *plan.top)] == [
+    assert [
+        str(layout or "plain").split()[0] for layout in (*plan.bottom_layouts, *plan.top_layouts)
+    ] == [
         "plain" if math == "float32" else "nchw",
         "nChw16c",
     ]
@@ -280,6 +282,6 @@ def test_an_image_of_three_channels_is_taken_as_it_is(engine, math):
     ],
 )
 def test_what_it_has_no_plan_for_is_declined(engine, lenet, bottoms, weight, reason):
-    request = lenet.request(bottom=lenet.request().bottom * bottoms)
-    request = replace(request, params=(("weight", weight),), layouts=(None,) * bottoms)
+    request = lenet.request(bottom_shapes=lenet.request().bottom_shapes * bottoms)
+    request = replace(request, params=(("weight", weight),), bottom_layouts=(None,) * bottoms)
     assert reason in engine.plans(ops.Conv(4, (3,)), request).reason

@@ -35,7 +35,13 @@ cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_every_candidate_computes_what_the_layer_does(engine, case):
     expected = truth("InnerProduct", **case)
     for plan in expected.plans(engine):
-        assert plan.bottom == plan.top == plan.bottom_diff == plan.top_diff == (None,)
+        assert (
+            plan.bottom_layouts
+            == plan.top_layouts
+            == plan.bottom_diff_layouts
+            == plan.top_diff_layouts
+            == (None,)
+        )
         expected.check(plan)
 
 
@@ -46,7 +52,7 @@ def test_in_bf16_inputs_are_rounded_and_nothing_else(engine, case):
         pytest.skip(f"{engine.isa} has no bfloat16 arithmetic")
     expected = truth("InnerProduct", bf16=True, **case)
     for plan in expected.plans(engine, math="bf16"):
-        assert plan.bottom == plan.top == (None,)
+        assert plan.bottom_layouts == plan.top_layouts == (None,)
         expected.check(plan)
 
 
@@ -84,8 +90,8 @@ def test_large_weights_are_kept_in_blocks_and_small_ones_plain(engine):
     homes = []
     for rows, inputs, outputs in ((8, 64, 40), (8, 2048, 1024)):
         request = truth("InnerProduct", (1, 2), num_output=2).request(
-            bottom=((rows, inputs),),
-            top=((rows, outputs),),
+            bottom_shapes=((rows, inputs),),
+            top_shapes=((rows, outputs),),
             params=(("weight", (outputs, inputs)), ("bias", (outputs,))),
         )
         homes.append(next(iter(engine.plans(ops.Gemm(outputs), request))).params["weight"])

@@ -55,7 +55,10 @@ def test_a_plain_bottom_is_asked_for_as_the_library_is_fast(engine, channels, si
     shape = (2, channels, 13, 13)
     asked = request([np.zeros(shape)], [shape], [None])
     plan = first(engine.plans(ops.LRN(size, 0.9 / size, 0.75, 1.0), asked))
-    assert {str(layout) for layout in (*plan.bottom, *plan.top, *plan.bottom_diff)} == {chosen}
+    assert {
+        str(layout)
+        for layout in (*plan.bottom_layouts, *plan.top_layouts, *plan.bottom_diff_layouts)
+    } == {chosen}
 
 
 def test_in_bf16_it_asks_for_half_the_bytes(engine):
@@ -64,7 +67,7 @@ def test_in_bf16_it_asks_for_half_the_bytes(engine):
     shape = (2, 96, 13, 13)
     asked = request([np.zeros(shape)], [shape], [None], math="bf16")
     plan = first(engine.plans(ops.LRN(5, 0.2, 0.75, 1.0), asked))
-    assert str(plan.bottom[0]) == str(plan.top[0]) == "nChw16c bf16"
+    assert str(plan.bottom_layouts[0]) == str(plan.top_layouts[0]) == "nChw16c bf16"
 
 
 @pytest.mark.parametrize("name", ["nhwc", "nChw16c", "nhwc bf16", "nChw16c bf16"])
@@ -74,7 +77,13 @@ def test_it_stays_in_the_arrangement_in_which_the_bottom_arrives(engine, name):
     plan = first(
         engine.plans(ops.LRN(5, 0.2, 0.75, 1.0), request([np.zeros(shape)], [shape], [layout]))
     )
-    assert plan.bottom == plan.top == plan.bottom_diff == plan.top_diff == (layout,)
+    assert (
+        plan.bottom_layouts
+        == plan.top_layouts
+        == plan.bottom_diff_layouts
+        == plan.top_diff_layouts
+        == (layout,)
+    )
     assert plan.keeps == ("bottom",)
 
 
@@ -103,7 +112,7 @@ def test_half_filled_registers_of_bf16_are_kept_away_from(engine):
         [np.zeros(shape)], [shape], [layout], math="bf16" if BF16 in engine.maths else "float32"
     )
     plan = first(engine.plans(ops.LRN(5, 0.2, 0.75, 1.0), asked))
-    assert str(plan.bottom[0]) == "nhwc"
+    assert str(plan.bottom_layouts[0]) == "nhwc"
 
 
 @pytest.mark.parametrize(

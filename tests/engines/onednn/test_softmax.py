@@ -29,7 +29,7 @@ def scores(shape):
 def test_it_is_the_layer_on_rows(engine, shape, in_place, axis):
     layer = build("Softmax", axis=axis, in_place=in_place)
     plan = check(engine, ops.Softmax(axis), layer, [scores(shape)], [None], in_place=in_place)
-    assert plan.bottom == plan.top == (None,) and plan.keeps == ("top",)
+    assert plan.bottom_layouts == plan.top_layouts == (None,) and plan.keeps == ("top",)
 
 
 @given(
@@ -57,7 +57,7 @@ def test_large_scores_do_not_overflow(engine):
 def test_plain_images_are_asked_for_with_the_channels_last(engine):
     shape = (2, 21, 5, 6)
     plan = first(engine.plans(ops.Softmax(1), request([np.zeros(shape)], [shape], [None])))
-    assert str(plan.bottom[0]) == str(plan.top_diff[0]) == "nhwc"
+    assert str(plan.bottom_layouts[0]) == str(plan.top_diff_layouts[0]) == "nhwc"
 
 
 @pytest.mark.parametrize("axis", [0, 2])
