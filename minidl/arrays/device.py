@@ -16,7 +16,10 @@ from minidl.arrays.units import bytes_
 from minidl.errors import DeviceError
 
 log = logging.getLogger("minidl")
-INSTALL = "pip install 'minidl[cuda13]', or 'minidl[cuda12]' for a driver of CUDA 12"
+INSTALL = (
+    "pip install 'cupy-cuda13x[ctk]' nvidia-cudnn-cu13, or for a driver of CUDA 12 "
+    "'cupy-cuda12x[ctk]' nvidia-cudnn-cu12"
+)
 
 
 class Device:

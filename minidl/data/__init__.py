@@ -1,1 +1,1 @@
-"""Data sets: where records come from, what becomes of them, and how to get some."""
+"""Data sets: where records come from, how they are transformed, and how to get some."""

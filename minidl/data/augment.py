@@ -1,4 +1,4 @@
-"""Random changes of images in training: where their pixels lie, and their colours."""
+"""Random changes of images in training: the positions of their pixels, and their colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ YIQ = np.array([GREY, [-0.3213, -0.2746, 0.5959], [0.3112, -0.5227, 0.2115]])
 
 
 class Augment:
-    """What an ImageAugmentation says, from nine numbers u of [0, 1) an image.
+    """An ImageAugmentation, driven by nine numbers u of [0, 1) per image.
 
     Pixels (`warp`), in a frame that stays as large as the image, W x H:
 
@@ -36,7 +36,7 @@ class Augment:
         y = b (k (hue(s x + (1 - s) grey(x)) - m) + m)
 
     where hue turns the colour plane of YIQ; cut to 0..255 where x was bytes. Images of other than 3
-    channels have brightness and contrast alone, and their plain mean in place of m.
+    channels have brightness and contrast only, and their plain mean in place of m.
     """
 
     draws = 9

@@ -18,9 +18,9 @@ Shape = tuple[int, ...]
 
 
 class Batch(NamedTuple):
-    """An array for each top there can be, items along the first axis, and what each item was.
+    """An array for each possible top, items along the first axis, and the record of each item.
 
-    Of images: data (N, C, H, W), transformed, and labels, (N) or (N, L); (N, 1, H, W) of pixels.
+    For images: data (N, C, H, W), transformed, and labels, (N) or (N, L); (N, 1, H, W) of pixels.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -36,19 +36,19 @@ class Batch(NamedTuple):
 
 
 class Maker(Protocol):
-    """What makes batches, from a source or out of thin air."""
+    """Makes batches, from a source or from noise."""
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
-        """Batch `number`; its arrays are those of `spare` where they fit."""
+        """Return batch `number`; it reuses the arrays of `spare` where they fit."""
 
     def restarts(self, number: int) -> int:
-        """How often the data set begins again within batch `number`."""
+        """Return how often the data set starts over within batch `number`."""
 
     def describe(self, record: tuple[int, str]) -> str:
-        """The record in words."""
+        """Describe the record in words."""
 
     def close(self) -> None:
-        """Let go of files and threads."""
+        """Release files and threads."""
 
 
 def room(
@@ -57,7 +57,7 @@ def room(
     spare: Batch | None,
     empty: Callable[[Shape, Any], np.ndarray],
 ) -> tuple[np.ndarray, ...]:
-    """Arrays of these shapes: each that of `spare` if it is one, else new, with any contents."""
+    """Return arrays of these shapes, with any contents: those of `spare` that fit, or new."""
     old = spare.arrays if spare is not None else (None,) * len(shapes)
     return tuple(
         array if array is not None and array.shape == shape else empty(shape, dtype)
@@ -69,7 +69,7 @@ class Batches:
     """Read records in the sampler's order, transform each into its place in the batch.
 
     The random numbers of batch n are those of (seed, name, n), dealt to its items before any of
-    them is made: the same in whatever thread, however many there are, however often, and whether or
+    them is made: the same in every thread, for any number of threads, however often, and whether or
     not the batches before it were made.
 
     order    which records make up which batch
@@ -126,7 +126,7 @@ class Batches:
         return batch
 
     def label_shape(self, sample: Sample) -> Shape:
-        """The shape of a sample's label in a batch: an image is seen as the sample's own is."""
+        """Return the shape of a sample's label in a batch: cut as the sample's image is."""
         shape = sample.label_shape
         return self._transform.label_shape(shape) if len(shape) == 3 else shape
 
@@ -139,14 +139,14 @@ class Batches:
         self._source.close()
 
     def _draw(self, number: int, count: int) -> np.ndarray | None:
-        """A row of numbers from [0, 1) for each item of batch `number`."""
+        """Return a row of numbers from [0, 1) for each item of batch `number`."""
         if not self._transform.random:
             return None
         rng = self._streams.generator(self._name, number)
         return rng.random((count, self._transform.draws))
 
     def _shape(self, number: int, sample: Sample) -> Shape:
-        """Of the record, transformed."""
+        """Return the shape of the record, transformed."""
         name = self._source.describe(number, sample.key)
         return self._transform.top_shape(sample.image.shape, name)
 
@@ -162,12 +162,12 @@ class Batches:
 
 
 class StandIn:
-    """One batch of noise, over and over, in place of a data set that is not there.
+    """One batch of noise, over and over, in place of a missing data set.
 
-    shapes  of the batch's arrays: the first gets standard normal values (what records are after a
+    shapes  of the batch's arrays: the first gets standard normal values (like records after a
             good transform), the others 0 or 1 at random, which every loss accepts as labels
 
-    For timing and checking nets: what it gives costs no time and means nothing.
+    For timing and checking nets: its contents cost no time and mean nothing.
     """
 
     def __init__(self, shapes: tuple[Shape, ...], dtype: Any, streams: Streams, name: str) -> None:
@@ -175,7 +175,7 @@ class StandIn:
         self._batch: Batch | None = None
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
-        if self._batch is None:  # not before: shapes alone need no memory
+        if self._batch is None:  # lazily: shapes alone need no memory
             rng = self._streams.generator(self._name, 0)
             data, *others = self._shapes
             first = rng.standard_normal(data, np.float32).astype(self._dtype, copy=False)

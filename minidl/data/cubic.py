@@ -10,9 +10,9 @@ A = -0.75  # the slope of the kernel at distance 1
 def stretch(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """An image (C, H, W) as (C, height, width): each pixel from the 4 x 4 nearest.
 
-    Pixel i of n lies at (i + 1/2) / n of the side, whether images grow or shrink: shrinking leaves
-    out what lies between. Beyond the border the outermost pixel goes on. With d the distance to a
-    pixel, that counts with the weight
+    Pixel i of n is at (i + 1/2) / n of the side, whether images grow or shrink: shrinking skips the
+    pixels in between. Beyond the border the outermost pixel repeats. With d the distance to a
+    pixel, its weight is
 
         (A + 2) d^3 - (A + 3) d^2 + 1        where d <= 1; A = -3/4
         A d^3 - 5 A d^2 + 8 A d - 4 A        where 1 < d < 2

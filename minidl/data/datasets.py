@@ -1,4 +1,4 @@
-"""Get a data set and write it as LMDB: what is behind `minidl dataset`."""
+"""Get a data set and write it as LMDB: the code behind `minidl dataset`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ FILES = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST}
 
 
 def listing() -> dict[str, str]:
-    """What there is, by name: one line on each."""
+    """Return the data sets by name, each described in one line."""
     return {
         "digits": "1,797 handwritten digits, 28 x 28; come with scikit-learn, no download",
         "mnist": "70,000 handwritten digits, 28 x 28 (LeCun, Cortes & Burges); 11 MB",
@@ -92,17 +92,17 @@ def prepare(
     force: bool = False,
     progress: bool = True,
 ) -> dict[str, int]:
-    """Write OUT/train_lmdb and OUT/test_lmdb; returns how many records lie in each path.
+    """Write OUT/train_lmdb and OUT/test_lmdb; return the number of records in each path.
 
     name      "digits", "mnist" or "fashion-mnist"
-    source    folder with the idx files, gzipped or not, in place of the download
+    source    folder with the idx files, gzipped or not, instead of the download
     out       "data/NAME" by default, where the nets of the zoo look
-    force     write again what is there already
+    force     replace existing stores
     progress  show a bar while downloading
 
     Records are Caffe's: Datums of 1 x 28 x 28 bytes and a label, keys of eight digits. Downloads
     are kept in OUT/downloads. Errors: UsageError for an unknown name; DataError and FormatError
-    for what is wrong with the files; what was there before then still is.
+    for bad files; existing stores then remain.
     """
     if name not in listing():
         raise UsageError(
@@ -124,7 +124,7 @@ def prepare(
         path = folder / f"{part}_lmdb"
         if os.path.exists(path) and not force:
             counts[str(path)] = _count(path)
-            log.info("%s is there already (%d records)", path, counts[str(path)])
+            log.info("%s exists already (%d records)", path, counts[str(path)])
             continue
         arrays = load() if arrays is None else arrays
         images, labels = arrays[part]
@@ -147,7 +147,7 @@ def _load_idx(
 
 
 def _refuse_other(name: str, folder: Path) -> None:
-    """Refuse gzipped files that are, by their checksums, those of another data set.
+    """Refuse gzipped files that, by their checksums, are those of another data set.
 
     All of them have the same names. Unpacked or repacked ones cannot be told apart.
     """
@@ -176,7 +176,7 @@ def _load_part(folder: Path, images_name: str, labels_name: str) -> tuple[np.nda
 
 
 def _count(path: Path) -> int:
-    """How many records a data set that is there has; refuses one that is not whole."""
+    """Return the number of records in an existing data set; refuse an incomplete one."""
     try:
         lmdb = Lmdb(path)
     except DataError as error:

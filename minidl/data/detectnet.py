@@ -11,19 +11,19 @@ from minidl.data import cubic, hsv
 
 Size = tuple[int, int]  # height and width
 
-DRAWS = 12  # numbers that a picture takes, whatever becomes of it
+DRAWS = 12  # random numbers per picture, used or not
 TINY = float(np.finfo(np.float32).eps)
 
 
 class Change(NamedTuple):
-    """What becomes of one picture: in this order.
+    """The changes of one picture, in this order.
 
     hue         degrees that colours are turned by
     saturation  factor on it
     flip        whether left and right are exchanged
     size        height and width it is stretched to
     rotation    degrees it is turned by, clockwise
-    corner      row and column of the upper left corner of the window that is seen
+    corner      row and column of the upper left corner of the visible window
     """
 
     hue: float
@@ -34,10 +34,10 @@ class Change(NamedTuple):
     corner: tuple[int, int]
 
     def picture(self, image: np.ndarray, mean: Any, window: Size) -> np.ndarray:
-        """The picture (3, H, W), blue, green and red, as (3, *window).
+        """Return the picture (3, H, W), blue, green and red, as (3, *window).
 
-        mean    what is taken off once the colours are changed; what lies beyond the picture's
-                border is 0, that is the mean
+        mean    subtracted after the colours are changed; beyond the picture's border the result
+                is 0, that is, the mean
         """
         if abs(self.hue) > TINY or self.saturation < 1 - 1 / 255:
             hue, saturation, value = hsv.from_bgr(image)
@@ -51,9 +51,9 @@ class Change(NamedTuple):
         return _seen(image, self.corner, window)
 
     def boxes(self, boxes: np.ndarray, size: Size) -> np.ndarray:
-        """Where boxes (n, 4) lie then: x, y, width and height, of a picture of this size.
+        """Return boxes (n, 4) after the change: x, y, width and height, of a picture of this size.
 
-        A box that is turned keeps its sides: its centre goes round.
+        A turned box keeps its sides: only its centre moves.
         """
         boxes = boxes.copy()
         if self.flip:
@@ -70,7 +70,7 @@ class Change(NamedTuple):
 
 
 def stretched(window: Size) -> Change:
-    """What becomes of a picture outside of training: it is stretched to the window."""
+    """Return the change outside of training: the picture is stretched to the window."""
     return Change(0, 1, False, window, 0, (0, 0))
 
 
@@ -101,7 +101,7 @@ def drawn(p: Any, size: Size, window: Size, u: np.ndarray) -> Change:
 
 
 def rounded(value: float) -> int:
-    """Halves away from 0, as C's `round` does.
+    """Round halves away from 0, as C's `round` does.
 
     >>> rounded(2.5), rounded(-2.5), rounded(-0.4)
     (3, -3, 0)
@@ -110,9 +110,9 @@ def rounded(value: float) -> int:
 
 
 def turned(image: np.ndarray, degrees: float) -> np.ndarray:
-    """An image (C, H, W) turned clockwise, in a frame in which all of it is seen.
+    """Turn an image (C, H, W) clockwise, in a frame that shows all of it.
 
-    A pixel is found between the four nearest ones; 0 where not all four lie in the image.
+    A pixel is interpolated between the four nearest ones; 0 where not all four are in the image.
     """
     height, width = image.shape[1:]
     matrix, shift = _turn((height, width), degrees)
@@ -134,14 +134,14 @@ def turned(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def turned_size(size: Size, degrees: float) -> Size:
-    """The frame of a picture that is turned: OpenCV's, about a centre of whole numbers."""
+    """Return the frame of a turned picture: OpenCV's, about a centre of whole numbers."""
     height, width = size
     left, top, right, bottom = _bounds(size, (height // 2, width // 2), degrees)
     return bottom - top + 1, right - left + 1
 
 
 def _turn(size: Size, degrees: float) -> tuple[np.ndarray, np.ndarray]:
-    """The matrix and the shift that take a point (x, y) to where it lies in the turned frame."""
+    """Return the matrix and the shift that map a point (x, y) into the turned frame."""
     angle = math.radians(degrees)
     matrix = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     centre = np.array([size[1] / 2, size[0] / 2])
@@ -150,7 +150,7 @@ def _turn(size: Size, degrees: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bounds(size: Size, centre: tuple[float, float], degrees: float) -> tuple[int, int, int, int]:
-    """Whole numbers left, top, right and bottom around a rectangle turned about its centre."""
+    """Return left, top, right and bottom, whole numbers, of a rectangle turned about `centre`."""
     angle, half = math.radians(degrees), np.array([size[1], size[0]], np.float32) / 2
     cos, sin = np.float32(abs(math.cos(angle))), np.float32(abs(math.sin(angle)))
     reach = np.array([cos * half[0] + sin * half[1], sin * half[0] + cos * half[1]], np.float32)
@@ -161,7 +161,7 @@ def _bounds(size: Size, centre: tuple[float, float], degrees: float) -> tuple[in
 
 
 def _seen(image: np.ndarray, corner: tuple[int, int], window: Size) -> np.ndarray:
-    """What a window shows of an image, and 0 where there is none."""
+    """Return the part of an image that a window shows, and 0 outside the image."""
     result = np.zeros((len(image), *window), image.dtype)
     inside, target = [slice(None)], [slice(None)]
     for start, side, seen in zip(corner, image.shape[1:], window, strict=True):

@@ -15,8 +15,8 @@ def load() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{"train": (images, labels), "test": (images, labels)}: images (N, 28, 28) uint8.
 
     1,797 digits of 13 writers, 8 x 8 pixels of 0 to 16, enlarged to 20 x 20 pixels of 0 to 255 in
-    the middle of 28 x 28, as MNIST has them. The 360 test digits are drawn at random, but each
-    class has its share of them; the training digits come in random order. Both always alike.
+    the middle of 28 x 28, as in MNIST. The 360 test digits are drawn at random, but each
+    class has its share of them; the training digits come in random order, the same every time.
 
     Source: Alpaydin & Kaynak 1998, UCI "Optical recognition of handwritten digits", test part.
     """
@@ -34,11 +34,11 @@ def load() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def enlarge(small: np.ndarray, white: int, to: int = 20, frame: int = 28) -> np.ndarray:
-    """Bring (N, k, k) images to (to, to) by linear interpolation, within an empty frame.
+    """Resize (N, k, k) images to (to, to) by linear interpolation, within an empty frame.
 
     small   integers from 0 to `white`, which becomes 255
 
-    In integers, so that it gives the same bytes everywhere.
+    Integer arithmetic gives the same bytes everywhere.
     """
     k, unit = small.shape[1], 2 * to  # positions count in units of 1 / (2 to) of an old pixel
     centres = ((2 * np.arange(to) + 1) * k - to).clip(0, (k - 1) * unit)

@@ -1,4 +1,4 @@
-"""Download files whose size and checksum are known, going on where an earlier try ended."""
+"""Download files whose size and checksum are known, resuming where an earlier try ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMEOUT_S = 30
 
 
 class Remote(NamedTuple):
-    """A file to be had: its name, its size in bytes, the SHA-256 of its contents."""
+    """A file to download: its name, its size in bytes, the SHA-256 of its contents."""
 
     name: str
     size: int
@@ -29,13 +29,13 @@ class Remote(NamedTuple):
 
 
 def fetch(file: Remote, bases: Sequence[str], folder: Path, progress: bool = True) -> Path:
-    """The file below `folder`, from the first of the mirrors that gives it whole.
+    """Return the file below `folder`, from the first mirror that delivers it complete.
 
-    bases     what stands before the file's name in its URL, one for each mirror
+    bases     URL prefixes of the file's name, one for each mirror
     progress  show a bar
 
-    What has arrived lies in NAME.part; the next try, here or in another run, asks for the rest
-    only. A file with another checksum is thrown away. Errors: DataError listing what each mirror
+    A partial file is kept as NAME.part; the next try, here or in another run, asks for the rest
+    only. A file with another checksum is deleted. Errors: DataError listing what each mirror
     answered.
     """
     path, part = folder / file.name, folder / f"{file.name}.part"
@@ -57,7 +57,7 @@ def fetch(file: Remote, bases: Sequence[str], folder: Path, progress: bool = Tru
     raise DataError(
         f"{file.name} could not be downloaded\n    " + "\n    ".join(failures),
         where=str(folder),
-        fix="try again (it goes on where it stopped), or get the files elsewhere and use --from",
+        fix="try again (it resumes where it stopped), or get the files elsewhere and use --from",
     )
 
 
@@ -89,7 +89,7 @@ def _transfer(url: str, part: Path, have: int, file: Remote, progress: bool) -> 
     request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
         if have and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            have = 0  # a server that knows no ranges sends all of it
+            have = 0  # a server without support for ranges sends all of it
         with open(part, "ab" if have else "wb") as target, _bar(file, have, progress) as advance:
             while block := answer.read(CHUNK):
                 have += len(block)
@@ -106,7 +106,7 @@ def _transfer(url: str, part: Path, have: int, file: Remote, progress: bool) -> 
 
 @contextlib.contextmanager
 def _bar(file: Remote, have: int, progress: bool) -> Iterator[Callable[[int], object]]:
-    """A progress bar; gives the function that moves it on."""
+    """Show a progress bar; yield the function that advances it."""
     if not progress:
         yield lambda count: None
         return

@@ -1,4 +1,4 @@
-"""A data set of the pictures in a folder: what is behind `minidl dataset folder`."""
+"""A data set of the pictures in a folder: the code behind `minidl dataset folder`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from minidl.storage import files, replaceable
 log = logging.getLogger("minidl")
 
 MODES = {"squash": "STRETCH", "crop": "CROP", "fill": "FILL", "half_crop": "HALF_CROP"}
-SIDE = 256  # of pictures that have no size in common
+SIDE = 256  # of pictures of different sizes
 LISTS = {part: f"{part}.txt" for part in PARTS}
 STORES = {part: f"{part}_lmdb" for part in PARTS}
 LABELS, MEAN = "labels.txt", "mean.binaryproto"
@@ -33,7 +33,7 @@ LABELS, MEAN = "labels.txt", "mean.binaryproto"
 
 @dataclass
 class Choices:
-    """How the data set is made.
+    """How to make the data set.
 
     size         (height, width); None: the pictures' own if they have one in common, else 256 x 256
     mode         one of MODES
@@ -55,13 +55,13 @@ class Choices:
 
 @dataclass
 class Made:
-    """What was made.
+    """The data set that was made.
 
     counts      pictures in each part
     by_class    of all parts, by the names of the classes
-    few         classes that were left out, and how many pictures they have
-    unreadable  a sentence for each file that is no picture
-    others      files that are no pictures by their names: endings and numbers
+    few         classes left out, and how many pictures they have
+    unreadable  a sentence for each file that is not a picture
+    others      files that are not pictures by their names: endings and numbers
     resize      an ImageResize; channels, means   one number a channel
     """
 
@@ -83,9 +83,9 @@ def prepare(
 ) -> Made:
     """Write OUT/train_lmdb, val_lmdb and test_lmdb, the lists of what is in them, labels and mean.
 
-    tick   called after each picture, which is looked at twice
+    tick   called after each picture, which is read twice
 
-    Errors: DataError and UsageError; files that are no pictures stand in what is returned.
+    Errors: DataError and UsageError; files that are not pictures are listed in the result.
     """
     found = picture_folder.find(folder)
     looks = picture_folder.look(_all_paths(found), tick)
@@ -97,12 +97,12 @@ def prepare(
     labels = tuple(sorted({name for name in dealt["train"] if dealt["train"][name]}))
     for part in ("val", "test"):
         for name in sorted(set(dealt[part]) - set(labels) - set(few)):
-            log.warning("%s: class '%s' is not learned, and is left out", part, name)
+            log.warning("%s: class '%s' is not in the training part, and is left out", part, name)
     if len(labels) < 2:
         raise DataError(
             f"has {len(labels)} classes with enough readable pictures",
             where=str(folder),
-            expected="two at least",
+            expected="at least two",
             fix=f"too few: {', '.join(few)}; see --min" if few else "",
         )
     size = choices.size or picture_folder.sizes_of(looks, SIDE) or (SIDE, SIDE)
@@ -118,7 +118,7 @@ def prepare(
     )
     target = Path(out)
     target.mkdir(parents=True, exist_ok=True)
-    again = is_lmdb(target / STORES["train"])  # then the texts beside it are such a data set's, too
+    again = is_lmdb(target / STORES["train"])  # so the texts next to it are ours too
     for name in () if again else (LABELS, *LISTS.values()):
         replaceable.check(target / name, "a list of a data set")
     counts, unreadable = {}, list(bad.values())
@@ -147,7 +147,7 @@ def _all_paths(found: Found) -> list[str]:
 def _dealt(
     found: Found, choices: Choices
 ) -> tuple[dict[str, dict[str, list[str]]], dict[str, int]]:
-    """Pictures by part and class: dealt by percentages, or as the folder is split already."""
+    """Return pictures by part and class: dealt by percentages, or as the folder is split."""
     if "" in found.parts:
         return picture_folder.deal(
             found.parts[""], choices.percent, choices.seed, choices.least, choices.most
@@ -182,7 +182,7 @@ def _write(
 
 
 def _remove_older(target: Path, counts: dict[str, int]) -> None:
-    """Take away the parts that an older data set in this folder had, and this one has not."""
+    """Remove the parts that an older data set in this folder had, and this one does not have."""
     for part in set(PARTS) - set(counts):
         if (target / STORES[part]).exists():
             replaceable.folder_of_lmdb(target / STORES[part])
@@ -191,7 +191,7 @@ def _remove_older(target: Path, counts: dict[str, int]) -> None:
 
 
 def _mean(target: Path) -> tuple[float, ...]:
-    """Write the mean picture of what is learned from; returns the mean of each channel."""
+    """Write the mean picture of the training part; return the mean of each channel."""
     store = Lmdb(target / STORES["train"])
     try:
         mean, _ = image_mean.compute(store)

@@ -1,4 +1,4 @@
-"""Hue, saturation and value of colours, and colours of these."""
+"""Convert colours to hue, saturation and value, and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def from_bgr(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def to_bgr(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The image (3, H, W) of these colours; any number of degrees will do."""
+    """Return the image (3, H, W) of these colours; hue may be any number of degrees."""
     planes = []
     for place in (1, 3, 5):  # of blue, green and red: where on the circle they begin to fall
         k = (place + hue / 60) % 6

@@ -13,11 +13,11 @@ import numpy as np
 
 from minidl.errors import DataError, FormatError, MinidlError
 
-MOST_BYTES = 1 << 30  # MNIST's largest file unpacks to 47 MB; gzip can make anything of little
+MOST_BYTES = 1 << 30  # MNIST's largest file unpacks to 47 MB; a small gzip can expand to anything
 
 
 def read(path: Path) -> np.ndarray:
-    """The array of bytes in an idx file, gzipped or not.
+    """Return the array of bytes in an idx file, gzipped or not.
 
     An idx file is two zero bytes, a byte for the type (8: unsigned bytes, the only one read here),
     a byte for the number of axes, their sizes as big-endian 32-bit integers, and the values.
@@ -72,7 +72,7 @@ def _shape(path: Path, head: bytes, sizes: bytes) -> tuple[int, ...]:
 
 
 def find(folder: Path, name: str) -> Path:
-    """The file `name` in a folder, gzipped or not, under the names that mirrors give it."""
+    """Return the file `name` in a folder, gzipped or not, under the names that mirrors give it."""
     dotted = name.replace("-idx", ".idx")
     names = [f"{name}.gz", name, f"{dotted}.gz", dotted]
     for candidate in names:

@@ -1,4 +1,4 @@
-"""The mean image of a data set: what is behind `minidl compute_image_mean`."""
+"""The mean image of a data set: the code behind `minidl compute_image_mean`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from minidl.storage import files
 
 
 def compute(source: Source, tick: Callable[[], object] = lambda: None) -> tuple[np.ndarray, Report]:
-    """The mean of all records of a data set, (C, H, W) float32, and how many there were.
+    """Return the mean of all records of a data set, (C, H, W) float32, and how many there were.
 
     Sums are whole numbers of 64 bits for bytes and float64 for floats, so bytes are summed exactly
-    (Caffe adds up float32). A record that cannot be read is left out, and stands in the report.
-    Errors: DataError for records of different shapes, and where none can be read.
+    (Caffe adds up float32). A record that cannot be read is left out and listed in the report.
+    Errors: DataError for records of different shapes, and if none can be read.
     """
     report, total, first = Report(), np.zeros(()), ""
     for number in range(len(source)):

@@ -1,4 +1,4 @@
-"""Image files into an LMDB of Datums: what is behind `minidl convert_imageset`."""
+"""Image files into an LMDB of Datums: the code behind `minidl convert_imageset`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from minidl.data.sources import datum, image
 from minidl.data.sources.image_list import ImageList
 from minidl.errors import DataError
 
-OTHERS = "PNG"  # what files of other kinds become
+OTHERS = "PNG"  # format for files of other kinds
 FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "webp": "WEBP"}
 QUALITY = 95  # of JPEG, as OpenCV's
 LABELS = range(-(1 << 31), 1 << 31)  # of a Datum
@@ -28,7 +28,7 @@ LABELS = range(-(1 << 31), 1 << 31)  # of a Datum
 
 @dataclass(frozen=True)
 class Form:
-    """What an image becomes in the store.
+    """The form in which an image is stored.
 
     resize       brings an image (C, H, W) to a size; None: as it is
     color        3 channels, else 1
@@ -48,7 +48,7 @@ class Form:
 
 @dataclass
 class Report:
-    """How many images were written; and the errors of those that could not be read, in order, with
+    """How many images were written, and the errors of those that could not be read, in order, with
     their numbers."""
 
     written: int = 0
@@ -72,11 +72,11 @@ def convert(
     order          numbers of the images, in the order in which they are written
     labels_folder  where the labels go in a store of their own, as float Datums L x 1 x 1 under the
                    same keys; None: into the images' Datums, as one whole number
-    check_size     refuse an image that has not as many bytes as the first one
+    check_size     refuse an image whose size in bytes differs from the first one's
     tick           called after each image
 
-    An image that cannot be read is left out, and stands in the report. Errors: DataError for labels
-    that a Datum cannot hold, sizes that differ, and where no image can be read.
+    An image that cannot be read is left out and listed in the report. Errors: DataError for labels
+    that a Datum cannot hold, sizes that differ, and if no image can be read.
     """
     if labels_folder is None:
         check_labels(images)
@@ -99,7 +99,7 @@ def convert(
                     raise DataError(
                         f"{size[0]} has {size[1]} bytes, {first[0]} has {first[1]}",
                         where=str(images.file),
-                        expected="images of one size, as check_size says",
+                        expected="images of one size, because of check_size",
                         fix="give resize_height and resize_width",
                     )
             if beside is None:
@@ -118,7 +118,7 @@ def check_labels(images: ImageList) -> None:
     """Refuse labels that a Datum cannot hold: it has one, a whole number of 32 bits."""
     if images.count > 1:
         raise DataError(
-            f"has {images.count} labels a line, and a Datum holds one",
+            f"has {images.count} labels a line, but a Datum holds one",
             where=str(images.file),
             fix="write them into a store of their own with --labels, or read the list by ImageData",
         )
@@ -133,7 +133,7 @@ def check_labels(images: ImageList) -> None:
 
 
 def _datum(images: ImageList, number: int, form: Form) -> Any:
-    """The Datum of an image, without its label; the error where it cannot be read."""
+    """Return the Datum of an image, without its label, or the error if it cannot be read."""
     try:
         data = images.read(number)
         pixels = image.decode(data, form.color, form.upright)
@@ -159,7 +159,7 @@ def _datum(images: ImageList, number: int, form: Form) -> Any:
 
 
 def _encode(pixels: np.ndarray, kind: str) -> bytes:
-    """The file of an image (C, H, W), blue, green and red or grey."""
+    """Return the file of an image (C, H, W), blue, green and red or grey."""
     plain = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
     buffer = io.BytesIO()
     form = FORMATS.get(kind, OTHERS)

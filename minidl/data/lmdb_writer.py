@@ -34,9 +34,9 @@ class Writer:
         with Writer(Path("train_lmdb")) as writer:
             writer.put(b"00000000", value)
 
-    A neighbouring folder is filled, synced to the disk and renamed: whoever looks finds the old
-    data set, the new one, or none, but never a part of one. Errors: DataError; UsageError for a
-    folder that is not an LMDB's alone (`replaceable.folder_of_lmdb`).
+    A neighbouring folder is filled, synced to the disk and renamed: a reader finds the old data
+    set, the new one, or none, but never a part of one. Errors: DataError; UsageError for a folder
+    with anything besides an LMDB (`replaceable.folder_of_lmdb`).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class Writer:
             shutil.rmtree(self._fresh, ignore_errors=True)
 
     def _store(self) -> None:
-        """Write what waits, in one transaction."""
+        """Write the pending records, in one transaction."""
         import lmdb
 
         with self._explained():
@@ -103,7 +103,7 @@ class Writer:
 
 def _replace(fresh: Path, folder: Path) -> None:
     old = files.named(folder, f".{folder.name}.{os.getpid()}.old")
-    replaceable.folder_of_lmdb(folder)  # once more: hours may have passed
+    replaceable.folder_of_lmdb(folder)  # check again: hours may have passed
     if folder.exists():
         folder.rename(old)
     try:
@@ -113,7 +113,7 @@ def _replace(fresh: Path, folder: Path) -> None:
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
-    if hasattr(os, "O_DIRECTORY"):  # make the renaming last through a power cut, where one can
+    if hasattr(os, "O_DIRECTORY"):  # make the renaming survive a power cut, where possible
         handle = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)

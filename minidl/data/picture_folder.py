@@ -1,4 +1,4 @@
-"""Pictures in folders, one a class: found, looked at, and dealt to training and tests."""
+"""Pictures in folders, one per class: found, examined, and dealt to training and tests."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _GREY = ("1", "L", "LA", "La")
 
 @dataclass
 class Found:
-    """Paths of pictures by part and class, as the folder has them.
+    """Paths of pictures by part and class, as found in the folder.
 
-    parts   {"": {class: paths}}, or {"train": ..., "test": ...} where the folder is split already
-    others  endings of files that are no pictures by their names, and how many there are of each
+    parts   {"": {class: paths}}, or {"train": ..., "test": ...} if the folder is already split
+    others  endings of files that are not pictures by their names, and how many there are of each
     """
 
     parts: dict[str, dict[str, list[str]]]
@@ -41,15 +41,15 @@ class Found:
 
     @property
     def labels(self) -> list[str]:
-        """Names of all classes, in alphabetical order."""
+        """Return the names of all classes, in alphabetical order."""
         return sorted({name for classes in self.parts.values() for name in classes})
 
 
 def find(folder: str | os.PathLike[str]) -> Found:
-    """All pictures below a folder: each of its sub-folders is a class, however deep they lie in it.
+    """Return all pictures below a folder: each sub-folder is a class, with everything below it.
 
     A folder of the folders train, val (or valid, validation) and test has the classes in those.
-    Names that begin with a dot are passed over; links are followed. Errors: DataError.
+    Names that begin with a dot are skipped; links are followed. Errors: DataError.
     """
     top = Path(folder)
     if not top.is_dir():
@@ -67,7 +67,7 @@ def find(folder: str | os.PathLike[str]) -> Found:
     if not any(found.parts.values()):
         inside = any(_is_picture(name) for name in os.listdir(top))
         raise DataError(
-            "has pictures, but no folders of them" if inside else "has no folders with pictures",
+            "has pictures, but not in folders" if inside else "has no folders with pictures",
             where=str(folder),
             expected="a folder for each class, with its pictures in it: cats/tom.jpg, dogs/rex.png",
         )
@@ -112,11 +112,11 @@ def _is_picture(name: str) -> bool:
 
 @dataclass
 class Looks:
-    """What the heads of picture files say.
+    """Results of reading the headers of picture files.
 
     sizes       (height, width) and how many have it
-    grey        whether none has colours
-    unreadable  a sentence for each file that is no picture, by its path
+    grey        whether all pictures are grey
+    unreadable  a sentence for each file that is not a picture, by its path
     """
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -125,7 +125,7 @@ class Looks:
 
 
 def look(paths: list[str], tick: Any = lambda: None) -> Looks:
-    """Read the heads of picture files. Errors: DataError where Pillow is not installed."""
+    """Read the headers of picture files. Errors: DataError if Pillow is not installed."""
     pillow, looks = planes.pillow(), Looks()
     for path in paths:
         tick()
@@ -150,11 +150,11 @@ def deal(
     least: int = 2,
     most: int | None = None,
 ) -> tuple[dict[str, dict[str, list[str]]], dict[str, int]]:
-    """Pictures by part and class, and the classes that have too few, with their numbers.
+    """Return pictures by part and class, and the classes with too few, with their numbers.
 
     percent   of each class's pictures that each of PARTS gets: 100 in all
     least     a class with fewer pictures, or with fewer than there are parts, is left out
-    most      pictures of a class that are taken, at random
+    most      at most this many pictures of a class, drawn at random
     """
     wanted = max(least, sum(share > 0 for share in percent.values()))
     dealt: dict[str, dict[str, list[str]]] = {part: {} for part in PARTS}
@@ -173,8 +173,8 @@ def deal(
 
 
 def counts(number: int, percent: dict[str, float]) -> tuple[int, int, int]:
-    """How many of `number` pictures go to training, validation and test: at least one to each that
-    is to have some, as long as there are.
+    """Return how many of `number` pictures go to training, validation and test: at least one to
+    each part with a share, as long as there are enough.
 
     Source: NVIDIA/DIGITS, digits/tools/parse_folder.py.
     """
@@ -199,7 +199,7 @@ def counts(number: int, percent: dict[str, float]) -> tuple[int, int, int]:
 
 
 def shuffled(classes: dict[str, list[str]], labels: list[str], seed: int) -> list[tuple[str, int]]:
-    """(path, number of its class) of all pictures of a part, mixed."""
+    """Return (path, number of its class) of all pictures of a part, shuffled."""
     number = {name: i for i, name in enumerate(labels)}
     pairs = [(path, number[name]) for name, paths in classes.items() for path in paths]
     order = Streams(seed).generator("order", 0).permutation(len(pairs))
@@ -207,7 +207,7 @@ def shuffled(classes: dict[str, list[str]], labels: list[str], seed: int) -> lis
 
 
 def sizes_of(looks: Looks, most: int) -> tuple[int, int] | None:
-    """The one size that all pictures have, if they do and no side is longer than `most`."""
+    """Return the one size of all pictures, if they have one and no side is longer than `most`."""
     if len(looks.sizes) != 1:
         return None
     (size,) = looks.sizes
@@ -215,11 +215,11 @@ def sizes_of(looks: Looks, most: int) -> tuple[int, int] | None:
 
 
 def percentages(val: float, test: float) -> dict[str, float]:
-    """What is left is for training. Errors: DataError for shares that leave nothing, or below 0."""
+    """Return all shares; training gets the rest. Errors: DataError if that is 0, or one is < 0."""
     shares = {"train": 100 - val - test, "val": val, "test": test}
     if not all(np.isfinite(list(shares.values()))) or min(shares.values()) < 0 or val + test >= 100:
         raise DataError(
             f"{val:g} % for validation and {test:g} % for test leave {100 - val - test:g} %",
-            expected="something to learn from",
+            expected="pictures left for training",
         )
     return shares

@@ -11,7 +11,7 @@ from minidl.errors import DataError
 
 
 def pillow() -> Any:
-    """Pillow's module Image. Errors: DataError where it is not installed."""
+    """Return Pillow's module Image. Errors: DataError if it is not installed."""
     try:
         from PIL import Image
     except ImportError:
@@ -23,11 +23,11 @@ def pillow() -> Any:
 
 
 def each(image: np.ndarray, change: Callable[[Any, int], Any]) -> np.ndarray:
-    """The channels of an image after ``change(picture, index)``, stacked.
+    """Return the channels of an image after ``change(picture, index)``, stacked.
 
     image   uint8 becomes pictures of mode L, any float mode F, (C, H, W)
 
-    By channels any number of them will do, and none has to be moved.
+    Working by channel allows any number of them, and none has to be moved.
     """
     make = pillow().fromarray
     if image.dtype != np.uint8:
@@ -36,7 +36,7 @@ def each(image: np.ndarray, change: Callable[[Any, int], Any]) -> np.ndarray:
 
 
 def fill(values: tuple[float, ...], channels: int, dtype: Any) -> list[float]:
-    """One number for each channel: `values`, of which there may be one for all; none mean 0."""
+    """Return one number for each channel: `values`, or its one number for all; 0 if it is empty."""
     numbers = list(values or (0.0,))
     numbers = numbers * channels if len(numbers) == 1 else numbers
     if dtype == np.uint8:

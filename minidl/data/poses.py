@@ -27,15 +27,15 @@ AROUND = [(x, y) for x in range(-2, 3) for y in range(-2, 3)]  # of a 1: those l
 
 
 class Look(NamedTuple):
-    """What becomes of an image and its points, as PoseImageData says it.
+    """The settings of PoseImageData for an image and its points.
 
     height, width       of the image;  rows, columns   of the maps
     joints              points that have a map; two more, the ends of the torso, follow them
     torso               length that the torso is brought to, as a share of `height`
     margins             left, right, top, bottom: pixels kept around the points
-    random_margin       at most so many more, on each side
+    random_margin       at most this many more, on each side
     scales              least and most that the box around the points is enlarged by; None for 1
-    with_torso          margins are kept around the torso, and not around the box
+    with_torso          margins are kept around the torso instead of the box
     mean, scale         subtracted, and multiplied by
     recolor             multiply each channel by a random number
     """
@@ -56,7 +56,7 @@ class Look(NamedTuple):
 
 
 class Poses:
-    """The images and their points that a text file lists: a sequence of both.
+    """The images and points listed in a text file: a sequence of both.
 
     A line is the path of an image and that of a text file of whole numbers, x and y of each point
     from 1 on.
@@ -110,7 +110,7 @@ class Box(NamedTuple):
 
 
 def box_around(points: np.ndarray, size: tuple[int, int], look: Look, u: np.ndarray) -> Box:
-    """What is cut out of an image of this size, (height, width).
+    """Return the part to cut out of an image of this size, (height, width).
 
     u   the scale's number, and those of the four margins
 

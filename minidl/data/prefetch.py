@@ -17,17 +17,17 @@ LOOK_S = 1
 
 
 class Prefetcher(Generic[T]):
-    """``get(n)``, ``get(n + 1)``, ...: at most `depth` items wait ready, made by a thread.
+    """``get(n)``, ``get(n + 1)``, ...: a thread keeps at most `depth` items ready.
 
-    make   ``make(n, spare)`` gives item n, a pure function of n; `spare` is an item no longer in
-           use whose memory it may take over, or None. It must not hold on to the Prefetcher.
-    depth  how many items may lie ready; one more is in use, and one being made
+    make   ``make(n, spare)`` returns item n, a pure function of n; `spare` is an item no longer in
+           use whose memory it may reuse, or None. It must not hold on to the Prefetcher.
+    depth  how many items may be ready; one more is in use, and one being made
 
-    Any other number than the next one starts again from there. What `make` raises is raised by
+    Any number other than the next one starts again from there. What `make` raises is raised by
     the `get` or `peek` that wanted that item, in the thread that asked; asking again tries again.
 
     Neither Ctrl-C in a waiting `get` nor the end of the interpreter hangs: the thread is a daemon,
-    is told to stop by `close`, at exit, and when the Prefetcher is garbage, whichever comes first.
+    is told to stop by `close`, at exit, or when the Prefetcher is garbage, whichever comes first.
     """
 
     def __init__(self, make: Callable[[int, T | None], T], depth: int, name: str = "") -> None:
@@ -37,7 +37,7 @@ class Prefetcher(Generic[T]):
         self._used: T | None = None
 
     def get(self, number: int) -> T:
-        """Item `number`; it is in use, and nobody overwrites it, until the next `get`."""
+        """Return item `number`; it is in use, and not overwritten, until the next `get`."""
         run = self._running(number)
         item = self._wait(run)
         run.take(spare=self._used)
@@ -45,7 +45,7 @@ class Prefetcher(Generic[T]):
         return item
 
     def take(self, number: int) -> T:
-        """Item `number`, in use until it is given back."""
+        """Return item `number`, in use until it is given back."""
         run = self._running(number)
         item = self._wait(run)
         run.take(spare=None)
@@ -57,15 +57,15 @@ class Prefetcher(Generic[T]):
             self._run.offer(item)
 
     def ready(self, number: int) -> bool:
-        """Whether item `number` is the next one and lies ready."""
+        """Return whether item `number` is the next one and ready."""
         return self._run is not None and self._run.holds(number)
 
     def peek(self, number: int) -> T:
-        """Item `number`, which stays the next one."""
+        """Return item `number`, which stays the next one."""
         return self._wait(self._running(number))
 
     def close(self) -> None:
-        """Stop the thread and let go of all items; `get` starts again."""
+        """Stop the thread and release all items; `get` starts again."""
         self._stop()
         self._run = self._used = None
 
@@ -113,23 +113,23 @@ class _Run(Generic[T]):
         self.thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def offers(self, number: int) -> bool:
-        """Whether `wait` gives item `number` (Ctrl-C may have lost one that was taken)."""
+        """Return whether `wait` gives item `number` (Ctrl-C may have lost one that was taken)."""
         with self._changed:
             return (self._ready[0][0] if self._ready else self._making) == number
 
     def holds(self, number: int) -> bool:
-        """Whether item `number` lies ready in front."""
+        """Return whether item `number` is ready and the next one."""
         with self._changed:
             return bool(self._ready) and self._ready[0][0] == number
 
     def offer(self, spare: T) -> None:
-        """`spare` may be overwritten from now on."""
+        """Let `spare` be overwritten from now on."""
         with self._changed:
             if not self._stopped.is_set():
                 self._spares.append(spare)
 
     def wait(self) -> T:
-        """The next item, once it is ready."""
+        """Return the next item, once it is ready."""
         with self._changed:
             while not self._ready:
                 if self._error is not None:

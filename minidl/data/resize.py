@@ -1,4 +1,4 @@
-"""Bring images to a size: stretched, to cover it, to fit into it, or between these two."""
+"""Resize images: stretched, to cover a size, to fit into it, or between these two."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def check_fill(values: tuple[float, ...], field: str, reject: Callable[..., NoRe
 class Resize:
     """(C, H, W) to (C, h, w) by Pillow: uint8 stays uint8, rounded; floats stay floats.
 
-    param   an ImageResize, height above 0; `minidl.proto` says what its modes are
-    fill    what PAD puts around where `param` does not say
+    param   an ImageResize, height above 0; `minidl.proto` describes its modes
+    fill    what PAD puts around the image if `param` does not say
 
-    An image that has the size already stays as it is, in every mode: a record that was resized when
+    An image that already has the size is unchanged, in every mode: a record that was resized when
     it was stored is not changed again.
 
     BILINEAR is OpenCV's INTER_LINEAR, which Caffe uses, to within one step of a byte: pixel i of n
-    lies at (i + 1/2) / n of the side, and shrinking leaves out what lies between. BICUBIC is its
+    is at (i + 1/2) / n of the side, and shrinking skips the pixels in between. BICUBIC is its
     INTER_CUBIC: see minidl.data.cubic.
 
     Source of CROP, FILL and HALF_CROP: NVIDIA/DIGITS, digits/utils/image.py. Its noise is new for
@@ -48,14 +48,14 @@ class Resize:
         self.noise = noisy and not param.fill
         if not param.height:
             reject(
-                "resize says no height",
+                "resize has no height",
                 fix="resize { height: 256 width: 256 }",
                 field="transform_param.resize",
             )
         check_fill(self.fill, "transform_param.resize.fill", reject)
 
     def shape(self, shape: Shape) -> Shape:
-        """What becomes of an image of this shape."""
+        """Return the shape that an image of this shape gets."""
         if self.mode == schema.ImageResize.COVER:
             return (shape[0], *self._scaled(shape[1:]))
         return (shape[0], self.height, self.width)
@@ -68,7 +68,7 @@ class Resize:
         return image if image.shape == out else self._centred(image, out)
 
     def _scaled(self, old: Shape) -> Size:
-        """The size to which an image is stretched before it is cut or padded."""
+        """Return the size to which an image is stretched before it is cut or padded."""
         kinds, new = schema.ImageResize, (self.height, self.width)
         if self.mode in (kinds.COVER, kinds.PAD):
             return _kept(old, new, max if self.mode == kinds.COVER else min)
@@ -87,7 +87,7 @@ class Resize:
         return max(1, sides[0]), max(1, sides[1])
 
     def _centred(self, image: np.ndarray, shape: Shape) -> np.ndarray:
-        """The middle of the image where it is larger, the image in the middle where it is not."""
+        """Return the middle of a larger image; put a smaller one into the middle."""
         out = self._background(shape, image.dtype)
         source, target = [slice(None)], [slice(None)]
         for old, new in zip(image.shape[1:], shape[1:], strict=True):
@@ -99,7 +99,7 @@ class Resize:
         return out
 
     def _background(self, shape: Shape, dtype: Any) -> np.ndarray:
-        if self.noise:  # RandomState: NumPy promises its numbers for good
+        if self.noise:  # RandomState: NumPy guarantees its numbers forever
             return np.random.RandomState(0).randint(0, 255, shape).astype(dtype)
         out = np.empty(shape, dtype)
         out[...] = np.reshape(planes.fill(self.fill, shape[0], dtype), (-1, 1, 1))
@@ -107,7 +107,7 @@ class Resize:
 
 
 def _kept(old: Shape, new: Size, choose: Callable[[float, float], float]) -> Size:
-    """The size at which the larger or smaller of the two factors leaves the proportions."""
+    """Return the size that keeps the proportions, by the larger or smaller of the two factors."""
     factor = choose(new[0] / old[0], new[1] / old[1])
     if factor == new[0] / old[0]:
         return new[0], max(1, round(old[1] * factor))
@@ -115,12 +115,12 @@ def _kept(old: Shape, new: Size, choose: Callable[[float, float], float]) -> Siz
 
 
 def _rounded(value: float) -> int:
-    """Halves upwards, as C and the Python of 2015 do."""
+    """Round halves up, as C and the Python of 2015 do."""
     return math.floor(value + 0.5)
 
 
 def stretch(image: np.ndarray, height: int, width: int, filter: int = 0) -> np.ndarray:
-    """An image (C, H, W) as (C, height, width), by one of ImageResize's filters."""
+    """Resize an image (C, H, W) to (C, height, width), by one of ImageResize's filters."""
     kinds, old = schema.ImageResize, image.shape
     if filter == kinds.BICUBIC:
         return cubic.stretch(image, height, width)

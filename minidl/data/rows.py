@@ -13,7 +13,7 @@ from minidl.data.sources.hdf5 import Hdf5Rows
 
 
 class RowBatches:
-    """Batch n: the rows that `order` says, as they are, an array for each dataset.
+    """Batch n: the rows given by `order`, unchanged, an array for each dataset.
 
     empty   makes a batch's arrays: shape and dtype -> an array with any contents
     """

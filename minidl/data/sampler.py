@@ -1,4 +1,4 @@
-"""Which records make up which batch."""
+"""Assign records to batches."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Permutation = Callable[[int], np.ndarray]
 
 
 class Sequential:
-    """Records in the order of the source, over and over: Caffe's Data layer knows no other.
+    """Records in the order of the source, over and over, as in Caffe's Data layer.
 
-    Batch n of rank r among `size` ranks is a pure function of n, so a run can go on anywhere: its
+    Batch n of rank r among `size` ranks is a pure function of n, so a run can resume anywhere: its
     k-th record is number (skip + (n * batch_size + k) * size + r) mod length. Every rank reads each
-    size-th record, and a batch reaches over the end of the data set into its beginning.
+    size-th record, and a batch continues over the end of the data set at its beginning.
 
-    skip    records that are left out at the beginning, once
+    skip    records to skip at the beginning, once
 
     >>> order = Sequential(length=5, batch_size=3)
     >>> order.batch(0), order.batch(1)
@@ -35,7 +35,7 @@ class Sequential:
         self.skip = skip
 
     def batch(self, number: int) -> list[int]:
-        """The numbers of the records of batch `number`, counted from 0."""
+        """Return the numbers of the records of batch `number`, counted from 0."""
         first = number * self.batch_size
         places = (
             divmod(self.skip + k * self.size + self.rank, self.length)
@@ -44,11 +44,11 @@ class Sequential:
         return [self.record(*place) for place in places]
 
     def record(self, epoch: int, place: int) -> int:
-        """The record at this place of a pass over the data set."""
+        """Return the record at this place of a pass over the data set."""
         return place
 
     def restarts(self, number: int) -> int:
-        """How often the end of the data set is reached within batch `number`."""
+        """Return how often the end of the data set is reached within batch `number`."""
         step = self.batch_size * self.size
         before = self.skip + number * step
         return (before + step) // self.length - before // self.length
@@ -81,14 +81,14 @@ class Shuffled(Sequential):
 
 
 def shuffling(streams: Streams, lengths: tuple[int, ...]) -> Permutation:
-    """Random orders of records that lie in files of these lengths, one for each pass.
+    """Return random orders of records in files of these lengths, one for each pass.
 
-    A pure function of the seed, the lengths and the pass, so nothing has to be kept of it, and two
-    stores of as many records, images and their labels, are shuffled alike. The files come in a
+    A pure function of the seed, the lengths and the pass, so no state needs saving, and two
+    stores of equal length, images and their labels, are shuffled alike. The files come in a
     random order, and so do the records of each, but records of different files do not mix.
 
-    The order is that in which random 64-bit numbers sort. NumPy promises those for good, its own
-    `permutation` only from release to release.
+    The order is that in which random 64-bit numbers sort. NumPy guarantees those forever, its own
+    `permutation` only within a release.
     """
     starts = np.cumsum([0, *lengths])
 

@@ -1,4 +1,4 @@
-"""What a data layer does to a record: resize, augment, crop, mirror, subtract the mean, scale."""
+"""How a data layer transforms a record: resize, augment, crop, mirror, subtract the mean, scale."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ class Transform:
 
     A pure function of a record and some random numbers: ``transform(image, u, out)``.
 
-    image   x, (C, H, W), uint8 or float; where it is resized, x is what comes out of that
-    out     y, (C, h, w): the window's size where there is one, else H and W
+    image   x, (C, H, W), uint8 or float; if it is resized, x is the result of that
+    out     y, (C, h, w): the window's size if there is one, else H and W
     u       `draws` numbers from [0, 1) if `random`: for the mirror, the row and the column of the
             window, Augment's and VariedSize's; None otherwise
 
     transform_param, all optional:
       resize       not Caffe's: bring the record to a size first; see minidl.data.resize.Resize
-      augment      not Caffe's, and in training alone: zoom, stretch and turn x, and change the
+      augment      not Caffe's, and only in training: zoom, stretch and turn x, and change the
                    colours of its window; see minidl.data.augment.Augment
-      img_rand_resize_lower and its like   NVIDIA's: a size drawn for every record, in TEST too; see
-                   minidl.data.varied.VariedSize. The mean is then the middle of mean_file, whatever
-                   window of the record is seen
+      img_rand_resize_lower and others   NVIDIA's: a size drawn for every record, in TEST too; see
+                   minidl.data.varied.VariedSize. The mean is then the middle of mean_file, for
+                   every window of the record
       crop_size    side of a square window: at a random place in training, else in the middle,
                    rounded towards the upper left; the image must be as large
       crop_h, crop_w   SSD's: the window's rows and columns, where there is no crop_size
       mirror       exchange left and right with probability 1/2; in TEST too, as Caffe does
-      mean_file    BlobProto of one image as large as the records; the window that is cut from the
+      mean_file    BlobProto of one image as large as the records; the window cut from the
                    record is cut from it too
-      mean_value   1 number for all channels, or 1 for each; not beside mean_file
+      mean_value   1 number for all channels, or 1 for each; not with mean_file
       scale        1 by default
       force_color, force_gray   only for encoded images, decoded by the source; see `color`
       ignore_orientation   not Caffe's: image files are not turned as EXIF says; see `upright`
@@ -70,10 +70,10 @@ class Transform:
         param    a TransformationParameter
         reject   the layer's method of that name; not kept, as the layer must not live on in a
                  thread that holds this object
-        where    the layer, for the head of later refusals, which are DataErrors
+        where    the layer, prefix of later refusals, which are DataErrors
         where_mean   the same with the line of mean_file
-        resize   in place of the one that `param` may say
-        boxes    what SSD's AnnotatedData does besides is somebody else's task; else it is refused
+        resize   in place of the one in `param`
+        boxes    SSD's AnnotatedData fields are handled elsewhere; otherwise they are refused
         """
         if not boxes:
             _refuse_boxes(param, reject)
@@ -90,8 +90,8 @@ class Transform:
         self.varied = VariedSize(param, self.crop, reject) if is_asked(param) else None
         if self.varied is not None and (boxes or self.resize is not None):
             reject(
-                "has what draws a size for every picture, and boxes or another size beside it",
-                fix="leave out img_rand_resize_lower and its like",
+                "draws a size for every picture, and has boxes or another size too",
+                fix="leave out img_rand_resize_lower and the fields like it",
                 field="transform_param.img_rand_resize_lower",
             )
         self._mean: np.ndarray | None = None
@@ -125,7 +125,7 @@ class Transform:
 
     @property
     def draws(self) -> int:
-        """How many random numbers an image takes, whatever becomes of them."""
+        """The number of random numbers per image, used or not."""
         return 3 + sum(part.draws for part in (self.augment, self.varied) if part is not None)
 
     @property
@@ -134,7 +134,7 @@ class Transform:
         return any(part is not None for part in (self.resize, self.augment, self.varied))
 
     def top_shape(self, shape: Shape, record: str) -> Shape:
-        """What becomes of an image of this shape; refuses one that does not fit.
+        """Return the shape that an image of this shape gets; refuse one that does not fit.
 
         record  names it: "record 128, key '00000128', of data/mnist/train_lmdb"
         """
@@ -178,7 +178,7 @@ class Transform:
         return (channels, *self.crop) if self.crop else shape
 
     def _cut_mean(self, channels: int, window: tuple[int, int]) -> None:
-        """Keep the middle of the mean image, of which there is none for every size."""
+        """Keep the middle of the mean image, for images of varying size."""
         assert self._mean is not None
         (top, left) = (
             (old - new) // 2 for old, new in zip(self._mean.shape[1:], window, strict=True)
@@ -192,19 +192,19 @@ class Transform:
         self._mean = self._mean[:, top : top + window[0], left : left + window[1]]
 
     def _check_that_all_have(self, channels: int, record: str) -> None:
-        """Refuse a record that has not as many channels as the first one."""
+        """Refuse a record whose number of channels differs from the first one's."""
         first = next(iter(self._accepted), (channels,))[0]
         if channels != first:
             raise DataError(
-                f"{record} has {channels} channels, the first record that was read {first}",
+                f"{record} has {channels} channels, the first record read has {first}",
                 where=self._where,
-                expected="as many in all records",
-                fix="of encoded images, transform_param { force_color: true } makes 3 channels, "
+                expected="the same number in all records",
+                fix="for encoded images, transform_param { force_color: true } makes 3 channels, "
                 "force_gray: true one",
             )
 
     def check_channels(self, channels: int, record: str) -> None:
-        """Refuse numbers of which there are more or fewer than one for each channel."""
+        """Refuse lists that do not have one number for each channel."""
         if self.augment is not None:
             self.augment.check(channels, record, self._where)
         for what, numbers in (
@@ -237,7 +237,7 @@ class Transform:
         if self.resize is not None:
             image = self.resize(image)
         if self.varied is not None:
-            own = u is not None and len(u) == self.draws  # not the place that somebody chose
+            own = u is not None and len(u) == self.draws  # not a place chosen by the caller
             image = self.varied(image, u[-VariedSize.draws :] if own and u is not None else None)
         if self.augment is not None and u is not None:
             image = self.augment.warp(image, u[3:])
@@ -252,18 +252,18 @@ class Transform:
             out *= self.scale
 
     def label_shape(self, shape: Shape) -> Shape:
-        """What becomes of a label image of this shape, as high and wide as its image."""
+        """Return the shape that a label image of this shape gets, as high and wide as its image."""
         return (shape[0], *self.crop) if self.crop else shape
 
     def label(self, label: np.ndarray, u: np.ndarray | None, out: np.ndarray) -> None:
-        """Write the window of a label image that its image is seen through, and no more, to `out`.
+        """Write the window of a label image that matches its image's, and nothing else, to `out`.
 
         u   the numbers that its image is transformed with
         """
         out[...] = label[self._window(label.shape, out.shape, u)]
 
     def place(self, shape: Shape, cut: Shape, u: np.ndarray | None) -> tuple[int, int, bool]:
-        """First row and column of what is seen of an image of `shape`; whether in a mirror."""
+        """Return first row and column of the visible part of an image of `shape`; if mirrored."""
         (height, width), (h, w) = shape[1:], cut[1:]
         top, left, flip = (height - h) // 2, (width - w) // 2, False
         if u is not None:
@@ -273,7 +273,7 @@ class Transform:
         return top, left, flip
 
     def _window(self, shape: Shape, cut: Shape, u: np.ndarray | None) -> tuple[slice, ...]:
-        """What of an image of `shape` is seen, from left to right or from right to left."""
+        """Return the visible part of an image of `shape`, from left to right or mirrored."""
         (top, left, flip), (h, w) = self.place(shape, cut, u), cut[1:]
         columns = slice(left, left + w)
         if flip:
@@ -282,27 +282,27 @@ class Transform:
 
 
 def _window(param: Any, reject: Reject) -> tuple[int, int] | None:
-    """Rows and columns of the window, where there is one."""
+    """Return rows and columns of the window, if there is one."""
     if param.crop_size:
         return param.crop_size, param.crop_size
     if bool(param.crop_h) != bool(param.crop_w):
         reject(
             f"crop_h is {param.crop_h} and crop_w {param.crop_w}",
-            expected="both, or none",
+            expected="both, or neither",
             field="transform_param.crop_h",
         )
     return (param.crop_h, param.crop_w) if param.crop_h else None
 
 
 def _refuse_boxes(param: Any, reject: Reject) -> None:
-    """Refuse what AnnotatedData alone does."""
+    """Refuse fields that only AnnotatedData reads."""
     for name in OF_BOXES:
         if param.HasField(name):
             reject(
-                f"has transform_param.{name}, which AnnotatedData alone reads",
+                f"has transform_param.{name}, which only AnnotatedData reads",
                 fix="transform_param { resize { height: ... width: ... } }"
                 if name == "resize_param"
-                else "transform_param { augment { ... } } has random changes for other layers"
+                else "transform_param { augment { ... } } makes random changes in other layers"
                 if name != "emit_constraint"
                 else "leave it out",
                 field=f"transform_param.{name}",

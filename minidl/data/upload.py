@@ -21,15 +21,15 @@ class _Travelling(NamedTuple):
 
 
 class Upload:
-    """Two places on the device: from one the net takes its batch, to the other the next is copied.
+    """Two slots on the device: the net takes a batch from one; the next is copied to the other.
 
     Nothing here waits. The copy runs in a stream of its own; the net's stream waits for its end,
-    and it for the net's stream to have taken what lay there before. Only the end of an Upload waits
-    for a copy under way: its memory, of both sides, would be somebody else's while it is written.
+    and it for the net's stream to have taken the slot's old batch. Only the end of an Upload waits
+    for a copy under way: otherwise its memory, on both sides, could be reused while it is written.
 
     give_back   called with each batch that the device has read to the end
 
-    number   of the batch that lies ready or is under way; None: none is
+    number   of the batch that is ready or under way; None: none is
     """
 
     def __init__(self, device: Device, give_back: Callable[[Batch], None]) -> None:
@@ -49,7 +49,7 @@ class Upload:
 
     @property
     def batch(self) -> Batch:
-        """The one with this `number`."""
+        """The batch with this `number`."""
         assert self._batch is not None
         return self._batch
 
@@ -67,7 +67,7 @@ class Upload:
         self.number, self._batch = number, batch
 
     def deliver(self, targets: Sequence[Any]) -> None:
-        """Bring the batch into arrays of the device: the first of its own, or all of them."""
+        """Copy the batch into arrays of the device: the first of its own, or all of them."""
         with self._device.current():
             self._stream.wait_event(self._travelling[-1].copied)
             for target, place in zip(targets, self._places[self._turn], strict=False):
@@ -78,7 +78,7 @@ class Upload:
             self._give_back(self._travelling.popleft().batch)
 
     def _room(self, batch: Batch) -> tuple[Any, ...]:
-        """Arrays of the device for this batch, where its turn has it."""
+        """Return arrays of the device for this batch, in its slot."""
         arrays = _arrays(batch)
         there = self._places[self._turn]
         if [place.shape for place in there] != [array.shape for array in arrays]:

@@ -1,4 +1,4 @@
-"""A size drawn for every picture, as NVIDIA's fork has it: the window that follows is the same."""
+"""Draw a size for every picture, as NVIDIA's fork does: the window that follows is the same."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FIELDS = (
     *(f"{name}_{end}" for name in ("img_rand_resize", *RANGES) for end in ("lower", "upper")),
     *("interpolation_algo_down", "interpolation_algo_up", "allow_upscale"),
 )
-ASKING = FIELDS[:8]  # those that make a size be drawn
+ASKING = FIELDS[:8]  # the fields that ask for a size to be drawn
 
 
 class VariedSize:
-    """Bring a picture to a size of its own, from five numbers u of [0, 1).
+    """Resize a picture to a size of its own, from five numbers u of [0, 1).
 
-    Of a picture (h, w), in turn and where the fields say so:
+    For a picture (h, w), in this order, if the fields ask for it:
 
         the shorter side becomes a whole number from img_rand_resize_lower to _upper, and the other
-        side goes with it
+        side follows in proportion
         the longer side becomes the shorter one times rand_resize_ratio_lower to _upper, if these
         are at least 1; of a square either side is the longer one
         h is multiplied by vertical_stretch_lower to _upper, w by horizontal_stretch_lower to _upper
@@ -43,15 +43,15 @@ class VariedSize:
     draws = 5
 
     def __init__(self, param: Any, window: Size | None, reject: Callable[..., NoReturn]) -> None:
-        """Check what a TransformationParameter says.
+        """Check a TransformationParameter.
 
-        window   rows and columns of what is cut from the picture
+        window   rows and columns of the part cut from the picture
         """
         if window is None:
             asked = next(name for name in ASKING if param.HasField(name))
             reject(
                 f"has {asked} and no crop_size",
-                fix="transform_param { crop_size: 224 }: what all pictures of a batch have",
+                fix="transform_param { crop_size: 224 }: the size of all pictures of a batch",
                 field=f"transform_param.{asked}",
             )
         self.window, self.larger = window, param.allow_upscale
@@ -81,14 +81,14 @@ class VariedSize:
         )
 
     def __call__(self, image: np.ndarray, u: np.ndarray | None) -> np.ndarray:
-        """The picture (C, h, w) at its size. u: `draws` numbers from [0, 1), or None."""
+        """Return the picture (C, h, w) at its size. u: `draws` numbers from [0, 1), or None."""
         old = image.shape[1], image.shape[2]
         size = self.size(old, np.full(self.draws, 0.5) if u is None else u)
         shrinks = size[0] <= old[0] and size[1] <= old[1]
         return resized(image, *size, self.down if shrinks else self.up)
 
     def size(self, old: Size, u: np.ndarray) -> Size:
-        """The height and width of a picture that has these."""
+        """Return the height and width that a picture of this size gets."""
         short, (lower, upper) = min(old), self.sides
         if lower and upper:
             short = lower + int(u[0] * (upper - lower + 1))
@@ -110,13 +110,13 @@ class VariedSize:
         return wanted[0], wanted[1]
 
     def _drawn(self, name: str, u: float) -> np.float32:
-        """A number of this range; 0 where it does not count."""
+        """Return a number of this range; 0 if it does not count."""
         lower, upper = self.ranges[name]
         return np.float32(lower + (upper - lower) * u if lower > 0 else 0)
 
 
 def is_asked(param: Any) -> bool:
-    """Whether a TransformationParameter has a size be drawn."""
+    """Return whether a TransformationParameter asks for a size to be drawn."""
     return bool(param.img_rand_resize_lower or param.img_rand_resize_upper) or any(
         param.HasField(name) for name in ASKING[2:]
     )

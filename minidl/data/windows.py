@@ -1,4 +1,4 @@
-"""Batches of image windows, some on objects and some beside them: R-CNN's training data."""
+"""Batches of image windows, some on objects and some on background: R-CNN's training data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from minidl.errors import DataError
 
 
 class Cut(NamedTuple):
-    """Where a window lies in its image, and where its pixels go in a square of `crop` x `crop`."""
+    """Where a window is in its image, and where its pixels go in a square of `crop` x `crop`."""
 
     rows: slice
     columns: slice
@@ -31,7 +31,7 @@ class Cut(NamedTuple):
 
 
 def cut(box: tuple[int, ...], shape: Shape, crop: int, pad: int, square: bool, flip: bool) -> Cut:
-    """The part of an image (C, H, W) that a window shows.
+    """Return the part of an image (C, H, W) that a window shows.
 
     box      x1, y1, x2, y2; its corners belong to it
     crop     side of the square it is stretched to
@@ -39,7 +39,7 @@ def cut(box: tuple[int, ...], shape: Shape, crop: int, pad: int, square: bool, f
     square   widen the window to a square first, so that its proportions stay
     flip     left and right will be exchanged, and so the empty columns lie on the other side
 
-    What lies beyond the image stays empty. Source: Caffe's WindowData layer, step by step, rounding
+    Pixels beyond the image stay empty. Source: Caffe's WindowData layer, step by step, rounding
     halves away from zero as C does.
     """
     x1, y1, x2, y2 = box
@@ -72,7 +72,7 @@ def _round(x: float) -> int:
 
 
 class Look(NamedTuple):
-    """What becomes of a window.
+    """How a window is transformed.
 
     crop, pad, square   as `cut` takes them
     mirror              exchange left and right with probability 1/2

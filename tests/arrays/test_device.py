@@ -47,7 +47,7 @@ def test_a_name_that_nothing_has_is_refused(name):
 def test_without_cupy_the_remedy_is_a_command(monkeypatch):
     device._cuda.cache_clear()
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(DeviceError, match=r"CuPy.*(.|\n)*pip install 'minidl\[cuda13\]'"):
+    with pytest.raises(DeviceError, match=r"CuPy.*(.|\n)*pip install 'cupy-cuda13x"):
         Device("cuda:0")
 
 

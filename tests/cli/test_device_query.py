@@ -179,6 +179,6 @@ def test_cudnn_is_described(capsys, monkeypatch):
 
 
 def test_a_cudnn_that_is_missing_says_how_to_get_it(capsys, monkeypatch):
-    reason = "there is no libcudnn.so.9 (or .8) here: pip install 'minidl[cuda13]'"
+    reason = "there is no libcudnn.so.9 (or .8) here: pip install nvidia-cudnn-cu13"
     monkeypatch.setattr(library, "opened", lambda: Declined(reason))
     assert queried(capsys)["cuDNN"] == f"minidl's own kernels compute instead: {reason}"

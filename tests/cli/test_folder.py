@@ -116,7 +116,7 @@ def test_what_is_split_already_stays_so(folder, capsys):
                 image.fromarray(pixels).save(f"split/{part}/{name}/{i}.png")
     assert main(["dataset", "folder", "split"]) == 0
     assert [len(records(part, "data/split")) for part in ("train", "val")] == [6, 6]
-    assert "val: class 'c' is not learned" in capsys.readouterr().err
+    assert "val: class 'c' is not in the training part" in capsys.readouterr().err
 
 
 REFUSED = {

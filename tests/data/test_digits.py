@@ -57,5 +57,5 @@ def test_the_digits_are_always_the_same():
 def test_without_scikit_learn_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(DataError, match=r"scikit-learn(.|\n)*pip install 'minidl\[digits\]'"):
+    with pytest.raises(DataError, match=r"scikit-learn(.|\n)*pip install scikit-learn"):
         digits.load()

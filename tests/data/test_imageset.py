@@ -143,7 +143,7 @@ def test_what_cannot_be_read_is_left_out_and_reported(made, folder):
     assert [key for key, _ in records] == [b"00000000_0.png", b"00000001_2.png", b"00000002_4.png"]
     assert [message.label for _, message in records] == [10, 8, 6]
     first, second = map(str, report.unreadable)
-    assert "line 2 of" in first and "are no image" in first
+    assert "line 2 of" in first and "are not an image" in first
     assert "list.txt:4: " in second and "3.png cannot be read" in second
     assert len(ticks) == 5
 

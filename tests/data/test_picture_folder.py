@@ -65,7 +65,7 @@ def test_classes_may_be_called_test(place):
 NONE = {
     "absent": ((), "no such folder"),
     "empty": (("x.txt",), "no folders with pictures"),
-    "flat": (("x.png",), "has pictures, but no folders of them(.|\n)*a folder for each class"),
+    "flat": (("x.png",), "has pictures, but not in folders(.|\n)*a folder for each class"),
 }
 
 

@@ -186,12 +186,12 @@ def test_an_image_of_the_right_size_is_left_alone(mode, monkeypatch):
 
 def test_without_pillow_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(DataError, match=r"Pillow(.|\n)*pip install 'minidl\[images\]'"):
+    with pytest.raises(DataError, match=r"Pillow(.|\n)*pip install Pillow"):
         resize(6)(BYTES)
 
 
 def test_a_size_that_is_not_said_is_refused():
-    with pytest.raises(LayerConfigError, match="resize says no height"):
+    with pytest.raises(LayerConfigError, match="resize has no height"):
         resize(0, 5)
     with pytest.raises(LayerConfigError, match="fill is nan"):
         resize(3, fill=[float("nan")])

@@ -254,7 +254,7 @@ def test_a_window_may_be_wider_than_high():
     np.testing.assert_array_equal(
         apply(made, rng=Fixed(0.1, 0.99, 0.99)), IMAGE[:, 6:9, 1:6][..., ::-1]
     )
-    with pytest.raises(LayerConfigError, match="crop_h is 3 and crop_w 0(.|\n)*both, or none"):
+    with pytest.raises(LayerConfigError, match="crop_h is 3 and crop_w 0(.|\n)*both, or neither"):
         transform(crop_h=3)
     with pytest.raises(DataError, match=r"crop_h and crop_w are 3, 7(.|\n)*crop_w <= 6"):
         apply(transform(crop_h=3, crop_w=7))
@@ -271,5 +271,5 @@ def test_a_window_may_be_wider_than_high():
     ],
 )
 def test_what_annotated_data_alone_reads_is_refused(name, fix):
-    with pytest.raises(LayerConfigError, match=rf"{name}, which AnnotatedData(.|\n)*{fix}"):
+    with pytest.raises(LayerConfigError, match=rf"{name}, which only AnnotatedData(.|\n)*{fix}"):
         transform(**{name: {}})

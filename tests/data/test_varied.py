@@ -180,7 +180,7 @@ def test_a_mean_smaller_than_the_window_is_refused(mean_file):
     [
         (dict(img_rand_resize_lower=9, img_rand_resize_upper=8), "lower is 9 and .* 8"),
         (dict(vertical_stretch_upper=math.inf), "vertical_stretch is from 1 to inf"),
-        (dict(img_rand_resize_lower=9, resize=dict(height=9)), "or another size beside it"),
+        (dict(img_rand_resize_lower=9, resize=dict(height=9)), "or another size too"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(fields, found):

@@ -1,4 +1,4 @@
-"""profile.algorithms, where there is no cuDNN and where nothing convolves."""
+"""profile.algorithms, where there is not cuDNN and where nothing convolves."""
 
 import pytest
 

@@ -26,10 +26,10 @@ BOX = slice(2, 6)  # of a row without the item
 
 
 class Look(NamedTuple):
-    """What becomes of an image and its boxes, in this order; what is None is not done.
+    """The steps for an image and its boxes, in this order; a step that is None is skipped.
 
     samplers    BatchSampler messages; one of the parts they draw takes the image's place
-    emit        an EmitConstraint: which boxes are objects of a part. None: all that reach into it
+    emit        an EmitConstraint: which boxes are objects of a part. None: all that overlap it
     transform   window, mirror, mean and scale
     """
 
@@ -56,7 +56,7 @@ class AnnotatedBatches:
     A row is the item of its object in the batch, class, instance, xmin, ymin, xmax, ymax,
     difficult; by item, then in the order of the record. A batch without objects has one row of -1.
 
-    The random numbers of item i are those of (seed, name, i, n): the same in whatever thread, and
+    The random numbers of item i are those of (seed, name, i, n): the same in every thread, and
     whether or not the batches before it were made.
 
     workers   threads that make the items of a batch
@@ -120,7 +120,7 @@ class AnnotatedBatches:
     def _part(
         self, image: np.ndarray, objects: np.ndarray, rng: np.random.Generator, name: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The image in other colours, and what of it, or of more than it, is shown."""
+        """Return the image in other colours, and the part that is shown (perhaps beyond it)."""
         look = self._look
         if look.distort is not None:
             look.distort.check(image, name)
@@ -136,7 +136,7 @@ class AnnotatedBatches:
     def _window(
         self, image: np.ndarray, objects: np.ndarray, rng: np.random.Generator, name: str
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Shape]:
-        """That at its size, the objects of its window, `transform`'s random numbers, its shape."""
+        """Return the part at its size, its objects, `transform`'s random numbers, its shape."""
         look, fit, before = self._look, self._look.fit, image.shape
         if fit is not None:
             fit.check(image, name)
@@ -158,7 +158,7 @@ class AnnotatedBatches:
         return image, objects, u, shape
 
     def _seen(self, objects: np.ndarray, part: np.ndarray) -> np.ndarray:
-        """The objects of a part of an image."""
+        """Return the objects in a part of an image."""
         boxes, there = project(part, objects[:, BOX])
         if self._look.emit is not None:
             there &= emitted(part, objects[:, BOX], self._look.emit)
@@ -175,14 +175,14 @@ class AnnotatedBatches:
 
 
 def _moved(objects: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The objects with other boxes."""
+    """Return the objects with other boxes."""
     objects = objects.copy()
     objects[:, BOX] = boxes
     return objects
 
 
 def cut(image: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """The pixels of a part of an image, one at least."""
+    """Return the pixels of a part of an image, at least one."""
     height, width = image.shape[1:]
     x, y, right, bottom = part * np.array([width, height] * 2, np.float32)
     left, top = min(int(x), width - 1), min(int(y), height - 1)
@@ -192,7 +192,7 @@ def cut(image: np.ndarray, part: np.ndarray) -> np.ndarray:
 
 
 def labels(found: Sequence[Any], dtype: Any) -> np.ndarray:
-    """What the label top of a batch is, of the objects (G, 7) of each item, or of their labels."""
+    """Return the label top of a batch, from each item's objects (G, 7) or label."""
     if not isinstance(found[0], np.ndarray):
         return np.array(found, dtype)
     rows = [np.insert(objects, 0, item, axis=1) for item, objects in enumerate(found)]
@@ -201,7 +201,7 @@ def labels(found: Sequence[Any], dtype: Any) -> np.ndarray:
 
 
 class BoxesStandIn(StandIn):
-    """Noise with one object in each image, of class 1, in place of a data set that is not there."""
+    """Noise with one object in each image, of class 1, in place of a missing data set."""
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         if self._batch is None:

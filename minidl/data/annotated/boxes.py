@@ -11,7 +11,7 @@ import numpy as np
 
 
 def areas(boxes: np.ndarray) -> np.ndarray:
-    """Of boxes (..., 4); 0 where one ends before it begins."""
+    """Return the areas of boxes (..., 4); 0 where one ends before it begins."""
     sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
     product: np.ndarray = sides[..., 0] * sides[..., 1]
     return product
@@ -32,13 +32,13 @@ def project(part: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def mirrored(boxes: np.ndarray) -> np.ndarray:
-    """Boxes (G, 4) after left and right are exchanged."""
+    """Return boxes (G, 4) after left and right are exchanged."""
     xmin, ymin, xmax, ymax = boxes.T
     return np.stack([1 - xmax, ymin, 1 - xmin, ymax], axis=1)
 
 
 def emitted(part: np.ndarray, boxes: np.ndarray, constraint: Any) -> np.ndarray:
-    """Which of the boxes (G, 4) an EmitConstraint takes for objects of a part of the image."""
+    """Return which of the boxes (G, 4) an EmitConstraint counts as objects of a part."""
     if constraint.emit_type == constraint.CENTER:
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         inside: np.ndarray = ((centres >= part[:2]) & (centres <= part[2:])).all(axis=1)
@@ -49,7 +49,7 @@ def emitted(part: np.ndarray, boxes: np.ndarray, constraint: Any) -> np.ndarray:
 
 
 def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, 0 where there is no part."""
+    """Return part / whole, 0 if the part is empty."""
     part, whole = np.broadcast_arrays(part, whole)
     result = np.zeros_like(part)
     np.divide(part, whole, out=result, where=part > 0)

@@ -11,17 +11,17 @@ from minidl.data import hsv
 from minidl.errors import DataError
 
 SHIFT = 12  # binary places of OpenCV's tables
-TURN = 180  # what a full turn of the hue is in a byte
+TURN = 180  # a full turn of the hue, in a byte
 _DIVISORS = np.maximum(np.arange(256), 1)
 _BY_VALUE = np.rint((255 << SHIFT) / _DIVISORS).astype(np.int32)
 _BY_RANGE = np.rint((TURN << SHIFT) / (6.0 * _DIVISORS)).astype(np.int32)
 
 
 class Distort:
-    """What a DistortionParameter says; ``distort(image, rng)`` gives the changed image.
+    """A DistortionParameter; ``distort(image, rng)`` returns the changed image.
 
-    Brightness, contrast, saturation and hue change in this order or, as often, with contrast as the
-    last of them; then the channels may change places. Every change is rounded to bytes. An image
+    Brightness, contrast, saturation and hue change in this order or, just as often, with contrast
+    last; then the channels may change places. Every change is rounded to bytes. An image
     is (C, H, W), bytes, blue, green and red.
 
     Source: weiliu89/caffe, branch ssd (im_transforms.cpp). There each image becomes a JPEG after
@@ -52,9 +52,9 @@ class Distort:
         )
 
     def check(self, image: np.ndarray, record: str) -> None:
-        """Refuse an image whose colours cannot be changed so."""
+        """Refuse an image whose colours cannot be changed this way."""
         if image.dtype != np.uint8:
-            found, expected = "real numbers", "bytes, which alone have hue and saturation"
+            found, expected = "real numbers", "bytes: only these have hue and saturation"
         elif self.needs_colour and len(image) != 3:
             found, expected = f"{len(image)} channels", "3: blue, green and red"
         else:

@@ -11,16 +11,16 @@ import numpy as np
 from minidl.data.annotated.fit import LARGEST, filling
 from minidl.errors import DataError
 
-SAME = 1e-2  # ratios so near 1 change nothing
+SAME = 1e-2  # ratios this close to 1 change nothing
 
 
 class Expand:
-    """What an ExpansionParameter says; ``expand(image, rng, record)`` gives the larger image.
+    """An ExpansionParameter; ``expand(image, rng, record)`` returns the larger image.
 
-    Its sides are r times those of the image, r evenly from 1 to max_expand_ratio; the image lies
-    anywhere in it, around it the mean.
+    Its sides are r times those of the image, r uniform from 1 to max_expand_ratio; the image is
+    anywhere in it, surrounded by the mean.
 
-    mean   mean_value, of which there may be none
+    mean   mean_value, possibly empty
 
     Source: Liu et al. 2016 (SSD), section 3.6; weiliu89/caffe, branch ssd (data_transformer.cpp).
     """
@@ -44,9 +44,9 @@ class Expand:
     def __call__(
         self, image: np.ndarray, rng: np.random.Generator, record: str
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """The image, and where its new borders are in the old one: (4,), or None if unchanged.
+        """Return the image, and its new borders in the old one: (4,), or None if unchanged.
 
-        record   what the image is, for messages
+        record   names the image in messages
         """
         if rng.random() > self.probability or self.most - 1 < SAME:
             return image, None

@@ -1,4 +1,4 @@
-"""Images and their boxes brought to a size: SSD's resize_param."""
+"""Resize images and their boxes: SSD's resize_param."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PADS = {1: "constant", 2: "reflect", 3: "edge"}  # NumPy's names of Pad_mode
 
 
 class Fit:
-    """What a ResizeParameter says: ``fit(image, rng)`` for an image, ``fit.boxes(...)`` for boxes.
+    """A ResizeParameter: ``fit(image, rng)`` for an image, ``fit.boxes(...)`` for boxes.
 
-    WARP                      height x width, whatever the proportions
+    WARP                      height x width, ignoring the proportions
     FIT_SMALL_SIZE            the smallest image of its proportions that covers height x width
-    FIT_LARGE_SIZE_AND_PAD    the largest that fits in, in the middle of height x width; around it,
-                              what pad_mode says
+    FIT_LARGE_SIZE_AND_PAD    the largest that fits in, centred in height x width; around it,
+                              filled as pad_mode says
 
-    One of interp_mode is drawn for every image, also where it has the size already.
+    One of interp_mode is drawn for every image, even if it has the size already.
 
     Source: weiliu89/caffe, branch ssd (im_transforms.cpp).
     """
@@ -47,7 +47,7 @@ class Fit:
         if bool(param.height_scale) != bool(param.width_scale):
             reject(
                 f"height_scale is {param.height_scale} and width_scale {param.width_scale}",
-                expected="both, or none",
+                expected="both, or neither",
                 field=FIELD,
             )
         check_fill(tuple(param.pad_value), f"{FIELD}.pad_value", reject)
@@ -57,7 +57,7 @@ class Fit:
             )
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """What becomes of an image of this shape, (C, H, W). Errors: DataError for a huge one."""
+        """Return the new shape of an image of this shape (C, H, W). Errors: DataError if huge."""
         height, width = self.height, self.width
         if self.param.resize_mode == self.param.FIT_SMALL_SIZE:
             height, width = self._kept(shape, smaller=False)
@@ -88,7 +88,7 @@ class Fit:
         return self._padded(image, height, width)
 
     def boxes(self, boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """Where the boxes (G, 4) of an image of this shape (C, H, W) are in what becomes of it."""
+        """Return the boxes (G, 4) of an image of this shape (C, H, W) in the resized image."""
         if self.param.resize_mode != self.param.FIT_LARGE_SIZE_AND_PAD:
             return boxes.clip(0, 1)
         whole, aspect = self.width / self.height, shape[2] / shape[1]
@@ -96,10 +96,10 @@ class Fit:
         return boxes.clip(0, 1) * kept + (1 - kept) / 2
 
     def unit(self, boxes: np.ndarray, shape: tuple[int, ...], part: np.ndarray) -> np.ndarray:
-        """Boxes (G, 4) in the window `part` of an image of this shape, in what 1 is to mean.
+        """Return boxes (G, 4) in the window `part` of an image of this shape, in its units.
 
-        Of FIT_SMALL_SIZE with height_scale and width_scale, so many rows and columns; else the
-        window itself.
+        For FIT_SMALL_SIZE with height_scale and width_scale, 1 is that many rows and columns;
+        else it is the window itself.
         """
         p = self.param
         if p.resize_mode != p.FIT_SMALL_SIZE or not p.height_scale:
@@ -120,7 +120,7 @@ class Fit:
         return boxes * np.array([sides[1], sides[0]] * 2, np.float32)
 
     def _kept(self, shape: tuple[int, ...], smaller: bool) -> tuple[int, int]:
-        """The size of the image's proportions that just fits in, or just covers."""
+        """Return the size of the image's proportions that just fits in, or just covers."""
         aspect, whole = np.float32(shape[2] / shape[1]), np.float32(self.width / self.height)
         if (aspect > whole) == smaller and aspect != whole:
             return max(1, math.floor(np.float32(self.width) / aspect)), self.width
@@ -141,7 +141,7 @@ class Fit:
 
 
 def filling(values: Any, image: np.ndarray) -> np.ndarray:
-    """Numbers for what has no pixel, one or one a channel: (C or 1, 1, 1), of the image's type."""
+    """Return fill values, one or one per channel: (C or 1, 1, 1), of the image's type."""
     numbers = np.array(values or [0], np.float32).reshape(-1, 1, 1)
     if image.dtype == np.uint8:
         return np.rint(numbers).clip(0, 255).astype(np.uint8)

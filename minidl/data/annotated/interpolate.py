@@ -1,4 +1,4 @@
-"""Images brought to another size as OpenCV does it, in each of its five ways."""
+"""Resize images as OpenCV does, in each of its five ways."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Taps = tuple[np.ndarray, np.ndarray]  # places (n, K) in the old side, and weigh
 
 
 def resized(image: np.ndarray, height: int, width: int, mode: int) -> np.ndarray:
-    """An image (C, H, W) as (C, height, width); bytes stay bytes, rounded.
+    """Resize an image (C, H, W) to (C, height, width); bytes stay bytes, rounded.
 
     mode   an Interp_mode of ResizeParameter
 
-    All are OpenCV's to within one step of a byte.
+    All match OpenCV's to within one step of a byte.
     """
     modes, old = schema.ResizeParameter, image.shape[1:]
     if old == (height, width):
@@ -52,7 +52,7 @@ def _apply(image: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def area(old: int, new: int) -> Taps:
-    """Means of what each new pixel covers, where there are not more of them."""
+    """Return means of the old pixels that each new pixel covers, for shrinking sides."""
     edges = np.arange(new + 1) * (old / new)
     count = math.ceil(old / new) + 1
     places = np.floor(edges[:-1]).astype(int)[:, None] + np.arange(count)
@@ -72,7 +72,7 @@ def two_of_area(old: int, new: int) -> Taps:
 
 
 def lanczos(old: int, new: int) -> Taps:
-    """Eight pixels, by Lanczos' kernel of four lobes; beyond the border, those at the border."""
+    """Return eight pixels by Lanczos' kernel of four lobes; the border pixel repeats beyond it."""
     at = (np.arange(new) + 0.5) * (old / new) - 0.5
     places = np.floor(at).astype(int)[:, None] + np.arange(-3, 5)
     distance = at[:, None] - places

@@ -18,20 +18,20 @@ from minidl.errors import DataError
 log = logging.getLogger("minidl")
 
 GREY = np.array([0.114, 0.587, 0.299], np.float32).reshape(3, 1, 1)  # of blue, green and red
-LEVEL = 64  # bytes that posterize takes together
+LEVEL = 64  # width of posterize's levels
 REACH, SIGMA = 3, 1.5  # of the blur
 IN_COLOUR = ("decolorize", "convert_to_hsv")
 
 
 class Noise:
-    """What a NoiseParameter says: ``noise(image, rng)`` gives the spoilt image.
+    """A NoiseParameter: ``noise(image, rng)`` returns the image with noise.
 
-    All that is true is done, in the order of the message: decolorize, gauss_blur, hist_eq (of the
-    brightness), jpeg, erode, posterize, inverse, saltpepper, convert_to_hsv. An image is
+    Every field that is true applies, in the order of the message: decolorize, gauss_blur, hist_eq
+    (of the brightness), jpeg, erode, posterize, inverse, saltpepper, convert_to_hsv. An image is
     (C, H, W), bytes, blue, green and red.
 
-    Refused: clahe, which is defined by OpenCV's code alone, and convert_to_lab, of whose real
-    numbers the fork reads the bytes.
+    Refused: clahe, which only OpenCV's code defines, and convert_to_lab, whose real numbers the
+    fork reads as bytes.
 
     Source: weiliu89/caffe, branch ssd (im_transforms.cpp).
     """
@@ -39,8 +39,8 @@ class Noise:
     def __init__(self, param: Any, reject: Callable[..., NoReturn], where: str = "") -> None:
         self.param, self.where = param, where
         for name, reason in (
-            ("clahe", "which OpenCV's code alone defines"),
-            ("convert_to_lab", "of whose real numbers the fork reads the bytes"),
+            ("clahe", "which only OpenCV's code defines"),
+            ("convert_to_lab", "whose real numbers the fork reads as bytes"),
         ):
             if getattr(param, name):
                 self._refuse(reject, name, f"asks for {name}, {reason}", "any of the others")
@@ -65,7 +65,7 @@ class Noise:
         reject(f"noise_param: {found}", expected=expected, field=field)
 
     def check(self, image: np.ndarray, record: str) -> None:
-        """Refuse an image that cannot be spoilt so."""
+        """Refuse an image that this noise cannot be added to."""
         p, found = self.param, ""
         if image.dtype != np.uint8:
             found, expected = "real numbers", "bytes"
@@ -118,7 +118,7 @@ def brightness(image: np.ndarray) -> np.ndarray:
 
 
 def blurred(image: np.ndarray) -> np.ndarray:
-    """By a Gaussian of sigma 1.5, cut to 7 x 7; beyond the border lies what is before it."""
+    """Blur by a Gaussian of sigma 1.5, cut to 7 x 7, mirrored at the border."""
     at = np.arange(-REACH, REACH + 1)
     weights = np.exp(-(at**2) / (2 * SIGMA**2))
     weights /= weights.sum()
@@ -130,7 +130,7 @@ def blurred(image: np.ndarray) -> np.ndarray:
 
 
 def equalized(image: np.ndarray) -> np.ndarray:
-    """All levels of brightness alike often; colours keep their distance from grey."""
+    """Equalize the histogram of brightness; colours keep their distance from grey."""
     grey = brightness(image) if len(image) == 3 else image[0]
     counts = np.bincount(grey.reshape(-1), minlength=256)
     first = int(np.flatnonzero(counts)[0])
@@ -143,7 +143,7 @@ def equalized(image: np.ndarray) -> np.ndarray:
 
 
 def eroded(image: np.ndarray) -> np.ndarray:
-    """The darkest of each pixel and its four neighbours."""
+    """Return the darkest of each pixel and its four neighbours."""
     out = image.copy()
     for axis in (1, 2):
         low, high = [slice(None)] * 3, [slice(None)] * 3

@@ -36,10 +36,10 @@ def check(samplers: Sequence[Any], reject: Callable[..., NoReturn]) -> None:
 def choose(
     samplers: Sequence[Any], boxes: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray | None:
-    """The part of an image to take for it, (4,), or None for the whole image.
+    """Return the part of an image to use in its place, (4,), or None for the whole image.
 
-    Each sampler makes up to max_trials trials, and ends when max_sample of them count. Of those
-    of all samplers that count, one is taken, each as likely as any other.
+    Each sampler makes up to max_trials trials, and stops when max_sample of them count. Of all
+    samplers' trials that count, one is chosen, each equally likely.
 
     samplers   BatchSampler messages
     boxes      of the objects, (G, 4)
@@ -53,7 +53,7 @@ def choose(
 
 
 def _of_one(sampler: Any, boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The parts (K, 4) of one sampler that count."""
+    """Return the parts (K, 4) of one sampler that count."""
     most = sampler.max_sample if sampler.HasField("max_sample") else sampler.max_trials
     found, count = [np.zeros((0, 4), np.float32)], 0
     for first in range(0, sampler.max_trials, AT_ONCE):
@@ -67,7 +67,7 @@ def _of_one(sampler: Any, boxes: np.ndarray, rng: np.random.Generator) -> np.nda
 
 
 def draw(sampler: Any, u: np.ndarray) -> np.ndarray:
-    """Parts (T, 4) from numbers (T, 4) of [0, 1): for scale, aspect ratio, and both places."""
+    """Return parts (T, 4) from numbers (T, 4) of [0, 1): scale, aspect ratio, both positions."""
     u = u.astype(np.float32)
     scale = _between(sampler.min_scale, sampler.max_scale, u[:, 0])
     aspect = _between(sampler.min_aspect_ratio, sampler.max_aspect_ratio, u[:, 1])
@@ -82,7 +82,7 @@ def _between(low: float, high: float, u: np.ndarray) -> np.ndarray:
 
 
 def counts(constraint: Any, trials: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Which of the parts (T, 4) satisfy a SampleConstraint: those for which some object does."""
+    """Return which of the parts (T, 4) satisfy a SampleConstraint: those that some object meets."""
     bounds = [f"{end}_{kind}" for kind in KINDS for end in ("min", "max")]
     if not any(constraint.HasField(name) for name in bounds):
         return np.ones(len(trials), bool)

@@ -1,4 +1,4 @@
-"""Where records come from: each source is a sequence of Samples."""
+"""The sources of records: each source is a sequence of Samples."""
 
 from __future__ import annotations
 

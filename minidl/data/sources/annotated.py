@@ -25,7 +25,7 @@ class AnnotatedDatums(Datums):
     difficult; group by group, in their order. Where the records hold none, it is a number, that
     of the Datum.
 
-    boxes    what the records are to hold: True, objects; None, what the first one does
+    boxes    what the records must hold: True, objects; None, the same as the first one
     labels   refuse a record that has neither
     """
 
@@ -56,7 +56,7 @@ class AnnotatedDatums(Datums):
         return Sample(key, self.image(message.datum), rows(message))
 
     def _check_number(self, message: Any) -> None:
-        """Refuse a record that is to have a label, and no objects, but is another one."""
+        """Refuse a record that should have a label and no objects, but is different."""
         if message.HasField("type"):
             raise DataError(
                 "has an annotation type, unlike the first record",
@@ -83,7 +83,7 @@ def _parse(value: bytes) -> Any:
     except DecodeError:
         plain = False
     raise DataError(
-        "is a Datum, without boxes" if plain else f"is {kind}" if kind else "is no such message",
+        "is a Datum, without boxes" if plain else f"is {kind}" if kind else "is not such a message",
         expected=EXPECTED,
         fix='type: "Data" reads these' if plain else "",
     )

@@ -40,7 +40,7 @@ class BTree:
 
     A file is pages of 4 KiB or so. Pages 0 and 1 are the two latest versions of the root; the
     newer one counts. Branch pages hold page numbers, leaf pages hold keys and values, and a value
-    that is longer than half a page lies in overflow pages of its own. Going forward costs one read
+    that is longer than half a page is in overflow pages of its own. Going forward costs one read
     a leaf; jumping ahead reads the leaves in between, once.
 
     Why not liblmdb: it maps the file and trusts it, so a cut file ends the process with SIGBUS and
@@ -49,7 +49,7 @@ class BTree:
 
     path    the file, written by a 64-bit little-endian LMDB 0.9; nothing is ever written or locked
 
-    Any number of threads may read. Errors: DataError, for whatever is wrong with the file.
+    Any number of threads may read. Errors: DataError for anything wrong with the file.
 
     Source: the format is liblmdb's, mdb.c ("Page types", "Meta page").
     """
@@ -111,7 +111,7 @@ class BTree:
             self._refuse(
                 f"was cut short: it has {size} bytes",
                 expected=f"at least {(last + 1) * self._page_size} ({last + 1} pages)",
-                fix="make the data set again, or copy it again from where it came",
+                fix="make the data set again, or copy it again from its origin",
             )
         # A record takes 8 bytes and more of a leaf: a larger number is damage, not data.
         if entries > size // NODE.size or (root == NO_PAGE) != (entries == 0):
@@ -139,7 +139,7 @@ class BTree:
 
     def _walk_again(self) -> None:
         # Where the walk is, from the root down. No generator: that would hold on to this object,
-        # and its file would stay open until the garbage collector comes by.
+        # and its file would stay open until the garbage collector runs.
         self._path = [iter([self._root])]
         self._found = 0  # records in the leaves found so far
         self._starts = array("Q")  # first record number of each of those
@@ -160,7 +160,7 @@ class BTree:
         return self._parse_leaf(self._starts[index], self._page(self._pages[index], LEAF)[0])
 
     def _next_leaf(self) -> Leaf | None:
-        """The leaves from left to right, each noted in `_starts` and `_pages` as it comes by."""
+        """Yield the leaves from left to right, noting each in `_starts` and `_pages`."""
         path = self._path
         while path:
             number = next(path[-1], None)
@@ -170,7 +170,7 @@ class BTree:
             page, kind = self._page(number, BRANCH | LEAF)
             if kind == BRANCH:
                 if len(path) >= min(self._depth, DEEPEST):
-                    self._damaged(f"page {number} lies deeper than the tree's {self._depth} levels")
+                    self._damaged(f"page {number} is deeper than the tree's {self._depth} levels")
                 path.append(iter(self._children(number, page)))
                 continue
             leaf = self._parse_leaf(self._found, page)
@@ -193,14 +193,14 @@ class BTree:
         return Leaf(start, page, self._offsets(HEADER.unpack_from(page)[0], page))
 
     def _offsets(self, number: int, page: bytes) -> tuple[int, ...]:
-        """Where the nodes of a branch or leaf page start."""
+        """Return where the nodes of a branch or leaf page start."""
         end = HEADER.unpack_from(page)[3]
         count, odd = divmod(end - HEADER.size, 2)
         if count < 1 or odd or end > len(page):
             self._damaged(f"page {number} claims {count} entries")
         offsets = struct.unpack_from(f"<{count}H", page, HEADER.size)
         if min(offsets) < end or max(offsets) > len(page) - NODE.size:
-            self._damaged(f"an entry of page {number} lies outside of it")
+            self._damaged(f"an entry of page {number} is outside of it")
         return offsets
 
     def _record(self, leaf: Leaf, number: int) -> tuple[bytes, bytes]:
@@ -210,7 +210,7 @@ class BTree:
         key, offset = page[offset : offset + key_size], offset + key_size
         stored = 8 if flags == BIG_VALUE else size
         if offset + stored > len(page):
-            self._damaged(f"record {number} reaches over the end of its page")
+            self._damaged(f"record {number} extends beyond the end of its page")
         if flags == BIG_VALUE:
             return key, self._big_value(struct.unpack_from("<Q", page, offset)[0], size, number)
         if flags:
@@ -218,15 +218,15 @@ class BTree:
         return key, page[offset : offset + size]
 
     def _big_value(self, first: int, size: int, number: int) -> bytes:
-        """The value of a record that lies in overflow pages, the first of which has a header."""
+        """Return the value of a record in overflow pages, the first of which has a header."""
         pages = -(-(HEADER.size + size) // self._page_size)
         if size > LARGEST:
             self._damaged(f"record {number} claims {size:,} bytes")
         if first + pages - 1 > self._last:
-            self._damaged(f"record {number} reaches over the end of the file")
+            self._damaged(f"record {number} extends beyond the end of the file")
         run = self._read(first * self._page_size, HEADER.size + size)
         page, _, kind, low, high = HEADER.unpack_from(run)
-        # More pages than needed: the value was written over a longer one.
+        # More pages than needed: the value replaced a longer one.
         if page != first or kind & KINDS != OVERFLOW or low | high << 16 < pages:
             self._damaged(f"record {number} points to page {first}, which is not its value's")
         return run[HEADER.size :]
@@ -234,7 +234,7 @@ class BTree:
     # ------------------------------------------------------------------ the file
 
     def _page(self, number: int, kinds: int) -> tuple[bytes, int]:
-        """A page and what it is, which must be one of `kinds`."""
+        """Return a page and its kind, which must be one of `kinds`."""
         if not 2 <= number <= self._last:
             self._damaged(f"it points to page {number} of {self._last + 1}")
         page = self._read(number * self._page_size, self._page_size)
@@ -262,7 +262,7 @@ class BTree:
     def _damaged(self, what: str) -> NoReturn:
         self._refuse(
             f"is damaged: {what}",
-            fix="make the data set again, or copy it again from where it came",
+            fix="make the data set again, or copy it again from its origin",
         )
 
     def _refuse(self, found: str, expected: str = "", fix: str = "") -> NoReturn:

@@ -15,11 +15,11 @@ from minidl.storage import sniff, wire
 Datum = schema.Datum
 EXPECTED = "Caffe's Datum message, as convert_imageset writes it"
 ANNOTATED = "an AnnotatedDatum, SSD's message of a picture with its boxes"
-_MESSAGE_FIRST = b"\x0a"  # field 1, of so many bytes; in a Datum it is a number
+_MESSAGE_FIRST = b"\x0a"  # field 1 with a length; in a Datum it is a number
 
 
 def parse(value: bytes) -> Any:
-    """The Datum message in the bytes of a record. Errors: DataError; the source adds the place."""
+    """Return the Datum in the bytes of a record. Errors: DataError; the source adds the place."""
     kind = _other_kind(value)
     if kind:
         fix = 'type: "AnnotatedData" reads these' if kind == ANNOTATED else ""
@@ -35,7 +35,7 @@ def parse(value: bytes) -> Any:
 
 
 def _other_kind(value: bytes) -> str:
-    """What a record is that begins as no Datum does; protobuf may read it as an empty one."""
+    """Return the kind of a record that does not begin like a Datum, though protobuf may read it."""
     if image.is_image(value):
         return "an image file by itself"
     if value[:1] != _MESSAGE_FIRST:
@@ -51,7 +51,7 @@ def _other_kind(value: bytes) -> str:
 
 
 def to_array(datum: Any, color: bool | None = None, upright: bool = True) -> np.ndarray:
-    """A Datum's values, (C, H, W): uint8 where it has bytes, else float32. May be read-only.
+    """Return a Datum's values, (C, H, W): uint8 if it has bytes, else float32. May be read-only.
 
     datum   its `data` are C x H x W bytes or, if `encoded`, an image file; where `data` is empty,
             its `float_data` counts
@@ -64,7 +64,7 @@ def to_array(datum: Any, color: bool | None = None, upright: bool = True) -> np.
 
 
 def encode(array: np.ndarray, label: int) -> bytes:
-    """A Datum for an array of shape (C, H, W): its bytes if uint8, else its values as floats."""
+    """Return a Datum for an array (C, H, W): its bytes if uint8, else its values as floats."""
     channels, height, width = array.shape
     datum = Datum(channels=channels, height=height, width=width, label=label)
     if array.dtype == np.uint8:

@@ -1,4 +1,4 @@
-"""Stores of Caffe Datums: what an LMDB and a LevelDB have in common."""
+"""Stores of Caffe Datums: the parts common to LMDB and LevelDB."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Store(Protocol):
 class Datums:
     """The records of a store, which hold a Datum each, in the order of their keys.
 
-    folder  as the prototxt's `source` says it
-    store   what lies in it
+    folder  as given in the prototxt's `source`
+    store   its contents
     color   for encoded images: True for 3 channels, False for 1, None for what the file has
     upright   turn them as their EXIF orientation says
 
@@ -44,7 +44,7 @@ class Datums:
             raise DataError(
                 "has no records",
                 where=str(folder),
-                fix="whatever wrote it did not finish, or found nothing: make it again",
+                fix="the program that wrote it did not finish, or found nothing: make it again",
             )
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Datums:
             raise
 
     def sample(self, key: str, value: bytes) -> Sample:
-        """The record of these bytes. Errors: DataError, to which the place is added."""
+        """Return the record of these bytes. Errors: DataError, to which the place is added."""
         message = datum.parse(value)
         return Sample(key, self.image(message), message.label)
 

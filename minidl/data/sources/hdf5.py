@@ -1,4 +1,4 @@
-"""Rows of arrays in HDF5 files, which a text file lists."""
+"""Rows of arrays in HDF5 files, listed in a text file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WHAT = "data set"
 class Hdf5Rows:
     """Rows of the datasets `names`, over all files of a list, one file after the other.
 
-    list_file  a text file with the path of an HDF5 file in each line
+    list_file  a text file with the path of one HDF5 file per line
     names      of datasets that each file has: (R, ...), whole numbers or floats; R rows in all of a
-               file's datasets, and all else of their shapes alike in all files
+               file's datasets, and the rest of their shapes the same in all files
 
     lengths    rows of each file
     shapes     of a row of each of `names`
 
-    Rows are read when they are wanted, by any number of threads, so a data set may be larger than
+    Rows are read on demand, by any number of threads, so a data set may be larger than
     the memory. Errors: DataError for a list or a dataset that does not fit, FormatError for a
     damaged file, UsageError for an absent one or without h5py.
     """
@@ -80,7 +80,7 @@ class Hdf5Rows:
             self._open = None
 
     def _runs(self, numbers: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
-        """(place in the batch, file, row, count) of rows that follow one another in a file."""
+        """Yield (place in the batch, file, row, count) of rows that are consecutive in a file."""
         place = 0
         while place < len(numbers):
             first = numbers[place]
@@ -94,14 +94,14 @@ class Hdf5Rows:
             place += count
 
     def _file(self, number: int) -> Any:
-        """The open file of this number; one at a time is."""
+        """Return the open file of this number; only one is open at a time."""
         if self._open is None or self._open[0] != number:
             self.close()
             self._open = number, hdf5.open_file(self.paths[number], WHAT)
         return self._open[1]
 
     def _look(self, number: int) -> tuple[int, tuple[tuple[int, ...], ...]]:
-        """How many rows a file has, and their shapes."""
+        """Return how many rows a file has, and their shapes."""
         path = self.paths[number]
         with hdf5.explaining(path, WHAT):
             file = self._file(number)
@@ -109,7 +109,9 @@ class Hdf5Rows:
         rows = [shape[0] for shape in shapes]
         if len(set(rows)) > 1 or not rows[0]:
             has = ", ".join(f"{n} of '{name}'" for n, name in zip(rows, self.names, strict=True))
-            raise DataError(f"has rows: {has}", where=path, expected="as many of each, at least 1")
+            raise DataError(
+                f"has rows: {has}", where=path, expected="the same number of each, at least 1"
+            )
         return rows[0], tuple(shape[1:] for shape in shapes)
 
     def _shape(self, file: Any, name: str, path: str) -> tuple[int, ...]:

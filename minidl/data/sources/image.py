@@ -13,7 +13,7 @@ import numpy as np
 from minidl.errors import DataError, UsageError
 from minidl.storage import files, sniff
 
-# What may be opened, by Pillow's names. Of all that Pillow knows, some are programs to be run by
+# Formats that may be opened, by Pillow's names. Of the others some are programs to be run by
 # others (EPS by Ghostscript), some have hardly been read since they were written.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
 MOST_BYTES = 1 << 30  # of a file
@@ -22,11 +22,11 @@ _ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 _SIXTEEN_BITS = ("PNG", "PPM")  # formats whose mode "I" has no more
 _ORIENTATION = 0x0112  # the number of EXIF's field
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF")
-_PNG, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how a PNG begins; where it says its bits
+_PNG, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # start of a PNG; offset of its bit depth
 
 
 def read(path: str, where: str) -> bytes:
-    """The bytes of a file that a list names; `where` is the list. Errors: DataError."""
+    """Return the bytes of a file that a list names; `where` is the list. Errors: DataError."""
     try:
         return files.read(path, "image", limit=MOST_BYTES).tobytes()
     except UsageError as error:
@@ -35,17 +35,17 @@ def read(path: str, where: str) -> bytes:
             f"{path} cannot be read: {error.found}",
             where=where,
             expected=error.expected,
-            fix="set root_folder to what goes before the paths" if absent else "",
+            fix="set root_folder to the folder in front of the paths" if absent else "",
         ) from None
 
 
 def is_image(data: bytes) -> bool:
-    """Whether these bytes begin as a JPEG, PNG, GIF or WebP file does."""
+    """Return whether these bytes begin as a JPEG, PNG, GIF or WebP file does."""
     return data.startswith(_BEGINNINGS)
 
 
 def decode(data: bytes, color: bool | None = None, upright: bool = True) -> np.ndarray:
-    """An image file as uint8 of shape (C, H, W), channels in the order blue, green, red.
+    """Return an image file as uint8 of shape (C, H, W), channels in the order blue, green, red.
 
     data      the whole file
     color     True: 3 channels; False: 1 channel (grey); None: 1 for grey files, 3 for colour, and
@@ -72,9 +72,9 @@ def decode(data: bytes, color: bool | None = None, upright: bool = True) -> np.n
 
 
 def is_plain(data: bytes, upright: bool = True) -> bool:
-    """Whether an image file, as it is, has three channels of 8 bits for any reader.
+    """Return whether any reader sees three channels of 8 bits in an image file as it is.
 
-    upright   for one that honours EXIF's orientation; otherwise it must not say any
+    upright   for a reader that honours EXIF's orientation; otherwise the file must not have any
     """
     with _opened(data) as picture:
         deep = data.startswith(_PNG) and data[_PNG_DEPTH] == 16
@@ -83,7 +83,7 @@ def is_plain(data: bytes, upright: bool = True) -> bool:
 
 
 def _opened(data: bytes) -> Any:
-    """Pillow's picture of a file, not yet decoded."""
+    """Return Pillow's picture of a file, not yet decoded."""
     try:
         from PIL import Image
     except ImportError:
@@ -98,7 +98,7 @@ def _opened(data: bytes) -> Any:
             raise _not_whole(data, ValueError("it is cut short, or damaged")) from None
         kind = sniff.guess(data[:1024]).removesuffix(" (a prototxt?)")
         raise DataError(
-            f"holds {len(data)} bytes that are no image" + (f": {kind}" if kind else ""),
+            f"holds {len(data)} bytes that are not an image" + (f": {kind}" if kind else ""),
             expected=f"an image file: {', '.join(FORMATS)}",
         ) from None
     except Exception as error:
@@ -114,9 +114,9 @@ def _not_whole(data: bytes, error: Exception) -> DataError:
 
 
 def _bands(picture: Any, color: bool | None) -> list[np.ndarray]:
-    """The channels of a decoded picture.
+    """Return the channels of a decoded picture.
 
-    Channel by channel: half the copying that turning an (H, W, C) array takes.
+    By channel: half the copying that transposing an (H, W, C) array takes.
     """
     mode = picture.mode
     if mode.startswith(("I", "F")):
@@ -133,7 +133,7 @@ def _bands(picture: Any, color: bool | None) -> list[np.ndarray]:
 
 
 def _converted(picture: Any, wanted: str) -> Any:
-    """The picture in another of Pillow's modes, by way of RGB where there is no direct one."""
+    """Return the picture in another of Pillow's modes, through RGB if there is no direct way."""
     if picture.mode in ("RGBa", "La"):
         picture = picture.convert("RGBA" if picture.mode == "RGBa" else "LA")
     if picture.mode in ("CMYK", "YCbCr", "HSV") and wanted == "L":
@@ -150,7 +150,7 @@ def _converted(picture: Any, wanted: str) -> Any:
 
 
 def _upper_byte(picture: Any) -> np.ndarray:
-    """The upper 8 of a grey picture's 16 bits. Errors: DataError for other kinds of numbers."""
+    """Return the upper 8 of a grey picture's 16 bits. Errors: DataError for other number types."""
     sixteen = picture.mode.startswith("I;16") or picture.format in _SIXTEEN_BITS
     if not sixteen or picture.mode == "F":
         raise DataError(
@@ -161,9 +161,9 @@ def _upper_byte(picture: Any) -> np.ndarray:
 
 
 def _orientation(picture: Any) -> int:
-    """What EXIF says of a decoded picture: 1 (upright) to 8; 1 where it says nothing valid."""
+    """Return the EXIF orientation of a decoded picture, 1 (upright) to 8; 1 if it is not valid."""
     value: Any = 1
-    with contextlib.suppress(Exception):  # damaged EXIF is none
+    with contextlib.suppress(Exception):  # damaged EXIF counts as none
         value = picture.getexif().get(_ORIENTATION, 1)
     return value if value in range(1, 9) else 1
 

@@ -25,10 +25,10 @@ class ImageList:
     root    put before every path, as it is: a folder has to end in a slash
     color   True for 3 channels (blue, green, red), False for 1, None for what the file has
     upright   turn them as their EXIF orientation says
-    count   numbers at the end of each line; 0: as many as the first line has. Every line has to
-            have as many, and what stands before them, blanks included, is the path
+    count   numbers at the end of each line; 0: as many as on the first line. Every line must
+            have as many, and the rest before them, blanks included, is the path
 
-    Empty lines are passed over. One number a line is a label of shape (), L of them are (L,).
+    Empty lines are skipped. One number a line is a label of shape (), L of them are (L,).
     Errors: DataError for a list that is absent, not text or without lines, and for lines that do
     not fit, all of them at once; later for images that are absent or damaged.
     """
@@ -106,7 +106,7 @@ class ImageList:
             f"'{line if len(line) < 80 else line[:77] + '...'}' has {has}",
             where=f"{self.file}:{number}",
             expected=f"a path, a blank, {many}",
-            fix="image_data_param { labels: N } says how many numbers belong to the labels"
+            fix="image_data_param { labels: N } sets how many numbers are labels"
             if found > self.count
             else "",
         )
@@ -115,7 +115,7 @@ class ImageList:
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:
     """(number, counted from 1; text without blanks around it) of the lines that are not empty.
 
-    Errors: DataError for a file that is not there, or not text.
+    Errors: DataError for a file that does not exist, or is not text.
     """
     try:
         data = files.read(file, "text", limit=MOST_TEXT).tobytes()
@@ -138,7 +138,7 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def _numbers_at_end(line: str) -> int:
-    """How many words at the end of a line are numbers; its first word is a path in any case."""
+    """Return how many words at the end of a line are numbers; the first word is always a path."""
     count = 0
     for word in reversed(line.split()[1:]):
         if not NUMBER.fullmatch(word):

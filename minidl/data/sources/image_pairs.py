@@ -1,4 +1,4 @@
-"""Text files that list images and, beside each, the image of its pixels' labels."""
+"""Text files that list images and, next to each, the image of its pixels' labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Size = tuple[int, int]  # height and width
 class ImagePairs:
     """The images that a text file names, as ``street.png street_labels.png``, two paths a line.
 
-    file      the text file; paths have no blanks, empty lines are passed over
+    file      the text file; paths have no blanks, empty lines are skipped
     roots     put before the paths of images and of label images, as they are
     color     True for 3 channels (blue, green, red), False for 1
     size      what label images are stretched to, by taking the pixel whose place is the new one's,
@@ -54,7 +54,7 @@ class ImagePairs:
         elif labels.shape[1:] != data.shape[1:]:
             raise DataError(
                 f"'{paths[0]}' has {_size(data)} pixels, "
-                f"and its labels '{paths[1]}' {_size(labels)}",
+                f"but its labels '{paths[1]}' {_size(labels)}",
                 where=where,
                 expected="a label for each pixel",
             )
@@ -93,7 +93,7 @@ def read_pairs(file: Path) -> list[tuple[int, str, str]]:
 
 
 def nearest(labels: np.ndarray, size: Size) -> np.ndarray:
-    """A label image (1, H, W) brought to a size without a label that it does not have."""
+    """Resize a label image (1, H, W) without making labels that it does not have."""
     rows, columns = (
         np.arange(new) * old // new for new, old in zip(size, labels.shape[1:], strict=True)
     )

@@ -15,7 +15,7 @@ FILE = "data.mdb"
 class Lmdb(Datums):
     """The records of an LMDB folder.
 
-    Errors: DataError if the folder is absent, empty, not an LMDB or damaged (BTree says how), and
+    Errors: DataError if the folder is absent, empty, not an LMDB or damaged (see BTree), and
     for a record that is not a Datum.
     """
 
@@ -29,7 +29,7 @@ def is_lmdb(folder: Path) -> bool:
 
 
 def check(folder: Path) -> None:
-    """Refuse what is not an LMDB folder, saying what it is instead and what to do."""
+    """Refuse a folder that is not an LMDB, saying what it is instead and what to do."""
     if is_lmdb(folder):
         return
     if not os.path.exists(folder):
@@ -39,7 +39,7 @@ def check(folder: Path) -> None:
         raise DataError(
             found,
             where=str(folder),
-            expected="the folder that it lies in",
+            expected="the folder that contains it",
             fix=f'source: "{folder.parent}"',
         )
     raise DataError(
@@ -50,7 +50,7 @@ def check(folder: Path) -> None:
 
 
 def absent(folder: Path) -> DataError:
-    """The error for a data set that is not there, naming the command that gets it."""
+    """Return the error for a missing data set, naming the command that gets it."""
     where = str(folder) if folder.is_absolute() else f"{folder} (below {Path.cwd()})"
     name, text = "", str(folder).lower()
     if "mnist" in text:

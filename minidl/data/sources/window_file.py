@@ -21,7 +21,7 @@ class Windows(NamedTuple):
 
 
 class WindowFile:
-    """The images and windows of a file as R-CNN writes it, image after image:
+    """The images and windows of a file as R-CNN writes it, one image after another:
 
         # INDEX
         PATH
@@ -32,12 +32,12 @@ class WindowFile:
         CLASS OVERLAP X1 Y1 X2 Y2      once for each window
 
     paths     of the images
-    shapes    (C, H, W) as the file says them
+    shapes    (C, H, W) as given in the file
     windows   foreground are those whose overlap is at least `fg_threshold`, background those of the
-              others whose overlap is below `bg_threshold`; the rest is not used
+              others whose overlap is below `bg_threshold`; the rest are not used
 
-    Errors: DataError that names the line for what is cut short, no number or a box that has no
-    pixel in its image, and for a file without foreground or without background where these
+    Errors: DataError that names the line for a file cut short, a bad number or a box without a
+    pixel in its image, and for a file without foreground or background windows where these
     are wanted.
     """
 
@@ -54,7 +54,7 @@ class WindowFile:
                     if window[1] < 1:
                         self._refuse(
                             f"a window of class {window[1]} overlaps by {overlap:g}",
-                            "a class above 0 for what counts as foreground",
+                            "a class above 0 for a window that counts as foreground",
                         )
                     foreground.append(window)
                 elif overlap < bg_threshold:
@@ -83,11 +83,13 @@ class WindowFile:
             except (ValueError, IndexError):
                 label, overlap, box = 0, 0.0, []
             if len(box) != 4 or not math.isfinite(overlap) or abs(label) >= LARGEST:
-                self._refuse(f"'{' '.join(words)[:60]}' is no window", "CLASS OVERLAP X1 Y1 X2 Y2")
+                self._refuse(
+                    f"'{' '.join(words)[:60]}' is not a window", "CLASS OVERLAP X1 Y1 X2 Y2"
+                )
             x1, y1, x2, y2 = box
             if not (0 <= x1 <= x2 < shape[2] and 0 <= y1 <= y2 < shape[1]):
                 self._refuse(
-                    f"the window {x1} {y1} {x2} {y2} does not lie in its image of {shape[1]} rows "
+                    f"the window {x1} {y1} {x2} {y2} is not inside its image of {shape[1]} rows "
                     f"and {shape[2]} columns",
                     "0 <= X1 <= X2 < columns, 0 <= Y1 <= Y2 < rows",
                 )
@@ -105,7 +107,7 @@ class WindowFile:
     def _whole(self, what: str) -> int:
         text = self._next(what)
         if not text.isdecimal() or len(text) > 10 or int(text) >= LARGEST:
-            self._refuse(f"'{text[:40]}' is no whole number below 2147483648", what)
+            self._refuse(f"'{text[:40]}' is not a whole number below 2147483648", what)
         return int(text)
 
     def _refuse(self, found: str, expected: str) -> None:
@@ -113,4 +115,4 @@ class WindowFile:
 
 
 SIZES = ("channels", "height", "width")
-LARGEST = 1 << 31  # numbers of 32 bits do for classes and pixels
+LARGEST = 1 << 31  # 32 bits suffice for classes and pixels

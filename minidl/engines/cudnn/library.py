@@ -121,7 +121,7 @@ def _opened(named: str) -> Library | Declined:
     try:
         known = version(dll)
     except AttributeError:
-        return Declined(f"{found} is no cuDNN: it has no cudnnGetVersion; {_remedy(named)}")
+        return Declined(f"{found} is not cuDNN: it has no cudnnGetVersion; {_remedy(named)}")
     try:
         if int(known.partition(".")[0]) in api.MAJORS:
             return Library(found, dll)
@@ -141,7 +141,9 @@ def _find(named: str) -> str | Declined:
     the libraries that cuDNN needs; the installed wheel; the system.
     """
     if named:
-        missing = f"{VARIABLE} is {named}, which is no file: set it to a libcudnn.so.9, or unset it"
+        missing = (
+            f"{VARIABLE} is {named}, not a file: set it to a libcudnn.so.9, or unset it"
+        )
         return named if Path(named).is_file() else Declined(missing)
     for path in (_by_pathfinder(), *map(_in_wheel, _wheels())):
         if path:
@@ -169,7 +171,11 @@ def _by_pathfinder() -> str | None:
 def _wheels() -> list[str]:
     """Packages that hold the library, first the one for the CUDA that CuPy was built for."""
     packages = ["nvidia-cudnn-cu13", "nvidia-cudnn-cu12"]
-    return packages if _extra() == "cuda13" else packages[::-1]
+    try:
+        importlib.metadata.version("cupy-cuda12x")
+    except importlib.metadata.PackageNotFoundError:
+        return packages
+    return packages[::-1]
 
 
 def _in_wheel(package: str) -> str | None:
@@ -182,17 +188,8 @@ def _in_wheel(package: str) -> str | None:
     return next((str(path) for path in paths if path.is_file()), None)
 
 
-def _extra() -> str:
-    """Which of minidl's extras goes with the CuPy that is installed."""
-    try:
-        importlib.metadata.version("cupy-cuda12x")
-    except importlib.metadata.PackageNotFoundError:
-        return "cuda13"
-    return "cuda12"
-
-
 def _remedy(named: str) -> str:
-    install = f"pip install 'minidl[{_extra()}]'"
+    install = f"pip install {_wheels()[0]}"
     return f"{install} and unset {VARIABLE}" if named else f"{install}, or set {VARIABLE} to one"
 
 

@@ -140,7 +140,9 @@ def _find() -> Path | Declined:
     """The path of libdnnl.so.3: what the environment says, otherwise from the installed wheel."""
     if named := os.environ.get(VARIABLE):
         path = Path(named)
-        missing = f"{VARIABLE} is {named}, which is no file: set it to a libdnnl.so.3, or unset it"
+        missing = (
+            f"{VARIABLE} is {named}, not a file: set it to a libdnnl.so.3, or unset it"
+        )
         return path if path.is_file() else Declined(missing)
     if platform.machine() not in ("x86_64", "AMD64"):
         return Declined(

@@ -84,7 +84,7 @@ def test_colours_as_hue_saturation_and_value_come_last():
 
 def test_what_cannot_be_done_is_refused(caplog):
     for fields, words in (
-        (dict(clahe=True), "asks for clahe, which OpenCV's code alone defines"),
+        (dict(clahe=True), "asks for clahe, which only OpenCV's code defines"),
         (dict(convert_to_lab=True), "asks for convert_to_lab"),
         (dict(jpeg=101), "jpeg is 101"),
         (dict(saltpepper=True), "saltpepper with 0 values"),

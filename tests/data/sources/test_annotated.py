@@ -69,7 +69,7 @@ def test_what_is_no_annotated_datum_is_named(tmp_path):
     for name, value, words in (
         ("datum", datum(IMAGES[0]), r'is a Datum, without boxes(.|\n)*type: "Data"'),
         ("image", b"\xff\xd8\xff\xe0....", "is an image file by itself"),
-        ("empty", schema.AnnotatedDatum().SerializeToString() + b"\x10\x00", "no such message"),
+        ("empty", schema.AnnotatedDatum().SerializeToString() + b"\x10\x00", "not such a message"),
     ):
         with pytest.raises(DataError, match=words):
             opened(tmp_path / name, value)[0]

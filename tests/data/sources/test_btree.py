@@ -121,7 +121,7 @@ def test_a_value_that_reaches_over_the_end_of_its_page_is_refused(tmp_path):
     path.write_bytes(data)
     tree = BTree(path)
     assert len(tree[1][1]) == 60
-    with pytest.raises(DataError, match="record 0 reaches over the end of its page"):
+    with pytest.raises(DataError, match="record 0 extends beyond the end of its page"):
         tree[0]
 
 
@@ -222,7 +222,7 @@ def test_a_branch_that_leads_back_to_itself_ends(whole, tmp_path):
     (first,) = struct.unpack_from("<H", whole, root * PAGE + 16)
     path = tmp_path / "data.mdb"
     path.write_bytes(patched(whole, root * PAGE + first, "<HHH", root, 0, 0))
-    with pytest.raises(DataError, match=f"page {root} lies deeper than the tree's 2 levels"):
+    with pytest.raises(DataError, match=f"page {root} is deeper than the tree's 2 levels"):
         read_all(path)
 
 

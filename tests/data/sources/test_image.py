@@ -203,19 +203,22 @@ def test_only_eight_bits_of_red_green_and_blue_are_plain():
 
 
 NO_IMAGES = {
-    "nothing": (b"", "0 bytes that are no image: empty"),
-    "words": (b"no image", "8 bytes that are no image\n"),
-    "a page": (b"\n<!DOCTYPE html><html><body>404", "no image: a web page, not the file itself"),
-    "a short page": (b"<head><title>Error</title>", "no image: a web page"),
-    "a page as XML": (b'<?xml version="1.0"?>\n<!DOCTYPE html>', "no image: a web page"),
-    "an answer": (b'{"message": "Not Found"}', "no image: a text file\n"),
+    "nothing": (b"", "0 bytes that are not an image: empty"),
+    "words": (b"no image", "8 bytes that are not an image\n"),
+    "a page": (
+        b"\n<!DOCTYPE html><html><body>404",
+        "not an image: a web page, not the file itself",
+    ),
+    "a short page": (b"<head><title>Error</title>", "not an image: a web page"),
+    "a page as XML": (b'<?xml version="1.0"?>\n<!DOCTYPE html>', "not an image: a web page"),
+    "an answer": (b'{"message": "Not Found"}', "not an image: a text file\n"),
     "a pointer": (
         b"version https://git-lfs.github.com/spec/v1\noid",
-        "no image: a Git LFS pointer",
+        "not an image: a Git LFS pointer",
     ),
-    "a drawing": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image: a drawing in SVG"),
-    "a video": (b"\0\0\0\x20ftypisom" + bytes(20), "no image: a video, or a picture in HEIC"),
-    "a document": (b"%PDF-1.7", "no image: a PDF file"),
+    "a drawing": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image: a drawing in SVG"),
+    "a video": (b"\0\0\0\x20ftypisom" + bytes(20), "not an image: a video, or a picture in HEIC"),
+    "a document": (b"%PDF-1.7", "not an image: a PDF file"),
 }
 
 
@@ -250,7 +253,7 @@ def test_a_changed_byte_gives_an_image_or_a_data_error(position, value):
 
 def test_without_pillow_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(DataError, match=r"Pillow(.|\n)*pip install 'minidl\[images\]'"):
+    with pytest.raises(DataError, match=r"Pillow(.|\n)*pip install Pillow"):
         image.decode(COLOUR)
 
 
@@ -264,7 +267,9 @@ def test_no_picture_makes_another_program_run(monkeypatch):
     monkeypatch.setattr(subprocess.Popen, "__init__", started)
     monkeypatch.setattr(subprocess, "check_call", started)
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n"
-    with pytest.raises(DataError, match=r"no image: a text file\n  expected: an image file: JPEG"):
+    with pytest.raises(
+        DataError, match=r"not an image: a text file\n  expected: an image file: JPEG"
+    ):
         image.decode(eps)
 
 

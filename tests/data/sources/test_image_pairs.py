@@ -57,9 +57,9 @@ def test_lines_that_do_not_fit_are_named_at_once(folder, text, message):
 @pytest.mark.parametrize(
     "line, message",
     [
-        ("a.png short.png", "list.txt:1.*4 x 6 pixels, and its labels 'short.png' 3 x 6"),
+        ("a.png short.png", "list.txt:1.*4 x 6 pixels, but its labels 'short.png' 3 x 6"),
         ("a.png none.png", "none.png cannot be read(.|\n)*root_folder"),
-        ("list.txt b.png", "list.txt:1.*no image"),
+        ("list.txt b.png", "list.txt:1.*not an image"),
     ],
 )
 def test_images_that_do_not_fit_are_named(folder, line, message):

@@ -62,13 +62,16 @@ WRONG = {
     "nothing": ("", "lists no image"),
     "no head": (TEXT[2:], "w.txt:1: '0' begins an image"),
     "cut before the path": ("# 0\n", "ends after line 1(.|\n)*the path"),
-    "cut within the windows": (TEXT[:60], "is no window|ends after line"),
-    "a size that is no number": (TEXT.replace("40", "many"), "w.txt:4: 'many' is no whole number"),
+    "cut within the windows": (TEXT[:60], "is not a window|ends after line"),
+    "a size that is no number": (
+        TEXT.replace("40", "many"),
+        "w.txt:4: 'many' is not a whole number",
+    ),
     "a size of zero": (TEXT.replace("40", "0", 1), "sizes of at least 1"),
-    "a word for a corner": (TEXT.replace("24 35", "24 x"), "w.txt:7: .* is no window"),
-    "a corner too few": (TEXT.replace("24 35", "24"), "w.txt:7: .* is no window"),
-    "outside": (TEXT.replace("24 35", "24 40"), "w.txt:7: the window 5 6 24 40 does not lie"),
-    "inside out": (TEXT.replace("24 35", "4 35"), "w.txt:7: the window 5 6 4 35 does not lie"),
+    "a word for a corner": (TEXT.replace("24 35", "24 x"), "w.txt:7: .* is not a window"),
+    "a corner too few": (TEXT.replace("24 35", "24"), "w.txt:7: .* is not a window"),
+    "outside": (TEXT.replace("24 35", "24 40"), "w.txt:7: the window 5 6 24 40 is not inside"),
+    "inside out": (TEXT.replace("24 35", "4 35"), "w.txt:7: the window 5 6 4 35 is not inside"),
     "no class": (TEXT.replace("1 0.6", "0 0.6"), "w.txt:8: a window of class 0 overlaps by 0.6"),
 }
 
@@ -102,7 +105,7 @@ ODD = {
 @pytest.mark.parametrize("text", ODD.values(), ids=ODD.keys())
 def test_numbers_that_make_no_sense_are_refused_with_their_line(tmp_path, text):
     (tmp_path / "w.txt").write_text(text)
-    with pytest.raises(DataError, match=r"w.txt:\d: '.{1,60}' is no (window|whole number)"):
+    with pytest.raises(DataError, match=r"w.txt:\d: '.{1,60}' is not a (window|whole number)"):
         WindowFile(tmp_path / "w.txt", 0.5, 0.5)
 
 

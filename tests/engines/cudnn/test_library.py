@@ -128,18 +128,18 @@ def test_the_system_may_have_one(no_variable):
 
 
 def test_there_is_none(no_variable):
-    expected = "there is no libcudnn.so.9 (or .8) here: pip install 'minidl[cuda13]', or set"
+    expected = "there is no libcudnn.so.9 (or .8) here: pip install nvidia-cudnn-cu13, or set"
     assert refusal() == f"{expected} MINIDL_CUDNN_LIB to one"
 
 
 def test_there_is_none_for_the_cupy_that_is_there(no_variable):
     no_variable.setattr(importlib.metadata, "version", lambda name: "14.2")
-    assert "pip install 'minidl[cuda12]'" in refusal()
+    assert "pip install nvidia-cudnn-cu12" in refusal()
 
 
 def test_a_path_that_is_not_there(no_variable):
     no_variable.setenv(library.VARIABLE, "/nowhere/libcudnn.so.9")
-    expected = "MINIDL_CUDNN_LIB is /nowhere/libcudnn.so.9, which is no file: set it to a"
+    expected = "MINIDL_CUDNN_LIB is /nowhere/libcudnn.so.9, not a file: set it to a"
     assert refusal() == f"{expected} libcudnn.so.9, or unset it"
 
 
@@ -160,7 +160,7 @@ def test_one_that_lacks_what_it_needs(no_variable):
 def test_a_library_that_is_another_one(monkeypatch):
     monkeypatch.setenv(library.VARIABLE, sys.executable)
     monkeypatch.setattr(ctypes, "CDLL", lambda path: object())
-    assert "is no cuDNN: it has no cudnnGetVersion; pip install 'minidl[" in refusal()
+    assert "is not cuDNN: it has no cudnnGetVersion; pip install nvidia-cudnn-" in refusal()
     assert refusal().endswith("and unset MINIDL_CUDNN_LIB")
 
 

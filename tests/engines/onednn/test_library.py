@@ -90,7 +90,7 @@ def refusal() -> str:
 
 def test_a_path_that_is_not_there(monkeypatch):
     monkeypatch.setenv(library.VARIABLE, "/nowhere/libdnnl.so.3")
-    assert "MINIDL_DNNL_LIB is /nowhere/libdnnl.so.3, which is no file: set it to" in refusal()
+    assert "MINIDL_DNNL_LIB is /nowhere/libdnnl.so.3, not a file: set it to" in refusal()
 
 
 def test_a_file_that_is_no_library(monkeypatch, tmp_path):

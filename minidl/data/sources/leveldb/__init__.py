@@ -15,7 +15,7 @@ class LevelDb(Datums):
     """The records of a LevelDB folder, in the order of their keys.
 
     Errors: DataError if the store is damaged, incomplete or empty, for a record that is not a
-    Datum, and where its tables are compressed (they are, as a rule) and cramjam is not installed.
+    Datum, and if its tables are compressed (they usually are) and cramjam is not installed.
     """
 
     def __init__(self, folder: Path, color: bool | None = None, upright: bool = True) -> None:
@@ -23,9 +23,9 @@ class LevelDb(Datums):
 
 
 def open_store(folder: Path, color: bool | None = None, upright: bool = True) -> Datums:
-    """The LMDB or LevelDB in a folder, by what it holds.
+    """Open the LMDB or LevelDB in a folder, by its contents.
 
-    Errors: DataError, also for a folder that holds neither, or is not there.
+    Errors: DataError, also for a folder that holds neither or does not exist.
     """
     if holds_one(folder):
         return LevelDb(folder, color, upright)
@@ -41,5 +41,5 @@ def raw(folder: Path) -> Store:
 
 
 def holds_one(folder: Path) -> bool:
-    """Whether a folder holds a LevelDB, and no LMDB."""
+    """Return whether a folder holds a LevelDB, and no LMDB."""
     return os.path.isfile(folder / "CURRENT") and not lmdb.is_lmdb(folder)

@@ -1,4 +1,4 @@
-"""A file of a LevelDB, and the numbers and strings that all of them are made of."""
+"""A file of a LevelDB, and the numbers and strings that its files consist of."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class File:
         self.refuse(f"is damaged: {what}")
 
     def refuse(self, found: str) -> NoReturn:
-        fix = "make the data set again, or copy it again from where it came"
+        fix = "make the data set again, or copy it again from its origin"
         raise DataError(found, where=str(self.path), fix=fix)
 
 

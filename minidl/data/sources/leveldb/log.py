@@ -16,7 +16,7 @@ WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def records(file: File, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """(offset, bytes) of the records of a log from `start`, where one has to begin."""
+    """Yield (offset, bytes) of the records of a log from `start`, where one must begin."""
     pieces: list[bytes] = []
     begun = at = start
     while at < file.size:
@@ -45,7 +45,7 @@ def records(file: File, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def batch(file: File, offset: int, record: bytes) -> list[Entry]:
-    """What one record of a store's log wrote: several keys at once."""
+    """Return the writes of one record of a store's log: several keys at once."""
     entries: list[Entry] = []
     try:
         number, count = struct.unpack_from("<QI", record)

@@ -1,4 +1,4 @@
-"""Which files of a LevelDB count: its manifest, a log of changes to the list of tables.
+"""The live files of a LevelDB: its manifest, a log of changes to the list of tables.
 
 Source: LevelDB's doc/impl.md and db/version_edit.cc.
 """
@@ -62,7 +62,7 @@ def _table_path(folder: Path, number: int) -> Path:
 
 
 class _Edits:
-    """What the changes of a manifest add up to.
+    """The sum of a manifest's changes.
 
     tables    {number of the file: (level, smallest key, bytes)}
     oldest    number of the first log that counts; `before`, 0 or that of one more

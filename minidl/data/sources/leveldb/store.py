@@ -1,4 +1,4 @@
-"""A LevelDB as a sequence of records: which files count, and in what order their keys come."""
+"""A LevelDB as a sequence of records: which files count, and the order of their keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Found = tuple[bytes, int, int, int]  # key, minus its tag, block, entry of the b
 
 
 class Block(NamedTuple):
-    """Where records lie: a block of a table, or a batch of writes in a log (size -1)."""
+    """Where records are: a block of a table, or a batch of writes in a log (size -1)."""
 
     file: int
     offset: int
@@ -42,14 +42,14 @@ class LevelDbStore:
     manifest. Where a key is in several files, its latest write counts.
 
     LevelDB keeps no number of records and finds them by key only. So opening reads the whole store
-    once, and keeps 8 bytes a record and some hundred a block. Going forward then reads each block
+    once, and keeps 8 bytes a record and some hundreds a block. Going forward then reads each block
     once.
 
     Why not LevelDB itself: it cannot open a store without changing it (it turns the log into a
     table and writes a new manifest), nor two programs at a time. Here nothing is written or locked.
     As in Caffe, which leaves LevelDB's default, checksums are not compared.
 
-    Any number of threads may read. Errors: DataError, for whatever is wrong with the files.
+    Any number of threads may read. Errors: DataError for anything wrong with the files.
 
     Source: LevelDB's doc/impl.md.
     """
@@ -111,7 +111,7 @@ class LevelDbStore:
                 self._at_entry.append(entry)
 
     def _in_tables(self, run: list[File]) -> Iterator[Found]:
-        """What lies in tables that follow one another."""
+        """Yield the entries of tables that follow one another."""
         before: tuple[bytes, int] | None = None
         for file in run:
             self._files.append(file)
@@ -140,7 +140,7 @@ class LevelDbStore:
         return len(self._blocks) - 1
 
     def _entries(self, number: int) -> list[Entry]:
-        """The records of a block, from memory if it was among the last ones."""
+        """Return the records of a block, from memory if it is among the latest ones."""
         if number in self._cache:
             self._cache.move_to_end(number)
             return self._cache[number]

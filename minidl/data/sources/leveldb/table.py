@@ -60,7 +60,7 @@ def _block(file: File, offset: int, size: int) -> bytes:
     if kind == SNAPPY:
         return _unsnap(file, offset, data)
     if kind == ZSTD:
-        file.refuse("is compressed by Zstandard, which no LevelDB of Caffe's time did")
+        file.refuse("is compressed with Zstandard, which no LevelDB of Caffe's time used")
     file.damaged(f"the block at byte {offset:,} has the compression {kind}")
 
 
@@ -69,7 +69,7 @@ def _unsnap(file: File, offset: int, data: bytes) -> bytes:
         from cramjam import snappy
     except ImportError:
         raise DataError(
-            "is compressed by Snappy, and cramjam, which expands it, is not installed",
+            "is compressed with Snappy, and cramjam, which expands it, is not installed",
             where=str(file.path),
             fix="pip install cramjam",
         ) from None
@@ -83,7 +83,7 @@ def _unsnap(file: File, offset: int, data: bytes) -> bytes:
 
 
 def _parse(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) of a block, whose keys leave out what they share with the one before."""
+    """Yield (key, value) of a block, whose keys omit the prefix shared with the previous one."""
     restarts = int.from_bytes(block[-4:], "little")
     end = len(block) - 4 - 4 * restarts
     if len(block) < 4 or end < 0:

@@ -213,7 +213,7 @@ def block_of(folder, data):
 
 BLOCKS = {
     "another compression": (lambda b: b[:-1] + b"\x07", "byte 0 has the compression 7"),
-    "Zstandard": (lambda b: b[:-1] + b"\x02", "compressed by Zstandard"),
+    "Zstandard": (lambda b: b[:-1] + b"\x02", "compressed with Zstandard"),
     "no Snappy": (
         lambda b: b[:3] + b"\xff" * 50 + b[53:],
         "the block at byte 0 cannot be expanded",
@@ -230,9 +230,9 @@ def test_a_damaged_block_is_named_with_its_place(copy, data, message):
         read_all(copy)
 
 
-def test_without_cramjam_a_compressed_store_names_the_extra(copy, monkeypatch):
+def test_without_cramjam_a_compressed_store_names_it(copy, monkeypatch):
     monkeypatch.setitem(sys.modules, "cramjam", None)
-    with pytest.raises(DataError, match=r"Snappy(.|\n)*pip install 'minidl\[leveldb\]'"):
+    with pytest.raises(DataError, match=r"Snappy(.|\n)*pip install cramjam"):
         LevelDbStore(copy)
 
 
