@@ -26,12 +26,12 @@ PAGES = ("README.md", "docs/layers.md", "docs/forks.md", "docs/onnx.md")
 
 
 def pages() -> dict[str, str]:
-    """What each page should say, by its path in the checkout."""
+    """Return what each page should say, by its path in the checkout."""
     return {page: filled((ROOT / page).read_text("utf-8")) for page in PAGES}
 
 
 def filled(text: str) -> str:
-    """A page with all its tables as the code has them now."""
+    """Return a page with all its tables as the code has them now."""
     return MARKED.sub(lambda m: f"{m[1]}{TABLES[m[2]]()}{m[4]}", text)
 
 

@@ -149,7 +149,7 @@ def extend(
 
 
 def added(message: Any) -> tuple[Any, ...]:
-    """The descriptors of the fields that `extend` has added to a message's descriptor."""
+    """Return the descriptors of the fields that `extend` has added to a message."""
     return tuple(_added.values()) if message.name == "LayerParameter" else ()
 
 

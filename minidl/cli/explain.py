@@ -68,7 +68,7 @@ def run(args: Namespace) -> int:
 
 
 def is_file(topic: str) -> bool:
-    """Whether a topic is meant as the path of a file."""
+    """Return whether a topic is meant as the path of a file."""
     return topic.endswith((".prototxt", ".pbtxt", ".txt")) or "/" in topic or Path(topic).is_file()
 
 
@@ -76,7 +76,7 @@ def is_file(topic: str) -> bool:
 
 
 def as_text(page: Page) -> str:
-    """A page for a terminal, or for a pipe: as wide as that is, and no wider than 100 columns."""
+    """Return a page as text: as wide as the terminal, and at most 100 columns."""
     parts = [f"{page.name}, {page.title}"]
     parts += [page.text] if page.text else []
     parts += ["\n".join(_fields(page.fields))] if page.fields else []
@@ -85,7 +85,7 @@ def as_text(page: Page) -> str:
 
 
 def listing(groups: dict[str, list[str]]) -> str:
-    """What can be asked, a paragraph for each group."""
+    """Return what can be asked, a paragraph for each group."""
     parts = ["minidl explain TOPIC, where TOPIC is one of these, or any field of theirs:"]
     parts += [f"{_wrapped(t, '')}\n{_wrapped(', '.join(n), INDENT)}" for t, n in groups.items()]
     parts.append("minidl explain NET.prototxt LAYER, for one layer of a net")

@@ -13,7 +13,7 @@ from minidl.errors import UsageError, did_you_mean
 
 
 def page(args: Namespace) -> Page:
-    """The page of layer `args.layer` in the net `args.topic`; without one, that of the net.
+    """Return the page of layer `args.layer` in the net `args.topic`; without one, that of the net.
 
     Nothing is made for it but the plans of the engines, as for `minidl check`.
     """

@@ -62,7 +62,7 @@ class Page:
 
 
 def find(name: str) -> list[Page]:
-    """The pages of this name, spelt so, or else in other case.
+    """Return the pages of this name, spelt so or else in other case.
 
     Errors: UsageError with the nearest names.
     """
@@ -91,7 +91,7 @@ def find(name: str) -> list[Page]:
 
 
 def listing() -> dict[str, list[str]]:
-    """The names that can be asked for, grouped; fields and values are too many to be listed."""
+    """Return the names that can be asked for, in groups; of fields and values there are too many."""
     groups = {
         f"layer types: {title}": [t for t in sorted(REGISTRY, key=str.lower) if family_of(t) == key]
         for key, title in FAMILIES.items()
@@ -106,7 +106,7 @@ def listing() -> dict[str, list[str]]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """The nearest names, as a question; up to three."""
+    """Return up to three near names, as a question."""
     found: list[str] = []
     while len(found) < 3 and (near := nearest(name, [n for n in known if n not in found])):
         found.append(near)
@@ -120,7 +120,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def layer(name: str) -> Page:
-    """The page of a layer type: its docstring, who else computes it, where it is."""
+    """Return the page of a layer type: its docstring, who else computes it, where it is."""
     cls = REGISTRY[name]
     facts = {
         "messages": ", ".join(cls.parameters) or "none",
@@ -135,19 +135,19 @@ def layer(name: str) -> Page:
 
 
 def text_of(thing: Any) -> str:
-    """A docstring without its indentation; its own, not that of a base class."""
+    """Return a docstring without its indentation; its own, not that of a base class."""
     return inspect.cleandoc(vars(thing).get("__doc__") or "")
 
 
 def equation(cls: type[Layer]) -> str:
-    """What a layer's page says before it comes to its bottoms and tops."""
+    """Return what a layer's page says before it comes to its bottoms and tops."""
     return re.split(r"^ *(?:bottom|top)\b", text_of(cls), maxsplit=1, flags=re.MULTILINE)[
         0
     ].rstrip()
 
 
 def sources(cls: type) -> list[str]:
-    """The files that a class and those it stands on are written in, its own first."""
+    """Return the files that a class and its bases are written in, its own first."""
     files = []
     for base in cls.__mro__:
         if base in (Layer, object) or not inspect.getsourcefile(base):
@@ -159,7 +159,7 @@ def sources(cls: type) -> list[str]:
 
 
 def engines(cls: type[Layer]) -> str:
-    """Who has plans for what a layer type may compute: "onednn on the CPU, ..."."""
+    """Say who has plans for what a layer type may compute: "onednn on the CPU, ..."."""
     from minidl.engines import select
 
     places = {"cpu": "on the CPU", "cuda": "on a GPU"}
@@ -183,7 +183,7 @@ def _in_onnx(type: str) -> str:
 
 
 def message(name: str) -> Page:
-    """The page of a message, by its own name or that of the layer's field: its fields."""
+    """Return the page of a message, by its own name or that of the layer's field: its fields."""
     parameter, descriptor = _message(name)
     title = f"a message of {len(descriptor.fields)} fields"
     facts = {}
@@ -202,7 +202,7 @@ def message(name: str) -> Page:
 
 
 def field_(name: str) -> Page:
-    """The page of a field by its own name: in which messages it is, and what it means there."""
+    """Return the page of a field by its own name: which messages have it, what it means there."""
     owner, _, member = name.rpartition(".")
     homes = [_message(owner)[1]] if owner else list(_every_message())
     has = [d for d in homes if member in _fields(d)]
@@ -214,7 +214,7 @@ def field_(name: str) -> Page:
 
 
 def value(name: str) -> Page:
-    """The page of an enum's value: of which enums it is one."""
+    """Return the page of an enum's value: of which enums it is one."""
     rows = [
         Row(f"{_dotted(enum)}.{name}", "", "", schema.comment(_dotted(enum), name))
         for enum in _enums()
@@ -224,7 +224,7 @@ def value(name: str) -> Page:
 
 
 def enum(name: str) -> Page:
-    """The page of an enum: its values."""
+    """Return the page of an enum: its values."""
     found = next(e for e in _enums() if e.name == name)
     rows = [
         Row(v.name, str(v.number), "", schema.comment(_dotted(found), v.name)) for v in found.values
@@ -324,7 +324,7 @@ def _field_names() -> list[str]:
 
 
 def rule(name: str) -> Page:
-    """The page of a solver type: how it changes a weight, and the fields that it reads."""
+    """Return the page of a solver type: how it changes a weight, and the fields that it reads."""
     found = RULES[name]
     text = inspect.getdoc(found.update) or ""
     if found.decoupled:
@@ -338,7 +338,7 @@ def rule(name: str) -> Page:
 
 
 def policy(name: str) -> Page:
-    """The page of a rate policy: the rate in iteration `it`, and the fields that it reads."""
+    """Return the page of a rate policy: the rate of an iteration, and the fields that it reads."""
     found = POLICIES[name]
     text = f"rate = {policy_formula(name)}"
     ends = ("min_lr", "max_iter") if found.ends else ()
@@ -347,7 +347,7 @@ def policy(name: str) -> Page:
 
 
 def policy_formula(name: str) -> str:
-    """What the schema says of a policy: "base_lr * gamma^it"."""
+    """Return what the schema says of a policy: "base_lr * gamma^it"."""
     said = schema.comment("SolverParameter", "lr_policy")
     match = re.search(rf"^ *{name} +(.+)$", said, re.MULTILINE)
     return match[1] if match else ""
@@ -359,7 +359,7 @@ def _solver_rows(*names: str) -> tuple[Row, ...]:
 
 
 def filler(name: str) -> Page:
-    """The page of a filler: the numbers that it draws."""
+    """Return the page of a filler: the numbers that it draws."""
     rows = [_row(f) for f in schema.FillerParameter.DESCRIPTOR.fields if f.name != "type"]
     text = inspect.getdoc(FILLERS[name]) or ""
     used = tuple(row for row in rows if re.search(rf"\b{row.name}\b", _code_of(FILLERS[name])))
@@ -373,7 +373,7 @@ def _code_of(function: Any) -> str:
 
 
 def error(name: str) -> Page:
-    """The page of an error class: when it is raised, and how to catch it."""
+    """Return the page of an error class: when it is raised, and how to catch it."""
     cls = getattr(errors, name)
     caught = [b.__name__ for b in cls.__mro__ if issubclass(b, Exception) and b is not Exception]
     below = [other.__name__ for other in cls.__subclasses__() if hasattr(errors, other.__name__)]
@@ -395,7 +395,7 @@ def _errors() -> list[str]:
 
 
 def command(name: str) -> Page:
-    """The page of a command: its help."""
+    """Return the page of a command: its help."""
     from minidl.cli import COMMANDS, parser_for
 
     return Page(name, "command", f"a command: {COMMANDS[name]}", parser_for(name).format_help())

@@ -375,7 +375,7 @@ def register(name: str) -> Callable[[L], L]:
 
 
 def family_of(type: str) -> str:
-    """The key of FAMILIES for a layer type, which may be one that nobody has registered."""
+    """Return the key of FAMILIES for a layer type, registered or not."""
     cls = REGISTRY.get(type)
     if cls is None:
         return "loss" if type.endswith("Loss") else ""

@@ -122,7 +122,7 @@ def is_left_out(type: str, tops: int) -> bool:
 
 
 def becomes(type: str) -> str:
-    """What layers of a type become, in words; "" for a type that nobody has translated."""
+    """Say what layers of a type become; "" for a type that nobody has translated."""
     if type in SOURCES:
         return f"{SOURCES[type]}: its tops become inputs"
     if type in REFUSED:
