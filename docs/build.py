@@ -2,15 +2,20 @@
 
 In a page a table stands between `<!-- NAME: made by make docs -->` and `<!-- end -->`; everything
 around it is written by hand. A layer's rows come from its class: the first line of its docstring,
-`family`, `fork`, `parameters`. tests/test_docs.py compares the pages with what this would write.
+`family`, `fork`, `parameters`. docs/api.md has whole docstrings. tests/test_docs.py compares the
+pages with what this would write, of docs/api.md the headings alone.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import minidl.layers
 import minidl.onnx.ops  # noqa: F401  (fills the table)
@@ -22,7 +27,19 @@ from minidl.prototxt.upgrade_v1 import TYPES as V1_TYPES
 ROOT = Path(__file__).resolve().parent.parent
 OURS = range(20000, 30000)  # numbers of fields that no fork has given
 MARKED = re.compile(r"(<!-- ([\w-]+): made by make docs -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-PAGES = ("README.md", "docs/layers.md", "docs/forks.md", "docs/onnx.md")
+PAGES = ("README.md", "docs/layers.md", "docs/forks.md", "docs/onnx.md", "docs/api.md")
+API = {  # a section of docs/api.md: its names, or modules of which all public names are meant
+    "Nets": "minidl.Net minidl.Blob minidl.Param minidl.NetSpec minidl.to_proto",
+    "Training": "minidl.get_solver minidl.solver.Solver minidl.SGDSolver minidl.solver.hooks.Hook",
+    "Pictures": "minidl.Classifier minidl.Detector minidl.preprocess.Preprocess",
+    "Images and arrays": "minidl.io minidl.draw.tiles",
+    "Devices and random numbers": "minidl.set_device minidl.set_mode_cpu minidl.set_mode_gpu"
+    " minidl.set_random_seed minidl.flush_denormals",
+    "Measuring": "minidl.profile",
+    "Layers of your own": "minidl.layers.base.Layer minidl.layers.base.register"
+    " minidl.schema.extend minidl.layer_type_list minidl.testing.gradcheck",
+    "Errors": "minidl.errors",
+}
 
 
 def pages() -> dict[str, str]:
@@ -66,11 +83,22 @@ def onnx() -> str:
     return _table(("type", "becomes"), ([f"`{type}`", becomes(type)] for type in types))
 
 
+def api() -> str:
+    """The public names with their docstrings."""
+    parts = []
+    for title, names in API.items():
+        parts.append(f"## {title}\n")
+        for name in names.split():
+            parts += _documented(name, _named(name))
+    return "\n".join(parts)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "types": types_by_family,
     "layers": layers,
     "forks": forks,
     "onnx": onnx,
+    "api": api,
 }
 
 
@@ -112,6 +140,44 @@ def _numbers(type: str) -> tuple[str, str]:
 
 def _v1(type: str) -> str:
     return ", ".join(old for old, new in V1_TYPES.items() if new == type)
+
+
+def _named(name: str) -> Any:
+    """The module, class or function of a dotted name."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        home, _, last = name.rpartition(".")
+        return getattr(importlib.import_module(home), last)
+
+
+def _documented(name: str, thing: Any, depth: int = 3) -> Iterator[str]:
+    """A heading, signature and docstring, then those of the public names inside."""
+    doc = inspect.cleandoc(thing.__doc__ or "")
+    if not doc:
+        return
+    words = doc if isinstance(thing, ModuleType | property) else f"{_signature(thing)}\n\n{doc}"
+    yield f"{'#' * depth} {name}\n\n```text\n{words}\n```\n"
+    if isinstance(thing, ModuleType):
+        for inner, each in vars(thing).items():
+            ours = getattr(each, "__module__", "").startswith(thing.__name__)
+            if ours and callable(each) and not inner.startswith("_"):
+                yield from _documented(f"{name}.{inner}", each)
+    elif isinstance(thing, type) and not issubclass(thing, tuple):
+        called = name.rpartition(".")[2]
+        for inner, each in vars(thing).items():
+            shown = isinstance(each, property) or inspect.isfunction(each)
+            if shown and not inner.startswith("_"):
+                yield from _documented(f"{called}.{inner}", each, 4)
+
+
+def _signature(thing: Any) -> str:
+    """'load_image(filename, color=True)': without annotations, which the docstring has in words."""
+    signature = inspect.signature(thing)
+    plain = [p.replace(annotation=p.empty) for n, p in signature.parameters.items() if n != "self"]
+    empty = signature.empty
+    words = str(signature.replace(parameters=plain, return_annotation=empty))
+    return thing.__name__ + re.sub(r"<class 'numpy\.(\w+)'>", r"np.\1", words)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -91,7 +91,7 @@ def find(name: str) -> list[Page]:
 
 
 def listing() -> dict[str, list[str]]:
-    """Return the names that can be asked for, in groups; of fields and values there are too many."""
+    """Return the names to ask for, in groups; of fields and values there are too many."""
     groups = {
         f"layer types: {title}": [t for t in sorted(REGISTRY, key=str.lower) if family_of(t) == key]
         for key, title in FAMILIES.items()
