@@ -177,6 +177,7 @@ class Param(Blob):
         if not diff:
             shape = self.values.shape
             self.gradient = Home(shape, self.dtype, self.device, like=self.values)
+        Home.changes += 1
 
     def reshape(self, *dims: Any) -> None:
         raise UsageError(f"parameter '{self.name}' cannot change its shape {self._shape}")

@@ -142,6 +142,11 @@ class Home:
         return self._lent is not None and self._lent() is not None
 
     @property
+    def mirrored(self) -> bool:
+        """Whether the array that users see is apart from all memories."""
+        return self._shown == USER
+
+    @property
     def apart(self) -> bool:
         """Whether there is memory beside the array that users see."""
         return len(self.places) > (self._shown != USER)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
-
-import numpy as np
 
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Memory
 from minidl.engines.math import FLOAT32, Math
 from minidl.engines.plan import Plan, Run
 from minidl.engines.request import Declined, Request
+from minidl.engines.update import Step, Stretch, Update
 
-Update = Callable[[float, float], None]  # see Engine.updater
 Planner = Callable[[Any, Any, Request], Iterable[Plan] | Declined]  # of (engine, op, request)
 F = TypeVar("F", bound=Planner)
 
@@ -42,7 +40,6 @@ class Engine:
     kind        of the devices it computes on: "cpu" or "cuda"
     operators   what it has plans for
     maths       the arithmetic that it offers; an instance may narrow it to what its device has
-    updates_arenas   a net on it may be updated by one launch over its arena: see `solver.flat`
 
     and an instance, for its device:
 
@@ -56,7 +53,6 @@ class Engine:
     kind: ClassVar[str]
     operators: ClassVar[Operators]
     maths: tuple[Math, ...] = (FLOAT32,)
-    updates_arenas: ClassVar[bool] = False
     version: str = ""
     isa: str = ""
 
@@ -92,16 +88,14 @@ class Engine:
         raise NotImplementedError
 
     def updater(
-        self, momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray, threads: int
+        self, step: Step, arrays: Sequence[Any], stretches: Sequence[Stretch], threads: int
     ) -> Update | Declined:
-        """Return a callable that does an SGD step of one parameter, given factors on g and on w:
+        """Return what does a solver's step in place; decline where array code is as good.
 
-            h = momentum * h + on_g * g + on_w * w;  w = w - h
-
-        in place, in float32; `g` stays as it is. The factors hold the learning rate.
-
-        w, g, h   weights, gradient and history: flat, of one length, padding included; they have
-                  to outlive nothing, the callable keeps them
-        threads   that will compute
+        arrays      weights, gradients, and as many histories as the rule keeps: flat, of one type
+                    and length, padding included. Gradients stay as they are. What is returned
+                    keeps them alive
+        stretches   in order; what lies between them is zero, and stays so
+        threads     that will compute
         """
-        return Declined("it does not update parameters one by one")
+        return Declined("it updates no parameters")

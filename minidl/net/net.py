@@ -257,7 +257,7 @@ class Net:
 
     @property
     def arena(self) -> Arena | None:
-        """On a GPU, where all that is learnt lies in one piece; else None."""
+        """Where all that a training net learns lies in one piece; None for other nets."""
         return self.state.parameters.arena
 
     def clear_param_diffs(self) -> None:

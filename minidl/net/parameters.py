@@ -22,7 +22,7 @@ class Params:
 
     by_layer    {layer name: its parameters in the order of a caffemodel}
     learnable   every parameter once; shared ones are those of the first layer that has them
-    arena       on a GPU, where what a training net learns lies in one piece; else None
+    arena       where what a training net learns lies in one piece; else None
     """
 
     def __init__(self, blueprint: Blueprint, ctx: Context) -> None:
@@ -68,11 +68,10 @@ class Params:
                 self.by_layer[layer.name] = layer.params
 
     def _gather(self) -> Arena | None:
-        device, dtype = self._ctx.device, self._ctx.dtype
-        if device.kind == "cpu" or not self._ctx.training:
+        if not self._ctx.training:
             return None
         moving = [param for param in self.learnable if param.wanted and param.lr_mult]
-        return Arena(moving, device, dtype) if moving else None
+        return Arena(moving, self._ctx.device, self._ctx.dtype)
 
     def _fill(self, param: Param, plan: ParamPlan, layer: Layer) -> None:
         rng = self._ctx.streams.generator(f"{layer.name}/{plan.attr}", 0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arrays.arena import Arena
 from minidl.arrays.blob import Blob, Param
 from minidl.arrays.device import Device
 from minidl.arrays.home import USER, Home
@@ -32,6 +33,7 @@ class Program:
     params    by owner's key
     old       the program that this one replaces: what its forward left for its backward is taken
               over, where this one has the same
+    arena     where parameters that the net learns live
 
     forward[i], backward[i]   what to call for layer i, in order; nothing for one that is idle
     feeding[i]   the part of forward[i] that brings data in from outside: a layer without bottoms
@@ -49,6 +51,7 @@ class Program:
         device: Device,
         dtype: Any,
         old: Program | None = None,
+        arena: Arena | None = None,
     ) -> None:
         self.schedule, self.blobs, self.device, self.dtype = schedule, blobs, device, dtype
         self.step = -1
@@ -58,9 +61,9 @@ class Program:
         if old is None:
             self._check_room()
         with device.current():
-            self._arena = device.bytes_(schedule.memory.total)
+            self._block = device.bytes_(schedule.memory.total)
             self._pool = device.bytes_(schedule.scratch)
-            self._arrange(params)
+            self._arrange(params, arena)
             self._memories = self._make_memories()
             self._homes = self._house()
             if old is not None:
@@ -99,13 +102,17 @@ class Program:
             fix=f"a batch_size of {fits} would fit" if fits else "there is no room for one item",
         )
 
-    def _arrange(self, params: Mapping[str, Param]) -> None:
-        """Bring every parameter into the layout that its plan wants."""
-        for key, layout in self.schedule.params.items():
-            param = params[key]
+    def _arrange(self, params: Mapping[str, Param], arena: Arena | None) -> None:
+        """Bring every parameter into the layout that its plan wants, in the arena if it has one."""
+        layouts: dict[Param, Any] = {params[key]: x for key, x in self.schedule.params.items()}
+        inside = set(arena.params) if arena is not None else set()
+        for param, layout in layouts.items():
             if layout is None and param.borrowed and param.values.memory.layout is not None:
                 param.values.plain_only = True  # or two nets would arrange it in turns
-            param.arrange(layout)  # type: ignore[arg-type]
+            if param.borrowed or param not in inside:
+                param.arrange(layout)
+        if arena is not None:
+            arena.gather(layouts)
         self._params = [(param, param.values.memory) for param in params.values()]
         self._gradients = {param.gradient for param in params.values()}
 
@@ -181,18 +188,18 @@ class Program:
             yield (array.blob, array.layout, array.first), self._memories[number].array
 
     def _planned(self, array: Array) -> Memory:
-        """The array's place in the arena."""
+        """The array's place in the block."""
         offset = self.schedule.memory.offsets[name_of(array)]
         if array.layout is not None:
-            raw = self._arena[offset : offset + array.layout.nbytes]
+            raw = self._block[offset : offset + array.layout.nbytes]
             return self._memory(array.shape, array.layout, raw)
-        return self._memory(array.shape, None, _cut(self._arena, offset, array.shape, self.dtype))
+        return self._memory(array.shape, None, _cut(self._block, offset, array.shape, self.dtype))
 
     def _memory(self, shape: tuple[int, ...], layout: Layout | None, array: Any) -> Memory:
         return Memory(shape, layout, array, self.device)
 
     def _check_live(self, array: Array) -> None:
-        """Refuse a blob that is not in the arena now."""
+        """Refuse a blob that is not in the block now."""
         name = array.blob
         if self.step < array.first:
             raise UsageError(
@@ -269,7 +276,7 @@ class Program:
 
     def _saved(self, i: int, step: Step, name: str, size: int) -> Memory:
         offset = self.schedule.memory.offsets[saved_name(i, step, name)]
-        raw = self._arena[offset : offset + size]
+        raw = self._block[offset : offset + size]
         return self._memory(raw.shape, None, raw)
 
     def _blob(self, name: str, shape: tuple[int, ...], data: int, diff: int | None) -> Blob:
@@ -290,7 +297,7 @@ class Program:
                 self._bind_lasting(step.node.layer, attr, shape, dtype)
                 continue
             if kept:
-                area = self._arena
+                area = self._block
                 offset = self.schedule.memory.offsets[saved_name(i, step, attr)]
             else:
                 area, offset = self._pool, start

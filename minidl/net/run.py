@@ -60,7 +60,15 @@ class Runner:
         if program is None or self._changes != state.changes or not program.fits:
             schedule = self._schedule()
             owned = state.parameters.owned()
-            program = Program(schedule, state.blobs, owned, state.device, state.dtype, program)
+            program = Program(
+                schedule,
+                state.blobs,
+                owned,
+                state.device,
+                state.dtype,
+                program,
+                state.parameters.arena,
+            )
             self._program, self._changes = program, state.changes
             if self._training is not None:
                 self._training.forget()

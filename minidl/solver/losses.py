@@ -33,7 +33,7 @@ class Losses:
 
     def __init__(self, net: Net) -> None:
         self.smoothed = SmoothedLoss()
-        self._pending = PendingLosses(net.device, net.dtype) if net.arena is not None else None
+        self._pending = PendingLosses(net.device, net.dtype) if net.device.kind != "cpu" else None
 
     def forward_backward(self, run: Run) -> None:
         """Do the `iter_size` passes of an iteration: gradients add up, the mean loss counts."""

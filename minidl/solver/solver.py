@@ -20,7 +20,6 @@ from minidl.solver import monitor, nets, parameters, rules, schedules
 from minidl.solver.caffe_log import CaffeLog
 from minidl.solver.display import Display
 from minidl.solver.early_stop import EarlyStop
-from minidl.solver.flat import FlatUpdater
 from minidl.solver.hooks import Callbacks, Hook
 from minidl.solver.loop import iterate, update
 from minidl.solver.losses import Losses, forward
@@ -258,8 +257,4 @@ class Solver:
 
 def _updater(param: Any, net: Net) -> Updater:
     engines, rule = select.engines(net.policy), rules.RULES[param.type]
-    if net.arena is None:
-        return Updater(net.learnable, rule, engines)
-    # the kernel for all parameters knows one rate alone
-    own_rates = () if param.larc else engines
-    return FlatUpdater(net.learnable, rule, own_rates, net.arena)
+    return Updater(net.learnable, rule, engines, net.arena)

@@ -90,8 +90,10 @@ def test_nor_does_a_step_of_another_type(gpu, name):
             iterate(trained, trained._losses, trained._testing, trained._display)
 
 
-def test_a_step_is_a_handful_of_launches(gpu):
-    trained = solver("cuda:0")
+@pytest.mark.parametrize("name", RULES)
+def test_a_step_is_a_handful_of_launches(gpu, name):
+    momentum = 0.9 if "momentum" in RULES[name].reads else 0
+    trained = solver("cuda:0", type=name, momentum=momentum, base_lr=0.01)
     trained.step(3)
     before = gpu.launches
     trained.step(1)
@@ -101,16 +103,17 @@ def test_a_step_is_a_handful_of_launches(gpu):
 def test_where_memory_lies_is_looked_at_only_when_some_has_moved(gpu, monkeypatch):
     """It takes longer than the launch."""
     made, looks = solver("cuda:0"), []
-    look = made.updater._all_in_place
-    monkeypatch.setattr(made.updater, "_all_in_place", lambda: looks.append(1) or look())
+    look = made.updater.arena.gather
+    monkeypatch.setattr(made.updater.arena, "gather", lambda *of: looks.append(1) or look(*of))
     made.step(3)
     looks.clear()
     made.step(3)
     assert not looks
+    one = made.net.learnable[0]
     with gpu.lenient_tests():
-        made.net.learnable[0].values.move(place((4, 1, 3, 3), None, np.float32, made.net.device))
+        one.values.move(place(one.shape, None, np.float32, made.net.device))
     made.step(1)
-    assert looks and not made.updater._fits(), "now array code updates it"
+    assert looks and made.updater._clips, "it is inside again, and all of it is one launch"
 
 
 def test_a_loss_that_is_not_finite_names_the_iteration(gpu):

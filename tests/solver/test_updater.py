@@ -10,6 +10,7 @@ from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
 from minidl.arrays.memory import place
 from minidl.engines.request import Declined
+from minidl.engines.update import Update
 from minidl.solver import updater as updaters
 from minidl.solver.rules import RULES, Rule
 from tests.solver.support import make as solver
@@ -315,33 +316,41 @@ def test_float32_parameters_are_updated_in_float32():
 
 
 class Fused:
-    """An engine that does the step as it is defined, and notes what it was asked for."""
+    """An engine that does SGD as it is defined, and notes what it was asked for.
 
-    def __init__(self, declines=False):
-        self.declines, self.generation = declines, 0
+    least   elements that it takes;  whole: it takes all stretches at once, and clips
+    """
+
+    def __init__(self, declines=False, least=10, whole=False):
+        self.declines, self.least, self.whole, self.generation = declines, least, whole, 0
         self.asked, self.steps = [], 0  # (momentum, elements, threads) of each updater; steps done
 
-    def updater(self, momentum, w, g, h, threads):
-        self.asked.append((momentum, w.size, threads))
+    def updater(self, step, arrays, stretches, threads):
+        w, g, h = arrays
+        if step.l1 or step.rule != "sgd" or w.size < self.least:
+            return Declined("not that")
+        if len(stretches) > 1 and not self.whole:
+            return Declined("not at once")
+        self.asked.append((step.momentum, w.size, threads))
 
-        def update(on_g, on_w):
+        def run(rate, correction, scale, decay, clip):
             self.steps += 1
-            h[...] = momentum * h + on_g * g + on_w * w
-            w[...] -= h
+            norm = np.sqrt((g.astype(float) ** 2).sum())
+            factor = scale * (min(1, clip / norm) if self.whole else 1)
+            for _, start, size, lr_mult, decay_mult in stretches:
+                a = slice(start, start + size)
+                h[a] *= step.momentum
+                h[a] += rate * lr_mult * (factor * g[a] + decay * decay_mult * w[a])
+                w[a] -= h[a]
+            return norm if self.whole and clip != np.inf else None
 
-        return Declined("it has no time") if self.declines else update
-
-
-def large(monkeypatch, elements=10, threads=2):
-    """Have parameters of so many elements count as large."""
-    monkeypatch.setattr(updaters, "LARGE", elements)
-    monkeypatch.setattr(updaters, "threads", lambda: threads)
+        return Declined("it has no time") if self.declines else Update(run, self.whole)
 
 
 @pytest.mark.parametrize("declines", [False, True])
 @pytest.mark.parametrize("name", [name for name in CASES if "L1" not in name])
 def test_the_update_is_caffes_where_an_engine_does_it(monkeypatch, name, declines):
-    large(monkeypatch)
+    monkeypatch.setattr(updaters, "threads", lambda: 2)
     (scale, fields), engine = CASES[name], Fused(declines)
     params, p = make(dtype=np.float32), schema.SolverParameter(**fields)
     expected = by_definition(params, 3, 0.5, scale, p)
@@ -352,37 +361,72 @@ def test_the_update_is_caffes_where_an_engine_does_it(monkeypatch, name, decline
         np.testing.assert_allclose(param.data, w, atol=2e-6)
         np.testing.assert_allclose(h, history, atol=2e-6)
         np.testing.assert_array_equal(param.diff, g)
-    assert engine.asked == [(p.momentum, 15, 2), (p.momentum, 12, 2)]  # (5, 3) and (2, 2, 3)
+    assert engine.asked == [(p.momentum, 12, 2), (p.momentum, 15, 2)]  # (2, 2, 3) and (5, 3)
     assert engine.steps == (0 if declines else 6)
 
 
-def test_an_engine_is_asked_for_large_float32_parameters_under_sgd_and_l2_only(monkeypatch):
-    large(monkeypatch)
+@pytest.mark.parametrize("clip", [np.inf, 1.5])
+def test_an_engine_that_takes_everything_at_once_clips_by_itself(clip):
+    params, p = make(dtype=np.float32), schema.SolverParameter(momentum=0.75, weight_decay=0.25)
+    norm = np.linalg.norm(np.concatenate([param.diff.reshape(-1) for param in params]))
+    expected = by_definition(params, 1, 0.5, 0.3 * min(1, clip / norm), p)
+    engine = Fused(whole=True)
+    found = updaters.Updater(params, RULES["SGD"], [engine]).apply(0.5, 0.3, p, clip=clip)
+    assert engine.steps == 1
+    if clip == np.inf:
+        assert found is None
+    else:
+        assert found.value == pytest.approx(norm, rel=1e-6) and not found.known
+    for param, (w, _, _) in zip(params, expected, strict=True):
+        np.testing.assert_allclose(param.data, w, atol=2e-6)
 
-    def asked(rule="SGD", dtype=np.float32, **fields):
-        engine = Fused()
-        rule = RULES.get(rule, Rule(1, lambda *args: None))
-        updater = updaters.Updater(make(dtype=dtype), rule, [engine])
-        updater.apply(0.5, 1.0, schema.SolverParameter(**fields))
+
+def test_neighbours_with_the_same_factors_are_one_stretch_unless_each_has_a_rate_of_its_own():
+    def asked(**fields):
+        params, engine = make(dtype=np.float32, lr=(1, 1, 2, 1), decay=(1, 1, 1, 1)), Fused(least=1)
+        p = schema.SolverParameter(weight_decay=0.25, **fields)
+        expected = by_definition(params, 2, 0.5, 0.3, p)
+        updater = updaters.Updater(params, RULES["SGD"], [engine])
+        for _ in range(2):
+            updater.apply(0.5, 0.3, p)
+        if not p.larc:
+            for param, (w, _, _) in zip(params, expected, strict=True):
+                np.testing.assert_allclose(param.data, w, atol=2e-6)
         return [elements for _, elements, _ in engine.asked]
 
-    assert asked() == [15, 12]
-    assert asked(dtype=np.float64) == []
-    assert asked(rule="another") == []
-    assert asked(regularization_type="L1", weight_decay=0.1) == []
+    assert asked() == [1, 12, 16 + 15]  # 7 and 15, each from a multiple of 16 on
+    assert asked(larc=True, momentum=0.5) == [1, 12, 7, 15]
 
 
-def test_the_first_engine_that_does_not_decline_does_it(monkeypatch):
-    large(monkeypatch)
+def test_what_another_net_owns_is_updated_where_it_lies():
+    """As where two solvers train nets that share weights."""
+    params, p = make(), schema.SolverParameter(momentum=0.75, weight_decay=0.25)
+    expected = by_definition(params, 3, 0.5, 0.3, p)
+    updater = updaters.Updater(params, RULES["SGD"])
+    updater.apply(0.5, 0.3, p)
+    other = Param("other", (5, 3), Device(), np.float64)
+    other.data[...], gradient = params[0].data, params[0].diff.copy()
+    params[0].share(other, diff=False)
+    params[0].borrowed = True
+    params[0].diff[...] = gradient
+    for _ in range(2):
+        updater.apply(0.5, 0.3, p)
+    assert updater.arena.segments[-1].param is params[1]
+    np.testing.assert_allclose(other.data, expected[0][0], rtol=1e-13)
+    for param, h, (w, history, _) in zip(params, updater.history, expected, strict=True):
+        np.testing.assert_allclose(param.data, w, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(h, history, rtol=1e-13, atol=1e-15)
+
+
+def test_the_first_engine_that_does_not_decline_does_it():
     engines = [Fused(declines=True), Fused(), Fused()]
     updater = updaters.Updater(make(dtype=np.float32), RULES["SGD"], engines)
     updater.apply(0.5, 1.0, schema.SolverParameter())
     assert [engine.steps for engine in engines] == [0, 2, 0]
 
 
-def test_an_engine_starts_anew_only_where_what_it_was_made_for_has_changed(monkeypatch):
-    large(monkeypatch, elements=15)
-    engine, params = Fused(), make(dtype=np.float32)
+def test_an_engine_starts_anew_only_where_what_it_was_made_for_has_changed():
+    engine, params = Fused(least=15), make(dtype=np.float32)
     p = schema.SolverParameter(momentum=0.5, weight_decay=0.1)
     updater = updaters.Updater(params, RULES["SGD"], [engine])
 

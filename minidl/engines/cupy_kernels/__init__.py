@@ -6,6 +6,7 @@ does not import CuPy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from minidl import ops
@@ -29,6 +30,7 @@ from minidl.engines.engine import Engine
 from minidl.engines.math import BF16, FLOAT32, FP16, TF32, Math
 from minidl.engines.plan import Run
 from minidl.engines.request import Declined
+from minidl.engines.update import Step, Stretch, Update
 
 
 class CupyKernels(Engine):
@@ -40,7 +42,6 @@ class CupyKernels(Engine):
     name, title, kind = "cupy", "the compiler of our own kernels", "cuda"
     operators = OPERATORS
     maths = FLOAT32, TF32, FP16, BF16
-    updates_arenas = True
 
     @classmethod
     def load(cls, device: Device) -> CupyKernels | Declined:
@@ -58,3 +59,10 @@ class CupyKernels(Engine):
         from minidl.engines.cupy_kernels.layout import converter
 
         return converter(self.device, source, target)
+
+    def updater(
+        self, step: Step, arrays: Sequence[Any], stretches: Sequence[Stretch], threads: int
+    ) -> Update | Declined:
+        from minidl.engines.cupy_kernels.update import updater
+
+        return updater(self.device, step, arrays, stretches)

@@ -6,14 +6,12 @@ this package, or anything in it, opens nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-import numpy as np
 
 from minidl.arrays.device import Device
 from minidl.arrays.memory import Memory
-from minidl.engines.engine import Engine, Update
+from minidl.engines.engine import Engine
 from minidl.engines.math import BF16, FLOAT32, Math
 from minidl.engines.onednn import (  # noqa: F401  each operator's module registers itself
     activation,
@@ -33,6 +31,7 @@ from minidl.engines.onednn import (  # noqa: F401  each operator's module regist
 from minidl.engines.onednn.operators import OPERATORS
 from minidl.engines.plan import Plan, Run
 from minidl.engines.request import Declined, Request
+from minidl.engines.update import Step, Stretch, Update
 
 
 class OneDNN(Engine):
@@ -76,7 +75,7 @@ class OneDNN(Engine):
         return layout.converter(source, target)
 
     def updater(
-        self, momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray, threads: int
+        self, step: Step, arrays: Sequence[Any], stretches: Sequence[Stretch], threads: int
     ) -> Update | Declined:
         self._dnnl.set_threads(threads)
-        return update.updater(momentum, w, g, h)
+        return update.updater(step, arrays, stretches)

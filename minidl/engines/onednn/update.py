@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from minidl.arrays.memory import zeros
-from minidl.engines.engine import Update
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.layout import plain
 from minidl.engines.onednn.library import dnnl
 from minidl.engines.onednn.primitive import Description, attributes, favourite, sequence
 from minidl.engines.request import Declined
+from minidl.engines.update import Step, Stretch, Update
 
 # Elements of a piece for each thread. The weights and the history that the first operation leaves
 # in a core's second-level cache, 1 MiB of 2 here, are still there for the second one: both divide
@@ -21,8 +23,34 @@ from minidl.engines.request import Declined
 PIECE = 1 << 17
 
 
-def updater(momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray) -> Update | Declined:
-    """What does h = momentum * h + on_g * g + on_w * w, then w = w - h; see `Engine.updater`.
+# Elements from which on it is worth while. The array code took 0.05 ms for as many and this 0.02;
+# for 61 million 80 ms and 41.
+LARGE = 1 << 16
+
+
+def updater(step: Step, arrays: Sequence[Any], stretches: Sequence[Stretch]) -> Update | Declined:
+    """What does an SGD step with L2 decay of one large stretch; see `Engine.updater`."""
+    if step.rule != "sgd" or step.l1:
+        return Declined("it does SGD with L2 decay only")
+    if len(stretches) != 1:
+        return Declined("it has one factor on all rates: one stretch after the other")
+    if arrays[0].dtype != np.float32 or arrays[0].size < LARGE:
+        return Declined(f"it does float32 arrays of {LARGE} elements or more")
+    move, (stretch,) = mover(step.momentum, *arrays), stretches
+    if isinstance(move, Declined):
+        return move
+
+    def run(rate: float, correction: float, scale: float, decay: float, clip: float) -> None:
+        own_rate = rate * stretch.lr_mult
+        move(own_rate * scale, own_rate * (decay * stretch.decay_mult))
+
+    return Update(run)
+
+
+def mover(
+    momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray
+) -> Callable[[float, float], None] | Declined:
+    """What does h = momentum * h + on_g * g + on_w * w, then w = w - h, called with both factors.
 
     The first is one operation, which reads both factors when it runs, so that a new learning rate
     makes nothing anew. It multiplies them in one by one and may fuse a product with a sum, so it

@@ -12,6 +12,7 @@ from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.math import Math
 from minidl.engines.request import Declined, Request
 from minidl.engines.tuning import describe
+from minidl.engines.update import Step
 from minidl.errors import DeviceError
 from tests.engines.cudnn.test_convolution import CASES, convolved
 from tests.engines.harness import memory, plain
@@ -52,7 +53,7 @@ def test_what_it_has_no_plans_for(engine, op, changes, said):
 
 
 def test_no_update_of_single_parameters(engine):
-    assert isinstance(engine.updater(0.9, None, None, None, 1), Declined)
+    assert isinstance(engine.updater(Step("sgd"), [], [], 1), Declined)
 
 
 def test_it_converts_between_layouts(engine):

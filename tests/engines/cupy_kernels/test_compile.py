@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minidl.engines.cupy_kernels.source import signatures, source, units
+from minidl.engines.cupy_kernels.update import RULES
 from tests.engines.cupy_kernels import host, nvrtc
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)  # from Turing to Blackwell
@@ -20,6 +21,7 @@ VARIANTS = {
     "im2col": [dict(NUMBER="Half")],
     "maps": [dict(NUMBER="Bfloat16")],
     "lrn": [dict(SIZE=31)],
+    "update": [dict(RULE=rule.upper()) for rule in RULES],
     "pooling": [dict(KH=30, KW=20, SH=1, SW=1, PLACE="int")],
 }
 BUILDS = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minidl.engines.cupy_kernels.update import FlatSGD, GradientNorm, Segment
+from minidl.engines.cupy_kernels.update import FlatStep, GradientNorm
+from minidl.engines.update import Step, Stretch
 from tests.engines.harness import Bound, plain
 from tests.engines.onednn.parity import truth
 
@@ -49,11 +50,12 @@ def test_a_clipped_step_in_a_graph_follows_the_gradients(engine):
     device = engine.device
     w, g, h = (device.zeros((8,), np.float32) for _ in range(3))
     with device.current():
-        step, norm = FlatSGD(device, w, g, h, [Segment(0, 1, 1)]), GradientNorm(device, g)
+        made = Step("sgd", momentum=0.5), [w, g, h], [Stretch(0, 0, 8, 1, 1)]
+        step, norm = FlatStep(device, *made), GradientNorm(device, g)
 
     def clipped():
         norm(6.0)
-        step(0.5, momentum=0.5, factor_address=norm.factor_address)
+        step(0.5, factor_address=norm.factor_address)
 
     graph = captured(device, clipped)
     device.write(g, np.full(8, 9.0))  # of norm sqrt(8) * 9

@@ -12,7 +12,8 @@ import pytest
 
 from minidl.arrays.device import Device
 from minidl.engines.cupy_kernels import CupyKernels, launch, source
-from minidl.engines.cupy_kernels.update import FlatSGD, GradientNorm, Segment
+from minidl.engines.cupy_kernels.update import FlatStep, GradientNorm
+from minidl.engines.update import Step, Stretch
 from minidl.testing.harness import build
 from tests.engines.cupy_kernels.as_layer import check
 from tests.engines.cupy_kernels.lockstep import RawModule
@@ -97,9 +98,10 @@ def test_a_step_and_the_norm_before_it(engine):
         device.write(arena, given)
     with device.current():
         norm = GradientNorm(device, arenas[1])
-        step = FlatSGD(device, *arenas, [Segment(0, 1, 1), Segment(1000, 2, 0)])
+        stretches = [Stretch(0, 0, 1000, 1, 1), Stretch(1, 1000, 2000, 2, 0)]
+        step = FlatStep(device, Step("sgd", momentum=0.9), arenas, stretches)
         norm(5.0)
-        step(0.1, momentum=0.9, weight_decay=0.25, factor_address=norm.factor_address)
+        step(0.1, decay=0.25, factor_address=norm.factor_address)
     w, g, h = (a.astype(np.float64) for a in values)
     g *= 5 / np.linalg.norm(g)
     own = np.where(np.arange(3000) < 1000, 1, 2)

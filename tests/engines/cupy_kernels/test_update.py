@@ -9,8 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minidl.engines.cupy_kernels.update import TOGETHER, FlatSGD, GradientNorm, Segment
+from minidl import schema
+from minidl.engines.cupy_kernels.update import RULES, TOGETHER, FlatStep, GradientNorm
 from minidl.engines.request import Declined
+from minidl.engines.update import Step, Stretch
+from minidl.solver import rules
 
 ROUNDING = 2.0**-24  # of one operation, relative
 
@@ -18,22 +21,25 @@ ROUNDING = 2.0**-24  # of one operation, relative
 class Net:
     """Arenas of parameters of these sizes, with gaps of zeros up to the next multiple of four."""
 
-    def __init__(self, device, sizes, factors, seed=0):
-        self.device, rng = device, np.random.default_rng(seed)
+    def __init__(self, device, sizes, factors, step, histories=1):
+        self.device, rng = device, np.random.default_rng(0)
         self.segments, self.parts, end = [], [], 0
         for size, (lr_mult, decay_mult) in zip(sizes, factors, strict=True):
-            self.segments.append(Segment(end, lr_mult, decay_mult))
+            self.segments.append(Stretch(len(self.parts), end, size, lr_mult, decay_mult))
             self.parts.append(slice(end, end + size))
             end += -(-size // TOGETHER) * TOGETHER
-        self.host = [np.zeros(end, np.float32) for _ in range(3)]
+        self.host = [np.zeros(end, np.float32) for _ in range(2 + histories)]
         for array in self.host:
             for part in self.parts:
                 array[part] = rng.standard_normal(part.stop - part.start)
-        self.arenas = [device.zeros((end,), np.float32) for _ in range(3)]
+        if step.rule != "sgd":
+            for array in self.host[2:]:
+                np.abs(array, out=array)  # means of squares
+        self.arenas = [device.zeros((end,), np.float32) for _ in self.host]
         for arena, values in zip(self.arenas, self.host, strict=True):
             device.write(arena, values)
         with device.current():
-            self.step = FlatSGD(device, *self.arenas, self.segments)
+            self.step = FlatStep(device, step, self.arenas, self.segments)
 
     def values(self):
         return [self.device.to_host(arena) for arena in self.arenas]
@@ -80,21 +86,49 @@ class Net:
 )
 def test_every_parameter_takes_its_own_step(engine, params, rate, scale, momentum, decay, l1):
     sizes, factors = [p[0] for p in params], [p[1:] for p in params]
-    net = Net(engine.device, sizes, factors)
+    net = Net(engine.device, sizes, factors, Step("sgd", l1=l1, momentum=momentum))
     with engine.device.current():
-        net.step(rate, scale, momentum, decay, l1)
+        net.step(rate, scale, decay)
     net.check(rate, scale, momentum, decay, l1)
+
+
+MOMENTUM = Step("sgd", momentum=0.9)
+
+
+@pytest.mark.parametrize("l1", [False, True])
+@pytest.mark.parametrize("name", [name for name in rules.RULES if name != "SGD"])
+def test_every_rule_is_that_of_array_code(engine, name, l1):
+    rule = rules.RULES[name]
+    p = schema.SolverParameter(momentum=0.9, momentum2=0.99, rms_decay=0.95, delta=1e-3)
+    step = Step(
+        rule.update.__name__, rule.decoupled, l1, p.momentum, p.momentum2, p.rms_decay, p.delta
+    )
+    factors = [(1.0, 1.0), (2.0, 0.0), (0.5, 3.0)]
+    net = Net(engine.device, [5, 130, 64], factors, step, rule.histories)
+    with engine.device.current():
+        net.step(0.05, 0.5, 0.25, 0.75)
+    found = net.values()
+    for part, (lr_mult, decay_mult) in zip(net.parts, factors, strict=True):
+        w, g, *state = (array[part].astype(np.float64) for array in net.host)
+        penalty = 0.25 * decay_mult * (np.sign(w) if l1 else w)
+        g = 0.5 * g + (0 if rule.decoupled else penalty)
+        w -= 0.05 * lr_mult * penalty if rule.decoupled else 0
+        room = [np.empty_like(w) for _ in range(rule.scratch)]
+        rule.update(np, w, g, state, 0.05 * lr_mult * (0.75 if name[:4] == "Adam" else 1), room, p)
+        for mine, theirs in zip([w, *state], [found[0], *found[2:]], strict=True):
+            np.testing.assert_allclose(theirs[part], mine, rtol=4e-6, atol=2e-6)
+    assert step.rule in RULES
 
 
 @pytest.fixture
 def net(engine):
-    return Net(engine.device, [5, 130, 1, 64], [(1, 1), (2, 0), (0, 1), (1, 3)])
+    return Net(engine.device, [5, 130, 1, 64], [(1, 1), (2, 0), (0, 1), (1, 3)], MOMENTUM)
 
 
 def test_a_step_is_one_launch(gpu, engine, net):
     with engine.device.current(), gpu.strict():
         before = gpu.launches
-        net.step(0.1, 0.5, 0.9, 0.25)
+        net.step(0.1, 0.5, 0.25)
         assert gpu.launches == before + 1
 
 
@@ -102,25 +136,25 @@ def test_a_factor_on_the_device_multiplies_the_gradient(engine, net):
     factor = engine.device.zeros((3,), np.float32)
     engine.device.write(factor, [9.0, 0.25, 9.0])
     with engine.device.current():
-        net.step(0.1, 0.5, 0.9, 0.25, factor_address=engine.device.address(factor) + 4)
+        net.step(0.1, 0.5, 0.25, factor_address=engine.device.address(factor) + 4)
     net.check(0.1, 0.5, 0.9, 0.25, False, factor=0.25)
 
 
 def test_every_call_takes_its_own_rate(engine, net):
     with engine.device.current():
-        for rate in (0.0, 0.0):
+        for rate in (0.0, 0.5):
+            for arena, values in zip(net.arenas, net.host, strict=True):
+                engine.device.write(arena, values)
             net.step(rate)
-        np.testing.assert_array_equal(net.values()[0], net.host[0])
-        net.step(0.5)
-    net.check(0.5, 1.0, 0.0, 0.0, False)
+            net.check(rate, 1.0, 0.9, 0.0, False)
 
 
 def test_without_decay_a_weight_that_is_not_finite_stays_alone(engine):
-    net = Net(engine.device, [8], [(1, 0)])
+    net = Net(engine.device, [8], [(1, 0)], MOMENTUM)
     net.host[0][3] = np.inf
     engine.device.write(net.arenas[0], net.host[0])
     with engine.device.current():
-        net.step(0.1, weight_decay=0.25)
+        net.step(0.1, decay=0.25)
     w, _, h = net.values()
     assert np.isfinite(h).all() and np.isinf(w).tolist() == [i == 3 for i in range(8)]
 
@@ -129,12 +163,17 @@ def test_without_decay_a_weight_that_is_not_finite_stays_alone(engine):
 def test_arenas_that_a_thread_cannot_go_over_are_refused(engine, starts, size):
     arenas = [engine.device.zeros((size,), np.float32) for _ in range(3)]
     with pytest.raises(AssertionError):
-        FlatSGD(engine.device, *arenas, [Segment(start, 1, 1) for start in starts])
+        FlatStep(engine.device, MOMENTUM, arenas, [Stretch(0, start, 4, 1, 1) for start in starts])
 
 
-def test_the_engine_updates_no_parameter_alone(engine):
-    answer = engine.updater(0.9, *(np.zeros(4, np.float32) for _ in range(3)), threads=1)
-    assert isinstance(answer, Declined) and "one by one" in answer.reason
+def test_the_engine_declines_a_rule_of_which_it_has_no_kernel_and_other_numbers(engine):
+    for step, dtype, size in (
+        (Step("mine"), np.float32, 4),
+        (MOMENTUM, np.float64, 4),
+        (MOMENTUM, np.float32, 6),
+    ):
+        arrays = [engine.device.zeros((size,), dtype) for _ in range(3)]
+        assert isinstance(engine.updater(step, arrays, [Stretch(0, 0, 4, 1, 1)], 1), Declined)
 
 
 # ------------------------------------------------------------------ the norm
@@ -164,7 +203,7 @@ def test_norm_and_step_pass_nothing_through_the_host(gpu, engine, net):
     limit = np.linalg.norm(net.host[1].astype(np.float64)) / 4
     with engine.device.current(), gpu.strict():
         norm(limit)
-        net.step(0.1, 1.0, 0.9, 0.25, factor_address=norm.factor_address)
+        net.step(0.1, 1.0, 0.25, factor_address=norm.factor_address)
     net.check(0.1, 1.0, 0.9, 0.25, False, factor=0.25)
 
 

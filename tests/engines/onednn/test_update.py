@@ -15,6 +15,7 @@ from minidl.arrays.device import Device
 from minidl.arrays.memory import zeros
 from minidl.engines.onednn import library, update
 from minidl.engines.request import Declined
+from minidl.engines.update import Step, Stretch
 from minidl.errors import RunError
 from minidl.solver import rules
 from minidl.solver import updater as updaters
@@ -41,7 +42,8 @@ def numbers(count, seed=0, scales=(1.0, 1.0, 1.0)):
 
 
 def made(engine, momentum, arrays, threads=2):
-    found = engine.updater(momentum, *arrays, threads)
+    library.dnnl().set_threads(threads)
+    found = update.mover(momentum, *arrays)
     assert not isinstance(found, Declined), found.reason
     return found
 
@@ -130,9 +132,33 @@ def test_after_a_fork_it_has_to_be_made_anew(engine, monkeypatch):
 def test_it_declines_where_the_library_has_only_reference_code(engine, monkeypatch):
     monkeypatch.setattr(update, "favourite", lambda *args, **kwargs: None)
     update._operations.cache_clear()
-    answer = engine.updater(0.9, *numbers(3), 1)
+    answer = update.mover(0.9, *numbers(3))
     update._operations.cache_clear()
     assert isinstance(answer, Declined) and "reference code" in answer.reason
+
+
+def test_it_takes_one_large_float32_stretch_under_sgd_and_l2(engine, monkeypatch):
+    monkeypatch.setattr(update, "LARGE", 100)
+    stretch, sgd = Stretch(0, 0, 100, 1, 1), Step("sgd")
+
+    def declines(step=sgd, size=100, dtype=np.float32, stretches=(stretch,)):
+        arrays = [zeros((size,), dtype) for _ in range(3)]
+        return isinstance(engine.updater(step, arrays, stretches, 2), Declined)
+
+    assert not declines()
+    assert declines(step=Step("sgd", l1=True)) and declines(step=Step("adam"))
+    assert declines(size=99) and declines(dtype=np.float64)
+    assert declines(stretches=(stretch, stretch))
+
+
+def test_its_factors_are_the_stretchs(engine, monkeypatch):
+    monkeypatch.setattr(update, "LARGE", 1)
+    arrays = w, g, h = numbers(60)
+    expected = 0.5 * h + 0.1 * 2 * (0.25 * g + 0.3 * 4 * w)
+    engine.updater(Step("sgd", momentum=0.5), arrays, [Stretch(0, 0, 60, 2, 4)], 2).run(
+        0.1, 1.0, 0.25, 0.3, np.inf
+    )
+    np.testing.assert_allclose(h, expected, rtol=1e-5, atol=1e-6)
 
 
 # ------------------------------------------------------------------ in the solver's hands
@@ -151,7 +177,7 @@ def test_a_step_is_that_of_array_code_to_ten_roundings(engine, rate, scale, deca
     """
     p = schema.SolverParameter(momentum=momentum, weight_decay=decay)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(updaters, "LARGE", 1)
+        patch.setattr(update, "LARGE", 1)
         results = []
         for engines in ([engine], []):
             param = Param("w", (11, 30), Device(), np.float32)
