@@ -129,13 +129,18 @@ def favourite(kind: str, *args: Any, attr: Handle | None = None) -> Description 
 
 @functools.cache
 def attributes(
-    then: ops.Activation | None = None, scaled: tuple[int, ...] = (), onto: float | None = None
+    then: ops.Activation | None = None,
+    scaled: tuple[int, ...] = (),
+    steps: tuple[tuple[int, float, float], ...] = (),
+    onto: float | None = None,
 ) -> Handle:
     """How operations run: with the caller's scratchpad, and what else there is to be done.
 
     then     an activation at the end
     scaled   arguments that are multiplied by a float32 number, read at each execution from the
              address given as SCALES + argument
+    steps    functions of the result, one after the other, before the next: the library's number of
+             each, alpha and beta
     onto     the factor on what DST holds before, which the result is added to; None: it is not
     """
     lib = dnnl()
@@ -144,6 +149,8 @@ def attributes(
     for argument in scaled:
         lib.call("primitive_attr_set_scales_mask", attr, argument, 0)
     after = lib.make("post_ops", "post_ops_create")
+    for function, alpha, beta in steps:
+        lib.call("post_ops_append_eltwise", after, function, alpha, beta)
     if onto is not None:
         lib.call("post_ops_append_sum", after, onto, 0, api.UNDEFINED)
     if then is not None:

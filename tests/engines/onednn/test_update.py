@@ -43,7 +43,7 @@ def numbers(count, seed=0, scales=(1.0, 1.0, 1.0)):
 
 def made(engine, momentum, arrays, threads=2):
     library.dnnl().set_threads(threads)
-    found = update.mover(momentum, *arrays)
+    found = update.sgd(momentum, *arrays)
     assert not isinstance(found, Declined), found.reason
     return found
 
@@ -73,6 +73,34 @@ def test_it_is_the_definition_to_four_roundings(engine, count, momentum, on_g, o
     np.testing.assert_array_equal(g, g0)
 
 
+@given(
+    count=st.integers(1, 330),
+    keep=st.floats(0, 0.9375),
+    keep2=st.floats(0.5, 0.9990234375),
+    on_g=factors,
+    on_w=factors,
+    rate=st.floats(2.0**-20, 1.0),
+    scales=st.tuples(sizes, sizes, sizes, sizes),
+)
+@settings(max_examples=80, deadline=None)
+def test_adam_is_its_definition(engine, count, keep, keep2, on_g, on_w, rate, scales):
+    """Both means to a few roundings of each term; the step, to a few of what they ask for."""
+    arrays = w, g, m, v = [*numbers(count, scales=scales[:3]), *numbers(count, 1, scales[3:])]
+    np.abs(v, out=v)
+    w0, g0, m0, v0 = (a.astype(np.float64) for a in arrays)
+    library.dnnl().set_threads(2)
+    update.adam(keep, keep2, 1e-3, *arrays)(on_g, on_w, rate)
+    f = [on_g * g0, on_w * w0]
+    terms = [keep * m0, *((1 - keep) * term for term in f)]
+    assert (abs(m - sum(terms)) <= 8 * HALF_ULP * sum(map(abs, terms)) + 8 * TINY).all()
+    exact = keep2 * v0 + (1 - keep2) * sum(f) ** 2
+    allowed = 16 * HALF_ULP * (keep2 * v0 + (1 - keep2) * sum(map(abs, f)) ** 2)
+    assert (abs(v - exact) <= allowed + 8 * TINY).all()
+    step = rate * m.astype(np.float64) / (np.sqrt(v.astype(np.float64)) + 1e-3)
+    assert (abs(w - (w0 - step)) <= HALF_ULP * (8 * abs(step) + 2 * abs(w0)) + 8 * TINY).all()
+    np.testing.assert_array_equal(g, g0)
+
+
 def test_new_factors_count_without_making_anything_anew(engine):
     arrays = w, g, h = numbers(120)
     step = made(engine, 0.5, arrays)
@@ -96,10 +124,10 @@ def test_pieces_and_threads_do_not_change_a_bit(engine, monkeypatch):
 
 
 def test_a_piece_is_so_many_elements_for_each_thread(engine, monkeypatch):
-    counts, of = [], update._operations
-    monkeypatch.setattr(update, "_operations", lambda n, *rest: counts.append(n) or of(n, *rest))
+    counts, of = [], update._made
+    monkeypatch.setattr(update, "_made", lambda n, *rest: counts.append(n) or of(n, *rest))
     made(engine, 0.9, numbers(330), threads=2)
-    assert counts == [100, 100, 100, 30]
+    assert counts[::2] == counts[1::2] == [100, 100, 100, 30]  # of two operations each
 
 
 def test_the_arrays_are_kept_as_long_as_they_are_worked_on(engine):
@@ -131,9 +159,9 @@ def test_after_a_fork_it_has_to_be_made_anew(engine, monkeypatch):
 
 def test_it_declines_where_the_library_has_only_reference_code(engine, monkeypatch):
     monkeypatch.setattr(update, "favourite", lambda *args, **kwargs: None)
-    update._operations.cache_clear()
-    answer = update.mover(0.9, *numbers(3))
-    update._operations.cache_clear()
+    update._made.cache_clear()
+    answer = update.sgd(0.9, *numbers(3))
+    update._made.cache_clear()
     assert isinstance(answer, Declined) and "reference code" in answer.reason
 
 
@@ -146,7 +174,8 @@ def test_it_takes_one_large_float32_stretch_under_sgd_and_l2(engine, monkeypatch
         return isinstance(engine.updater(step, arrays, stretches, 2), Declined)
 
     assert not declines()
-    assert declines(step=Step("sgd", l1=True)) and declines(step=Step("adam"))
+    assert declines(step=Step("sgd", l1=True)) and declines(step=Step("nesterov"))
+    assert declines(step=Step("adam", decoupled=True))
     assert declines(size=99) and declines(dtype=np.float64)
     assert declines(stretches=(stretch, stretch))
 
