@@ -70,7 +70,7 @@ class Engine:
         return 0
 
     def prefers(self, op: Any, math: Math) -> bool:
-        """Whether it goes before the other engines of its device, unless one is asked for."""
+        """Tell whether to ask it before the other engines of its device, unless one is named."""
         return False
 
     def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:

@@ -122,7 +122,7 @@ def policy(
             raise _elsewhere(engine, device)
     if made.math is not FLOAT32 and made.math not in offered(device.kind):
         raise EngineError(
-            f"math {math} is arithmetic of GPUs, and the device is the CPU",
+            f"math {math} is available on GPUs only, and the device is the CPU",
             fix="use float32 or bf16, or device cuda:0",
         )
     if device.kind == "cpu" and made.math is not FLOAT32 and (why := _not_worth_it(made)):
@@ -179,14 +179,14 @@ def _not_worth_it(policy: Policy) -> str:
 
 
 def say_of_float64(policy: Policy) -> None:
-    """Say that a net of float64 runs in array code, if something else was asked for by name."""
+    """Warn that a net of float64 runs in array code, if something else was asked for by name."""
     asked = [f"engine {policy.engine}"] if policy.engine not in ("auto", "numpy") else []
     asked += [f"math {policy.math}"] if policy.math is not FLOAT32 else []
     if asked:
         _say(
             logging.WARNING,
-            f"{' and '.join(asked)} is for nets of float32: one of float64 runs in array code; "
-            "leave out dtype to have it",
+            f"{' and '.join(asked)} applies to float32 nets: a float64 net runs in array code; "
+            "leave out dtype to use it",
         )
 
 
@@ -228,7 +228,7 @@ def _say(level: int, text: str) -> None:
 
 
 def asked(policy: Policy, wish: Wish) -> str:
-    """The engine that a layer is to have: "auto", "numpy" or a name."""
+    """Return the engine that a layer is to have: "auto", "numpy" or a name."""
     return wish.engine or policy.engine
 
 
@@ -240,7 +240,7 @@ def choose(
     fits: Callable[[Plan], str] = lambda plan: "",
     wish: Wish = Wish(),  # noqa: B008  (a tuple)
 ) -> Choice:
-    """The plan for `op`.
+    """Choose the plan for `op`.
 
     fits   says for a plan why it cannot be used where it is to run; "" if it can
     """
@@ -249,6 +249,7 @@ def choose(
         return Choice(None, None, f"its engine is {wish.value}" if wish.engine else "")
     reasons = []
     for engine in _in_turn(engines, op, policy, name):
+        # A named engine alone is asked, unless the wish is soft: then others may step in.
         if name not in ("auto", engine.name) and not wish.soft:
             continue
         candidates = engine.plans(op, request)
@@ -258,6 +259,7 @@ def choose(
             continue
         refused: dict[str, dict[str, None]] = {}  # reason -> names of candidates, each once
         allowed = _allowed(candidates, _about(op, policy), fits, refused)
+        # Candidates are lazy: without tuning, only the first one that is allowed is ever made.
         plan = next(allowed, None)
         if plan is None:
             for why, names in refused.items():
@@ -273,7 +275,7 @@ def choose(
 
 
 def insist(wish: Wish, why: str) -> None:
-    """Refuse to go on where a layer asks for an engine itself and that has no plan for it."""
+    """Raise EngineError if the layer's `engine` field names an engine that has no plan for it."""
     if wish.engine not in ("", "numpy") and not wish.soft:
         raise EngineError(
             f"engine {wish.value} cannot run this layer: {why or 'it has nothing for this type'}",
@@ -283,7 +285,7 @@ def insist(wish: Wish, why: str) -> None:
 
 
 def _in_turn(engines: Sequence[Engine], op: Any, policy: Policy, name: str) -> list[Engine]:
-    """The engine of that name first; by default the one that prefers this op."""
+    """Sort engines: the one of that name first; by default the one that prefers this op."""
 
     def later(engine: Engine) -> bool:
         return not engine.prefers(op, policy.math) if name == "auto" else engine.name != name
@@ -292,7 +294,7 @@ def _in_turn(engines: Sequence[Engine], op: Any, policy: Policy, name: str) -> l
 
 
 def _about(op: Any, policy: Policy) -> Policy:
-    """The policy for this op: on a GPU, algorithms are those of convolutions, as in Caffe."""
+    """Return the policy for this op: on a GPU, only convolutions have algorithms, as in Caffe."""
     if policy.device == "cpu" or isinstance(op, ops.Conv):
         return policy
     return replace(policy, algorithm="fastest")
@@ -304,7 +306,7 @@ def _allowed(
     fits: Callable[[Plan], str],
     refused: dict[str, dict[str, None]],
 ) -> Iterator[Plan]:
-    """The candidates that policy and place allow; why not the others goes to `refused`."""
+    """Yield the candidates that policy and place allow; note in `refused` why not the others."""
     for plan in candidates:
         why = _unwanted(plan, policy) or fits(plan)
         if why:
@@ -328,5 +330,5 @@ def _unwanted(plan: Plan, policy: Policy) -> str:
 
 
 def _notes(plan: Plan) -> str:
-    """What a plan says of its passes, in one line."""
+    """Return what a plan says of its passes, in one line."""
     return "; ".join(f"{name} by {said}" for name, said in plan.notes.items())

@@ -20,7 +20,7 @@ Times = dict[str, float]  # candidate -> milliseconds
 
 
 def file() -> Path | None:
-    """Where times are kept: what the environment says, otherwise in the user's cache folder.
+    """Return where times are kept: what the environment says, else the user's cache folder.
 
     None, with a warning, where there is no home to keep them in.
     """
@@ -38,7 +38,7 @@ def file() -> Path | None:
 
 @functools.cache
 def table(path: Path | None) -> Table:
-    """The table of a file, read once in a process; None: one in memory alone."""
+    """Return the table of a file, read once in a process; None: one in memory alone."""
     return Table(path)
 
 
@@ -54,7 +54,7 @@ class Table:
         self._times = self._read(log.warning)
 
     def get(self, problem: str) -> Times:
-        """The times that are known of a problem's candidates."""
+        """Return the known times of a problem's candidates."""
         return self._times.get(problem, {})
 
     def add(self, problem: str, times: Times) -> None:
@@ -101,7 +101,7 @@ def _is_times(times: Any) -> bool:
 
 
 def _replace(path: Path, content: Any) -> None:
-    """Write JSON so that whoever looks sees the old file or the new one, whole."""
+    """Write JSON so that readers see either the old file or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:

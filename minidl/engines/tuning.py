@@ -44,7 +44,7 @@ class Best(NamedTuple):
 def fastest(
     engine: Engine, op: Any, request: Request, candidates: Sequence[Plan], way: str
 ) -> Best:
-    """The candidate that takes the least time; `way` is "measure" or "cached".
+    """Return the candidate that takes the least time; `way` is "measure" or "cached".
 
     Times of all candidates are kept, not the winner's name, so that they hold for a policy that
     allows only some of them.
@@ -69,14 +69,14 @@ def fastest(
 
 
 def problem(engine: Engine, op: Any, request: Request) -> str:
-    """All that a time depends on beside the candidate."""
+    """Return all that a time depends on beside the candidate."""
     about = engine.name, engine.version, engine.isa
     request = replace(request, counter=0, key=(0, 0))  # change from run to run, and no time does
     return f"{' '.join(about)}, {request.threads} threads: {op} {request}"
 
 
 def describe(plan: Plan) -> str:
-    """A candidate's name among those for one problem: implementations and layouts."""
+    """Name a candidate among those for one problem: implementations and layouts."""
     passes = dict.fromkeys(plan.passes.values())
     names = [plan.algorithm, *(name for name in passes if name not in plan.algorithm)]
     sides = [
@@ -124,7 +124,7 @@ def gain(engine: Engine, arithmetic: Math, threads: int) -> float:
 
 
 def measure(engine: Engine, request: Request, candidates: Mapping[str, Plan]) -> dict[str, float]:
-    """Milliseconds of each candidate, by name."""
+    """Return the milliseconds of each candidate, by name."""
     found: dict[str, float] = {}
     for name, plan in candidates.items():
         limit = HOPELESS * min(found.values(), default=math.inf)
@@ -133,7 +133,7 @@ def measure(engine: Engine, request: Request, candidates: Mapping[str, Plan]) ->
 
 
 def seconds(run: Run, limit: float = math.inf, enough: float = ENOUGH) -> float:
-    """The shortest of a few runs, in all at least `enough` seconds long.
+    """Return the shortest of a few runs that together take at least `enough` seconds.
 
     After one that took longer than `limit` no more are made. The first does not count, because
     caches are cold and threads asleep, unless it took twice as long as that.
@@ -157,12 +157,13 @@ def _timed(run: Run) -> float:
 
 
 def bound(engine: Engine, plan: Plan, request: Request) -> Run:
-    """Forward, backward where it is asked for, and the conversions around them, as one call."""
+    """Bind forward, backward if asked for, and the conversions around them, as one call."""
     device = engine.device
     memory = scratch(plan, request, device)
     forward, backward = plan.bind(memory)
     arrivals = _elsewhere(request, plan.bottom_layouts, memory.bottom_memory)
     returns = _elsewhere(request, plan.bottom_diff_layouts, memory.bottom_diff_memory)
+    # A plan that wants another layout than the neighbours have pays for the conversion.
     runs = [engine.converter(outside, inside) for outside, inside in arrivals]
     runs.append(forward)
     if backward is not None:
@@ -181,7 +182,7 @@ def bound(engine: Engine, plan: Plan, request: Request) -> Run:
 def _elsewhere(
     request: Request, layouts: Sequence[Layout | None], memories: Sequence[Memory | None]
 ) -> list[tuple[Memory, Memory]]:
-    """(memory as the neighbour has it, the plan's memory) for each bottom where they differ."""
+    """Pair memory as the neighbour has it with the plan's, for each bottom where they differ."""
     return [
         (filled(memory.shape, arrives, memory.device), memory)
         for arrives, layout, memory in zip(request.bottom_layouts, layouts, memories, strict=False)
@@ -198,7 +199,7 @@ def _forget_gradients(memory: Bindings) -> None:
 
 
 def scratch(plan: Plan, request: Request, device: Device) -> Bindings:
-    """Memory for a plan, full of random numbers."""
+    """Allocate memory for a plan, filled with random numbers."""
 
     def each(shapes: Sequence[Shape], layouts: Sequence[Layout | None]) -> tuple[Memory, ...]:
         return tuple(filled(*one, device) for one in zip(shapes, layouts, strict=True))
@@ -217,6 +218,7 @@ def scratch(plan: Plan, request: Request, device: Device) -> Bindings:
                 request.bottom_shapes, plan.bottom_diff_layouts, request.wanted, strict=True
             )
         )
+    # Share memory as the net would.
     if request.in_place:
         top = (bottom[0], *top[1:])
         if request.backward and request.wanted[0]:
@@ -235,14 +237,14 @@ def _param(name: str, shape: Shape, plan: Plan, request: Request, device: Device
 
 
 def filled(shape: Shape, layout: Layout | None, device: Device) -> Memory:
-    """Memory of its own with random numbers in it."""
+    """Allocate memory filled with random numbers."""
     memory = place(shape, layout, np.float32, device)
     memory.assign(_random(shape))
     return memory
 
 
 def _random(shape: Shape) -> np.ndarray:
-    """Normal numbers; they repeat, because drawing so many would take longer than the plans."""
+    """Return normal numbers that repeat: drawing each would take longer than the plans."""
     return np.resize(_normal(), shape)
 
 

@@ -339,7 +339,7 @@ def test_an_engine_computes_on_its_own_kind_of_device(gpu, monkeypatch):
 
 @pytest.mark.parametrize("math", ["tf32", "fp16"])
 def test_arithmetic_of_gpus_is_refused_on_the_cpu(math):
-    with pytest.raises(EngineError, match=f"{math} is arithmetic of GPUs"):
+    with pytest.raises(EngineError, match=f"{math} is available on GPUs only"):
         select.policy(math=math)
 
 

@@ -20,7 +20,7 @@ from minidl.engines.request import Declined, Request
 
 @OPERATORS.serves(ops.Activation)
 def plans(engine: Any, op: ops.Activation, request: Request) -> Iterator[Plan] | Declined:
-    """In any order of memory, in place or not; a ReLU without a slope.
+    """Offer a plan in any order of memory, in place or not; for a ReLU without a slope.
 
     The derivative of each follows from y. Backward is handed y in the place of x, too, which is
     what the library sees when it works in place, so the bottom may be overwritten.

@@ -32,20 +32,20 @@ class Algorithms:
         self._known: dict[Any, tuple[Algorithm, ...]] = {}
 
     def expected(self, problem: Problem, way: Way) -> tuple[Algorithm, ...]:
-        """All of them, each once, the fastest by the library's heuristic in front."""
+        """Return every algorithm once, in the order that the library's heuristic expects."""
         return self._once((problem, way), self._heuristic)
 
     def measured(
         self, problem: Problem, way: Way, limit: int | None = None
     ) -> tuple[Algorithm, ...]:
-        """The same, run and in the order of their times.
+        """Run every algorithm and return them in the order of their times.
 
         limit   bytes of workspace; None: as many as are free
         """
         return self._once((problem, way, limit), self._run)
 
     def settled(self, problem: Problem, way: Way, algorithm: Algorithm) -> Algorithm | None:
-        """With the workspace that it will need as it will be called; None if it is refused."""
+        """Ask for the workspace of the call that will be made; None if the library refuses it."""
         setup, size = Setup(problem), ctypes.c_size_t()
         try:
             cudnn().call(
@@ -84,6 +84,7 @@ class Algorithms:
     def _run(self, problem: Problem, way: Way, limit: int | None) -> Iterator[Algorithm]:
         setup, sizes = Setup(problem), problem.nbytes
         free, _ = self._device.memory() or (0, 0)
+        # Room for the most demanding algorithm that fits beside the arrays; the others need less.
         most = free - packed_on_gpu(sizes.values())[1] if limit is None else limit
         needs = [a.workspace for a in self.expected(problem, way) if not a.refusal]
         room = max((need for need in needs if need <= most), default=0)
@@ -111,7 +112,8 @@ class Algorithms:
 
 
 def each_once(found: Sequence[Any], way: Way, problem: Problem) -> Iterator[Algorithm]:
-    """Each algorithm by its first entry that can run, otherwise by its first; in their order."""
+    """Keep one entry for each algorithm, in order: its first that can run, otherwise its first."""
+    # The library may list an algorithm once for each way to multiply; the order is one of speed.
     best: dict[int, Algorithm] = {}
     for perf in found:
         made = _algorithm(perf, way, problem)
@@ -123,7 +125,7 @@ def each_once(found: Sequence[Any], way: Way, problem: Problem) -> Iterator[Algo
 
 
 def _algorithm(perf: Any, way: Way, problem: Problem) -> Algorithm | None:
-    """An entry of the library's list; None for one that rounds factors where nobody asked it to."""
+    """Read an entry of the library's list; None for one that rounds factors unasked."""
     if not 0 <= perf.algo < len(way.algorithms):
         return None
     if problem.math.products == "float32" and perf.mathType in TENSOR_CORES:
@@ -141,7 +143,7 @@ def _algorithm(perf: Any, way: Way, problem: Problem) -> Algorithm | None:
 
 
 def _reason(status: int) -> str:
-    """A status of a list in words: 'not supported here', or the library's own name for it."""
+    """Put a status of a list in words: 'not supported ...', or the library's own name for it."""
     if cudnn().unsupported(status):
         return "not supported for this shape and chip"
     return cudnn().text(status).partition(":")[0]

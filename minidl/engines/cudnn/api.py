@@ -194,7 +194,7 @@ LAST_ERROR = "cudnnGetLastErrorString"  # from version 9 on: (char* buffer, size
 
 
 def factor(value: float) -> ctypes._Pointer[ctypes.c_float]:
-    """A factor as calls take it."""
+    """Return a factor as calls take it."""
     return ctypes.pointer(ctypes.c_float(value))
 
 
@@ -202,7 +202,7 @@ ONE, ZERO = factor(1.0), factor(0.0)
 
 
 def ints(values: Iterable[int]) -> ctypes.Array[ctypes.c_int]:
-    """Extents, strides or paddings; OverflowError where one takes more than 32 bits."""
+    """Return extents, strides or paddings for C; OverflowError for one of more than 32 bits."""
     values = [int(value) for value in values]
     for value in values:
         if not -(2**31) <= value < 2**31:

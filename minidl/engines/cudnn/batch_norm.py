@@ -33,7 +33,7 @@ MODE = api.BATCHNORM_SPATIAL
 
 @OPERATORS.serves(ops.BatchNorm)
 def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
-    """In whatever order the bottom arrives.
+    """Offer a plan in the order in which the bottom arrives.
 
     The library keeps moving averages, Caffe decaying sums and their weight. So the library is told
     to forget (its factor is 1: the averages are then the batch's mean and unbiased variance), and
@@ -52,6 +52,7 @@ def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | 
         layout = None
     kind = _Global if op.global_stats else _Batch
     images = engine.trials.images(shape, arrays=4)
+    # The unbiased variance of one value is not defined: the trial needs two.
     few = images if images * math.prod(shape[2:]) > 1 else min(2, shape[0])
     few_shape = few, *shape[1:]
     sizes = [nbytes(few_shape, like(layout, few_shape), "float32")] * 4
@@ -98,6 +99,7 @@ class _Kind:
 
     def __init__(self, op: ops.BatchNorm, shape: Shape, layout: Dense | None) -> None:
         self.op, self.channels = op, shape[1]
+        # All spatial axes as one: statistics are those of a channel, wherever its elements are.
         dims = shape[0], shape[1], math.prod(shape[2:]), 1
         self.data = Tensor(dims, dtype_of(layout), order_of(layout))
         self.rows = Statistics(self.data)
@@ -190,7 +192,7 @@ class BatchNormPlan(CudnnPlan):
 
 
 def _rooms(device: Device, made: _Kind) -> dict[str, Any]:
-    """The rows by name, aligned; `one` holds ones, the others zeros."""
+    """Allocate the rows by name, aligned; `one` holds ones, the others zeros."""
     with device.current():
         every = device.zeros((len(made.ROOMS), _row(made)), "float32")
         every[0].fill(1)
@@ -198,13 +200,13 @@ def _rooms(device: Device, made: _Kind) -> dict[str, Any]:
 
 
 def _kept(made: _Kind, saved: Any) -> dict[str, Any]:
-    """The rows that backward has from forward, by name, in these bytes."""
+    """Find the rows that backward has from forward, by name, in these bytes."""
     rows = saved.view("float32").reshape(len(made.KEPT), -1)
     return {name: rows[i, : made.channels] for i, name in enumerate(made.KEPT)}
 
 
 def _row(made: _Kind) -> int:
-    """Elements from one row to the next, so that each is aligned."""
+    """Return the elements from one row to the next, so that each is aligned."""
     return -(-4 * made.channels // ALIGNMENT_ON_GPUS) * ALIGNMENT_ON_GPUS // 4
 
 
@@ -229,7 +231,7 @@ def _sums(device: Device, made: _Kind, memory: Bindings, rooms: Mapping[str, Any
 
 
 def _averages(device: Device, memory: Bindings, rooms: Mapping[str, Any]) -> Run:
-    """The sums over their weight; 0 before anything was seen.
+    """Divide the sums by their weight; 0 before the first batch.
 
     In array code on a few numbers, without asking the device for any of them.
     """

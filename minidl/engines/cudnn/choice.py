@@ -22,7 +22,7 @@ class Choice(NamedTuple):
 
 
 def choose(found: Sequence[Algorithm], request: Request, limit: int | None) -> Iterator[Choice]:
-    """The algorithms that a request allows, the one to take in front.
+    """Yield the algorithms that a request allows, the preferred one first.
 
     limit   bytes that the workspace may take; None: any number
 
@@ -44,6 +44,7 @@ def choose(found: Sequence[Algorithm], request: Request, limit: int | None) -> I
     if name in ("fastest", "no_workspace"):
         yield from map(Choice, allowed)
         return
+    # In this order: the very name, names that contain it ("fft" is in "fft_tiling"), the others.
     exact = [each for each in allowed if each.name == name]
     alike = [each for each in allowed if name in each.name and each not in exact]
     others = [each for each in allowed if each not in exact and each not in alike]

@@ -27,7 +27,7 @@ Ask = Callable[[Problem, Way], Sequence[Algorithm]]
 
 @OPERATORS.serves(ops.Conv)
 def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
-    """Plain arrays first, then channels last; each by the library's heuristic, then as measured.
+    """Offer plain arrays first, then channels last; each by heuristic, then as measured.
 
     In fp16 and bf16 bottom and top are halved, channels last: the tensor cores read them so.
     What is measured is so only when a third candidate is asked for: where all are to be tried.
@@ -55,7 +55,7 @@ def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Decli
 
 
 def plain_problem(op: ops.Conv, request: Request) -> Problem | Declined:
-    """The convolution in the library's words, in plain float32 arrays.
+    """Describe the convolution in the library's terms, on plain float32 arrays.
 
     One spatial axis is made two, the second of length 1; all axes before the channels are images.
     """
@@ -74,13 +74,15 @@ def plain_problem(op: ops.Conv, request: Request) -> Problem | Declined:
     for size, k, p, d in zip(image[2:], kernel, pad, dilation, strict=True):
         if size + 2 * p < d * (k - 1) + 1:
             return Declined("its kernels do not overhang the padded bottom, as this one does")
+    # The library calls the wide side x and the narrow one y, for a transposed convolution, too,
+    # whose bottom is then y.
     filters = (map_[1], image[1] // op.group, *kernel)
     math_ = FLOAT32 if request.math.halves else request.math
     return Problem(image, filters, map_, pad, stride, dilation, op.group, math=math_)
 
 
 def ways(op: ops.Conv) -> dict[str, Way]:
-    """By the layer's pass the library's: those of a transposed convolution change places."""
+    """Map the layer's passes to the library's; a transposed convolution swaps two of them."""
     forward, data = (DATA, FORWARD) if op.transposed else (FORWARD, DATA)
     return {"forward": forward, "backward data": data, "backward filter": FILTER}
 
@@ -99,13 +101,14 @@ class _Search:
         self.reasons: list[str] = []
 
     def candidates(self) -> Iterator[Plan]:
-        """Each once."""
+        """Yield each plan once."""
         known, seen = self.engine.algorithms, set()
         limit = self.request.limit
 
         def measured(problem: Problem, way: Way) -> Sequence[Algorithm]:
             return known.measured(problem, way, limit)
 
+        # `measured` runs all algorithms; lazily, so that without tuning nothing is ever run.
         asks: tuple[Ask, ...] = (known.expected, measured)
         for ask in asks:
             for problem in self._orders():
@@ -119,7 +122,7 @@ class _Search:
                     yield plan
 
     def _orders(self) -> Iterator[Problem]:
-        """The problem in each number type and order that the request and its shapes allow."""
+        """Yield the problem in each number type and order that the request and its shapes allow."""
         images = len(self.request.bottom_shapes[0]) == 4 and len(self.request.params[0][1]) == 4
         if not self.request.math.halves:
             yield self.problem
@@ -132,7 +135,7 @@ class _Search:
             self.reasons.append(f"in {self.request.math} it takes N C H W alone")
 
     def _plan(self, problem: Problem, ask: Ask) -> ConvolutionPlan | None:
-        """None, with a reason, where a pass has no algorithm that may run."""
+        """Return a plan; None, with a reason noted, where a pass has no algorithm that may run."""
         plan = self._without_algorithms(problem)
         try:
             for name, way in self.ways.items():
@@ -144,6 +147,7 @@ class _Search:
                 if choice.why:
                     plan.notes = {**plan.notes, name: f"{choice.algorithm.name}, as {choice.why}"}
             trial = Trial(self.engine, self.op, problem)
+            # Algorithms are known to run; whether bias and ReLU do is found out by trying.
             refusal = trial.refusal(self.learning)
             plan.fused = not refusal and trial.fuses(plan.chosen["forward"])
         except (CudnnError, DeviceError) as error:
@@ -155,7 +159,7 @@ class _Search:
         return plan
 
     def _choice(self, problem: Problem, way: Way, ask: Ask, taken: int) -> Choice:
-        """The algorithm of one pass; `taken` bytes of the workspace are the plan's own."""
+        """Choose the algorithm of one pass; `taken` bytes of the workspace are the plan's own."""
         limit = self.request.limit
         left = None if limit is None else limit - taken
         choice = Choice(None)

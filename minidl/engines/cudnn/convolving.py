@@ -55,11 +55,12 @@ class ConvolutionPlan(CudnnPlan):
         self.workspace = max(self._rooms(name)[1] for name in whole)
 
     def rooms_end(self, name: str) -> int:
-        """Bytes of the workspace that a pass needs beside its algorithm's."""
+        """Return the bytes of workspace that a pass needs beside its algorithm's."""
         return packed_on_gpu([*self._converted(name).values(), 1])[1] - 1
 
     def _converted(self, name: str) -> dict[str, int]:
-        """Bytes of what a pass converts: each parameter inside, and sums of gradients outside."""
+        """Return the bytes of what a pass converts: parameters, and sums of gradients."""
+        # Forward reads all parameters, backward data the filters; the rest writes gradients.
         parameters = {"forward": tuple(self.inside), "backward data": ("weight",)}
         rooms = {}
         for parameter in parameters.get(name, self.learning):
@@ -71,7 +72,7 @@ class ConvolutionPlan(CudnnPlan):
         return rooms
 
     def _rooms(self, name: str) -> tuple[dict[str, int], int]:
-        """Where in the workspace a pass has its rooms and its algorithm's, and their end."""
+        """Lay out a pass's rooms, and its algorithm's, in the workspace; return starts and end."""
         sizes = self._converted(name)
         needs = self.chosen[name].workspace if name in self.chosen else 0
         starts, end = packed_on_gpu([*sizes.values(), needs])
@@ -79,7 +80,7 @@ class ConvolutionPlan(CudnnPlan):
 
     @property
     def _sides(self) -> tuple[str, str]:
-        """What the library calls the layer's bottom and top."""
+        """The library's names for the layer's bottom and top."""
         return ("y", "x") if self.op.transposed else ("x", "y")
 
     # ------------------------------------------------------------------ bound to memory
@@ -129,18 +130,20 @@ class ConvolutionPlan(CudnnPlan):
         return several([*runs, sequence(self.device, [call])])
 
     def _bind_gradient(self, memory: Bindings, name: str) -> Run:
-        """The gradient of one parameter, over what is there or added to it."""
+        """Bind the gradient of one parameter: it overwrites what is there, or adds to it."""
         param = memory.params[name]
         assert param.wanted, f"{param} is learning and wants no gradient"
         rooms, _ = self._rooms("backward filter")
         compute = self._gradient_calls(memory, name, rooms)
         total, layout = param.gradient.memory, self.inside[name]
         if layout is None:
+            # Factor 0 or 1 on what is there: the library overwrites or adds by itself.
             overwrite = sequence(self.device, compute(total.address, api.ZERO))
             add = sequence(self.device, compute(total.address, api.ONE))
         else:
             inside = part(memory.workspace, rooms[name], total.shape, layout)
             more = part(memory.workspace, rooms[f"more {name}"], total.shape, None)
+            # The gradient is made inside, converted, and where one is there already added to that.
             here = sequence(self.device, compute(inside.address, api.ZERO))
             overwrite = several([here, converter(self.device, inside, total)])
             sums = sequence(self.device, [_sum(more, total)])
@@ -158,7 +161,7 @@ class ConvolutionPlan(CudnnPlan):
     def _gradient_calls(
         self, memory: Bindings, name: str, rooms: Mapping[str, int]
     ) -> Callable[[int, Any], list[Call]]:
-        """From the address of a gradient, and the factor on what is there, to the calls."""
+        """Return a function from a gradient's address and the factor on its old values to calls."""
         top = memory.top_diff_memory[0].address
         if name == "bias":
             epilogue = Epilogue(self.op, self.problem)
@@ -170,7 +173,7 @@ class ConvolutionPlan(CudnnPlan):
         return lambda to, beta: [setup.call(way, algorithm, {**at, "w": to}, workspace, beta)]
 
     def _read(self, memory: Bindings, name: str, rooms: Mapping[str, int], runs: list[Run]) -> int:
-        """Where a pass finds a parameter; `runs` gets the conversion that brings it there."""
+        """Return where a pass finds a parameter; append the conversion that brings it there."""
         param, layout = memory.params[name].values.memory, self.inside[name]
         if layout is None:
             return param.address
@@ -184,6 +187,6 @@ class ConvolutionPlan(CudnnPlan):
 
 
 def _sum(more: Memory, total: Memory) -> Call:
-    """total += more, both plain."""
+    """Return the call for total += more, both plain."""
     flat = Tensor((1, 1, 1, math.prod(total.shape)))
     return ("cudnnAddTensor", api.ONE, flat, more.address, api.ONE, flat, total.address)

@@ -33,7 +33,7 @@ class Descriptor:
         cudnn().call(f"cudnnSet{name}", self, *args)
 
     def _out(self, name: str, axes: int, *args: Any) -> Shape:
-        """What cudnnGet{name}OutputDim says, for so many axes."""
+        """Ask cudnnGet{name}OutputDim for the extents along this many axes."""
         dims = api.ints([0] * axes)
         cudnn().call(f"cudnnGet{name}OutputDim", self, *args, axes, dims)
         return tuple(dims)
@@ -65,7 +65,7 @@ class Tensor(Descriptor):
 
     @property
     def nbytes(self) -> int:
-        """From its first element to its last one."""
+        """Bytes from its first element to its last."""
         size = ctypes.c_size_t()
         cudnn().call("cudnnGetTensorSizeInBytes", self, ctypes.byref(size))
         return size.value
@@ -126,7 +126,7 @@ class Convolution(Descriptor):
         self._set("ConvolutionMathType", api.MATH[math.products])
 
     def out(self, x: Tensor, filters: Filter) -> Shape:
-        """The top's extents for the bottom `x`."""
+        """Return the top's extents for the bottom `x`."""
         return self._out("ConvolutionNdForward", len(x.dims), x, filters)
 
 
@@ -153,7 +153,7 @@ class Pooling(Descriptor):
         self._set(name, mode, int(nan), len(kernel), *geometry)
 
     def out(self, x: Tensor) -> Shape:
-        """The top's extents for the bottom `x`: whole windows only."""
+        """Return the top's extents for the bottom `x`: whole windows only."""
         return self._out("PoolingNdForward", len(x.dims), x)
 
 
@@ -181,7 +181,7 @@ class Activation(Descriptor):
 
 
 def dense(dims: Sequence[int], order: str = "nchw") -> Shape:
-    """Strides without gaps: the last axis fastest, or ("nhwc") the channels.
+    """Return strides without gaps: the last axis varies fastest, or ("nhwc") the channels.
 
     >>> dense((2, 3, 5, 7)), dense((2, 3, 5, 7), "nhwc")
     ((105, 35, 7, 1), (105, 1, 21, 3))
@@ -196,7 +196,7 @@ def dense(dims: Sequence[int], order: str = "nchw") -> Shape:
 
 
 def _ints(name: str, values: Sequence[int]) -> ctypes.Array[ctypes.c_int]:
-    """As `api.ints`; CudnnError where the library has no room for one."""
+    """Call `api.ints`; CudnnError for a number too large for the library."""
     try:
         return api.ints(values)
     except OverflowError as error:

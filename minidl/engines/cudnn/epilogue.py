@@ -30,7 +30,7 @@ class Epilogue:
         self.bias = Tensor((1, op.num_output, *ones), problem.dtype)
 
     def apart(self, at: Mapping[str, int]) -> list[Call]:
-        """Bias and ReLU, over the top."""
+        """Return the calls that apply bias and ReLU to the top, after the products."""
         calls: list[Call] = []
         y = self.top, at["top"]
         if self.op.bias:
@@ -41,7 +41,7 @@ class Epilogue:
         return calls
 
     def fused(self, algorithm: Algorithm, at: Mapping[str, int]) -> Call:
-        """y = relu(1 * w x + 0 * y + bias), which makes 0 of NaN: the library insists."""
+        """Return the call for y = relu(1 * w x + 0 * y + bias); its ReLU turns NaN into 0."""
         of, problem = self.setup.of, self.problem
         assert not self.op.transposed, problem
         mode = api.ACTIVATION_IDENTITY if self.op.then is None else api.ACTIVATION_RELU
@@ -55,7 +55,7 @@ class Epilogue:
         )
 
     def bias_gradient(self, top: int, to: int, beta: Any) -> Call:
-        """The sum of the top's gradient over images and places, plus beta * what was there."""
+        """Return the call that sums the top's gradient over images and places, plus beta * old."""
         return ("cudnnConvolutionBackwardBias", api.ONE, self.top, top, beta, self.bias, to)
 
 
@@ -71,7 +71,7 @@ class Trial:
         self.epilogue = Epilogue(op, self.one)
 
     def refusal(self, learning: tuple[str, ...]) -> str:
-        """Why bias, its gradient and ReLU cannot be had in calls of their own; "" if they can."""
+        """Say why bias, its gradient and ReLU cannot run as separate calls; "" if they can."""
 
         def calls(top: int, bias: int) -> list[Call]:
             made = self.epilogue.apart({"top": top, "bias": bias})
@@ -85,9 +85,10 @@ class Trial:
         return refusal
 
     def fuses(self, algorithm: Algorithm) -> bool:
-        """Whether bias and ReLU come with the products of this algorithm."""
+        """Tell whether one call can do the products of this algorithm with bias and ReLU."""
         if not self.op.bias or self.op.transposed:
             return False
+        # The fused call has two forms: with a ReLU, or with the identity, for one algorithm only.
         if self.op.then is None and algorithm.name != WITHOUT_RELU:
             return False
         settled = self.engine.algorithms.settled(self.one, FORWARD, algorithm)

@@ -56,7 +56,7 @@ class FollowerPlan(CudnnPlan):
 def follow(
     engine: Any, op: Any, request: Request, name: str, make: Make, keeps: tuple[str, ...] = ()
 ) -> Iterator[Plan] | Declined:
-    """The plan for the order and number type in which the bottom arrives.
+    """Offer a plan for the order and number type in which the bottom arrives.
 
     It is tried on a few images first: see `Trials`.
 
@@ -65,6 +65,7 @@ def follow(
     """
     bottom, top, layout = request.bottom_shapes[0], request.top_shapes[0], arriving(request)
     backward = wants_backward(request)
+    # The calls are tried once on a few images: whether they run depends on all extents but that.
     images = engine.trials.images(bottom, arrays=4)
     few_in, few_out = (images, *bottom[1:]), (images, *top[1:])
     made = make(bottom, top, layout)

@@ -54,7 +54,7 @@ class Library:
         self._handles: dict[int, tuple[Any, int]] = {}  # device's index: handle, address of stream
 
     def status(self, name: str, *args: Any) -> int:
-        """What a function returns."""
+        """Call a function and return its status."""
         return self._functions[name](*args)
 
     def call(self, name: str, *args: Any) -> None:
@@ -63,11 +63,11 @@ class Library:
             raise CudnnError(name, status, self.text(status), self.unsupported(status))
 
     def unsupported(self, status: int) -> bool:
-        """Whether a status says: this library, or this chip, has nothing for such a case."""
+        """Tell whether a status means that this library or chip does not support the case."""
         return status in (NOT_SUPPORTED_9 if self.major >= 9 else NOT_SUPPORTED_8)
 
     def text(self, status: int) -> str:
-        """A status in words; with what the library says of the last call, if it says so."""
+        """Put a status in words, with what the library says of the last call, if it does."""
         name = self._functions["cudnnGetErrorString"](status).decode()
         if not self._last_error:
             return name
@@ -77,7 +77,7 @@ class Library:
         return f"{name}: {why}" if why else name
 
     def handle(self, device: Device) -> Any:
-        """The handle for calls on a device; what they start goes to the stream that is current.
+        """Return the handle for calls on a device; they work in the current stream.
 
         One thread at a time may use it. Handles are never destroyed: that would wait for the
         device, and at the end of the process there may be no driver left to do so.
@@ -97,12 +97,12 @@ class Library:
 
 
 def opened() -> Library | Declined:
-    """The library, or why it cannot be used and what to do about it. Never raises."""
+    """Return the library, or why it cannot be used and what to do about it. Never raises."""
     return _opened(os.environ.get(VARIABLE, ""))
 
 
 def cudnn() -> Library:
-    """The library, for code that runs only where there is one."""
+    """Return the library, for code that runs only where there is one."""
     library = opened()
     assert isinstance(library, Library), library.reason
     return library
@@ -135,15 +135,13 @@ def _opened(named: str) -> Library | Declined:
 
 
 def _find(named: str) -> str | Declined:
-    """The library's path, or its name where the system's loader knows it.
+    """Find the library's path, or its name where the system's loader knows it.
 
     In this order: what the environment names; where NVIDIA's own finder looks, which also opens
     the libraries that cuDNN needs; the installed wheel; the system.
     """
     if named:
-        missing = (
-            f"{VARIABLE} is {named}, not a file: set it to a libcudnn.so.9, or unset it"
-        )
+        missing = f"{VARIABLE} is {named}, not a file: set it to a libcudnn.so.9, or unset it"
         return named if Path(named).is_file() else Declined(missing)
     for path in (_by_pathfinder(), *map(_in_wheel, _wheels())):
         if path:
@@ -169,7 +167,7 @@ def _by_pathfinder() -> str | None:
 
 
 def _wheels() -> list[str]:
-    """Packages that hold the library, first the one for the CUDA that CuPy was built for."""
+    """List packages that hold the library, first the one for the CUDA that CuPy was built for."""
     packages = ["nvidia-cudnn-cu13", "nvidia-cudnn-cu12"]
     try:
         importlib.metadata.version("cupy-cuda12x")

@@ -21,7 +21,7 @@ MODE = api.LRN_CROSS_CHANNEL_DIM1
 
 @OPERATORS.serves(ops.LRN)
 def plans(engine: Any, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
-    """Across channels, within the library's bounds.
+    """Offer a plan across channels, within the library's bounds.
 
     Within a channel it has something else: its divisive normalisation is documented as
     x / max(c, deviation of the neighbours), which no choice of k and beta makes Caffe's formula.
@@ -29,7 +29,7 @@ def plans(engine: Any, op: ops.LRN, request: Request) -> Iterator[Plan] | Declin
     if op.within:
         return Declined("within channels it divides by the neighbours' deviation, not by a power")
     if not api.LRN_MIN_N <= op.size <= api.LRN_MAX_N:
-        return Declined(f"its windows are of up to {api.LRN_MAX_N} channels, not of {op.size}")
+        return Declined(f"its windows have at most {api.LRN_MAX_N} channels, not {op.size}")
     if op.k < api.LRN_MIN_K or op.beta < api.LRN_MIN_BETA:
         bounds = f"k from {api.LRN_MIN_K:g} on and beta from {api.LRN_MIN_BETA:g} on"
         return Declined(f"it takes {bounds}, not {op.k:g} and {op.beta:g}")

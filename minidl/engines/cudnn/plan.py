@@ -30,7 +30,7 @@ class CudnnPlan(Plan):
 
 
 def sequence(device: Device, calls: Iterable[Call], keep: Any = None) -> Run:
-    """These calls one after the other, in the stream that is current when they are made.
+    """Return a run that makes these calls in order, in the stream that is current then.
 
     keep   what has to live as long: calls know addresses only
     """
@@ -59,12 +59,12 @@ class Trials:
         self._answers: dict[Any, str] = {}
 
     def images(self, shape: Shape, arrays: int) -> int:
-        """How many images of so many float32 arrays of this shape are tried."""
+        """Return how many images to try, for this many float32 arrays of this shape."""
         one = 4 * arrays * max(1, math.prod(shape[1:]))
         return max(1, min(shape[0] if shape else 1, self.ROOM // one))
 
     def refusal(self, key: Any, sizes: Sequence[int], calls: Callable[..., list[Call]]) -> str:
-        """Why the library does not do this, or "" if it does.
+        """Try the calls once and say why the library refuses them; "" if it does not.
 
         key     of the answer
         sizes   bytes of each array
@@ -90,7 +90,7 @@ class Trials:
 
 
 def part(memory: Memory | None, start: int, shape: Shape, layout: Layout | None) -> Memory:
-    """Room for an array of this shape and layout inside another memory."""
+    """Return room for an array of this shape and layout inside another memory."""
     assert memory is not None
     size = layout.nbytes if layout is not None else 4 * math.prod(shape)
     raw = memory.array.reshape(-1).view("uint8")[start : start + size]
@@ -102,31 +102,31 @@ def part(memory: Memory | None, start: int, shape: Shape, layout: Layout | None)
 
 
 def arriving(request: Request, index: int = 0) -> Dense | None:
-    """The layout in which a bottom arrives, if it is one of a GPU; otherwise the plain one."""
+    """Return the layout in which a bottom arrives; None for a plain one."""
     layout = request.bottom_layouts[index]
     return layout if isinstance(layout, Dense) else None
 
 
 def dtype_of(layout: Dense | None) -> str:
-    """The number type of a layout."""
+    """Return the number type of a layout."""
     return "float32" if layout is None else layout.dtype
 
 
 def order_of(layout: Dense | None) -> str:
-    """The order of a layout's axes."""
+    """Return the order of a layout's axes."""
     return "nchw" if layout is None else layout.order
 
 
 def like(layout: Dense | None, shape: Shape) -> Dense | None:
-    """The same layout of another shape."""
+    """Return the same layout for another shape."""
     return None if layout is None else Dense(shape, layout.dtype, layout.order)
 
 
 def tensor(dims: Shape, layout: Dense | None) -> Tensor:
-    """A descriptor of these dims (N, C, ...) that lie as `layout` says."""
+    """Return a descriptor of these dims (N, C, ...), in the order of `layout`."""
     return Tensor(dims, dtype_of(layout), order_of(layout))
 
 
 def wants_backward(request: Request) -> bool:
-    """Whether a gradient of the only bottom is asked for."""
+    """Tell whether a gradient of the only bottom is asked for."""
     return request.backward and request.wanted[0]

@@ -25,7 +25,7 @@ NAMES = {
 
 @OPERATORS.serves(ops.Pool)
 def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
-    """In whatever order the bottom arrives, where no window overhangs.
+    """Offer a plan in the order in which the bottom arrives, if no window overhangs.
 
     A maximum's backward looks for it again in bottom and top. Which of equal ones gets the
     gradient the library leaves open: it promises the same one every time, no more. A NaN is the
@@ -41,7 +41,7 @@ def plans(engine: Any, op: ops.Pool, request: Request) -> Iterator[Plan] | Decli
     whole = replace(op, ceil=False).out(size)
     if whole != windows:
         found, wanted = (" x ".join(map(str, counts)) for counts in (whole, windows))
-        return Declined(f"it has whole windows only: {found} of them, and {wanted} are wanted")
+        return Declined(f"it has whole windows only: {found} of them, not {wanted}")
     mode, name = NAMES[op.kind]
 
     def make(bottom: Shape, top: Shape, layout: Dense | None) -> Passes:

@@ -60,7 +60,7 @@ class Way(NamedTuple):
     algorithms: tuple[str, ...]
 
     def between(self, middle: Any, of: dict[str, Any]) -> tuple[Any, ...]:
-        """The arguments of a query: what is read, `middle`, what is written."""
+        """Return the arguments of a query: what is read, `middle`, what is written."""
         first, second = self.reads
         return of[first], of[second], middle, of[self.writes]
 
@@ -104,7 +104,7 @@ class Setup:
         }
 
     def convolution(self, math: int | None = None) -> Convolution:
-        """The geometry; multiplied as the request says, or in this way of the library's."""
+        """Return the geometry, to be multiplied as the request says or in this way of cuDNN's."""
         p = self.problem
         made = Convolution(p.pad, p.stride, p.dilation, p.group, p.math)
         if math is not None:
@@ -119,7 +119,7 @@ class Setup:
         workspace: int,
         beta: Any = api.ZERO,
     ) -> Call:
-        """The call that runs a pass: what it writes = result + beta * what was there."""
+        """Return the call that runs a pass: output = result + beta * old output."""
         pairs = [part for name in way.reads for part in (self.of[name], addresses[name])]
         made = self.convolution(algorithm.math)
         room = workspace if algorithm.workspace else None

@@ -21,7 +21,7 @@ from minidl.engines.request import Declined, Request
 
 @OPERATORS.serves(ops.Softmax)
 def plans(engine: Any, op: ops.Softmax, request: Request) -> Iterator[Plan] | Declined:
-    """Along any axis: what is before it counts as images, what is behind it as places.
+    """Offer a plan along any axis: what precedes it counts as images, what follows as places.
 
     Channels last it takes the channels as they lie; along another axis the bottom has to be in
     C order, and is asked for so.
@@ -33,6 +33,7 @@ def plans(engine: Any, op: ops.Softmax, request: Request) -> Iterator[Plan] | De
         request = replace(request, bottom_layouts=(None,))
 
     def make(bottom: Shape, top: Shape, layout: Dense | None) -> Passes:
+        # (before, classes, behind) as N, C, H with W = 1: softmax over C for each place.
         before, classes, behind = (
             math.prod(part) for part in (bottom[:axis], bottom[axis : axis + 1], bottom[axis + 1 :])
         )

@@ -16,7 +16,7 @@ from minidl.engines.request import Request
 
 @OPERATORS.serves(ops.Activation)
 def plans(engine: Engine, op: ops.Activation, request: Request) -> Iterator[Plan]:
-    """One kernel each way, in place or not."""
+    """Offer one kernel each way, in place or not."""
     keeps = "top"
     if op.kind == "relu":
         keeps = "top sign" if op.slope >= 0 else "bottom"

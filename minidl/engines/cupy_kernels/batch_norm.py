@@ -22,7 +22,7 @@ STATISTICS = ("mean", "variance", "scale_factor")
 
 @OPERATORS.serves(ops.BatchNorm)
 def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
-    """By global statistics, or by those of the batch, which it then adds to them.
+    """Offer a plan by global statistics, or by the batch's, which it then adds to them.
 
     Backward by the batch's reads x again; in place, where y has overwritten it, a copy in `saved`.
     """
@@ -30,7 +30,7 @@ def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan]
     if any(home not in (None, UNDECIDED) for home in request.homes):
         return Declined("it needs the statistics in plain arrays")
     if math.prod(shape) // shape[1] > LARGEST_INT - PART:
-        return Declined(f"a channel of {shape} has more numbers than 31 bits count")
+        return Declined(f"a channel of {shape} has more numbers than 31 bits can count")
     kind = GlobalPlan if op.global_stats else BatchPlan
     return iter([kind(device=engine.device, algorithm="kernel", request=request, op=op)])
 
@@ -60,7 +60,7 @@ class BatchNormPlan(PlainPlan):
         return self.kernel("batch_norm", name).bind(count, *arguments)
 
     def normalise(self, memory: Bindings, kept: int = 0) -> Run:
-        """From x to y, by the mean and deviation in `saved`."""
+        """Launch x to y, by the mean and deviation in `saved`."""
         x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         moments = self.moments(memory)
         return self.launch(

@@ -64,7 +64,7 @@ def product(
     batch: Sequence[int] = (),
     add: bool = False,
 ) -> Run:
-    """What computes result = left right, or adds that to it, for all of a batch.
+    """Return a run that computes result = left right, or adds that to it, for a batch.
 
     math         see ARITHMETIC: the factors are arrays of that type, the result is float32
     shape        (m, n, k): left is m x k, right k x n, result m x n
@@ -75,6 +75,7 @@ def product(
     What is returned works in the device's stream and reads nothing but the device's memory, so it
     may be captured into a graph.
     """
+    # One strided call covers one axis of a batch; the longest, so that calls are few.
     extents = list(batch) or [1]
     longest = extents.index(max(extents))
     others = [range(1 if axis == longest else extent) for axis, extent in enumerate(extents)]
@@ -95,7 +96,7 @@ def product(
 
 
 def _at(matrix: Matrix, index: tuple[int, ...], axis: int, math: Math) -> tuple[int, int, int]:
-    """(address, row, step along `axis`) of a matrix at an index of the batch."""
+    """Return (address, row, step along `axis`) of a matrix at an index of the batch."""
     steps = matrix.steps or (0,) * len(index)
     offset = sum(i * step for i, step in zip(index, steps, strict=True))
     return matrix.address + offset * ITEMSIZE[math.products], matrix.row, steps[axis]

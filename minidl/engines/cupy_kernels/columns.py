@@ -59,8 +59,10 @@ class Columns:
         self.itemsize, self.number = blas.ITEMSIZE[math.products], blas.NUMBER[math.products]
         self.in_place = geometry.pointwise and self.itemsize == 4
         self.name = "gemm" if self.in_place else "im2col+gemm"
+        # Workspace: columns and maps of a chunk of images, and the filters in 16 bits.
         rounded = [2 * geometry.filters] if self.itemsize == 2 else []
         each = [4 * geometry.places * rows for rows in (geometry.taps, geometry.maps)]
+        # As many images at a time as fit; large products keep the GPU busier than small ones.
         left = (LIMIT if limit is None else limit) - sum(rounded) - 2 * ALIGNMENT_ON_GPUS
         self.chunk = _images_at_once(geometry.images, max(1, left // sum(each)))
         self._starts, self.workspace = packed_on_gpu(
@@ -72,7 +74,7 @@ class Columns:
     def gather(
         self, image: int, weight: int, map_: int, workspace: int, bias: int, then: Then
     ) -> Run:
-        """map_ = f(correlation of image with weight + bias)."""
+        """Return a run for map_ = f(correlation of image with weight + bias)."""
         g, rooms = self.geometry, self._rooms(weight, workspace)
         if self.in_place:
             shape = (g.images, g.maps, g.places)
@@ -90,7 +92,7 @@ class Columns:
     def scatter(
         self, map_: int, weight: int, image: int, workspace: int, bias: int, then: Then
     ) -> Run:
-        """image = f(the transpose of `gather` on map_ + bias)."""
+        """Return a run for image = f(the transpose of `gather` on map_ + bias)."""
         g, rooms = self.geometry, self._rooms(weight, workspace)
         if self.in_place:
             shape = (g.images, g.channels, g.places)
@@ -112,8 +114,10 @@ class Columns:
         for adds in (False, True):
             runs: list[Run] = []
             for chunk in self._chunks:
+                # Both lie as (row, image, place): one product sums over all images.
                 runs += [self._unfold(image, chunk, rooms), self._pack(map_, chunk, rooms)]
                 into = param.gradient.memory.address
+                # The first chunk may overwrite the gradient, all others add to it.
                 runs.append(self._correlate(chunk, rooms, into, adds or chunk.start > 0))
             ways.append(several(runs))
         return accumulated(param, *ways)
@@ -144,7 +148,7 @@ class Columns:
         return unpack(self.device, rooms.maps, self._map(map_, chunk), shape, bias, then)
 
     def _rounded(self, weight: int, rooms: Rooms) -> list[Run]:
-        """What makes the 16-bit copy of the filters, if there is one."""
+        """Return the runs that make the 16-bit copy of the filters, if there is one."""
         if rooms.weight == weight:
             return []
         run = kernel(self.device, "convert", "convert", FROM="float", TO=self.number)
@@ -168,7 +172,7 @@ class Columns:
         return self._product((k, p, m), left, right, result, transposed=(True, False))
 
     def _correlate(self, chunk: Chunk, rooms: Rooms, into: int, add: bool) -> Run:
-        """W = Y X', or so much more."""
+        """Return a run for W = Y X', or W += Y X'."""
         m, k, p = self._extents(chunk)
         left, right = Matrix(rooms.maps, p, (m * p,)), Matrix(rooms.columns, p, (k * p,))
         result = Matrix(into, k, (m * k,))
@@ -194,6 +198,7 @@ class Columns:
             self.device,
             self.math,
             (rows, p, terms),
+            # Steps for (images, groups): every image meets the same filters, hence 0.
             Matrix(weight, k, (0, m * k)),
             Matrix(source, p, (g.group * terms * p, terms * p)),
             Matrix(target, p, (g.group * rows * p, rows * p)),
@@ -228,7 +233,7 @@ class Columns:
 
 
 def _images_at_once(images: int, fitting: int) -> int:
-    """At most so many as fit, and no small rest at the end.
+    """Return how many images to unfold at a time: no more than fit, and no small remainder.
 
     Where it can be, a multiple of EVEN: rows of columns then start at multiples of 16 bytes, in 16
     bits, too, which the products on tensor cores that are fastest ask for.

@@ -16,7 +16,7 @@ from minidl.engines.request import Request
 
 @OPERATORS.serves(ops.Concat)
 def plans(engine: Engine, op: ops.Concat, request: Request) -> Iterator[Plan]:
-    """One launch for each bottom, each way.
+    """Offer one launch for each bottom, each way.
 
     Array code would do as well for few bottoms; where there are more than eight small ones, CuPy's
     concatenate uploads a list of their addresses in every call, which no graph can capture.
@@ -46,7 +46,7 @@ class ConcatPlan(PlainPlan):
         return several(forward), several(backward)
 
     def _copy(self, way: str, i: int, source: int, target: int) -> Run:
-        """From bottom i to its place in the top, or back."""
+        """Return the launch from bottom i to its place in the top, or back."""
         axis, shapes = self.op.axis % len(self.request.top_shapes[0]), self.request.bottom_shapes
         step = math.prod(shapes[0][axis + 1 :])
         slice_, stretch = shapes[i][axis] * step, self.request.top_shapes[0][axis] * step

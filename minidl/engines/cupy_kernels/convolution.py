@@ -18,7 +18,7 @@ from minidl.engines.request import Declined, Request
 
 @OPERATORS.serves(ops.Conv)
 def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
-    """One plan: bottom, top and parameters are plain; only factors of products are rounded."""
+    """Offer one plan: arrays and parameters are plain; only factors of products are rounded."""
     if len(request.bottom_shapes) != 1:
         return Declined(
             f"it has no plan for {len(request.bottom_shapes)} bottoms that share filters"
@@ -98,7 +98,7 @@ class ConvolutionPlan(Plan):
 
     @property
     def _top(self) -> tuple[int, int, int]:
-        """The top as (images, channels, places)."""
+        """Return the top's extents as (images, channels, places)."""
         g = self.geometry
         elements = g.image_elements if self.op.transposed else g.map_elements
         return g.images, self.op.num_output, elements // self.op.num_output

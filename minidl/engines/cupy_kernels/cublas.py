@@ -57,7 +57,7 @@ class Cublas:
             self._functions["cublasSetWorkspace_v2"](self.handle, room, WORKSPACE)
 
     def bound(self, name: str, *arguments: int) -> Callable[[], None]:
-        """A call with these arguments behind the handle; OverflowError for one too large."""
+        """Bind a call to these arguments, after the handle; OverflowError for one too large."""
         codes = SIGNATURES[name].replace(" ", "")[1:]
         pairs = zip(codes, arguments, strict=True)
         given = [_fitting(name, TYPES[code], value) for code, value in pairs]
@@ -78,7 +78,7 @@ def _check(status: int, function: Any, _: Any) -> None:
 
 
 def _fitting(name: str, kind: Any, value: int) -> Any:
-    """A number of C's; ctypes would cut off what is too long without a word."""
+    """Return a number of C's type; ctypes would silently truncate one that is too large."""
     made = kind(value)
     if (made.value or 0) != value:
         raise OverflowError(f"{name} takes {8 * ctypes.sizeof(made)} bits for what is {value}")
@@ -89,7 +89,7 @@ _open: WeakKeyDictionary[Any, Cublas] = WeakKeyDictionary()
 
 
 def cublas(device: Device) -> Cublas:
-    """The library with the handle of this device; a first call makes that, and takes memory."""
+    """Return the library with this device's handle; the first call makes it and takes memory."""
     if device not in _open:
         from cupy_backends.cuda.libs import cublas as cupys
 
@@ -99,7 +99,7 @@ def cublas(device: Device) -> Cublas:
 
 
 def missing() -> Declined | None:
-    """Why there is no cuBLAS; None if there is."""
+    """Say why cuBLAS is not available; None if it is."""
     try:
         from cupy_backends.cuda.libs import cublas  # noqa: F401
     except ImportError as error:

@@ -26,7 +26,7 @@ class Depthwise:
     def gather(
         self, image: int, weight: int, map_: int, workspace: int, bias: int, then: Then
     ) -> Run:
-        """map_ = f(correlation of image with weight + bias)."""
+        """Return a run for map_ = f(correlation of image with weight + bias)."""
         g = self.geometry
         count = g.images * g.map_elements
         arguments = image, weight, map_, bias, g.maps, self._each, *g.spatial(), *activation(then)
@@ -35,7 +35,7 @@ class Depthwise:
     def scatter(
         self, map_: int, weight: int, image: int, workspace: int, bias: int, then: Then
     ) -> Run:
-        """image = f(the transpose of `gather` on map_ + bias)."""
+        """Return a run for image = f(the transpose of `gather` on map_ + bias)."""
         g = self.geometry
         count = g.images * g.image_elements
         arguments = map_, weight, image, bias, g.channels, self._each
@@ -45,6 +45,8 @@ class Depthwise:
         """Add the correlation of image and map, over all places, to the weight's gradient."""
         g = self.geometry
         rows = g.images * g.filters
+        # In two steps, so that sums come in one order and give the same bits: for each image and
+        # element of a filter, then over the images.
         each = self._kernel("filters").bind(rows, image, map_, workspace, self._each, *g.spatial())
         total = kernel(self.device, "maps", "sum_images")
         ways = [

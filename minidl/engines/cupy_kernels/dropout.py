@@ -18,7 +18,7 @@ DRAWN = 8  # elements that one thread draws numbers for: a block of the generato
 
 @OPERATORS.serves(ops.Dropout)
 def plans(engine: Engine, op: ops.Dropout, request: Request) -> Iterator[Plan] | Declined:
-    """The masks of the CPU, bit for bit, drawn on the GPU.
+    """Offer a plan that draws the CPU's masks, bit for bit, on the GPU.
 
     What stays is kept as one bit for each element. Backward could draw the numbers again, but only
     as long as the pass number is still that of its forward, and ten rounds of 64-bit products cost
@@ -47,6 +47,8 @@ class DropoutPlan(PlainPlan):
         low, high = (_signed(word) for word in self.request.key)
         draw = self.kernel("dropout", "draw")
         apply = self.kernel("dropout", "apply")
+        # One thread for each byte of bits. The number of the pass is read on the device, so that a
+        # captured graph draws other numbers in every replay.
         drawn = draw.bind(self.saved, bits, self.request.counter, low, high, self.op.ratio)
         forward = several([drawn, apply.bind(count, x, bits, y, scale)])
         if not self.has_backward:
@@ -56,7 +58,7 @@ class DropoutPlan(PlainPlan):
 
 
 def _signed(word: int) -> int:
-    """The same 64 bits as a signed number, as kernels take them.
+    """Return the same 64 bits as a signed number, as kernels take them.
 
     >>> _signed(2**64 - 1), _signed(5)
     (-1, 5)

@@ -72,7 +72,7 @@ class Geometry(NamedTuple):
 
 
 def geometry(op: ops.Conv, request: Request) -> Geometry:
-    """Of a description over one or two axes; one axis is taken as an image of one row."""
+    """Describe a convolution over one or two axes; one axis is an image of one row."""
     axes = len(request.params[0][1]) - 2
     (bottom,), (top,), op = request.bottom_shapes, request.top_shapes, op.over(axes)
     image, map_ = (top, bottom) if op.transposed else (bottom, top)

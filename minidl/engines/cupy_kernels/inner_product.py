@@ -92,6 +92,7 @@ class InnerProductPlan(Plan):
             if name == "bias":
                 runs.append(maps.bias_gradient(self.device, param, dy, shape, 0))
             else:
+                # Both forms are bound beforehand; `fresh` picks one when they run.
                 ways = [
                     self._learn(x, dy, param.gradient.memory.address, room, add) for add in (0, 1)
                 ]
@@ -107,6 +108,7 @@ class InnerProductPlan(Plan):
         """Y = X W'."""
         s = self.sizes
         runs, (x, weight) = self._rounded(room, x=x, weight=weight)
+        # cuBLAS transposes while reading: weights stay as they are stored.
         left, right, result = Matrix(x, s.inputs), self._weight(weight), Matrix(y, s.outputs)
         shape, turned = (s.rows, s.outputs, s.inputs), (False, not self.op.transpose)
         return several([*runs, self._product(shape, left, right, result, transposed=turned)])
@@ -147,7 +149,7 @@ class InnerProductPlan(Plan):
         return Matrix(address, self.sizes.outputs if self.op.transpose else self.sizes.inputs)
 
     def _rounded(self, room: int, **factors: int) -> tuple[list[Run], list[int]]:
-        """What makes 16-bit copies of factors, if the products take those, and where they are."""
+        """Return the runs that make 16-bit copies of factors, if needed, and their addresses."""
         if blas.ITEMSIZE[self.math.products] == 4:
             return [], list(factors.values())
         s = self.sizes

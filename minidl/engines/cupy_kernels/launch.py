@@ -39,9 +39,10 @@ class Kernel:
         self.bind(count, *arguments)()
 
     def bind(self, count: int, *arguments: Any) -> Launch:
-        """What launches it over `count` turns with these arguments."""
+        """Return what launches it over `count` elements with these arguments."""
         threads = count * WARP if self.signature.rows else count
         most = _multiprocessors(self.device) * BLOCKS_EACH
+        # Grid-stride loops: a grid larger than the GPU can hold at once gains nothing.
         grid, block = (min(-(-threads // BLOCK), most),), (BLOCK,)
         wide = threads > LARGEST_INT - most * BLOCK  # where the loop's variable would overflow
         given = self._converted((count, *arguments), wide)
@@ -108,12 +109,12 @@ class Launch:
 
 
 def kernel(device: Any, unit: str, name: str, **defines: object) -> Kernel:
-    """The kernel `name` of `unit`.cu, compiled (when first bound) with these #defines."""
+    """Return the kernel `name` of `unit`.cu, compiled when first bound, with these #defines."""
     return Kernel(device, unit, name, defines)
 
 
 def as_type(kind: str, value: Any, wide: bool = False) -> Any:
-    """A value as the scalar that a parameter of this type (see `source.TYPES`) is passed as.
+    """Return a value as the scalar that a parameter of this type (`source.TYPES`) takes.
 
     >>> as_type("int", 3), as_type("float", 0.5)
     (np.int32(3), np.float32(0.5))
@@ -145,4 +146,4 @@ def _multiprocessors(device: Any) -> int:
 
 
 def _nothing(grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
-    """A launch over nothing, which CUDA refuses."""
+    """Stand in for a launch over no elements, which CUDA refuses."""

@@ -57,7 +57,7 @@ class Dense:
         _convert(source, packed, self.shape, None, self)
 
     def unpack(self, packed: Any, plain: Any) -> None:
-        """The way back; `plain` may be of any number type."""
+        """Arrange the bytes in C order; `plain` may be of any number type."""
         if plain.dtype == "float32":
             _convert(packed, plain, self.shape, self, None)
             return
@@ -91,7 +91,7 @@ def converter(device: Device, source: Memory, target: Memory) -> Run:
 def conversion(
     device: Device, shape: Shape, start: Dense | None, at: int, end: Dense | None, to: int
 ) -> Run:
-    """The same for two addresses; None stands for plain float32."""
+    """Do the same for two addresses; None stands for plain float32."""
     channels, places = _extents(shape)
     defines: dict[str, object] = {}
     for name, layout in (("FROM", start), ("TO", end)):
@@ -102,7 +102,7 @@ def conversion(
 
 
 def _extents(shape: Shape) -> tuple[int, int]:
-    """Channels, and places of each of them; one channel where there is no such axis."""
+    """Return channels and places of each; one channel where there is no such axis."""
     return (shape[1], math.prod(shape[2:])) if len(shape) > 1 else (1, math.prod(shape))
 
 

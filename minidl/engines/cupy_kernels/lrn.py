@@ -21,7 +21,7 @@ MOST = 31  # places in a row of the window: more do not fit a thread's registers
 
 @OPERATORS.serves(ops.LRN)
 def plans(engine: Engine, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
-    """Across channels, one kernel each way that keeps nothing but the bottom."""
+    """Offer one kernel each way across channels that keeps nothing but the bottom."""
     if op.within:
         return iter([WithinPlan(**_usual(engine, op, request), algorithm="kernel")])
     if op.size > MOST:

@@ -15,12 +15,12 @@ KINDS = {"relu": 1, "sigmoid": 2, "tanh": 3}  # as activate.cuh numbers them
 
 
 def activation(then: Then) -> tuple[int, float]:
-    """The two arguments by which kernels know an activation."""
+    """Return the two arguments by which kernels know an activation."""
     return (0, 0.0) if then is None else (KINDS[then.kind], float(then.slope))
 
 
 def finish(device: Device, y: int, shape: tuple[int, int, int], bias: int, then: Then) -> list[Run]:
-    """What adds bias and activation to `y` (images, channels, places), if there are any."""
+    """Return what adds bias and activation to `y` (images, channels, places), if any."""
     if not bias and then is None:
         return []
     _, channels, places = shape
@@ -30,8 +30,8 @@ def finish(device: Device, y: int, shape: tuple[int, int, int], bias: int, then:
 def unpack(
     device: Device, maps: int, y: int, shape: tuple[int, int, int], bias: int, then: Then
 ) -> Run:
-    """What brings `maps` (channels, images, places) to `y` (images, channels, places), with bias
-    and activation on the way."""
+    """Return a run from `maps` (channels, images, places) to `y` (images, channels, places), which
+    applies bias and activation on the way."""
     images, _, places = shape
     return _finish(device, maps, y, shape, (places, images * places), bias, then)
 
@@ -52,7 +52,7 @@ def _finish(
 
 
 def pack(device: Device, y: int, maps: int, shape: tuple[int, int, int], number: str) -> Run:
-    """What copies `y` (images, channels, places) to (channels, images, places), as `number`s."""
+    """Return a run from `y` (images, channels, places) to `maps`, as elements of type `number`."""
     images, channels, places = shape
     run = kernel(device, "maps", "pack", NUMBER=number)
     return run.bind(images * channels * places, y, maps, images, channels, places)
@@ -61,7 +61,7 @@ def pack(device: Device, y: int, maps: int, shape: tuple[int, int, int], number:
 def bias_gradient(
     device: Device, param: Param, dy: int, shape: tuple[int, int, int], scratch: int
 ) -> Run:
-    """What adds the sums of `dy` (images, channels, places) to a bias's gradient.
+    """Return a run that adds the sums of `dy` (images, channels, places) to a bias's gradient.
 
     scratch   room for images * channels floats; not used where there is one place
     """
@@ -78,7 +78,7 @@ def bias_gradient(
 
 
 def accumulated(param: Param, overwrite: Run, add: Run) -> Run:
-    """Whichever of the two a parameter's gradient is to be written by: see `Home.fresh`."""
+    """Return a run that overwrites a parameter's gradient or adds to it, as `fresh` says."""
 
     def run() -> None:
         if param.gradient.fresh:

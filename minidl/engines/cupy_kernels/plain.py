@@ -32,12 +32,12 @@ class PlainPlan(Plan):
         return self.request.backward and any(self.request.wanted)
 
     def kernel(self, unit: str, name: str, **defines: object) -> Kernel:
-        """A kernel on the plan's device."""
+        """Return a kernel on the plan's device."""
         return kernel(self.device, unit, name, **defines)
 
 
 def gradients(memory: Bindings) -> tuple[int, int]:
-    """The addresses of dy and dx of a plan with one bottom and one top."""
+    """Return the addresses of dy and dx of a plan with one bottom and one top."""
     (dy,), (dx,) = memory.top_diff_memory, memory.bottom_diff_memory
     assert dx is not None
     return dy.address, dx.address

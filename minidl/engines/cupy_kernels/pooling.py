@@ -20,7 +20,7 @@ MOST_PLANES = 8
 
 @OPERATORS.serves(ops.Pool)
 def plans(engine: Engine, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
-    """MAX, with the second top where it is asked for, and AVE; as the layer does, NaN included.
+    """Offer MAX, with the second top if asked for, and AVE, exactly as the layer, NaN included.
 
     STOCHASTIC stays with array code: it computes another thing in training than in a test, and the
     description does not say which.
@@ -33,7 +33,7 @@ def plans(engine: Engine, op: ops.Pool, request: Request) -> Iterator[Plan] | De
 
 
 def planes_each(shape: Shape) -> int:
-    """In how many planes a thread is to look at one place, so that there is work for all threads.
+    """Return how many planes a thread handles at one place, so that all threads have work.
 
     >>> planes_each((256, 96, 55, 55)), planes_each((64, 50, 8, 8))
     (8, 1)
@@ -52,12 +52,13 @@ class PoolPlan(PlainPlan):
 
     @property
     def place(self) -> str:
-        """The C type that holds a place's number in a window."""
+        """Return the C type that holds the index of a place in a window."""
         return "unsigned char" if math.prod(self.op.kernel) <= 256 else "int"
 
     def launch(self, name: str, shape: Shape, *arguments: int) -> Run:
-        """A kernel over all elements of a shape, the bottom's or the top's."""
+        """Launch a kernel over all elements of a shape, the bottom's or the top's."""
         (kh, kw), (sh, sw) = self.op.kernel, self.op.stride
+        # The window is compiled in, so that its loops are unrolled; extents are arguments.
         window: dict[str, object] = dict(KH=kh, KW=kw, SH=sh, SW=sw, PLACE=self.place)
         planes, each = math.prod(shape[:2]), planes_each(shape)
         geometry = *self.request.bottom_shapes[0][2:], *self.request.top_shapes[0][2:], *self.op.pad
@@ -72,6 +73,7 @@ class MaxPlan(PoolPlan):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Backward looks the maximum up instead of searching for it again: ties go as in forward.
         width = 1 if self.place == "unsigned char" else 4
         self.saved = math.prod(self.request.top_shapes[0]) * width if self.has_backward else 0
 

@@ -33,7 +33,7 @@ class Scores(NamedTuple):
 
 
 def scores(shape: Shape, axis: int) -> Scores:
-    """Scores with the classes on an axis, which may count from the end.
+    """Describe scores with the classes on an axis, which may count from the end.
 
     >>> scores((64, 10), 1), scores((2, 21, 30, 40), -3)
     (Scores(items=64, classes=10, inner=1), Scores(items=2400, classes=21, inner=1200))
@@ -45,7 +45,7 @@ def scores(shape: Shape, axis: int) -> Scores:
 
 @OPERATORS.serves(ops.Softmax)
 def plans(engine: Engine, op: ops.Softmax, request: Request) -> Iterator[Plan]:
-    """One kernel each way, in place or not, along any axis."""
+    """Offer one kernel each way, in place or not, along any axis."""
     given = scores(request.bottom_shapes[0], op.axis)
     yield SoftmaxPlan(
         device=engine.device,

@@ -20,7 +20,7 @@ PART = 1024  # items whose losses one warp adds up
 
 @OPERATORS.serves(ops.SoftmaxLoss)
 def plans(engine: Engine, op: ops.SoftmaxLoss, request: Request) -> Iterator[Plan]:
-    """Softmax, the losses' sum in two stages, and one kernel backward.
+    """Offer softmax, the losses' sum in two stages, and one kernel backward.
 
     Nothing looks at the labels from the host: one that names no class makes the loss, and the
     gradient of its item, NaN. Equal inputs give equal bits.
@@ -51,6 +51,7 @@ class SoftmaxLossPlan(PlainPlan):
             if len(self.request.top_shapes) == 1
             else 0
         )
+        # Backward needs the divisor: with an ignore_label it is known on the device alone.
         (_, self.divisor_at), self.saved = packed_on_gpu([kept, F32])
         (_, self.counted_at), self.workspace = packed_on_gpu([self.parts * F32] * 2)
 
@@ -66,6 +67,7 @@ class SoftmaxLossPlan(PlainPlan):
         ignore = math.nan if self.op.ignore_label is None else float(self.op.ignore_label)
         team = self.scores.team
         softmax = self.kernel("softmax", f"forward_by_{team}").bind(items, x, p, classes, inner)
+        # Sums of PART items each, then their sum by one thread: one order, whatever runs first.
         parts = self.kernel("softmax_loss", "parts").bind(
             self.parts, p, labels, losses, counted, items, PART, classes, inner, ignore
         )
@@ -93,7 +95,7 @@ class SoftmaxLossPlan(PlainPlan):
         return forward, backward
 
     def _fixed(self) -> float:
-        """What the sum is divided by where that is known beforehand; 0: the items that count."""
+        """Return what the sum is divided by, if known beforehand; 0: by the items that count."""
         items, _, inner = self.scores
         divisors = {"FULL": items, "VALID": 0, "BATCH_SIZE": items // inner, "NONE": 1}
         return float(divisors[self.op.normalization])

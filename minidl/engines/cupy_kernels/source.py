@@ -38,12 +38,12 @@ class Signature(NamedTuple):
 
 
 def units() -> list[str]:
-    """The names of all sources: "im2col" for im2col.cu."""
+    """List the names of all sources: "im2col" for im2col.cu."""
     return sorted(path.stem for path in FOLDER.glob("*.cu"))
 
 
 def source(unit: str, defines: Mapping[str, object] | None = None) -> str:
-    """The text of a `.cu`, each header once where it is first included, after these #defines.
+    """Return the text of a `.cu` after these #defines, each header where it is first included.
 
     >>> source("convert", {"FROM": "Half"}).splitlines()[0]
     '#define FROM Half'
@@ -63,7 +63,7 @@ def source(unit: str, defines: Mapping[str, object] | None = None) -> str:
 
 @functools.cache
 def signatures(unit: str) -> dict[str, Signature]:
-    """The kernels of a `.cu` by name."""
+    """Parse the kernels of a `.cu`, by name."""
     text = _without_comments(_read(f"{unit}.cu"))
     found = {}
     for kind, name, inside in KERNEL.findall(text):

@@ -18,7 +18,7 @@ MOST = 4  # terms that one launch adds up
 
 @OPERATORS.serves(ops.Sum)
 def plans(engine: Engine, op: ops.Sum, request: Request) -> Iterator[Plan]:
-    """Up to four terms in one launch, any number in several."""
+    """Offer sums of up to four terms in one launch, of more in several."""
     kind = SplitPlan if op.split else SumPlan
     yield kind(device=engine.device, algorithm="kernel", request=request, op=op)
 
@@ -42,9 +42,10 @@ class SumPlan(PlainPlan):
         return several(forward), several(backward)
 
     def sum(self, terms: Sequence[int], weights: Sequence[float], total: int) -> list[Run]:
-        """The launches that bring the weighted sum of arrays to `total`, which may be the first."""
+        """Return the launches for a weighted sum of arrays into `total`, which may be the first."""
         if list(terms) == [total] and weights[0] == 1:
             return []
+        # Beyond MOST terms, what is summed so far is the first term of the next launch.
         launches, rest = [], list(zip(terms, weights, strict=True))
         while rest:
             now, rest = rest[:MOST], rest[MOST:]

@@ -93,7 +93,7 @@ class FlatStep:
         correction: float = 1.0,
         factor_address: int = 0,
     ) -> None:
-        """One step; gradients are left as they were.
+        """Make one step; gradients stay as they were.
 
         scale            factor on the gradient, before weight decay
         correction       of the rate, but for a decay that is decoupled

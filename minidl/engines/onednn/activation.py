@@ -24,7 +24,7 @@ ALGORITHMS = {
 
 @OPERATORS.serves(ops.Activation)
 def plans(engine: Engine, op: ops.Activation, request: Request) -> Iterator[Plan] | Declined:
-    """In any arrangement, in place or not.
+    """Offer a plan in any arrangement, in place or not.
 
     A ReLU of slope 0 makes 0 of NaN, which the layer and Caffe hand on.
     """
@@ -32,7 +32,7 @@ def plans(engine: Engine, op: ops.Activation, request: Request) -> Iterator[Plan
     if op.slope < 0:
         return Declined(f"with slope {op.slope:g} the top does not tell the bottom's sign")
     if not shape:
-        return Declined("it takes arrays of 1 axis and more, not 0")
+        return Declined("it takes arrays of at least 1 axis, not 0")
     algorithm, numbers = ALGORITHMS[op.kind], (op.slope, 0.0)
 
     def arguments(data: DnnlLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -77,7 +77,7 @@ Dims = ctypes.c_int64 * MAX_AXES
 
 
 def dims(values: Iterable[int]) -> ctypes.Array[ctypes.c_int64]:
-    """Extents, strides or paddings as the library takes them."""
+    """Return extents, strides or paddings as the library takes them."""
     return Dims(*values)
 
 

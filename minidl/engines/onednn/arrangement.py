@@ -20,7 +20,7 @@ BLOCKS = (16, 8)  # channels of a register of AVX-512, and of AVX2
 
 
 def blocked(dims: Shape, dtype: int = api.F32, block: int = 16) -> DnnlLayout:
-    """(N, C, *size) in the order N, C / block, *size, block: a pixel's channels side by side.
+    """Arrange (N, C, *size) as N, C / block, *size, block: a pixel's channels side by side.
 
     The last block is filled up with zeros. One to three spatial axes.
     """
@@ -29,12 +29,12 @@ def blocked(dims: Shape, dtype: int = api.F32, block: int = 16) -> DnnlLayout:
 
 
 def has_blocks(dims: Shape) -> bool:
-    """Whether there is a blocked arrangement of so many axes."""
+    """Tell whether there is a blocked arrangement for this many axes."""
     return len(dims) in api.BLOCKED
 
 
 def arrangement_of(layout: Layout | None) -> Arrangement | None:
-    """How a blob arrives, to arrange others alike; None where that is no known arrangement."""
+    """Recognise how a blob is arranged, to arrange others alike; None if it is not known."""
     if layout is None:
         return plain
     assert isinstance(layout, DnnlLayout), layout

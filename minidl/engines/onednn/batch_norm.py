@@ -26,7 +26,7 @@ STATISTICS = ("mean", "variance", "scale_factor")
 
 @OPERATORS.serves(ops.BatchNorm)
 def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | Declined:
-    """In blocks of channels: in other arrangements the library takes several times as long.
+    """Offer blocks of channels: other arrangements take the library several times as long.
 
     For the gradient the batch's statistics are in `saved`; and in place, where y overwrites x, a
     copy of x before them.
@@ -88,6 +88,7 @@ class _Global:
 
     def forward(self) -> None:
         mean, variance, factor = (param.values.memory.array for param in self.params)
+        # The statistics are sums over batches; their weight is in the third parameter, as in Caffe.
         weight = 1 / factor[0] if factor[0] else 0  # nothing was seen before: mean 0, variance 0
         np.multiply(mean, weight, out=self.mean)
         np.multiply(variance, weight, out=self.variance)
@@ -107,6 +108,7 @@ class _Batch:
         used = {api.MEAN: self.mean.ctypes.data, api.VARIANCE: self.variance.ctypes.data}
         scratchpad = memory.workspace.address if memory.workspace is not None else 0
         x, y, steps = memory.bottom_memory[0].address, memory.top_memory[0].address, []
+        # In place y overwrites x, which backward needs: forward then reads from a copy in `saved`.
         if plan.copy is not None:
             assert memory.saved is not None
             kept = memory.saved.address
@@ -130,6 +132,7 @@ class _Batch:
 
     def forward(self) -> None:
         self.normalise()
+        # The library gives the biased variance, Caffe accumulates the unbiased one.
         unbiased = self.count / (self.count - 1) if self.count > 1 else 1
         for param, now in zip(self.params, (self.mean, self.variance * unbiased, 1), strict=True):
             statistic = param.values.memory.array
@@ -181,7 +184,7 @@ def _fast(way: str, *args: Any) -> Description | None:
 def _stated(
     op: ops.BatchNorm, request: Request, data: DnnlLayout, forward: Description
 ) -> BatchNormPlan:
-    """The plan as far as both kinds agree."""
+    """Return what the plans of both kinds have in common."""
     layouts = (plain_or(data),)
     gradients = layouts if wants_backward(request) else ()
     return BatchNormPlan(

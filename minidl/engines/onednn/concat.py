@@ -20,16 +20,19 @@ from minidl.engines.request import Declined, Request
 
 @OPERATORS.serves(ops.Concat)
 def plans(engine: Engine, op: ops.Concat, request: Request) -> Iterator[Plan] | Declined:
-    """All arrays in the arrangement of the first bottom that comes in one of the engine's.
+    """Offer a plan in the arrangement of the first bottom that is not plain.
 
     Where channels lie in blocks, each part has to begin with one. Backward copies the parts out
     of dy.
     """
     axis = op.axis % len(request.top_shapes[0])
+    # A layout fits one shape only, and the bottoms differ in size along the axis: the arrangement
+    # behind the layout is applied to each of them.
     first = next((layout for layout in request.bottom_layouts if layout is not None), None)
     arrange = arrangement_of(first)
     if arrange is None:
-        return Declined(f"it arranges nothing else as {first}")
+        return Declined(f"it cannot arrange other arrays as {first}")
+    # A bottom that arrives plain is converted, on the way in, to what the others have.
     dtype = first.dtype if isinstance(first, DnnlLayout) else api.F32
     bottoms = [arrange(shape, dtype) for shape in request.bottom_shapes]
     top = arrange(request.top_shapes[0], dtype)
@@ -82,9 +85,10 @@ class ConcatPlan(Plan):
 
 
 def _parts(top: DnnlLayout, bottoms: Sequence[DnnlLayout], axis: int) -> list[Handle] | None:
-    """Each bottom's part of the top, where it lies; None if one would begin within a block."""
+    """Describe each bottom's part of the top; None if one would begin inside a block."""
     parts, start = [], 0
     for bottom in bottoms:
+        # A view of the top: same memory, fewer elements along the axis, beginning at `start`.
         offsets = [0] * len(top.dims)
         offsets[axis] = start
         args = top, api.dims(bottom.dims), api.dims(offsets)

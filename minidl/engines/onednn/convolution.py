@@ -37,7 +37,7 @@ Style = Callable[[Shape, int], Desc]  # how bottom and top are to lie, by dims a
 
 @OPERATORS.serves(ops.Conv)
 def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
-    """Channels in blocks or last, each with the library's favourites; then all that is not slow.
+    """Offer channels in blocks or last, the library's favourites first, then all that is not slow.
 
     Whether blocks come first depends on how much has to be filled up in them. A layout that the
     bottom already has is kept if the same implementation works on it.
@@ -75,9 +75,11 @@ class _Search:
         self.learning = request.learning if request.backward else ()
 
     def candidates(self) -> Iterator[WeightedPlan]:
-        """Each once."""
+        """Yield each plan once."""
         seen = set()
         styles = list(self._styles())
+        # One favourite of each arrangement goes before the rest: tuning gives up on what is
+        # hopeless, and without tuning only the first candidate is ever made.
         favourites = (plan for style in styles for plan in self._plans(style, tried=1))
         others = (plan for style in styles for plan in self._plans(style))
         for plan in chain(favourites, others):
@@ -89,7 +91,8 @@ class _Search:
     # ------------------------------------------------------------------ layouts
 
     def _styles(self) -> Iterator[tuple[Style, Style]]:
-        """How bottom and top might lie, the most promising first."""
+        """Yield arrangements of bottom and top, the most promising first."""
+        # What the library would choose itself shows whether channels in blocks suit this shape.
         blocks = next(self._forwards(*self._descs(anything, anything)), None)
         # Without blocks for these channels, the favourite unfolds columns for a matrix product.
         wasteful = blocks is None or "gemm" in blocks.name or self._growth(blocks) > WASTE
@@ -117,7 +120,7 @@ class _Search:
         return layout.dims == self.geometry.src and layout.dtype == self.dtype
 
     def _growth(self, forward: Description) -> float:
-        """How many times the arithmetic there is with the padding of bottom and top."""
+        """Return by how much padding channels to whole blocks multiplies the arithmetic."""
         (bottom,), (top,) = self.request.bottom_shapes, self.request.top_shapes
         growth = 1.0
         for argument, shape in ((api.SRC, bottom), (api.DST, top)):
@@ -130,7 +133,7 @@ class _Search:
     def _plans(
         self, style: tuple[Style, Style], tried: int | None = None
     ) -> Iterator[WeightedPlan]:
-        """With one implementation after the other of forward, or only the first `tried`."""
+        """Yield a plan for each implementation of forward, or only for the first `tried`."""
         for forward in islice(self._forwards(*self._descs(*style)), tried):
             plan = self._completed(forward)
             if plan is not None:
@@ -145,14 +148,16 @@ class _Search:
         return _fast(implementations(f"{self.kind}_forward", *args, attr=attr))
 
     def _backwards(self, what: str, forward: Description, *descs: Any) -> Description | None:
-        """The implementation of the same name as forward's, otherwise the favourite."""
+        """Prefer the implementation of the same name as forward's, otherwise the favourite."""
         args = self.algorithm, *descs, *self.geometry.given, forward
         found = list(_fast(implementations(f"{self.kind}_backward_{what}", *args)))
         return next((f for f in found if f.name == forward.name), next(iter(found), None))
 
     def _completed(self, forward: Description) -> WeightedPlan | None:
-        """The plan with this forward; None where a pass that is asked for has nothing fast."""
+        """Complete the plan with this forward; None where a pass asked for has nothing fast."""
         request = self.request
+        # Backward is asked for in the layouts that forward has settled on: bottom and top have one
+        # layout in all passes, and so have their gradients.
         src = wanted(forward, api.SRC, request.bottom_shapes[0])
         dst = wanted(forward, api.DST, request.top_shapes[0])
         weights = data = None
@@ -171,8 +176,10 @@ class _Search:
         return self._plan(stated, Trio(forward, data, weights))
 
     def _home(self, forward: Description, weights: Description | None) -> DnnlLayout:
-        """Where the filters live, in the library's dims: as their gradient is written."""
+        """Choose the layout in which the filters live: that in which their gradient is written."""
         given = self.request.homes[0]
+        # The update goes over weight and gradient element by element, so both have one layout. That
+        # of the gradient decides, because the library cannot add up gradients in two layouts.
         if given is UNDECIDED and weights is not None:
             return wanted(weights, api.DIFF_WEIGHTS, self.shape, self.axes)
         if given is UNDECIDED and self.dtype == api.F32:
@@ -182,7 +189,7 @@ class _Search:
         return self._turned(plain(self.geometry.stored, shape=self.shape))
 
     def _turned(self, filters: DnnlLayout) -> DnnlLayout:
-        """Filters in the library's dims as they are stored, or the way back."""
+        """Turn filters from the library's dims to those in which they are stored, or back."""
         return transposed(filters) if self.op.transposed else filters
 
     def _plan(self, stated: Stated, trio: Trio) -> WeightedPlan:
@@ -202,7 +209,7 @@ class _Search:
         )
 
     def _note(self, stated: Stated) -> str:
-        """' nhwc' where bottom and top have their channels last."""
+        """Return ' nhwc' where bottom and top have their channels last."""
         dims = self.geometry.src, self.geometry.dst
         last = all(
             lies == channels_last(each, self.dtype, lies.shape)

@@ -42,6 +42,7 @@ class FollowerPlan(Plan):
             return forward, None
         dx, dy = memory.bottom_diff_memory[0], memory.top_diff_memory[0]
         assert dx is not None
+        # Backward's arguments beside the gradients: what the plan has promised to leave in place.
         again = {"bottom": {api.SRC: x}, "top": {api.DST: y}, "top sign": {api.DST: y}}
         for what in self.keeps:
             kept |= again[what]
@@ -58,7 +59,7 @@ def follow(
     arrangements: Iterable[DnnlLayout],
     keeps: tuple[str, ...] = (),
 ) -> Iterator[FollowerPlan] | Declined:
-    """The plan for the first arrangement in which all passes asked for are fast.
+    """Offer a plan for the first arrangement in which all passes asked for are fast.
 
     kind           "pooling": what is made are "pooling_forward" and "pooling_backward"
     arrangements   of the bottom, that in which it arrives in front
@@ -76,7 +77,8 @@ def follow(
 def describe(
     request: Request, kind: str, forward: tuple[Any, ...], backward: tuple[Any, ...]
 ) -> Passes | None:
-    """The passes that a request asks for; None where one of them is missing or reference code."""
+    """Return the passes that a request asks for; None where one has nothing but reference code."""
+    # Forward for training may keep something for backward (its `workspace`), for inference not.
     back = wants_backward(request)
     prop = api.FORWARD_TRAINING if back else api.FORWARD_INFERENCE
     first = favourite(f"{kind}_forward", prop, *forward)
@@ -89,7 +91,7 @@ def describe(
 
 
 def wants_backward(request: Request) -> bool:
-    """Whether a gradient of the only bottom is asked for."""
+    """Tell whether a gradient of the only bottom is asked for."""
     return request.backward and request.wanted[0]
 
 
@@ -116,6 +118,6 @@ def _plan(request: Request, passes: Passes, keeps: tuple[str, ...]) -> FollowerP
 
 
 def argument_bytes(description: Description, argument: int) -> int:
-    """What an operation's argument takes; 0 if it has none such."""
+    """Return the bytes of an operation's argument; 0 if it has no such argument."""
     desc = description.desc(argument)
     return 0 if desc is None else int(dnnl().ask("memory_desc_get_size", desc))

@@ -32,15 +32,17 @@ class Geometry:
 
 
 def geometry(op: ops.Conv, request: Request) -> Geometry:
-    """For an `op` with one number for each spatial axis, and one bottom."""
+    """Describe an `op` that has one number for each spatial axis, and one bottom."""
     (bottom,), (top,) = request.bottom_shapes, request.top_shapes
     axis = len(bottom) - len(op.kernel) - 1  # of the channels; all axes before count as images
     src, dst = ((math.prod(shape[:axis]), *shape[axis:]) for shape in (bottom, top))
+    # Filters of a group connect its share of the channels only.
     outputs, inputs = dst[1] // op.group, src[1] // op.group
     group = (op.group,) if op.group > 1 else ()
     filters, stored = (
         (*group, *channels, *op.kernel) for channels in ((outputs, inputs), (inputs, outputs))
     )
+    # A transposed convolution maps the narrow side to the wide one.
     wide, narrow = (dst, src) if op.transposed else (src, dst)
     behind = map(_behind, wide[2:], narrow[2:], op.kernel, op.stride, op.pad, op.dilation)
     given = op.stride, [d - 1 for d in op.dilation], op.pad, behind
@@ -49,7 +51,7 @@ def geometry(op: ops.Conv, request: Request) -> Geometry:
 
 
 def transposed(filters: DnnlLayout) -> DnnlLayout:
-    """The same filters with the axes of top and bottom channels named the other way round.
+    """Return the same filters with the axes of top and bottom channels swapped in name.
 
     Caffe has those of a deconvolution as (C, M / group, *kernel), as they would be for the
     convolution that it transposes; the library wants M in front.
@@ -62,7 +64,7 @@ def transposed(filters: DnnlLayout) -> DnnlLayout:
 
 
 def _behind(size: int, out: int, kernel: int, stride: int, pad: int, dilation: int) -> int:
-    """Padding behind an axis so that the library, too, has so many outputs.
+    """Return the padding at an axis's end that gives the library the same number of outputs.
 
     That is `pad` again, but where the kernel overhangs the padded bottom: see `ops.conv_out`.
 

@@ -28,7 +28,7 @@ Desc = Handle | DnnlLayout
 
 @OPERATORS.serves(ops.Gemm)
 def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
-    """Where the weights already live first; otherwise large ones in the library's blocks.
+    """Offer the weights' present layout first; otherwise the library's blocks for large ones.
 
     Bottom and top are plain float32 matrices: they are small beside the weights, and a bottom in
     blocks of channels would have the weights rearranged at each step. In bf16 they are rounded
@@ -72,7 +72,7 @@ class _Search:
         self.learning = request.learning if request.backward else ()
 
     def candidates(self) -> Iterator[WeightedPlan]:
-        """Each once; the weights lie the same in all passes, or there is no such plan."""
+        """Yield each plan once; the weights have one layout in all passes, or there is no plan."""
         seen = set()
         for style in self._styles():
             for forward in self._forwards(style):
@@ -117,8 +117,10 @@ class _Search:
         return (description for description in every if not description.reference)
 
     def _completed(self, style: Style, forward: Description) -> WeightedPlan | None:
-        """The plan with this forward; None where a pass that is asked for has nothing fast."""
+        """Complete the plan with this forward; None where a pass asked for has nothing fast."""
         request = self.request
+        # The layout that forward has chosen is prescribed to both passes of backward: converting
+        # weights of hundreds of megabytes would cost more than any pass gains.
         read = wanted(forward, api.WEIGHTS, self.shape, "oi")
         x, dy = plain(self.src, style.dtype), plain(self.dst, style.dtype)
         data = weights = None
@@ -151,7 +153,7 @@ class _Search:
         )
 
     def _home(self, style: Style, read: DnnlLayout, weights: Description | None) -> DnnlLayout:
-        """Where the weights live, in the library's dims: as their gradient is written."""
+        """Choose the layout in which the weights live: that in which their gradient is written."""
         given = self.request.homes[0]
         if given is not UNDECIDED:
             return self._at(given)
@@ -160,9 +162,9 @@ class _Search:
         return read if style.dtype == api.F32 else self._at(None)
 
     def _at(self, home: Any, dtype: int = api.F32) -> DnnlLayout:
-        """A home of the weights, which may be plain, in the library's dims."""
+        """Return a home of the weights, which may be plain, in the library's dims."""
         return self._turned(plain(self.shape, dtype) if home is None else home)
 
     def _turned(self, weights: DnnlLayout) -> DnnlLayout:
-        """Weights in the library's dims as they are stored, or the way back."""
+        """Turn weights from the library's dims to those in which they are stored, or back."""
         return transposed(weights) if self.op.transpose else weights

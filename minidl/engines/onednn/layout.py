@@ -70,6 +70,8 @@ class DnnlLayout:
         blocks = self._int(api.QUERY_INNER_COUNT)
         sizes = self._ints(api.QUERY_INNER_BLOCKS, blocks)
         inner = self._ints(api.QUERY_INNER_AXES, blocks)
+        # Outer axes by falling stride spell the order of memory; one that is also blocked inside is
+        # written in capitals, with the block behind: nChw16c.
         order = sorted(range(count), key=lambda axis: (-strides[axis], axis))
         outer = "".join(names[a].upper() if a in inner else names[a] for a in order)
         blocked = "".join(f"{size}{names[a]}" for size, a in zip(sizes, inner, strict=True))
@@ -85,7 +87,7 @@ class DnnlLayout:
         _copy(_plain_like(self), source.ctypes.data, self, packed.ctypes.data)
 
     def unpack(self, packed: np.ndarray, plain: np.ndarray) -> None:
-        """The way back."""
+        """Arrange these bytes in C order."""
         direct = plain.dtype == np.float32 and plain.flags.c_contiguous
         target = plain if direct else np.empty(self._shape, np.float32)
         _copy(self, packed.ctypes.data, _plain_like(self), target.ctypes.data)
@@ -107,47 +109,47 @@ class DnnlLayout:
 
 
 def anything(dims: Shape, dtype: int = api.F32) -> Handle:
-    """The descriptor that leaves the arrangement to the library."""
+    """Return the descriptor that leaves the arrangement to the library."""
     args = len(dims), api.dims(dims), dtype, api.FORMAT_ANY
     return dnnl().make("memory_desc", "memory_desc_create_with_tag", *args)
 
 
 def strided(dims: Shape, strides: Sequence[int], shape: Shape, dtype: int = api.F32) -> DnnlLayout:
-    """An arrangement by strides, counted in elements."""
+    """Return an arrangement by strides, counted in elements."""
     args = len(dims), api.dims(dims), dtype, api.dims(strides)
     return DnnlLayout(dnnl().make("memory_desc", "memory_desc_create_with_strides", *args), shape)
 
 
 def plain(dims: Shape, dtype: int = api.F32, shape: Shape | None = None) -> DnnlLayout:
-    """C order."""
+    """Return C order."""
     return strided(dims, _strides(dims, range(len(dims))), shape or dims, dtype)
 
 
 def channels_last(dims: Shape, dtype: int = api.F32, shape: Shape | None = None) -> DnnlLayout:
-    """(N, C, *size) in the order N, *size, C."""
+    """Arrange (N, C, *size) in the order N, *size, C."""
     order = [0, *range(2, len(dims)), 1]
     return strided(dims, _strides(dims, order), shape or dims, dtype)
 
 
 def wanted(description: Description, argument: int, shape: Shape, axes: str = "") -> DnnlLayout:
-    """How an operation wants (or leaves) an argument that is an array of this shape."""
+    """Return the layout in which an operation reads or writes an argument of this shape."""
     desc = description.desc(argument)
     assert desc is not None, f"{description} has no argument {argument}"
     return DnnlLayout(desc, shape, axes)
 
 
 def of_argument(description: Description, argument: int, shape: Shape) -> DnnlLayout | None:
-    """The same as a plan states it: None where it is plain."""
+    """Return the same as a plan states it: None where it is plain."""
     return plain_or(wanted(description, argument, shape))
 
 
 def plain_or(layout: DnnlLayout) -> DnnlLayout | None:
-    """None for float32 in C order, which the rest of minidl calls no layout at all."""
+    """Return None for float32 in C order, which outside this engine is no layout at all."""
     return None if layout == _plain_like(layout) else layout
 
 
 def arriving(layout: Layout | None, dims: Shape, shape: Shape | None = None) -> DnnlLayout:
-    """The descriptor of an array that is said to be in `layout` (None: plain)."""
+    """Return the descriptor of an array that is said to be in `layout` (None: plain)."""
     if layout is None:
         return plain(dims, shape=shape)
     assert isinstance(layout, DnnlLayout) and layout.dims == tuple(dims), (layout, dims)
@@ -158,7 +160,7 @@ def arriving(layout: Layout | None, dims: Shape, shape: Shape | None = None) -> 
 
 
 def converter(source: Memory, target: Memory) -> Run:
-    """What copies `source` to `target`, converting arrangement and number type.
+    """Return a run that copies `source` to `target`, converting arrangement and number type.
 
     Both have one shape, and live as long as what is returned.
     """
@@ -176,7 +178,7 @@ def converter(source: Memory, target: Memory) -> Run:
 
 
 def reorder(source: DnnlLayout, target: DnnlLayout) -> Description:
-    """The operation from SRC in one arrangement to DST in another; of the same dims."""
+    """Return the operation from SRC in one arrangement to DST in another, of the same dims."""
     return _reorder(source, target, dnnl().threads(), library.generation)
 
 
@@ -185,12 +187,12 @@ def _reorder(source: DnnlLayout, target: DnnlLayout, threads: int, child: int) -
     engine = dnnl().engine
     found = favourite("reorder", source, engine, target, engine)
     if found is None:
-        raise RunError(f"oneDNN has no way from {source!r} to {target!r}")
+        raise RunError(f"oneDNN cannot convert from {source!r} to {target!r}")
     return found
 
 
 def _step(source: DnnlLayout, start: int, target: DnnlLayout, end: int, keep: Any = None) -> Step:
-    """A reorder between two addresses with a scratchpad of its own."""
+    """Return a reorder between two addresses, with a scratchpad of its own."""
     way = reorder(source, target)
     spare = aligned(way.scratchpad)
     return way.step({api.SRC: start, api.DST: end}, spare.ctypes.data, keep=(spare, keep))
@@ -201,7 +203,7 @@ def _copy(source: DnnlLayout, start: int, target: DnnlLayout, end: int) -> None:
 
 
 def _of(memory: Memory, other: Memory) -> DnnlLayout:
-    """A memory's layout; a plain one's axes are cut as the other's are."""
+    """Return a memory's layout; a plain one's axes are split as the other's are."""
     if isinstance(memory.layout, DnnlLayout):
         return memory.layout
     if isinstance(other.layout, DnnlLayout):
@@ -214,7 +216,7 @@ def _plain_like(layout: DnnlLayout) -> DnnlLayout:
 
 
 def _strides(dims: Shape, order: Sequence[int]) -> list[int]:
-    """The stride of each axis if they lie in this order, the last innermost."""
+    """Return the stride of each axis in this order, the last innermost."""
     strides, step = [0] * len(dims), 1
     for axis in reversed(order):
         strides[axis] = step

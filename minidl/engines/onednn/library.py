@@ -73,7 +73,7 @@ class Library:
         self.stream = self._create("stream_create", self.engine, api.IN_ORDER)
 
     def ask(self, name: str, *args: Any) -> Any:
-        """What a function returns."""
+        """Call a function and return its result."""
         return getattr(self._dll, f"dnnl_{name}")(*args)
 
     def call(self, name: str, *args: Any) -> None:
@@ -82,17 +82,17 @@ class Library:
             raise DnnlError(name, status)
 
     def make(self, kind: str, function: str, *args: Any) -> Handle:
-        """The new object of a kind ("memory_desc") that a function makes in its first argument."""
+        """Return the new object of a kind ("memory_desc") that a function makes."""
         value = self._create(function, *args).value
         assert value is not None, f"dnnl_{function} succeeded and made nothing"
         return Handle(value, getattr(self._dll, f"dnnl_{kind}_destroy"))
 
     def threads(self) -> int:
-        """How many threads a primitive made now by this thread will use."""
+        """Return how many threads a primitive made now by this thread will use."""
         return int(self._dll.omp_get_max_threads())
 
     def set_threads(self, count: int) -> None:
-        """So many from now on, for what this thread makes; in a forked child always one."""
+        """Set the number for what this thread makes from now on; in a forked child always one."""
         self._dll.omp_set_num_threads(1 if generation else count)
 
     def _create(self, function: str, *args: Any) -> ctypes.c_void_p:
@@ -103,7 +103,7 @@ class Library:
 
 @functools.cache
 def opened() -> Library | Declined:
-    """The library, or why it cannot be used and what to do about it. Never raises."""
+    """Return the library, or why it cannot be used and what to do about it. Never raises."""
     path = _find()
     if isinstance(path, Declined):
         return path
@@ -121,7 +121,7 @@ def opened() -> Library | Declined:
         dll.omp_set_num_threads.argtypes = [ctypes.c_int]
         library = Library(path, dll)
     except AttributeError as error:
-        what = "is no oneDNN 3.x that was built for OpenMP"
+        what = "is not a oneDNN 3.x built for OpenMP"
         return Declined(f"{path} {what} ({error}): pip install {PACKAGE}")
     except DnnlError as error:
         return Declined(f"{path} does not start: {error}")
@@ -130,19 +130,17 @@ def opened() -> Library | Declined:
 
 
 def dnnl() -> Library:
-    """The library, for code that runs only where there is one."""
+    """Return the library, for code that runs only where there is one."""
     library = opened()
     assert isinstance(library, Library), library.reason
     return library
 
 
 def _find() -> Path | Declined:
-    """The path of libdnnl.so.3: what the environment says, otherwise from the installed wheel."""
+    """Find libdnnl.so.3: where the environment says, otherwise in the installed wheel."""
     if named := os.environ.get(VARIABLE):
         path = Path(named)
-        missing = (
-            f"{VARIABLE} is {named}, not a file: set it to a libdnnl.so.3, or unset it"
-        )
+        missing = f"{VARIABLE} is {named}, not a file: set it to a libdnnl.so.3, or unset it"
         return path if path.is_file() else Declined(missing)
     if platform.machine() not in ("x86_64", "AMD64"):
         return Declined(

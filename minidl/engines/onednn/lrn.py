@@ -30,7 +30,7 @@ ROOM = 16 << 20  # bytes: more images at a time gain no speed
 
 @OPERATORS.serves(ops.LRN)
 def plans(engine: Engine, op: ops.LRN, request: Request) -> Iterator[Plan] | Declined:
-    """In blocks of channels where the library has that, otherwise channels last.
+    """Offer blocks of channels where the library has them, otherwise channels last.
 
     In C order it has backward as reference code only, which takes half a second where the others
     take 13 ms. What the first candidate keeps for backward is as large as two bottoms; the second
@@ -70,6 +70,7 @@ def _candidates(plan: FollowerPlan, request: Request, arguments: Arguments) -> I
     data, shape = plan.bottom_layouts[0], request.bottom_shapes[0]
     if plan.backward is None or not isinstance(data, DnnlLayout):
         return
+    # The second candidate splits the batch, so that what is kept for backward fits into ROOM.
     count = _at_once(shape[0], plan.saved)
     arrange = arrangement_of(data)
     assert arrange is not None
@@ -104,6 +105,7 @@ class FrugalPlan(Plan):
         forward = self.forward.step({api.SRC: x, api.DST: y}, scratchpad)
         steps, step_bytes = [], argument_bytes(self.again, api.SRC)
         for start in range(0, self.parts * step_bytes, step_bytes):
+            # Forward again, for what it keeps; its top is not needed and goes where dx comes next.
             both = {api.SRC: x + start, api.WORKSPACE: kept}
             gradients = {api.DIFF_SRC: dx.address + start, api.DIFF_DST: dy.address + start}
             steps.append(self.again.step({**both, api.DST: dx.address + start}, scratchpad))
@@ -134,7 +136,7 @@ def _frugal(plan: FollowerPlan, forward: Description, passes: Passes, parts: int
 
 
 def _at_once(images: int, kept_bytes: int) -> int:
-    """The most images in parts of one size for which no more than ROOM has to be kept.
+    """Return the largest equal part of the images for which at most ROOM has to be kept.
 
     >>> _at_once(64, kept_bytes=149 << 20), _at_once(61, kept_bytes=149 << 20)
     (4, 1)

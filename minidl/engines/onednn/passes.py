@@ -26,16 +26,19 @@ class Pass:
         self._ways: dict[int, Description] = {}
         sizes = [description.scratchpad]
         for argument, layout in stated.items():
+            # Equal layouts share the memory that is there; others need a room and a conversion.
             inside = wanted(description, argument, layout.shape)
             if inside == layout:
                 continue
+            # Inputs are converted before the operation runs, outputs after it.
             ends = (inside, layout) if argument in OUTPUTS else (layout, inside)
             way = self._ways[argument] = reorder(*ends)
             sizes += [inside.nbytes, way.scratchpad]
         self._starts, self.workspace = packed(sizes)
 
     def steps(self, addresses: Mapping[int, int], workspace: int) -> list[Step]:
-        """All of it in order, on memory at these addresses."""
+        """Return all steps in order, on memory at these addresses."""
+        # In the order of `sizes`: the scratchpad, then for each conversion its room and scratchpad.
         scratchpad, *rooms = (workspace + start for start in self._starts)
         before, after, inside = [], [], dict(addresses)
         for (argument, way), room, spare in zip(

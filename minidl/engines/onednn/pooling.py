@@ -19,7 +19,7 @@ from minidl.ops import Axis
 
 @OPERATORS.serves(ops.Pool)
 def plans(engine: Engine, op: ops.Pool, request: Request) -> Iterator[Plan] | Declined:
-    """In whatever arrangement the bottom arrives: the library is fast in all common ones.
+    """Offer the arrangement in which the bottom arrives: the library is fast in all common ones.
 
     The first of equal maxima gets the gradient, as in the layer. A maximum passes over NaN, and
     is the lowest float32 in a window of NaN or -inf alone: Caffe's rule; the layer gives NaN, and
@@ -50,7 +50,7 @@ def _axes(op: ops.Pool, bottom: Shape) -> tuple[Axis, ...]:
 
 
 def _algorithm(kind: str, axes: tuple[Axis, ...]) -> int | Declined:
-    """The library's name for it, provided that it divides a mean by what Caffe divides it by.
+    """Return the library's name for it, if that divides a mean by what Caffe divides it by.
 
     Caffe counts a window's places on the bottom and on its padding, but not those beyond. The
     library counts either all of them or those on the bottom.
@@ -59,15 +59,17 @@ def _algorithm(kind: str, axes: tuple[Axis, ...]) -> int | Declined:
         return api.POOLING_MAX
     if kind != "AVE":
         return Declined(f"it has no {kind} pooling")
+    # No window reaches beyond the padding: all its places count, in Caffe as well.
     if all(length == axis.kernel for axis in axes for length in axis.lengths):
         return api.POOLING_AVG_INCLUDE_PADDING
+    # No padding: only places on the bottom count, in Caffe as well.
     if all(axis.pad == 0 for axis in axes):
         return api.POOLING_AVG_EXCLUDE_PADDING
     return Declined("it has no mean of windows that reach beyond the padding")
 
 
 def _geometry(axes: tuple[Axis, ...]) -> tuple[Any, ...]:
-    """Strides, kernel, dilation (0 is none), padding in front and behind."""
+    """Return strides, kernel, dilation (0 is none), padding at the start and at the end."""
     # Behind there is as much padding as the last window needs, whatever the prototxt says: Caffe
     # rounds the number of windows up.
     behind = [(a.windows - 1) * a.stride + a.kernel - a.pad - a.size for a in axes]

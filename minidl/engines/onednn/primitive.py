@@ -52,13 +52,13 @@ class Description:
         return any(part.startswith(REFERENCE) for part in self.name.split("+"))
 
     def desc(self, argument: int) -> Handle | None:
-        """How one of the arguments (SRC, ...) lies in memory; None if the operation has it not."""
+        """Return how an argument (SRC, ...) lies in memory; None if the operation has none such."""
         if not self._size(argument):
             return None
         return dnnl().make("memory_desc", "memory_desc_clone", self._md(argument))
 
     def step(self, addresses: Mapping[int, int], scratchpad: int = 0, keep: Any = None) -> Step:
-        """The operation on memory at these addresses, by argument.
+        """Bind the operation to memory at these addresses, by argument.
 
         The memory has to outlive the step; `scratchpad` is an address too. The step itself keeps
         `keep` alive.
@@ -71,6 +71,7 @@ class Description:
             lib.make("memory", "memory_create", self._md(argument), lib.engine, address)
             for argument, address in addresses.items()
         ]
+        # Everything that the call needs is put into C arrays once; executing it converts nothing.
         array = (api.Argument * len(memories))()
         for i, (argument, memory) in enumerate(zip(addresses, memories, strict=True)):
             array[i] = api.Argument(argument, memory._as_parameter_)
@@ -100,7 +101,7 @@ class Description:
 
 
 def implementations(kind: str, *args: Any, attr: Handle | None = None) -> Iterator[Description]:
-    """All the library has for an operation, its own favourite first; nothing where it has none.
+    """Yield all implementations of an operation, the library's favourite first.
 
     kind   dnnl_{kind}_primitive_desc_create is called with the engine and
     args   what it wants; `attr` comes last by itself: scratchpads are always the caller's
@@ -123,7 +124,7 @@ def implementations(kind: str, *args: Any, attr: Handle | None = None) -> Iterat
 
 
 def favourite(kind: str, *args: Any, attr: Handle | None = None) -> Description | None:
-    """The library's own choice."""
+    """Return the library's own choice; None if it has none."""
     return next(implementations(kind, *args, attr=attr), None)
 
 
@@ -134,7 +135,7 @@ def attributes(
     steps: tuple[tuple[int, float, float], ...] = (),
     onto: float | None = None,
 ) -> Handle:
-    """How operations run: with the caller's scratchpad, and what else there is to be done.
+    """Return attributes of an operation: the caller's scratchpad, and what to do besides.
 
     then     an activation at the end
     scaled   arguments that are multiplied by a float32 number, read at each execution from the
@@ -161,13 +162,13 @@ def attributes(
 
 @functools.cache
 def _number() -> Handle:
-    """The descriptor of one float32 number."""
+    """Return the descriptor of one float32 number."""
     one = api.dims([1])
     return dnnl().make("memory_desc", "memory_desc_create_with_strides", 1, one, api.F32, one)
 
 
 def sequence(steps: Iterable[Step]) -> Run:
-    """Run steps one after the other.
+    """Return a run that makes these steps in order.
 
     The stream of a CPU engine executes at once in the calling thread and its workers: when the
     last call returns, everything is written, and there is nothing to wait for.
@@ -186,6 +187,6 @@ def sequence(steps: Iterable[Step]) -> Run:
 
 def _forked() -> RunError:
     return RunError(
-        "a oneDNN plan that was bound before a fork is run in the child, where it would hang",
-        fix="bind the net anew in the child",
+        "a oneDNN plan that was bound before a fork was run in the child, where it would hang",
+        fix="bind the net again in the child",
     )

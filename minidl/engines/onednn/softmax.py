@@ -17,7 +17,7 @@ from minidl.engines.request import Declined, Request
 
 @OPERATORS.serves(ops.Softmax)
 def plans(engine: Engine, op: ops.Softmax, request: Request) -> Iterator[Plan] | Declined:
-    """Where the scores that share a sum lie side by side, or in blocks.
+    """Offer a plan where the scores that share a sum lie side by side, or in blocks.
 
     Images with the classes in their channels are asked for with the channels last.
     """

@@ -18,13 +18,14 @@ from minidl.engines.request import Declined, Request
 
 @OPERATORS.serves(ops.Sum)
 def plans(engine: Engine, op: ops.Sum, request: Request) -> Iterator[Plan] | Declined:
-    """In any arrangement, that of the first bottom: all arrays are seen as one row of numbers.
+    """Offer the arrangement of the first bottom: each array is one row of numbers.
 
     Zeros that fill up a last block stay zeros.
     """
     shape = request.bottom_shapes[0]
     if not shape:
-        return Declined("it takes arrays of 1 axis and more, not 0")
+        return Declined("it takes arrays of at least 1 axis, not 0")
+    # Adding is the same for all elements, so the arrays may be taken as rows, padding included.
     data = arriving(request.bottom_layouts[0], shape)
     row = plain((data.nbytes // api.ITEMSIZE[data.dtype],), data.dtype)
     if op.split:
@@ -97,12 +98,13 @@ class Total:
         self.operation: Description = found
 
     def steps(self, terms: Sequence[int], total: int) -> list[Step]:
-        """From the terms' addresses to the total's, which may be that of the first term."""
+        """Return the steps from the terms' addresses to the total's, maybe the first term's."""
         if self.only_copies and terms[0] == total:
             return []
         if not self.in_pairs:
             sources = {api.MULTIPLE_SRC + i: term for i, term in enumerate(terms)}
             return [self.operation.step({**sources, api.DST: total})]
+        # t0 + t1 -> total, total + t2 -> total, ...
         so_far = [terms[0], *[total] * (len(terms) - 2)]
         return [
             self.operation.step({api.SRC: left, api.SRC_1: right, api.DST: total})

@@ -32,7 +32,7 @@ LARGE = 1 << 16
 
 
 def updater(step: Step, arrays: Sequence[Any], stretches: Sequence[Stretch]) -> Update | Declined:
-    """What does a step of SGD or Adam with L2 decay; see `Engine.updater`."""
+    """Return an update that steps by SGD or Adam with L2 decay; see `Engine.updater`."""
     if step.rule not in ("sgd", "adam") or step.l1 or step.decoupled:
         return Declined("it does SGD and Adam with L2 decay only")
     if len(stretches) != 1:
@@ -58,7 +58,7 @@ def updater(step: Step, arrays: Sequence[Any], stretches: Sequence[Stretch]) -> 
 
 
 def sgd(momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray) -> Move | Declined:
-    """What does h = momentum * h + on_g * g + on_w * w, then w = w - h, called with both factors.
+    """Return a call with both factors: h = momentum * h + on_g * g + on_w * w, then w = w - h.
 
     The first is one operation, which reads both factors when it runs, so that a new learning rate
     makes nothing anew. It multiplies them in one by one and may fuse a product with a sum, so it

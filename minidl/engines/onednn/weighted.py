@@ -36,7 +36,7 @@ class Trio:
     weights: Description | None = None
 
     def names(self) -> dict[str, str]:
-        """The implementations, as Plan.passes has them."""
+        """Return the implementations, as Plan.passes has them."""
         names = "forward", "backward data", "backward weights"
         every = zip(names, (self.forward, self.data, self.weights), strict=True)
         return {name: made.name for name, made in every if made is not None}
@@ -62,12 +62,16 @@ class WeightedPlan(Plan):
         trio, home = self.trio, self.stated.weights
         self.passes = trio.names()
         self.keeps = ("bottom",) if trio.weights is not None else ()
+        # Forward and backward data read the weights; if both want the same layout and it is not the
+        # one they live in, they share one converted copy.
         inside = wanted(trio.forward, api.WEIGHTS, home.shape)
         shared = trio.data is not None and wanted(trio.data, api.WEIGHTS, home.shape) == inside
         # Whether there is a copy of the weights that outlives a forward, and how it is made.
         copied = inside != home and (shared or not self.training)
         self._way = reorder(home, inside) if copied else None
         self._copy_bytes = inside.nbytes
+        # In training the copy lasts from forward to backward, in `saved`; without training it lasts
+        # for good, in memory of the plan's own.
         self.saved = inside.nbytes if copied and self.training else 0
         read = inside if copied else home
         x, y = {api.SRC: self.stated.src}, {api.DST: self.stated.dst}
@@ -147,12 +151,12 @@ class WeightedPlan(Plan):
 
         @functools.cache
         def aside(name: str) -> np.ndarray:
-            """Where a gradient goes that cannot be written to where it belongs."""
+            """Allocate room for a gradient that has to be added to one already there."""
             return aligned(sizes[name])
 
         @functools.cache
         def into(direct: tuple[bool, ...]) -> Run:
-            """The pass that writes the gradients, each to its place or aside."""
+            """Bind the pass that writes the gradients, each to its place or aside."""
             addresses = {**outside}
             if "weight" not in params:  # the library knows no gradient of the bias alone
                 addresses[api.DIFF_WEIGHTS] = aside("weight").ctypes.data
@@ -162,6 +166,8 @@ class WeightedPlan(Plan):
             return sequence(made.steps(addresses, room))
 
         def run() -> None:
+            # The library cannot add to a gradient. A fresh one is written in place; otherwise the
+            # new one is written aside and added.
             into(tuple([param.gradient.fresh for param in params.values()]))()
             for name, param in params.items():
                 if param.gradient.fresh:

@@ -42,7 +42,7 @@ def test_it_stays_in_the_order_in_which_the_bottom_arrives(engine, name):
     ("op", "said"),
     [
         (ops.LRN(3, 0.1, 0.75, 1.0, within=True), "neighbours' deviation"),
-        (ops.LRN(17, 0.1, 0.75, 1.0), "up to 16 channels, not of 17"),
+        (ops.LRN(17, 0.1, 0.75, 1.0), "at most 16 channels, not 17"),
         (ops.LRN(3, 0.1, 0.75, 0.0), "k from 1e-05 on"),
         (ops.LRN(3, 0.1, 0.001, 1.0), "beta from 0.01 on"),
     ],

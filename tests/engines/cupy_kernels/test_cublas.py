@@ -36,7 +36,7 @@ def test_a_product_is_recorded_into_a_graph(gpu, device):
     a, out = square(device, [[1, 2], [3, 4]]), square(device, np.nan)
     matrices = [Matrix(device.address(x), 2) for x in (a, a, out)]
     with device.current():
-        run = product(device, "float32", (2, 2, 2), *matrices)
+        run = product(device, MATHS["float32"], (2, 2, 2), *matrices)
         device.stream.begin_capture()
         run()
         graph = device.stream.end_capture()

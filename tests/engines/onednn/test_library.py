@@ -102,7 +102,7 @@ def test_a_file_that_is_no_library(monkeypatch, tmp_path):
 def test_a_library_that_is_another_one(monkeypatch):
     monkeypatch.setenv(library.VARIABLE, sys.executable)
     monkeypatch.setattr(ctypes, "CDLL", lambda path: object())
-    assert "is no oneDNN 3.x that was built for OpenMP" in refusal()
+    assert "is not a oneDNN 3.x built for OpenMP" in refusal()
 
 
 def test_a_library_of_another_time(monkeypatch):
@@ -202,5 +202,5 @@ print(library.generation, library.dnnl().threads())
 def test_a_forked_child_computes_with_one_thread_and_new_plans(engine):
     """The parent's worker threads do not exist in it: waiting for them would never end."""
     refused, child, parent = python(FORK, OMP_NUM_THREADS="2").splitlines()
-    assert "bound before a fork is run in the child, where it would hang" in refused
+    assert "bound before a fork was run in the child, where it would hang" in refused
     assert (child, parent) == ("1 1", "0 2")
