@@ -43,7 +43,7 @@ def test_from_a_folder_to_lmdb(idx_files, tmp_path, capsys):
     ]
     assert "Wrote" in err
     assert main([*words, "-v"]) == 0
-    assert "is there already (7 records)" in capsys.readouterr().err
+    assert "exists already (7 records)" in capsys.readouterr().err
     assert main([*words, "--force", "-v"]) == 0
     assert "Wrote" in capsys.readouterr().err
 

@@ -211,7 +211,7 @@ def test_a_deploy_net_that_reads_nothing_is_refused_and_told_of_pictures(album, 
         (["ip2", "out.npz"], "how many batches?"),
         (["ip2", "out.npz", "2", "--pictures", "album/z.png"], "are both given"),
         (["ip9", "out.npz", "--pictures", "album/z.png"], "has no blob 'ip9'"),
-        (["ip2", "out.npz", "--pictures", "album/a/broken.png"], "that are no image"),
+        (["ip2", "out.npz", "--pictures", "album/a/broken.png"], "that are not an image"),
         (["ip2", "out.npz", "--pictures", "nowhere.png"], "no such image file"),
     ],
 )
