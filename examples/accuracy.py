@@ -1,4 +1,4 @@
-"""What a run reached: the last test in its events.jsonl, and where its weights lie.
+"""The result of a run: the last test in its events.jsonl, and where its weights are.
 
     python examples/accuracy.py runs/lenet_digits
     python examples/accuracy.py runs/lenet_digits --at-least 0.98    # fails below that
@@ -25,7 +25,7 @@ def main() -> None:
         events = [json.loads(line) for line in lines]
     last = {event["event"]: event for event in events}
     if not {"test", "snapshot"} <= set(last):
-        sys.exit(f"{args.run}: this run has not come to a test and a snapshot yet")
+        sys.exit(f"{args.run}: this run has not reached a test and a snapshot yet")
     test, weights = last["test"], last["snapshot"]["weights"]
     accuracy = float(test["outputs"]["accuracy"])
     print(f"test accuracy {accuracy:.4f} after {test['iter']} iterations, weights in {weights}")

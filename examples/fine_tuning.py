@@ -4,7 +4,7 @@
     python examples/fine_tuning.py runs/lenet_digits/lenet_iter_500.caffemodel
 
 A LeNet that reads digits learns to tell even from odd ones from forty examples. Its last layer gets
-a new name and starts anew, at ten times the rate of the others, which keep their weights.
+a new name and starts from scratch, at ten times the rate of the others, which keep their weights.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 An InnerProduct over 50 x 4 x 4 values computes what a Convolution with a kernel of 4 x 4 does, with
 the same numbers in the same order. With convolutions alone the net takes pictures of any size,
-and answers for every place where a digit may stand.
+and answers for every place where a digit may be.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def main(iterations: int = 300, out: str = "digits.png") -> None:
     eye.share_with(net)
     points = eye.forward(data=images[:, None] / 256)["feat_left"]
     share = nearest(points, labels)
-    print(f"of {len(labels)} other digits {share:.3f} lie nearest to one of their own class")
+    print(f"of {len(labels)} other digits {share:.3f} are nearest to one of their own class")
     plot(points, labels, out)
 
 
