@@ -67,14 +67,20 @@ class Choice(NamedTuple):
 def known(kind: str = "") -> list[type[Engine]]:
     """Return the engines for a kind of device ("cpu", "cuda"; "": all), in the order of asking.
 
-    Importing them opens no library; choosing array code does not even import them.
+    Importing them opens no library. A net imports those of its own device only, and none for
+    array code.
     """
-    from minidl.engines.cudnn import Cudnn
-    from minidl.engines.cupy_kernels import CupyKernels
-    from minidl.engines.onednn import OneDNN
+    found: list[type[Engine]] = []
+    if kind in ("", "cpu"):
+        from minidl.engines.onednn import OneDNN
 
-    every: list[type[Engine]] = [OneDNN, Cudnn, CupyKernels]
-    return [engine for engine in every if kind in ("", engine.kind)]
+        found += [OneDNN]
+    if kind in ("", "cuda"):
+        from minidl.engines.cudnn import Cudnn
+        from minidl.engines.cupy_kernels import CupyKernels
+
+        found += [Cudnn, CupyKernels]
+    return found
 
 
 def names(kind: str = "") -> list[str]:
