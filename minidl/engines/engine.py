@@ -1,4 +1,4 @@
-"""What an engine is: what it declares, and what it is asked for."""
+"""The base class of engines: what one declares, and what it is asked for."""
 
 from __future__ import annotations
 

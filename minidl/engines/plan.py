@@ -1,4 +1,4 @@
-"""What an engine answers with: a plan, the memory it is bound to, and what all plans share."""
+"""Plans, which engines answer with: one way to run a layer, and the memory it is bound to."""
 
 from __future__ import annotations
 

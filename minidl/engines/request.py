@@ -1,4 +1,4 @@
-"""What is asked of an engine for one layer, and how it declines."""
+"""Requests, which engines are asked with: all about one layer's place; and how one declines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from minidl.engines.math import FLOAT32, Math
 
 
 class Undecided:
-    """Where a parameter lives is still open: the plan may choose."""
+    """Stands for a layout that is still open: the plan may choose where the parameter lives."""
 
     def __repr__(self) -> str:
         return "UNDECIDED"
@@ -30,7 +30,7 @@ class Declined(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What a layer's own `engine` field asks for; it takes precedence over the policy's engine.
+    """The engine that a layer's own `engine` field asks for; it precedes the policy's engine.
 
     engine   "": nothing; "numpy": the layer's array code; or an engine's name
     value    the field's value in the prototxt: "MKLDNN"

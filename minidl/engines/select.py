@@ -1,4 +1,4 @@
-"""Which engine runs a layer: what the user and the layer ask for, and the plan that results."""
+"""The choice of engine and plan for a layer, by what the user and the layer ask for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIRECT = ("jit", "brg")  # how the names of implementations that unfold nothing 
 
 @dataclass(frozen=True)
 class Policy:
-    """What a user asks of the engines; `policy` makes one and checks it.
+    """A user's demands on the engines; `policy` makes one and checks it.
 
     engine     "auto": whichever accepts; "numpy": none; or an engine's name
     math       the arithmetic of the plans

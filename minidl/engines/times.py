@@ -1,4 +1,4 @@
-"""How long plans took when they were measured: a table that can be kept in a file."""
+"""Measured times of plans: a table that can be kept in a file."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Table:
             why = "is damaged: it holds no times"
             if version != FORMAT:
                 why = f"is of format {version!r}, this version of minidl writes {FORMAT}"
-        say("plans are measured anew: %s %s", self._path, why)
+        say("plans are measured again: %s %s", self._path, why)
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Which of several plans is the fastest: by running each of them.
+"""The fastest of several plans, found by running each of them.
 
 Forward and backward count together, on memory of the plan's own. So does what it takes to convert
 the bottoms from the layouts in which they arrive, and their gradients back.
@@ -30,12 +30,12 @@ from minidl.engines.request import UNDECIDED, Declined, Request
 WAYS = ("heuristic", "measure", "cached")
 REPEATS = 3  # runs of a plan; more of quick ones, until they have taken ENOUGH seconds,
 ENOUGH = 2e-3
-LONG = 0.2  # and no more after so many seconds
+LONG = 0.2  # seconds, after which no more runs are made
 HOPELESS = 1.5  # times the best so far: after one run as slow as that, a candidate is given up
 
 
 class Best(NamedTuple):
-    """The fastest plan; `figures` says how fast it is beside the others."""
+    """The fastest plan; `figures` compares it with the others."""
 
     plan: Plan
     figures: str = ""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Step(NamedTuple):
-    """What is done to each weight, beside the rate and the decay, which change from step to step.
+    """The rule for each weight, without the rate and the decay, which change from step to step.
 
     rule        the name of one of the functions of `minidl.solver.rules`: "sgd", "adam"
     decoupled   weight decay shrinks the weight and is not part of the gradient

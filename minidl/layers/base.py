@@ -44,7 +44,7 @@ FAMILIES = {  # key: title
     "loss": "losses and figures",
     "": "your own",
 }
-Count = int | tuple[int, int | None]  # exactly so many, or (least, most); most None: no bound
+Count = int | tuple[int, int | None]  # exactly this many, or (least, most); most None: no bound
 
 
 class Buffer(NamedTuple):
@@ -57,17 +57,17 @@ class Buffer(NamedTuple):
 
 
 def saved(shape: Shape, dtype: Any = None) -> Buffer:
-    """A buffer whose contents live from a forward to the backward that follows it."""
+    """Ask for a buffer whose contents live from a forward to the backward that follows it."""
     return Buffer(tuple(shape), True, dtype)
 
 
 def scratch(shape: Shape, dtype: Any = None) -> Buffer:
-    """A buffer for one call: its memory is shared with other layers, its contents are garbage."""
+    """Ask for a buffer for one call: other layers share its memory, its contents are garbage."""
     return Buffer(tuple(shape), False, dtype)
 
 
 def carried(shape: Shape, dtype: Any = None) -> Buffer:
-    """A buffer that a pass leaves to the next one: zero at first, and after a change of shape."""
+    """Ask for a buffer that a pass leaves to the next: zero at first, and after new shapes."""
     return Buffer(tuple(shape), True, dtype, lasting=True)
 
 
@@ -165,27 +165,27 @@ class Layer:
     # ------------------------------------------------------------------ declare (pure)
 
     def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
-        """The shapes of all tops for these bottom shapes, or a refusal."""
+        """Return the shapes of all tops for these bottom shapes, or refuse them with `reject`."""
         raise NotImplementedError
 
     def param_shapes(self, *bottom: Shape) -> dict[str, Shape]:
-        """The parameters by name, in the order in which a caffemodel stores them."""
+        """Return the parameters' shapes by name, in the order in which a caffemodel stores them."""
         return {}
 
     def buffers(self, *bottom: Shape) -> dict[str, Buffer]:
-        """The arrays to be bound beside tops and parameters, by attribute name."""
+        """Return the arrays to be bound beside tops and parameters, by attribute name."""
         return {}
 
     def first_values(self, name: str, shape: Shape) -> np.ndarray | None:
-        """What a parameter without a filler starts with; None: zeros."""
+        """Return what a parameter without a filler starts with; None: zeros."""
         return None
 
     def multiply_adds(self, *bottom: Shape) -> int:
-        """Multiply-and-add pairs of one forward pass (0 for what only moves or compares data)."""
+        """Return the multiply-and-add pairs of a forward; 0 for what only moves or compares."""
         return 0
 
     def sample_bottoms(self, shapes: Sequence[Shape], rng: np.random.Generator) -> list[np.ndarray]:
-        """Random float64 bottoms that the layer accepts: for gradient checks and trial runs."""
+        """Return random float64 bottoms that the layer accepts, for gradient checks and trials."""
         return [rng.standard_normal(shape) for shape in shapes]
 
     # ------------------------------------------------------------------ act
@@ -197,14 +197,14 @@ class Layer:
         raise NotImplementedError
 
     def upcoming_shapes(self) -> tuple[Shape, ...] | None:
-        """For layers whose next batch decides the tops' shapes; None: as declared."""
+        """Return the tops' shapes where the next batch decides them; None: as declared."""
         return None
 
     def late_shapes(self, bottom: list[Blob]) -> tuple[Shape, ...] | None:
-        """For layers whose bottoms' values decide the tops' shapes; None: as declared.
+        """Return the tops' shapes where the bottoms' values decide them; None: as declared.
 
         Called just before forward. Where the shapes are not those of the last pass, the net works
-        out anew all that comes after. So it cannot share memory between blobs, and a GPU is waited
+        out again all that comes after. So it cannot share memory between blobs, and a GPU is waited
         for in every pass.
         """
         return None
@@ -236,7 +236,7 @@ class Layer:
         return vars(self).get(name)
 
     def for_users(self) -> Any:
-        """What stands for the layer in ``net.layers``, when its parameters are bound."""
+        """Return what stands for the layer in ``net.layers``, once its parameters are bound."""
         return self
 
     def close(self) -> None:
@@ -245,7 +245,7 @@ class Layer:
     # ------------------------------------------------------------------ for subclasses
 
     def random(self) -> np.random.Generator:
-        """This layer's random numbers for the pass now running; drawn on the host."""
+        """Return this layer's generator for the pass now running; it draws on the host."""
         return self.ctx.streams.generator(self.name)
 
     def uniform(self, rng: np.random.Generator, out: Any) -> None:
@@ -264,7 +264,7 @@ class Layer:
             rng.random(dtype=out.dtype, out=out)
 
     def table(self, make: Callable[..., np.ndarray], *key: Hashable) -> Any:
-        """The array ``make(*key)`` on this layer's device, made once: not sent over in every pass.
+        """Return the array ``make(*key)`` on this layer's device; it is made and sent once.
 
         make   a function of numbers, types and tuples alone, which makes a NumPy array
         """
@@ -289,7 +289,7 @@ class Layer:
         raise LayerConfigError(found, where=where, expected=expected, fix=fix)
 
     def check_engine(self, params: Any) -> None:
-        """Note which engine the prototxt asks for; say it where that is one for other devices."""
+        """Note which engine the prototxt asks for; warn where that is one for other devices."""
         value = params.Engine.Name(params.engine)
         kind = self.ctx.device.kind
         if value == "DEFAULT":
@@ -308,7 +308,7 @@ class Layer:
         self.engine_wish = Wish(ENGINES[kind][value], value, where, soft=kind == "cuda")
 
     def axis(self, index: int, shape: Shape, field: str = "axis") -> int:
-        """`index` counted from the front, for a blob of this shape; refuses one outside it."""
+        """Return `index` counted from the front for a blob of this shape; refuse one outside."""
         if not -len(shape) <= index < len(shape):
             self.reject(
                 f"{field} is {index}, but the bottom {shape} has {len(shape)} axes",
@@ -383,12 +383,12 @@ def family_of(type: str) -> str:
 
 
 def layer_type_list() -> list[str]:
-    """The names of all layer types, sorted."""
+    """Return the names of all layer types, sorted."""
     return sorted(REGISTRY)
 
 
 def layer_class(spec: Any) -> type[Layer]:
-    """The class for `spec.type`, or an UnknownLayerTypeError with the nearest name."""
+    """Return the class for `spec.type`; raise UnknownLayerTypeError with the nearest name."""
     if spec.type in REGISTRY:
         return REGISTRY[spec.type]
     raise UnknownLayerTypeError(

@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_used_is_said_to_be_so_once_and_replaced(content, 
     assert table.get("conv") == {}
     table.add("conv", {"jit": 1.5})
     (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    assert said.startswith(f"plans are measured anew: {path} {why}")
+    assert said.startswith(f"plans are measured again: {path} {why}")
     assert Table(path).get("conv") == {"jit": 1.5}
 
 

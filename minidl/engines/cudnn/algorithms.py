@@ -1,4 +1,4 @@
-"""Which algorithms cuDNN has for a convolution on this device, pass by pass.
+"""The algorithms that cuDNN has for a convolution on this device, pass by pass.
 
 There are eight ways to convolve forward, six for the gradient of the images, seven for that of the
 filters. Each may need a workspace, may or may not give the same bits every time, and may decline a
@@ -23,7 +23,7 @@ TENSOR_CORES = (api.TENSOR_OP_MATH, api.TENSOR_OP_MATH_ALLOW_CONVERSION)
 
 
 class Algorithms:
-    """What the library answers on one device; each question is asked once."""
+    """The library's answers on one device; each question is asked once."""
 
     MOST = 32  # entries: the library lists an algorithm once for each way to multiply
 

@@ -76,7 +76,7 @@ BN_MIN_EPSILON = 0.0  # from version 8 on
 
 
 class Perf(ctypes.Structure):
-    """What is known of one algorithm for one convolution; 48 bytes.
+    """What cuDNN reports of one algorithm for one convolution; 48 bytes.
 
     algo         its number: an index into FORWARD_ALGORITHMS or the like
     status       SUCCESS if it can do this convolution

@@ -112,7 +112,7 @@ class _Kind:
 
 
 class _Batch(_Kind):
-    """With the statistics of each batch.
+    """Normalises by the statistics of each batch.
 
     one, zero        the scale and shift that there is not
     mean, variance   of the batch; the variance unbiased
@@ -140,7 +140,7 @@ class _Batch(_Kind):
 
 
 class _Global(_Kind):
-    """With what was seen in training: both ways the library's inference.
+    """Normalises by what was seen in training: both ways by the library's inference call.
 
     one, zero        as above; `zero` is the mean, too, in backward: dx is to dy as y is to x
     mean, variance   the sums over their weight

@@ -1,4 +1,4 @@
-"""Which of a pass's algorithms a request gets: by preference, or by name.
+"""The choice among a pass's algorithms: by preference, or by name.
 
 PREFER_FASTEST is `algorithm="fastest"`, NO_WORKSPACE "no_workspace", SPECIFY_WORKSPACE_LIMIT a
 `limit`; any other `algorithm` is a name, or a part of one.

@@ -1,4 +1,4 @@
-"""What a convolution's plan runs: its passes, and the conversions around them."""
+"""A convolution's plan: its passes, and the conversions around them."""
 
 from __future__ import annotations
 

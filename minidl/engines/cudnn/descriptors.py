@@ -104,7 +104,7 @@ class Filter(Descriptor):
 class Convolution(Descriptor):
     """The geometry of a convolution: one number for each spatial axis (two at least).
 
-    group   channels and filters fall into so many groups
+    group   number of groups that channels and filters fall into
     math    of the request. Sums are in float32 in any case
     """
 

@@ -1,4 +1,4 @@
-"""What follows a convolution's products: its bias and a ReLU, in calls of their own or in one."""
+"""A convolution's bias and ReLU: separate calls after its products, or one call with them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Epilogue:
 
 
 class Trial:
-    """Whether the library makes these calls on this device, tried on one image: see `Trials`.
+    """Finds out whether the library takes these calls here, on one image: see `Trials`.
 
     learning   parameters whose gradients are asked for
     """

@@ -1,4 +1,4 @@
-"""What all plans of this engine share: fields, calls, and trials of what may be declined."""
+"""Shared by all plans of this engine: calls, and trials of what the library may refuse."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def sequence(device: Device, calls: Iterable[Call], keep: Any = None) -> Run:
 
 
 class Trials:
-    """Which calls the library takes on this device, found out by making them once.
+    """Finds out which calls the library takes on this device, by making them once.
 
     A call says that it does not support a case when it is made and not before, and then a plan has
     been chosen and a net is running. So plans make their calls when they are planned, on memory of

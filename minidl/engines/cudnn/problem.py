@@ -73,7 +73,7 @@ WAYS = FORWARD, DATA, FILTER
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What the library says of one algorithm for one problem and pass.
+    """The library's description of one algorithm for one problem and pass.
 
     refusal        why it cannot run; "" if it can
     workspace      bytes it needs

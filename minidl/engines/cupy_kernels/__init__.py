@@ -50,7 +50,7 @@ class CupyKernels(Engine):
         return cls(device)
 
     def prefers(self, op: Any, math: Math) -> bool:
-        """What only passes over memory, because it then does as Caffe does, down to which of equal
+        """Prefer what only passes over memory: our kernels do as Caffe does, down to which of equal
         maxima receives a gradient. In half precision arrays lie as cuDNN's convolutions left them,
         and cuDNN goes on with them."""
         return math.arrays == "float32" and not isinstance(op, ops.Conv)

@@ -37,7 +37,7 @@ def plans(engine: Engine, op: ops.BatchNorm, request: Request) -> Iterator[Plan]
 
 @dataclass(kw_only=True)
 class BatchNormPlan(PlainPlan):
-    """What both kinds share. `saved` begins with each channel's mean and 1 / standard deviation."""
+    """The common part. `saved` begins with each channel's mean and 1 / standard deviation."""
 
     op: ops.BatchNorm
 
@@ -68,13 +68,13 @@ class BatchNormPlan(PlainPlan):
         )
 
     def moments(self, memory: Bindings) -> tuple[int, int]:
-        """The addresses of the mean and of 1 / standard deviation."""
+        """Return the addresses of the mean and of 1 / standard deviation."""
         assert memory.saved is not None
         return memory.saved.address, memory.saved.address + self.inv_std_at
 
     @staticmethod
     def statistics(memory: Bindings) -> list[int]:
-        """The addresses of the statistics."""
+        """Return the addresses of the statistics."""
         return [memory.params[name].values.memory.address for name in STATISTICS]
 
 

@@ -32,7 +32,7 @@ class Geometry(NamedTuple):
 
     @property
     def places(self) -> int:
-        """Of a filter on one image."""
+        """Places of a filter on one image."""
         return math.prod(self.out)
 
     @property
@@ -57,12 +57,12 @@ class Geometry(NamedTuple):
 
     @property
     def image_elements(self) -> int:
-        """Of one image."""
+        """Elements of one image."""
         return self.channels * math.prod(self.size)
 
     @property
     def map_elements(self) -> int:
-        """Of the maps of one image."""
+        """Elements of the maps of one image."""
         return self.maps * self.places
 
     def spatial(self) -> tuple[int, ...]:

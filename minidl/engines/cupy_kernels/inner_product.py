@@ -49,7 +49,7 @@ def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | De
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of Y = X W': X is rows x inputs, Y rows x outputs."""
+    """Sizes of Y = X W': X is rows x inputs, Y rows x outputs."""
 
     rows: int
     inputs: int

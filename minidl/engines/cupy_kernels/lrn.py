@@ -55,7 +55,7 @@ class AcrossPlan(PlainPlan):
 
 @dataclass(kw_only=True)
 class WithinPlan(PlainPlan):
-    """What s was is in `saved`; r is in the workspace."""
+    """Within a channel: s is kept in `saved`; r is in the workspace."""
 
     op: ops.LRN
 

@@ -1,4 +1,4 @@
-"""What this engine has plans for; each operator's module registers its function here."""
+"""The operators that this engine has plans for: each operator's module registers here."""
 
 from minidl.engines.engine import Operators
 

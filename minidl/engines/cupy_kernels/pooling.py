@@ -14,7 +14,7 @@ from minidl.engines.engine import Engine
 from minidl.engines.plan import Bindings, Plan, Run
 from minidl.engines.request import Declined, Request
 
-THREADS = 1 << 18  # so many keep a large GPU busy: 2,048 on each of 128 multiprocessors
+THREADS = 1 << 18  # enough to keep a large GPU busy: 2,048 on each of 128 multiprocessors
 MOST_PLANES = 8
 
 
@@ -43,7 +43,7 @@ def planes_each(shape: Shape) -> int:
 
 @dataclass(kw_only=True)
 class PoolPlan(PlainPlan):
-    """What both kinds share; backward has a thread for each element of the bottom.
+    """The common part; backward has a thread for each element of the bottom.
 
     op   with its window, also where that is the whole bottom
     """

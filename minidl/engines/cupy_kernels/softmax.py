@@ -19,7 +19,7 @@ WARP = 32
 
 
 class Scores(NamedTuple):
-    """An array of scores: items, each with so many classes that lie `inner` numbers apart."""
+    """An array of scores: items, each with its classes `inner` numbers apart."""
 
     items: int
     classes: int

@@ -27,7 +27,7 @@ class Parameter(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What a kernel takes.
+    """The parameters of a kernel.
 
     rows         it has a warp for each turn of its loop (ROW_KERNEL), not a thread
     parameters   all of them in order; the first is `count`

@@ -19,7 +19,7 @@ from minidl.engines.onednn.weighted import Stated, Trio, WeightedPlan
 from minidl.engines.plan import Plan
 from minidl.engines.request import UNDECIDED, Declined, Request
 
-# Weights of so many bytes are faster in blocks, smaller ones plain: on two cores with AVX-512 a
+# Weights from this size on are faster in blocks, smaller ones plain: on two cores with AVX-512 a
 # step of AlexNet's fc6 takes about 0.8 of the time of plain weights, LeNet's ip1 1.3 of it.
 BLOCKS_FROM = 8 << 20
 
@@ -46,7 +46,7 @@ def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | De
 
 
 class Style(NamedTuple):
-    """How a plan computes.
+    """The types and layouts in which a plan computes.
 
     dtype      of what is multiplied; sums are float32
     weights    how forward wants them, in this number type

@@ -22,7 +22,7 @@ PACKAGE = "onednn-cpu-gomp"
 VARIABLE = "MINIDL_DNNL_LIB"
 
 # 1 more in each forked child. There the library's worker threads are gone, and whatever was made
-# for several threads would wait for them for ever: it has to be made anew.
+# for several threads would wait for them for ever: it has to be made again.
 generation = 0
 
 

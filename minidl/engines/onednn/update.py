@@ -61,7 +61,7 @@ def sgd(momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray) -> Move | 
     """Return a call with both factors: h = momentum * h + on_g * g + on_w * w, then w = w - h.
 
     The first is one operation, which reads both factors when it runs, so that a new learning rate
-    makes nothing anew. It multiplies them in one by one and may fuse a product with a sum, so it
+    makes nothing new. It multiplies them in one by one and may fuse a product with a sum, so it
     is off by at most 4 roundings of each term. A factor of 0 makes NaN of what is not finite.
     """
     factors = zeros((2,), np.float32)
@@ -87,7 +87,7 @@ def sgd(momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray) -> Move | 
 def adam(
     keep: float, keep2: float, delta: float, w: np.ndarray, g: np.ndarray, m: np.ndarray, v: Any
 ) -> Move | Declined:
-    """What does, called with on_g, on_w and the rate,
+    """Return a call that, given on_g, on_w and the rate, does
 
         f = on_g * g + on_w * w
         m = keep * m + (1 - keep) * f;  v = keep2 * v + (1 - keep2) * f**2
@@ -128,7 +128,7 @@ def adam(
 
 
 def _scaled(left: int, right: int, result: int, factors: np.ndarray) -> dict[int, int]:
-    """The arguments of an operation on these addresses, with as many factors on them."""
+    """Return the arguments of an operation on these addresses, with as many factors on them."""
     at = [factors[i:].ctypes.data for i in range(len(factors))]
     scales = dict(zip((api.SCALES + api.SRC, api.SCALES + api.SRC_1), at, strict=False))
     return {api.SRC: left, api.SRC_1: right, api.DST: result, **scales}
@@ -137,7 +137,7 @@ def _scaled(left: int, right: int, result: int, factors: np.ndarray) -> dict[int
 def _in_pieces(
     size: int, calls: Callable[[int, int], Iterator[Call]]
 ) -> Callable[[], None] | Declined:
-    """What makes the calls for so many elements, which `calls` makes for a piece, given its length
+    """Return a run over this many elements; `calls` makes the calls for a piece from its length
     and start; declined if the library has only reference code for one of them."""
     piece = PIECE * dnnl().threads()
     made: list[Call] = []
@@ -150,7 +150,7 @@ def _in_pieces(
 
 
 class _OnlyReference(Exception):
-    """The library has no fast code for an operation."""
+    """Raised where the library has no fast code for an operation."""
 
 
 def _operation(
@@ -160,7 +160,7 @@ def _operation(
     then: tuple[tuple[int, float, float], ...] = (),
     onto: float | None = None,
 ) -> Description:
-    """One of two rows of so many elements, with the first `factors` of them scaled."""
+    """Return an operation on two rows of this many elements, the first `factors` of them scaled."""
     found = _made(count, kind, factors, then, onto, dnnl().threads(), library.generation)
     if found is None or found.reference:
         raise _OnlyReference
@@ -177,7 +177,7 @@ def _made(
     threads: int,
     child: int,
 ) -> Description | None:
-    """The operation, made for so many threads in the child-th forked process."""
+    """Return the operation, made for this many threads in the child-th forked process."""
     row = plain((count,))
     attr = attributes(scaled=(api.SRC, api.SRC_1)[:factors], steps=then, onto=onto)
     return favourite("binary", kind, row, row, row, attr=attr)

@@ -20,7 +20,7 @@ GRADIENTS = {"weight": api.DIFF_WEIGHTS, "bias": api.DIFF_BIAS}
 
 @dataclass(frozen=True)
 class Stated:
-    """How the arrays lie outside the plan, in the library's dims; gradients as their arrays."""
+    """The layouts of the arrays outside the plan, in the library's dims; gradients alike."""
 
     src: DnnlLayout
     weights: DnnlLayout
@@ -48,7 +48,7 @@ class WeightedPlan(Plan):
 
     What a pass wants otherwise than it lies is converted in the workspace, the weights too: during
     training they change at every step. Without training there is one converted copy of them, made
-    anew when they have changed.
+    again when they have changed.
 
     learning   parameters whose gradients are asked for
     """
@@ -179,7 +179,7 @@ class WeightedPlan(Plan):
 
 
 class _Copy:
-    """A converted copy of the weights that lasts, made anew by `renew`, or if they have changed."""
+    """A lasting converted copy of the weights: `renew` makes it again, `follow` if they changed."""
 
     def __init__(self, weight: Param, convert: Step) -> None:
         self._weight, self._convert = weight, sequence([convert])
