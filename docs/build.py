@@ -177,6 +177,7 @@ def _signature(thing: Any) -> str:
     plain = [p.replace(annotation=p.empty) for n, p in signature.parameters.items() if n != "self"]
     empty = signature.empty
     words = str(signature.replace(parameters=plain, return_annotation=empty))
+    words = re.sub(r"<function (\w+) at 0x\w+>", r"\1", words)  # or each build would differ
     return thing.__name__ + re.sub(r"<class 'numpy\.(\w+)'>", r"np.\1", words)
 
 
