@@ -39,6 +39,7 @@ class Engine:
     title       "oneDNN", as sentences call it
     kind        of the devices it computes on: "cpu" or "cuda"
     operators   what it has plans for
+    direct      how the names of its algorithms begin that unfold nothing
     maths       the arithmetic that it offers; an instance may narrow it to what its device has
 
     and an instance, for its device:
@@ -52,6 +53,7 @@ class Engine:
     title: ClassVar[str]
     kind: ClassVar[str]
     operators: ClassVar[Operators]
+    direct: ClassVar[tuple[str, ...]] = ()
     maths: tuple[Math, ...] = (FLOAT32,)
     version: str = ""
     isa: str = ""

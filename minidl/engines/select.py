@@ -21,7 +21,6 @@ from minidl.errors import EngineError, UsageError, did_you_mean, raise_all
 log = logging.getLogger("minidl")
 
 SLOW_BF16 = "MINIDL_SLOW_BF16"  # in the environment: bf16 even where float32 is faster
-DIRECT = ("jit", "brg")  # how the names of implementations that unfold nothing begin
 
 
 @dataclass(frozen=True)
@@ -264,7 +263,7 @@ def choose(
                 reasons.append(f"{engine.name}: {candidates.reason}")
             continue
         refused: dict[str, dict[str, None]] = {}  # reason -> names of candidates, each once
-        allowed = _allowed(candidates, _about(op, policy), fits, refused)
+        allowed = _allowed(engine, candidates, _about(op, policy), fits, refused)
         # Candidates are lazy: without tuning, only the first one that is allowed is ever made.
         plan = next(allowed, None)
         if plan is None:
@@ -307,6 +306,7 @@ def _about(op: Any, policy: Policy) -> Policy:
 
 
 def _allowed(
+    engine: Engine,
     candidates: Iterable[Plan],
     policy: Policy,
     fits: Callable[[Plan], str],
@@ -314,14 +314,14 @@ def _allowed(
 ) -> Iterator[Plan]:
     """Yield the candidates that policy and place allow; note in `refused` why not the others."""
     for plan in candidates:
-        why = _unwanted(plan, policy) or fits(plan)
+        why = _unwanted(engine, plan, policy) or fits(plan)
         if why:
             refused.setdefault(why, {})[plan.algorithm] = None
         else:
             yield plan
 
 
-def _unwanted(plan: Plan, policy: Policy) -> str:
+def _unwanted(engine: Engine, plan: Plan, policy: Policy) -> str:
     if policy.limit is not None and plan.workspace > policy.limit:
         return f"a workspace of {plan.workspace} bytes, and the limit is {policy.limit}"
     if policy.algorithm == "no_workspace":
@@ -329,7 +329,7 @@ def _unwanted(plan: Plan, policy: Policy) -> str:
     if plan.obeys:
         return ""
     if policy.algorithm == "direct":
-        return "" if plan.algorithm.startswith(DIRECT) else "not direct"
+        return "" if plan.algorithm.startswith(engine.direct) else "not direct"
     if policy.algorithm != "fastest" and policy.algorithm not in plan.algorithm:
         return f"not {policy.algorithm}"
     return ""

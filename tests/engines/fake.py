@@ -79,6 +79,7 @@ class FakeEngine(Engine):
     """Offers the plans it was given; its conversions take `conversion_ms`."""
 
     name, title, kind = "fake", "Fake", "cpu"
+    direct = ("jit", "brg")
     version, isa = "1.2.3", "paper"
 
     def __init__(

@@ -42,6 +42,7 @@ class OneDNN(Engine):
 
     name, title, kind = "onednn", "oneDNN", "cpu"
     operators = OPERATORS
+    direct = "jit", "brg"
     maths: tuple[Math, ...] = FLOAT32, BF16
 
     def __init__(self, dnnl: library.Library) -> None:
