@@ -263,7 +263,7 @@ def test_training_with_rounded_numbers_stays_near(name, math, tolerance):
         ("auto", []),
         ("numpy", []),
         *(
-            (name, [f"engine {name} is for nets of float32: one of float64 runs in array code"])
+            (name, [f"engine {name} applies to float32 nets: a float64 net runs in array code"])
             for name in ("cupy", "cudnn")
         ),
     ],
