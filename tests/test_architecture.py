@@ -189,6 +189,29 @@ def test_the_page_shows_the_same_order():
     assert [line.split() for line in shown.split("\n")] == [s.split() for s in ours.split("\n")]
 
 
+# Of objects that are not ours: NumPy's arrays, the module os.
+THEIRS = {"__array__", "shape", "register_at_fork"}
+
+
+def test_nobody_guesses_what_a_layer_a_plan_or_an_engine_has():
+    """Whatever the core asks for is declared in Layer, Plan or Engine, with a default."""
+    found = []
+    for path in SOURCES:
+        if unit_of(module_name(path)) not in ("net", "engines", "solver"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            guess = node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) > 2)
+            if (
+                guess
+                and isinstance(node.args[1], ast.Constant)
+                and node.args[1].value not in THEIRS
+            ):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not found, "\n" + "\n".join(found)
+
+
 BREACHES = {
     "upwards": ("layers/lrn.py", "import numpy\nfrom minidl.net import Net", 2, "net is not below"),
     "sideways": ("layers/lrn.py", "import minidl.net.graph", 1, "net is not below"),
