@@ -44,7 +44,7 @@ USAGE = """usage: minidl COMMAND [flags]
 
 {commands}
 
-minidl COMMAND --help says more about one. minidl --version prints the version.
+minidl COMMAND --help describes one. minidl --version prints the version.
 Flags are Caffe's: -solver x, --solver x and --solver=x are the same.
 """
 
@@ -79,14 +79,14 @@ def _run(words: list[str]) -> int:
         return _fail(f"error: {what}", FAILED, debug)
     except Exception as error:
         if str(error) == "can't start new thread":  # CPython's words, of a RuntimeError
-            what = "the system starts no more threads for this user or container"
+            what = "the system cannot start another thread for this user or container"
             return _fail(f"error: {what}\n  fix: --threads 1, or ulimit -u", FAILED, debug)
         what = f"{type(error).__name__}: {error}"
         return _fail(f"error: this is a bug in minidl ({what}); --debug shows where", FAILED, debug)
 
 
 def parser_for(command: str) -> Any:
-    """The command's parser, with its own flags and the common ones."""
+    """Return the command's parser, with its own flags and the common ones."""
     from minidl.cli.arguments import Parser, add_common
 
     module = importlib.import_module(f"minidl.cli.{command}")
@@ -132,7 +132,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _run_with_python(args: Any) -> int:
-    """Run the command with Python layers allowed, which all nets of this process then see."""
+    """Run the command with Python layers allowed, for all nets of this process."""
     from minidl.layers.context import ALLOW_PYTHON
 
     before = os.environ.get(ALLOW_PYTHON)
@@ -147,7 +147,7 @@ def _run_with_python(args: Any) -> int:
 
 
 def _command(words: list[str]) -> tuple[str, list[str]]:
-    """The command, and the words without it; as in Caffe flags may come before it."""
+    """Return the command, and the words without it; as in Caffe, flags may come before it."""
     for i, word in enumerate(words):
         name = word.replace("-", "_")
         if name in COMMANDS:
@@ -162,15 +162,15 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _elsewhere(command: str, flag: str) -> str:
-    """Where a flag that `command` does not have belongs, as a hint."""
+    """Return a hint to which commands a flag belongs that `command` does not have."""
     if command == "train" and flag == "iterations":
-        return "the solver's max_iter says how long to train: --set max_iter=N"
+        return "the solver's max_iter sets how long to train: --set max_iter=N"
     owners = [c for c in COMMANDS if c != command and flag in parser_for(c).flags()]
     return f"--{flag} belongs to minidl {', '.join(owners)}" if owners else ""
 
 
 def _is_debug(word: str) -> bool:
-    """Whether this is --debug or --debug=1: asked before the words are parsed, which may fail."""
+    """Return whether this is --debug or --debug=1: needed before the words are parsed."""
     from minidl.cli.arguments import FLAG, YES
 
     match = FLAG.fullmatch(word)
@@ -183,7 +183,7 @@ def _is_debug(word: str) -> bool:
 def _use_threads(args: Any) -> None:
     """Set the number of threads, which OpenBLAS reads once, when NumPy loads."""
     if args.threads is None:
-        threads.threads()  # refuses what the environment says if it is beyond all reason
+        threads.threads()  # refuses an absurd number in the environment
         return
     if "numpy" in sys.modules:
         raise UsageError(

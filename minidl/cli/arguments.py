@@ -1,4 +1,4 @@
-"""Command lines as people type them: Caffe's flags, ours, and help for the mistyped ones."""
+"""Command lines as people type them: Caffe's flags, ours, and help with typing mistakes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Parser(argparse.ArgumentParser):
     ``-snapshot x``, ``--snapshot x``, ``--snapshot=x`` are one flag, and so are ``log_dir`` and
     ``log-dir``. A switch may carry a value (``--logtostderr=1``) or a "no" (``--nologtostderr``).
 
-    elsewhere   where a flag that is not ours belongs: a function from its name to a hint, or ""
-    passes_on   what follows the first argument is another program's: `words`, as it stands
+    elsewhere   for flags that are not ours: a function from a flag's name to a hint, or ""
+    passes_on   the words after the first argument are another program's: `words`, unchanged
     """
 
     def __init__(self, *, elsewhere: Callable[[str], str] | None = None, **options: Any) -> None:
@@ -33,13 +33,13 @@ class Parser(argparse.ArgumentParser):
         self.passes_on = False
 
     def add_file(self, name: str, help: str, *, required: bool = True) -> None:
-        """An argument that is given by position or by its flag, as ``SOLVER`` and ``-solver``."""
+        """Add an argument given by position or by its flag, as ``SOLVER`` and ``-solver``."""
         self.add_argument(name, nargs="?", metavar=name.upper(), help=help)
         self.add_argument(f"--{name}", dest=f"{name}_flag", metavar="FILE", help=argparse.SUPPRESS)
         self.files.append((name, required))
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Parse `argv`, or say what is wrong with it."""
+        """Parse `argv`, or raise an error that says what is wrong with it."""
         ours = self._own(argv) if self.passes_on else len(argv)
         args, rest = self.parse_known_args(self._canonical(argv[:ours]))
         args.words = list(argv[ours:])
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
             setattr(args, name, value)
         if rest:
             raise UsageError(
-                f"does not know what to do with '{rest[0]}'",
+                f"has an unexpected argument '{rest[0]}'",
                 where=self.prog,
                 fix=f"see {self.prog} --help",
             )
@@ -70,11 +70,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def flags(self) -> dict[str, argparse.Action]:
-        """Every flag by its name without dashes."""
+        """Return every flag by its name without dashes."""
         return {s.lstrip("-"): action for s, action in self._option_string_actions.items()}
 
     def _own(self, argv: Sequence[str]) -> int:
-        """How many words there are up to the first argument that is no flag, with it."""
+        """Return the number of words up to and including the first argument that is not a flag."""
         flags, value = self.flags(), False
         for i, word in enumerate(argv):
             match = FLAG.fullmatch(word)
@@ -85,7 +85,7 @@ class Parser(argparse.ArgumentParser):
         return len(argv)
 
     def _canonical(self, argv: Sequence[str]) -> list[str]:
-        """gflags' spellings in argparse's: ``-log_dir=x`` becomes ``--log-dir=x``."""
+        """Return gflags' spellings as argparse's: ``-log_dir=x`` becomes ``--log-dir=x``."""
         flags, words = self.flags(), []
         for word in argv:
             match = FLAG.fullmatch(word)
@@ -120,14 +120,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_common(parser: Parser) -> None:
-    """The flags of every command: what is shown, where the log goes, how many threads."""
+    """Add the flags of every command: output, log, number of threads."""
     group = parser.add_argument_group("log and diagnosis")
     group.add_argument(
         "--logtostderr",
         "--alsologtostderr",
         "-v",
         action="store_true",
-        help="write the log to stderr: all its lines, where else only warnings are shown",
+        help="write the whole log to stderr, not only warnings",
     )
     group.add_argument("--log-dir", metavar="DIR", help="folder for the log file")
     group.add_argument(
@@ -146,7 +146,7 @@ def add_common(parser: Parser) -> None:
     group.add_argument(
         "--flush-denormals",
         action="store_true",
-        help="take numbers below 1.2e-38 as zero: on some processors they are slow",
+        help="treat numbers below 1.2e-38 as zero: on some processors they are slow",
     )
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument(
@@ -156,35 +156,35 @@ def add_common(parser: Parser) -> None:
         type=names,
         default=[],
         metavar="MODULE",
-        help="import these modules, packages or .py files first: layer types of yours",
+        help="import these modules, packages or .py files first: layer types of your own",
     )
     parser.add_argument(
         "--allow-python",
         action="store_true",
-        help="run Python layers: code that the net names, with all your rights"
+        help="run Python layers: code named by the net, with all your permissions"
         " (default: MINIDL_ALLOW_PYTHON)",
     )
 
 
 def add_device(parser: Parser) -> None:
-    """-gpu, on which GPU to compute."""
+    """Add -gpu, the GPU to compute on."""
     parser.add_argument(
         "--gpu", metavar="ID", default="", help="compute on this GPU: 0 is the first one"
     )
 
 
 def add_state(parser: Parser) -> None:
-    """-level and -stage: which rules of the prototxt's layers hold."""
+    """Add -level and -stage: which rules of the prototxt's layers apply."""
     parser.add_argument(
         "--level", type=whole(-(2**31)), default=0, metavar="N", help="level of the net"
     )
     parser.add_argument(
-        "--stage", type=stages, default=(), metavar="A,B", help="stages of the net, by comma"
+        "--stage", type=stages, default=(), metavar="A,B", help="stages of the net, comma-separated"
     )
 
 
 def add_phase(parser: Parser, default: str) -> None:
-    """-phase TRAIN or TEST."""
+    """Add -phase TRAIN or TEST."""
     parser.add_argument(
         "--phase",
         type=str.upper,
@@ -195,7 +195,7 @@ def add_phase(parser: Parser, default: str) -> None:
 
 
 def add_shape(parser: Parser) -> None:
-    """--shape: what stands in for records that are not there."""
+    """Add --shape: the shape of random records in place of missing ones."""
     parser.add_argument(
         "--shape",
         type=dims,
@@ -233,12 +233,12 @@ def positive(text: str) -> float:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Argument type: names by comma."""
+    """Argument type: comma-separated names."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def stages(text: str) -> tuple[str, ...]:
-    """Argument type: the same, in what a message can hold."""
+    """Argument type: the same, limited to what a message can hold."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -255,7 +255,7 @@ def dims(text: str) -> tuple[int, ...]:
 
 
 def text_of(path: str, what: str) -> str:
-    """The text in such a file; refuses one that is not there, or no text of a reasonable length."""
+    """Return the text in a file; refuse one that is missing, too long, or not text."""
     from minidl.storage import files
 
     data = files.read(existing(path, what), what, limit=1 << 28)
@@ -266,7 +266,7 @@ def text_of(path: str, what: str) -> str:
 
 
 def existing(path: str, what: str) -> Path:
-    """`path` if there is such a file; otherwise an error with the nearest name beside it."""
+    """Return `path` if the file exists; otherwise raise an error with the nearest name."""
     file = Path(path)
     if file.is_file():
         return file
@@ -283,5 +283,5 @@ def existing(path: str, what: str) -> Path:
 
 
 def existing_run(path: str) -> Path:
-    """`path` if there is such a folder, event file or log; otherwise an error as by `existing`."""
+    """Return `path` if it is a folder, event file or log; otherwise fail as `existing` does."""
     return Path(path) if Path(path).is_dir() else existing(path, "a log, or events.jsonl")

@@ -1,4 +1,4 @@
-"""What --json prints."""
+"""The format of --json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def dumps(value: Any) -> str:
-    """Plain values as JSON text; NaN and infinities, which JSON does not have, become null.
+    """Return plain values as JSON text; NaN and infinities, which JSON does not have, become null.
 
     >>> dumps({"loss": float("nan")})
     '{\\n  "loss": null\\n}'

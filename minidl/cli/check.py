@@ -1,11 +1,11 @@
 """Print what a net or a solver would be: shapes, parameters, arithmetic, engines, memory.
 
-No array is made and no weights are read. Of a data set that is there the first record is read,
+No array is made and no weights are read. If a data set exists, its first record is read,
 for its shape, and the mean_file with it. All phases that a net has are checked, and the one for
-testing is shown; a solver file is checked with all the nets that it names. With -phase it is that
-phase alone. What is said of memory holds for `minidl train` and `test`: their nets share it.
+testing is shown; a solver file is checked with all the nets that it names. With -phase only that
+phase is. The memory shown holds for `minidl train` and `test`: their nets share it.
 
-Of a net that has layers which are refused, the others are shown all the same, with their shapes as
+If layers of a net are refused, the others are still shown, with their shapes as
 far as these are known; the errors follow, and the status is 2.
 """
 
@@ -70,7 +70,7 @@ def run(args: Namespace) -> int:
 
 
 def _net(args: Namespace) -> Checked:
-    """The net of -phase; without it that of the first phase there is, the other one in order."""
+    """Return the net of -phase; by default that of the first phase, with the other one checked."""
     from minidl.prototxt.phases import net_state
 
     param = models.read_net(args.model)
@@ -85,7 +85,7 @@ def _net(args: Namespace) -> Checked:
 
 
 def _solver_nets(args: Namespace) -> list[Checked]:
-    """The nets of a solver file whose own fields are in order: the one to train, those to test."""
+    """Return the nets of a solver file whose own fields are valid: to train, then to test."""
     from minidl import prototxt
     from minidl.solver import nets, parameters
 
@@ -113,9 +113,9 @@ def _solver_nets(args: Namespace) -> list[Checked]:
 def describe(
     param: Any, state: Any, path: str, args: Namespace, homes: Mapping[str, Any] | None = None
 ) -> Checked:
-    """Everything that is known of a net in this state before it is made.
+    """Return everything known of a net in this state before it is made.
 
-    homes    layouts of parameters that are another net's
+    homes    layouts of parameters that belong to another net
     """
     from minidl import schema
     from minidl.net import report
@@ -179,7 +179,7 @@ def _phase(state: Any) -> str:
 
 
 def _layers(schedule: Schedule) -> list[dict[str, Any]]:
-    """A dict for each layer."""
+    """Return a dict for each layer."""
     from minidl.net import report
 
     return [
@@ -202,7 +202,7 @@ def _layers(schedule: Schedule) -> list[dict[str, Any]]:
 
 
 def as_text(net: Checked) -> str:
-    """A net as a table of its layers, with totals."""
+    """Return a net as a table of its layers, with totals."""
     from minidl.net import report
 
     facts, rows = net.facts, []
@@ -228,7 +228,7 @@ def as_text(net: Checked) -> str:
 
 
 def _shapes(shapes: Sequence[Sequence[int]]) -> str:
-    """'64 1 28 28, 64' for two tops, '64 10 (x 2)' for two alike."""
+    """Return '64 1 28 28, 64' for two tops, '64 10 (x 2)' for two equal ones."""
     groups = [(table.shape(shape), len(list(same))) for shape, same in groupby(shapes)]
     return ", ".join(text + (f" (x {n})" if n > 1 else "") for text, n in groups)
 
@@ -264,7 +264,7 @@ def _totals(net: Checked) -> list[str]:
 
 
 def _room(facts: dict[str, Any]) -> list[str]:
-    """Whether the net fits its GPU; nothing on the CPU."""
+    """Return whether the net fits its GPU; nothing on the CPU."""
     if not facts["device_bytes"]:
         return []
     needed, room = facts["totals"]["memory_bytes"], facts["device_bytes"]

@@ -4,9 +4,9 @@
     minidl classify PICTURE... --model NET --weights FILE
 
 A PICTURE is a file, a folder, or images H x W x C of one size in a .npy file. Of a folder of
-folders, one a class, the accuracy and a confusion matrix are printed. What is done to pictures is
-what was done in training. A last word that ends in .npy, after the pictures, is the file for the
-scores, a row for each picture: these are the words of Caffe's classify.py, whose flags are taken,
+folders, one a class, the accuracy and a confusion matrix are printed. Pictures are processed as
+they were in training. If the last word ends in .npy, after the pictures, it is the file for the
+scores, a row for each picture: these are the words of Caffe's classify.py, whose flags are accepted
 too.
 """
 
@@ -30,17 +30,17 @@ TOP = 5
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("pictures", metavar="PICTURE", nargs="+", help="a file, folder or .npy")
     parser.add_argument("--out", metavar="FILE", help=".npy for the scores")
-    parser.add_argument("--ext", default="", help="only such files of a folder: png (default: all)")
-    parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
+    parser.add_argument("--ext", default="", help="only this ending in folders: png (default: all)")
+    parser.add_argument("--labels", metavar="FILE", help="names of the classes, one per line")
     parser.add_argument(
         "--top",
         type=whole(0),
         metavar="N",
-        help="classes to print of each picture (default: 5, of folders of classes 0)",
+        help="classes to print for each picture (default: 5, for folders of classes 0)",
     )
     crops = parser.add_mutually_exclusive_group()
     crops.add_argument("--oversample", action="store_true", help="ten crops averaged")
-    crops.add_argument("--center-only", action="store_true", help="the middle alone")
+    crops.add_argument("--center-only", action="store_true", help="only the centre crop")
     add_net(parser)
     add_words(parser)
     parser.add_argument(
@@ -83,7 +83,7 @@ def _loader(net: Any) -> Any:
 
 
 def _scores(net: Any, found: list[Any], args: Namespace) -> tuple[list[Any], Any]:
-    """The pictures that could be read, and their scores."""
+    """Return the pictures that could be read, and their scores."""
     import numpy as np
 
     from minidl.cli import picture_files
@@ -98,7 +98,7 @@ def _scores(net: Any, found: list[Any], args: Namespace) -> tuple[list[Any], Any
 
 
 def _labels(path: str | None, net: Any, count: int) -> list[str]:
-    """Names of the classes: of the file, of the description, or their numbers."""
+    """Return the names of the classes: from the file, from the description, or their numbers."""
     if path is not None:
         text = text_of(path, "names of classes")
         labels = text.splitlines()
@@ -112,7 +112,7 @@ def _labels(path: str | None, net: Any, count: int) -> list[str]:
 
 
 def _truth(pictures: list[Any], labels: list[str]) -> list[int | None]:
-    """The number of the class in whose folder a picture lies, where it is one of the net's."""
+    """Return the number of the class whose folder holds a picture, if it is one of the net's."""
     numbers = {label: i for i, label in enumerate(labels)}
     folders = sorted({p.folder for p in pictures if p.folder is not None})
     unknown = [name for name in folders if name not in numbers]
@@ -148,7 +148,7 @@ def _save(path: str, scores: Any) -> None:
 
 
 def size(text: str) -> tuple[int, int]:
-    """Argument type: height and width by comma."""
+    """Argument type: height and width, comma-separated."""
     parts = names(text)
     if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size H,W such as 256,256")

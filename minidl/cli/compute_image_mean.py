@@ -24,7 +24,7 @@ log = logging.getLogger("minidl")
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("db", metavar="DB", help="folder of an LMDB or LevelDB of Datums")
     parser.add_argument("out", nargs="?", metavar="FILE", help="the mean image to write")
-    parser.add_argument("--backend", metavar="KIND", help="as in Caffe; what DB holds counts")
+    parser.add_argument("--backend", metavar="KIND", help="as in Caffe; the contents of DB decide")
     parser.add_argument(
         "--ignore-orientation", action="store_true", help="do not turn pictures as EXIF says"
     )

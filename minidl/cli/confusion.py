@@ -1,4 +1,4 @@
-"""How often scores are right, and which classes are taken for which: text for a terminal."""
+"""How often scores are right, and which classes are confused with which: text for a terminal."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 MATRIX = 20  # classes that a matrix has room for
-MISTAKES = 10  # that are listed where it has not
+MISTAKES = 10  # listed if there are more
 WIDTH = 16  # of names
 
 
 def report(scores: Any, truth: Any, labels: Sequence[str]) -> list[str]:
-    """The share of right answers, and a table with a row for each class that occurs.
+    """Return the share of right answers, and a table with a row for each class that occurs.
 
     scores   (N, classes)
     truth    numbers of the classes, (N)
     labels   names of the classes
 
-    In the matrix rows are what pictures show, columns what the net says.
+    Rows of the matrix are the true classes, columns the net's answers.
     """
     import numpy as np
 
@@ -48,7 +48,7 @@ def _matrix(matrix: Any, labels: Sequence[str]) -> list[str]:
 
 
 def _shares(matrix: Any, labels: Sequence[str]) -> list[str]:
-    """For many classes: how each does, and the most frequent mistakes."""
+    """Return, for many classes, how well each does, and the most frequent mistakes."""
     import numpy as np
 
     seen = [i for i in range(len(labels)) if matrix[i].sum()]

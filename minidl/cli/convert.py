@@ -1,7 +1,7 @@
 """Write a weight file in another format: caffemodel, HDF5, npz or safetensors.
 
-What is read is known by its content, whatever its name. Values are kept bit for bit, with the net's
-name and the layers' names, order and types. Shapes of files of 2014, such as 1 x 1 x 1 x 20 for a
+IN is recognised by its content, not its name. Values are kept bit for bit, with the net's name and
+the layers' names, order and types. Shapes of files of 2014, such as 1 x 1 x 1 x 20 for a
 bias, become today's, and every such change is listed.
 """
 
@@ -26,9 +26,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("source", metavar="IN", help="weights in any of the formats")
     parser.add_argument("target", metavar="OUT", help="where to write them")
     parser.add_argument(
-        "--to", choices=FORMATS, help="format of OUT (default: what its name ends in says)"
+        "--to", choices=FORMATS, help="format of OUT (default: by the ending of its name)"
     )
-    parser.add_argument("--force", action="store_true", help="write over OUT if it is there")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
 
 
 def run(args: Namespace) -> int:
@@ -42,7 +42,7 @@ def run(args: Namespace) -> int:
 
 
 def convert(source: Path, target: Path, kind: str) -> list[str]:
-    """Write the weights of `source` to `target` in the format `kind`; returns what to tell."""
+    """Write the weights of `source` to `target` in the format `kind`; return lines to print."""
     from minidl.storage import content, legacy, weight_files
 
     found = weight_files.read(source)
@@ -64,13 +64,13 @@ def convert(source: Path, target: Path, kind: str) -> list[str]:
 
 
 def check_target(source: Path, target: Path, force: bool) -> None:
-    """Refuse to write over a file, unless --force says so, and over the one that is read."""
+    """Refuse to overwrite a file without --force, and to overwrite the source."""
     if not target.exists():
         return
     if os.path.samefile(source, target):
         raise UsageError("is the file that is read", where=str(target), expected="another name")
     if not force:
-        raise UsageError("is there already", where=str(target), fix="--force writes over it")
+        raise UsageError("exists already", where=str(target), fix="--force overwrites it")
 
 
 def _format_of(target: Path) -> str:

@@ -4,7 +4,7 @@ The words and flags are those of Caffe's tool:
 
     minidl convert_imageset [flags] ROOTFOLDER/ LISTFILE DB
 
-A line of LISTFILE is a path and a label; ROOTFOLDER, with its slash, is put before the path. Images
+A line of LISTFILE is a path and a label; ROOTFOLDER, with its slash, precedes the path. Images
 that cannot be read are left out and reported.
 """
 
@@ -25,16 +25,16 @@ WHERE = "minidl convert_imageset"
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("root", metavar="ROOTFOLDER", help="put before every path, as it is")
-    parser.add_argument("list", metavar="LISTFILE", help="text file: a path and a label a line")
+    parser.add_argument("root", metavar="ROOTFOLDER", help="put in front of every path, unchanged")
+    parser.add_argument("list", metavar="LISTFILE", help="text file: a path and a label per line")
     parser.add_argument("out", metavar="DB", help="folder to write")
     parser.add_argument("--gray", action="store_true", help="one channel, not three")
     parser.add_argument("--shuffle", action="store_true", help="write in a random order")
     parser.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", help="of --shuffle")
     parser.add_argument("--backend", default="lmdb", metavar="KIND", help="lmdb")
     side = dict(type=whole(0), default=0, metavar="N")
-    parser.add_argument("--resize-height", help="stretch to so many rows", **side)  # type: ignore[arg-type]
-    parser.add_argument("--resize-width", help="and so many columns", **side)  # type: ignore[arg-type]
+    parser.add_argument("--resize-height", help="stretch: rows", **side)  # type: ignore[arg-type]
+    parser.add_argument("--resize-width", help="stretch: columns", **side)  # type: ignore[arg-type]
     parser.add_argument("--check-size", action="store_true", help="refuse images of other sizes")
     parser.add_argument("--encoded", action="store_true", help="store image files, not pixels")
     parser.add_argument("--encode-type", default="", metavar="KIND", help="of them: jpg, png, ...")
@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
         "--ignore-orientation", action="store_true", help="do not turn pictures as EXIF says"
     )
     parser.add_argument("--labels", metavar="DB", help="several or real labels: a store for them")
-    parser.add_argument("--force", action="store_true", help="write again what is there already")
+    parser.add_argument("--force", action="store_true", help="replace an existing DB")
 
 
 def run(args: Namespace) -> int:
@@ -74,7 +74,7 @@ def run(args: Namespace) -> int:
 
 
 def summary(path: str, report: Any, what: str) -> str:
-    """What was written where, and how much was not."""
+    """Return a line that says what was written where, and what was left out."""
     text = f"{path}  {report.written:,} {what}"
     if report.unreadable:
         text += f"; {len(report.unreadable):,} could not be read and were left out (see the log)"
@@ -96,7 +96,7 @@ def _form(args: Namespace) -> Any:
         raise UsageError(
             f"resize_height is {args.resize_height} and resize_width {args.resize_width}",
             where=WHERE,
-            expected="both, or none",
+            expected="both, or neither",
         )
     kind = args.encode_type.lower().lstrip(".")
     if kind and kind not in imageset.FORMATS:
@@ -112,11 +112,11 @@ def _form(args: Namespace) -> Any:
 
 
 def _check_out(args: Namespace) -> None:
-    """Refuse folders that are there, unless they may be replaced."""
+    """Refuse folders that exist, unless they may be replaced."""
     for path in filter(None, (args.out, args.labels)):
         if Path(path).exists() and not args.force:
             raise UsageError(
-                "is there already", where=path, fix="write somewhere else, or give --force"
+                "exists already", where=path, fix="write somewhere else, or give --force"
             )
 
 

@@ -1,9 +1,9 @@
-"""Get a data set, or make one of folders of pictures, as LMDB, the form that Data layers read.
+"""Get a data set, or make one from folders of pictures, as LMDB, the format of Data layers.
 
     minidl dataset mnist
     minidl dataset folder PICTURES
 
-PICTURES has a folder for each class; however deep pictures lie in it, they belong to that class.
+PICTURES has a folder for each class; its pictures may be at any depth in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def add_arguments(parser: Parser) -> None:
         "--from", dest="source", metavar="DIR", help="take the files from a folder, do not download"
     )
     parser.add_argument("--out", metavar="DIR", help="where to write (default: data/NAME)")
-    parser.add_argument("--force", action="store_true", help="write again what is there already")
+    parser.add_argument("--force", action="store_true", help="replace an existing data set")
     folder.add_arguments(parser)
 
 
@@ -36,12 +36,12 @@ def run(args: Namespace) -> int:
     if not args.name:
         for name, what in datasets.listing().items():
             print(f"{name:<16}{what}")
-        print(f"{'folder PICTURES':<16}pictures of your own, a folder for each class")
+        print(f"{'folder PICTURES':<16}your own pictures, a folder for each class")
         return 0
     if args.name == "folder":
         return _folder(args)
     if args.pictures is not None:
-        raise UsageError(f"does not know what to do with '{args.pictures}'", where="minidl dataset")
+        raise UsageError(f"has an unexpected argument '{args.pictures}'", where="minidl dataset")
     if Path(args.name).is_dir() and args.name not in datasets.listing():
         raise UsageError(
             f"there is no data set '{args.name}'", fix=f"minidl dataset folder {args.name}"
@@ -69,7 +69,7 @@ def _folder(args: Namespace) -> int:
             expected="minidl dataset folder PICTURES",
         )
     if args.source is not None:
-        raise UsageError("--from is for data sets that have a name", where="minidl dataset folder")
+        raise UsageError("--from is only for data sets with a name", where="minidl dataset folder")
     source = Path(args.pictures)
     out = Path(args.out) if args.out else Path("data", source.resolve().name)
     if (out / NAME).exists() and not args.force:

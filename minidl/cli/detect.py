@@ -2,7 +2,7 @@
 
     minidl detect windows.csv OUT --model deploy.prototxt --weights net.caffemodel
 
-The list has the columns filename, ymin, xmin, ymax, xmax; paths count from the folder you stand in.
+The list has the columns filename, ymin, xmin, ymax, xmax; paths are relative to the current folder.
 OUT is a .csv, .npz or .h5.
 """
 
@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
         "--crop-mode",
         choices=("list", "selective_search"),
         default="list",
-        help="where windows come from: the list (default)",
+        help="source of the windows: the list (default)",
     )
     parser.add_argument(
         "--context-pad", type=whole(0), default=0, metavar="N", help="pixels around a window"
@@ -55,7 +55,7 @@ def run(args: Namespace) -> int:
 
 
 def read_windows(path: str) -> list[tuple[str, list[tuple[float, ...]]]]:
-    """(filename, windows) for each stretch of rows of one file."""
+    """Return (filename, windows) for each run of rows of one file."""
     text = text_of(path, "a table of windows")
     rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
     missing = [name for name in ("filename", *EDGES) if name not in (rows.fieldnames or ())]
@@ -79,7 +79,7 @@ def read_windows(path: str) -> list[tuple[str, list[tuple[float, ...]]]]:
 
 
 def write(path: str, found: list[dict[str, Any]]) -> None:
-    """The scores of all windows, by the ending of the path."""
+    """Write the scores of all windows, in the format of the path's ending."""
     import numpy as np
 
     from minidl.storage import files

@@ -17,7 +17,7 @@ from minidl.cli.arguments import Parser, add_device
 from minidl.cli.log import logging_to
 from minidl.cli.models import use_device
 
-PACKAGES = {  # what minidl uses: what for
+PACKAGES = {  # packages that minidl uses, and their purpose
     "numpy": "all arrays",
     "protobuf": "prototxt, caffemodel, LMDB records",
     "lmdb": "Data layers",
@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     with logging_to(args):
-        one = args.gpu and args.gpu != "all"  # all are listed in any case
+        one = args.gpu and args.gpu != "all"  # all are always listed
         facts = query(use_device(args) if one else "cpu")
     if args.json:
         print(as_json.dumps(facts))
@@ -49,7 +49,7 @@ def run(args: Namespace) -> int:
 
 
 def query(device: str = "cpu") -> dict[str, str]:
-    """Facts by name, as text; `device` is the one that was asked for."""
+    """Return facts by name, as text; `device` is the one asked for."""
     from minidl import __version__
     from minidl.cli.gpus import gpus  # here, because NumPy comes with it
     from minidl.profile import machine
@@ -99,7 +99,7 @@ def _blas() -> str:
 
 
 def _onednn() -> str:
-    """'3.2.0, avx512_core_amx: bfloat16 yes, AMX yes'; or why it is not available."""
+    """Return '3.2.0, avx512_core_amx: bfloat16 yes, AMX yes'; or why it is not available."""
     from minidl.arrays.device import Device
     from minidl.engines.math import BF16
     from minidl.engines.onednn import OneDNN
@@ -114,6 +114,6 @@ def _onednn() -> str:
 
 
 def _threads() -> str:
-    """Of BLAS and engines, and who says so."""
+    """Return the number of threads of BLAS and engines, and where it was set."""
     given = [f"{name}={os.environ[name]}" for name in VARIABLES if os.environ.get(name)]
     return f"{threads()} ({', '.join(given) or 'all usable cores'}; --threads N changes it)"

@@ -1,6 +1,6 @@
 """Draw a net as SVG: a box for each layer with its parameters and the shapes of its tops.
 
-Layers that work in place are strips on the box of the layer whose top they change. Arrows say on
+Layers that work in place are strips on the box of the layer whose top they change. Arrows show on
 hovering which blob they are.
 """
 
@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     if not args.out or not args.out.lower().endswith(".svg"):
         raise UsageError(
-            f"cannot write '{args.out}'" if args.out else "where to?",
+            f"cannot write '{args.out}'" if args.out else "no output file",
             where="minidl draw",
             expected=f"minidl draw {args.model} -o net.svg",
         )

@@ -1,4 +1,4 @@
-"""The flags that say who computes the layers, and how: --engine and its like."""
+"""The flags that choose the engines of the layers: --engine and others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DEFAULTS = {"math": "float32", "algorithm": "fastest", "tuning": "heuristic"}
 
 
 def add(parser: Parser) -> None:
-    """Who computes the layers, and how: the fields of `minidl.engines.select.Policy`."""
+    """Add the flags for the fields of `minidl.engines.select.Policy`."""
     group = parser.add_argument_group("engines")
     group.add_argument(
         "--engine",
         choices=ENGINES,
-        help="auto: whatever is fastest; numpy: array code, on a GPU through CuPy; onednn, on the"
-        " CPU; cudnn, or cupy for our own kernels, on a GPU; refused where it is not available"
+        help="auto: the fastest; numpy: array code, on a GPU through CuPy; onednn, on the"
+        " CPU; cudnn, or cupy for our own kernels, on a GPU; an error if it is not available"
         " (default: MINIDL_ENGINE, else auto)",
     )
     group.add_argument(
@@ -58,12 +58,12 @@ def add(parser: Parser) -> None:
     group.add_argument(
         "--deterministic",
         action="store_true",
-        help="only implementations that give the same bits in every run; on the CPU all do",
+        help="only implementations with the same bits in every run; on the CPU all have",
     )
 
 
 def options(args: Namespace) -> dict[str, Any]:
-    """What a Net is told by the flags of `add`."""
+    """Return the options of a Net that the flags of `add` give."""
     return {
         "engine": args.engine,
         "math": args.math,
@@ -75,7 +75,7 @@ def options(args: Namespace) -> dict[str, Any]:
 
 
 def policy(args: Namespace) -> Any:
-    """The same as a `minidl.engines.select.Policy`."""
+    """Return them as a `minidl.engines.select.Policy`."""
     from minidl.arrays.threads import threads
     from minidl.cli import models
     from minidl.engines import select
@@ -94,7 +94,7 @@ def policy(args: Namespace) -> Any:
 
 
 def words(args: Namespace) -> list[str]:
-    """The words that ask for the same engines again."""
+    """Return the words that ask for the same engines again."""
     given: list[str] = []
     for name in ("engine", "math", "algorithm", "workspace_limit", "tuning"):
         value = getattr(args, name)

@@ -1,9 +1,9 @@
-"""Explain whatever can stand in a prototxt, and the errors that may come of it.
+"""Explain everything that can appear in a prototxt, and the errors it may cause.
 
 `minidl explain TOPIC` prints the manual page of a layer type, a message, a field, a solver type, a
 rate policy, a filler, an error or a command. `minidl explain NET LAYER` explains one layer of a
 net: its equation, shapes, parameters, cost, and which engine runs it and why. Without a topic it
-lists what can be asked.
+lists the topics.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INDENT = "    "
 LABEL = 15  # columns of a fact's label
-WIDEST = 32  # names of fields that are longer stand on lines of their own
+WIDEST = 32  # longer names of fields get lines of their own
 
 
 def add_arguments(parser: Parser) -> None:
@@ -76,7 +76,7 @@ def is_file(topic: str) -> bool:
 
 
 def as_text(page: Page) -> str:
-    """Return a page as text: as wide as the terminal, and at most 100 columns."""
+    """Return a page for a terminal, or for a pipe: as wide as that, at most 100 columns."""
     parts = [f"{page.name}, {page.title}"]
     parts += [page.text] if page.text else []
     parts += ["\n".join(_fields(page.fields))] if page.fields else []
@@ -85,7 +85,7 @@ def as_text(page: Page) -> str:
 
 
 def listing(groups: dict[str, list[str]]) -> str:
-    """Return what can be asked, a paragraph for each group."""
+    """Return the topics, a paragraph for each group."""
     parts = ["minidl explain TOPIC, where TOPIC is one of these, or any field of theirs:"]
     parts += [f"{_wrapped(t, '')}\n{_wrapped(', '.join(n), INDENT)}" for t, n in groups.items()]
     parts.append("minidl explain NET.prototxt LAYER, for one layer of a net")
@@ -93,7 +93,7 @@ def listing(groups: dict[str, list[str]]) -> str:
 
 
 def _fields(rows: Sequence[Row]) -> Iterator[str]:
-    """Name, type and default of each field in a line, and what the schema says below it."""
+    """Yield name, type and default of each field in a line, and the schema's comment below it."""
     longest = max(len(row.name) for row in rows)
     column = longest + 2 if longest < WIDEST else len(INDENT)
     for row in rows:
@@ -107,14 +107,14 @@ def _fields(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _facts(facts: dict[str, str]) -> Iterator[str]:
-    """'engines        onednn, cudnn, cupy', further lines below the first."""
+    """Yield 'engines        onednn, cudnn, cupy', further lines below the first."""
     for label, words in facts.items():
         lines = [part for line in words.split("\n") for part in _lines(line, LABEL)]
         yield from (f"{label if i == 0 else '':<{LABEL}}{part}" for i, part in enumerate(lines))
 
 
 def _wrapped(text: str, first: str, rest: str | None = None) -> str:
-    """Paragraphs filled to the width of the screen; lines that are set in stay as they are."""
+    """Return paragraphs filled to the width of the screen; indented lines stay as they are."""
     rest = first if rest is None else rest
     blocks: list[list[str]] = []
     for line in text.split("\n"):

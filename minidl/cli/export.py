@@ -1,9 +1,9 @@
 """Write a net with its weights as an ONNX model, for programs that run nets elsewhere.
 
 The net is that of phase TEST. Losses, measures and labels are left out, the tops of data layers
-become inputs, and every such change is said. A net with layers that ONNX cannot express is
-refused, all of them at once; docs/onnx.md lists them. What is done to pictures before is written
-beside the model, NAME.preprocess.json, where the net's data layer or a file beside it says it.
+become inputs, and every such change is reported. A net with layers that ONNX cannot express is
+refused, all of them at once; docs/onnx.md lists them. The preprocessing of pictures is written
+next to the model, NAME.preprocess.json, if the net's data layer or a file next to it defines it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     if not args.onnx:
         raise UsageError(
-            "where to?",
+            "no output file",
             where="minidl export",
             expected=f"minidl export {args.model} --weights FILE.caffemodel --onnx FILE.onnx",
         )
@@ -50,7 +50,7 @@ def run(args: Namespace) -> int:
 
 
 def _describe(param: Any, args: Namespace) -> Path | None:
-    """Write what is done to pictures beside the model, if that is known; returns where."""
+    """Write the preprocessing of pictures next to the model, if it is known; return its path."""
     from minidl import preprocess
 
     found = preprocess.find(param, args.weights, args.model, args.level, args.stage)
@@ -58,7 +58,7 @@ def _describe(param: Any, args: Namespace) -> Path | None:
         return None
     mean = found.transform.mean_file
     if mean and not Path(mean).is_file():
-        log.warning("what is done to pictures is not written: mean_file %s is not there", mean)
+        log.warning("preprocessing of pictures is not written: there is no mean_file %s", mean)
         return None
     path = Path(args.onnx).with_suffix(f".{preprocess.NAME}")
     found.write(path)
@@ -79,14 +79,14 @@ def _export(param: Any, args: Namespace) -> Any:
             stages=args.stage,
             absent_data=record,
             device="cpu",
-            engine="numpy",  # nothing runs, and so the weights stay in the order of the file
+            engine="numpy",  # nothing runs, so the weights stay in the order of the file
         ) as net,
     ):
         return export(net, args.onnx)
 
 
 def report(conversion: Any, path: str, has_weights: bool) -> str:
-    """What was changed, and what the model is."""
+    """Return lines about the changes and the model."""
     from minidl.onnx import OPSET
 
     graph = conversion.graph

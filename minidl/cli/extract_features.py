@@ -1,14 +1,14 @@
-"""Run a net over its data, or over pictures, and write what some of its blobs hold.
+"""Run a net over its data, or over pictures, and write the contents of some of its blobs.
 
     minidl extract_features WEIGHTS NET BLOB[,BLOB] OUT[,OUT] BATCHES [TYPE] [CPU|GPU] [ID]
     minidl extract_features WEIGHTS NET BLOB[,BLOB] OUT[,OUT] --pictures PICTURE...
 
 The first words are those of Caffe's tool: an item for each record of BATCHES batches. A PICTURE is
-a file, a folder, or images H x W x C of one size in a .npy file; what is done to it is what was
-done in training.
+a file, a folder, or images H x W x C of one size in a .npy file; it is processed as
+in training.
 
 TYPE is lmdb (float Datums under keys of ten digits, as Caffe writes them), npz or hdf5; without
-it the ending of OUT says it: .npz, .h5 or .hdf5, else LMDB. One npz or HDF5 file may take several
+it, the ending of OUT decides: .npz, .h5 or .hdf5, else LMDB. One npz or HDF5 file may hold several
 blobs, each under its name.
 """
 
@@ -32,7 +32,7 @@ AT_ONCE = 32  # pictures in a batch
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("weights", metavar="WEIGHTS", help="caffemodel with the weights")
     parser.add_argument("model", metavar="NET", help="prototxt, for training or deployment")
-    parser.add_argument("blobs", metavar="BLOBS", type=names, help="names of blobs, by comma")
+    parser.add_argument("blobs", metavar="BLOBS", type=names, help="blob names, comma-separated")
     parser.add_argument("out", metavar="OUT", type=names, help="where to write, one for each blob")
     parser.add_argument(
         "batches", nargs="?", metavar="BATCHES", type=whole(1), help="batches to run"
@@ -43,7 +43,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--pictures", nargs="+", default=[], metavar="PICTURE", help="a file, folder or .npy"
     )
-    parser.add_argument("--preprocess", metavar="FILE", help="what is done to them, as in classify")
+    parser.add_argument("--preprocess", metavar="FILE", help="their preprocessing, as in classify")
     parser.set_defaults(run_folder=None)
     add_state(parser)
     add_device(parser)
@@ -57,7 +57,7 @@ def run(args: Namespace) -> int:
     _set_device(args)
     if bool(args.batches) == bool(args.pictures):
         raise UsageError(
-            "BATCHES and --pictures are both given" if args.pictures else "how many batches?",
+            "BATCHES and --pictures are both given" if args.pictures else "BATCHES is missing",
             where="minidl extract_features",
             expected="BATCHES of the net's data layer, or --pictures PICTURE...",
         )
@@ -70,7 +70,7 @@ def run(args: Namespace) -> int:
 
 
 def extract(param: Any, args: Namespace) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Write the files; returns file, blob and shape of all that was written."""
+    """Write the files; return file, blob and shape of everything written."""
     from minidl.net import Net
 
     options: dict[str, Any] = dict(level=args.level, stages=args.stage, device=use_device(args))
@@ -88,7 +88,7 @@ def extract(param: Any, args: Namespace) -> list[tuple[str, str, tuple[int, ...]
 
 
 def of_pictures(args: Namespace) -> list[tuple[str, str, tuple[int, ...]]]:
-    """The same for pictures."""
+    """Write the same for pictures."""
     import numpy as np
 
     from minidl.cli import picture_files
@@ -129,7 +129,7 @@ def _check(net: Any, files: list[tuple[Any, str]]) -> None:
 
 
 def _add(net: Any, files: list[tuple[Any, str]], count: int | None = None) -> None:
-    """Write what the blobs hold now, if asked to of as many items as there were pictures."""
+    """Write the current contents of the blobs, checking the number of items if `count` is given."""
     for file, blob in files:
         values = net.device.to_host(net.blobs[blob].data)
         if count is not None and len(values) != count:
@@ -162,12 +162,12 @@ def _check_blobs(net: Any, blobs: tuple[str, ...]) -> None:
 
 
 def _set_device(args: Namespace) -> None:
-    """Caffe's last words, CPU or GPU and its number, as -gpu."""
+    """Apply Caffe's last words, CPU or GPU and its number, as -gpu."""
     if args.where is None:
         return
     if args.where.upper() not in ("CPU", "GPU"):
         raise UsageError(
-            f"does not know what to do with '{args.where}'",
+            f"has an unexpected argument '{args.where}'",
             where="minidl extract_features",
             expected="CPU, or GPU and its number",
         )

@@ -1,4 +1,4 @@
-"""Files that take the contents of blobs, batch by batch: LMDB, npz, HDF5; whole or not at all."""
+"""Files that store the contents of blobs, batch by batch: LMDB, npz, HDF5; whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ENDINGS = {".npz": "npz", ".h5": "hdf5", ".hdf5": "hdf5"}
 def writers(
     paths: Sequence[str], blobs: Sequence[str], kind: str | None
 ) -> Iterator[list[tuple[Any, str]]]:
-    """(file, blob) for each blob; the files appear when the block ends without an error.
+    """Yield (file, blob) for each blob; the files appear when the block ends without an error.
 
     paths    one for each blob, or one npz or HDF5 file for all
-    kind     of all files; None: each by its ending
+    kind     of all files; None: by each file's ending
     """
     if kind is not None and kind.lower() not in KINDS:
         raise UsageError(
@@ -69,7 +69,7 @@ class Npz:
         """Refuse a shape that the file cannot hold."""
 
     def name_items(self, names: Sequence[str]) -> None:
-        """Say which item is whose: an array of text beside the others."""
+        """Record which item is whose: an array of text next to the others."""
         if PICTURES not in self.arrays:
             self.names = list(names)
 
@@ -79,7 +79,7 @@ class Npz:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """What was added, by blob."""
+        """Return the shapes of what was added, by blob."""
         return {
             blob: (sum(len(part) for part in parts), *parts[0].shape[1:])
             for blob, parts in self.arrays.items()
@@ -98,7 +98,7 @@ class Npz:
             np.savez(file, **whole)
 
     def clean(self) -> None:
-        """Leave nothing half done behind."""
+        """Remove everything unfinished."""
 
 
 class Hdf5(Npz):
@@ -127,7 +127,7 @@ class Lmdb:
         self.shapes: dict[str, tuple[int, ...]] = {}
         if path.exists():
             raise UsageError(
-                "is there already", where=str(path), fix="remove it, or write somewhere else"
+                "exists already", where=str(path), fix="remove it, or write somewhere else"
             )
         self.fresh = files.named(path, f".{path.name}.{os.getpid()}.new")
         self.env: Any = None
@@ -142,7 +142,7 @@ class Lmdb:
             )
 
     def name_items(self, names: Sequence[str]) -> None:
-        """Nothing: the keys are Caffe's, and the items in the order of the pictures."""
+        """Do nothing: the keys are Caffe's, and the items in the order of the pictures."""
 
     def add(self, blob: str, values: Any) -> None:
         import lmdb
@@ -163,7 +163,7 @@ class Lmdb:
         self.shapes[blob] = (done + len(values), *images.shape[1:])
 
     def _put(self, records: list[tuple[bytes, bytes]]) -> None:
-        """A transaction, with twice the room until it fits."""
+        """Write a transaction, doubling the room until it fits."""
         import lmdb
 
         while True:

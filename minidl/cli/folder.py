@@ -1,4 +1,4 @@
-"""`minidl dataset folder`: a data set made of folders of pictures, and what is said of it."""
+"""`minidl dataset folder`: a data set made of folders of pictures, and the report about it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_arguments(parser: Parser) -> None:
         "--size",
         type=size,
         metavar="N",
-        help="side of the pictures, or H,W (default: their own if it is one, else 256)",
+        help="side of the pictures, or H,W (default: their own if all have one size, else 256)",
     )
     group.add_argument(
         "--resize",
@@ -33,20 +33,20 @@ def add_arguments(parser: Parser) -> None:
         metavar="MODE",
         help="squash; or keep the proportions and crop, fill with noise, or half_crop: both",
     )
-    group.add_argument("--gray", action="store_true", help="one channel, whatever they have")
-    group.add_argument("--color", action="store_true", help="three channels, whatever they have")
+    group.add_argument("--gray", action="store_true", help="one channel, for all pictures")
+    group.add_argument("--color", action="store_true", help="three channels, for all pictures")
     percent = dict(type=share, metavar="PERCENT")
     group.add_argument("--val", default=25, help="for validation (default: 25)", **percent)  # type: ignore[arg-type]
     group.add_argument("--test", default=0, help="for test (default: 0)", **percent)  # type: ignore[arg-type]
     group.add_argument(
         "--min", type=whole(1), default=2, metavar="N", help="leave out smaller classes (2)"
     )
-    group.add_argument("--max", type=whole(1), metavar="N", help="pictures to take of a class")
+    group.add_argument("--max", type=whole(1), metavar="N", help="pictures to use of a class")
     group.add_argument(
         "--mean",
         choices=("pixel", "image", "none"),
         default="pixel",
-        help="what nets subtract: a number a channel (default), the mean image, or nothing",
+        help="what nets subtract: a number per channel (default), the mean image, or nothing",
     )
     group.add_argument("--encode-type", choices=("png", "jpg"), help="store files, not pixels")
     group.add_argument(
@@ -55,11 +55,11 @@ def add_arguments(parser: Parser) -> None:
 
 
 def choices(args: Namespace) -> Any:
-    """How the data set is to be made, by the flags."""
+    """Return how to make the data set, from the flags."""
     from minidl.data import folder_dataset, picture_folder
 
     if args.gray and args.color:
-        raise UsageError("--gray and --color are both given", expected="one of them, or none")
+        raise UsageError("--gray and --color are both given", expected="one of them, or neither")
     return folder_dataset.Choices(
         size=args.size,
         mode=args.resize,
@@ -73,7 +73,7 @@ def choices(args: Namespace) -> Any:
 
 
 def make(folder: Path, out: Path, choices: Any, mean: str, args: Namespace) -> list[str]:
-    """Write the data set with its preprocess.json; returns what is to be printed.
+    """Write the data set with its preprocess.json; return the lines to print.
 
     mean   "pixel", "image" or "none"
     args   for the log and the progress bar
@@ -91,7 +91,7 @@ def make(folder: Path, out: Path, choices: Any, mean: str, args: Namespace) -> l
 
 
 def _describe(made: Any, mean: str, out: Path) -> None:
-    """Write preprocess.json, the last file: where it is, the data set is whole."""
+    """Write preprocess.json, the last file: if it exists, the data set is complete."""
     from minidl import preprocess, schema
     from minidl.data import folder_dataset
 
@@ -105,7 +105,7 @@ def _describe(made: Any, mean: str, out: Path) -> None:
 
 
 def report(made: Any, out: Path) -> list[str]:
-    """What was made, and what was not."""
+    """Return lines about what was made, and what was left out."""
     from minidl import preprocess
     from minidl.data import folder_dataset
 
@@ -125,13 +125,13 @@ def report(made: Any, out: Path) -> list[str]:
         lines.append(f"left out, as they have too few pictures: {', '.join(made.few)}")
     if made.others:
         kinds = ", ".join(f"{end} ({count})" for end, count in sorted(made.others.items())[:SHOWN])
-        lines.append(f"passed over, as no pictures by their names: {kinds}")
+        lines.append(f"skipped, not pictures by their names: {kinds}")
     lines.append(f"{out / preprocess.NAME}  what nets do to a picture")
     return lines
 
 
 def suitable(data: Path) -> str:
-    """A net of the zoo for pictures of this size."""
+    """Return a net of the zoo for pictures of this size."""
     from minidl import preprocess
 
     resize = preprocess.read(data / preprocess.NAME).transform.resize
@@ -147,7 +147,7 @@ def _plural(count: int, what: str) -> str:
 
 
 def size(text: str) -> tuple[int, int]:
-    """Argument type: a side, or height and width by comma."""
+    """Argument type: a side, or height and width, comma-separated."""
     parts = names(text)
     if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 256 or 240,320")
@@ -158,7 +158,7 @@ def mode(text: str) -> str:
     """Argument type: one of MODES, with either dash."""
     name = text.replace("-", "_").lower()
     if name not in MODES:
-        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(MODES)}")
+        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(MODES)}")
     return name
 
 

@@ -1,4 +1,4 @@
-"""What a machine has for computing on GPUs, and what is missing."""
+"""A machine's equipment for computing on GPUs, and what is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minidl.profile import machine
 
 
 def gpus() -> dict[str, str]:
-    """Facts by name, as text: each GPU, the driver, CuPy and cuDNN; or why there is none."""
+    """Return facts by name, as text: each GPU, the driver, CuPy and cuDNN; or why there is none."""
     facts = _devices()
     cupy = sys.modules.get("cupy")  # Device tried to import it
     if cupy is not None:
@@ -40,7 +40,7 @@ def _driver(number: int) -> str:
 
 
 def _compiler(cupy: Any) -> str:
-    """The version of CUDA's compiler of kernels, which CuPy loads when it needs it."""
+    """Return the version of CUDA's compiler of kernels, which CuPy loads on demand."""
     try:
         major, minor = cupy.cuda.nvrtc.getVersion()
     except (RuntimeError, OSError) as error:
@@ -57,7 +57,7 @@ def _cublas() -> str:
 
 
 def _cudnn() -> str:
-    """'9.28.0, /usr/lib/libcudnn.so.9'; or why it is not available."""
+    """Return '9.28.0, /usr/lib/libcudnn.so.9'; or why it is not available."""
     from minidl.engines.cudnn import library
 
     found = library.opened()

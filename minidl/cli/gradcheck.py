@@ -1,6 +1,6 @@
 """Compare every layer's gradients with finite differences of its forward pass, in float64.
 
-For people who write layers: the net only says which layers, with which parameters and shapes.
+For authors of layers: the net only gives the layers, their parameters and shapes.
 Every layer is run alone on random input; no data set is read and no weights.
 """
 
@@ -42,14 +42,14 @@ def add_arguments(parser: Parser) -> None:
         type=whole(1),
         default=1,
         metavar="F",
-        help="divide num_output and the size of the input by F: for nets that take too long whole",
+        help="divide num_output and the size of the input by F: for nets that take too long",
     )
     parser.add_argument(
         "--limit",
         type=whole(1),
         default=20,
         metavar="N",
-        help="elements to check of each array, chosen at random (default: 20)",
+        help="elements to check in each array, chosen at random (default: 20)",
     )
     parser.add_argument("--step", type=positive, metavar="H", help="of the difference (1e-5)")
     parser.add_argument("--tolerance", type=positive, metavar="T", help="relative (1e-7)")
@@ -81,8 +81,8 @@ def run(args: Namespace) -> int:
 
 
 def check_net(args: Namespace) -> tuple[list[list[str]], list[str], int, int]:
-    """A table row for each layer, a text for each gradient that is wrong, and how many elements
-    were checked of how many."""
+    """Return a table row for each layer, a text for each wrong gradient, and how many elements
+    were checked, of how many."""
     import numpy as np
 
     from minidl.layers.context import Context
@@ -118,12 +118,12 @@ def check_net(args: Namespace) -> tuple[list[list[str]], list[str], int, int]:
 
 
 def check_node(node: Any, args: Namespace) -> tuple[list[str], Report | None]:
-    """Check one layer; returns checked, corners and result for its row, and what was found."""
+    """Check one layer; return checked, corners and result for its row, and its Report."""
     import numpy as np
 
     from minidl.testing import gradcheck
 
-    layer = node.layer  # in place where the net has it in place: that may be its fault
+    layer = node.layer  # in place if it is so in the net: that may be the error
     if not node.bottoms and not node.params:
         return ["", "", "makes data"], None
     if not layer.differentiable:
@@ -145,7 +145,7 @@ def check_node(node: Any, args: Namespace) -> tuple[list[str], Report | None]:
         raise RunError(
             f"failed with {type(error).__name__}: {error}",
             where=layer.where,
-            fix="--debug shows where",
+            fix="--debug shows the place",
         ) from error
     if not report.checked:
         return ["", "", "has no gradient"], None

@@ -1,4 +1,4 @@
-"""The page about one layer of a net: what it computes there, at which cost, and who computes it."""
+"""The page about one layer of a net: what it computes, its cost, and which engine runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minidl.errors import UsageError, did_you_mean
 def page(args: Namespace) -> Page:
     """Return the page of layer `args.layer` in the net `args.topic`; without one, that of the net.
 
-    Nothing is made for it but the plans of the engines, as for `minidl check`.
+    Only the plans of the engines are made for it, as for `minidl check`.
     """
     from minidl.prototxt.phases import net_state
 
@@ -23,7 +23,7 @@ def page(args: Namespace) -> Page:
         raise UsageError(
             "is a solver, not a net",
             where=args.topic,
-            fix="minidl explain SolverParameter, or minidl check for what the solver would do",
+            fix="minidl explain SolverParameter, or minidl check for the solver's settings",
         )
     param = models.read_net(args.topic)
     state = net_state(models.phase(args), args.level, args.stage)
@@ -86,7 +86,7 @@ def _blobs(names: Any, shapes: Any) -> str:
 
 
 def _parameter(param: Any, spec: Any, index: int) -> str:
-    """'weight  20 x 1 x 5 x 5, 500 numbers, lr_mult 1, decay_mult 1'."""
+    """Return 'weight  20 x 1 x 5 x 5, 500 numbers, lr_mult 1, decay_mult 1'."""
     said = [f"{param.attr}  {' x '.join(map(str, param.shape))}"]
     said.append(f"{math.prod(param.shape):,} numbers")
     rates = spec.param[index] if index < len(spec.param) else None
@@ -112,7 +112,7 @@ def _memory(facts: dict[str, Any]) -> str:
 
 
 def _engine(found: check.Checked, index: int) -> str:
-    """Who computes the layer, and why nobody else does."""
+    """Return which engine computes the layer, and why no other does."""
     from minidl.net import report
 
     step = found.schedule.steps[index]

@@ -16,7 +16,7 @@ from minidl.runs.glog import LEVELS, GlogFormatter
 
 log = logging.getLogger("minidl")
 
-# Caffe's commands whose lines on stderr other programs read; what others answer is on stdout.
+# Caffe's commands whose lines on stderr other programs read; others answer on stdout.
 CAFFES = ("train", "test", "time")
 
 
@@ -30,15 +30,15 @@ class LogFile(logging.FileHandler):
             self.failed = True
             reason = getattr(sys.exc_info()[1], "strerror", None) or "it has failed"
             where = f"log file {self.baseFilename}"
-            say(legible(f"minidl: warning: {where}: cannot be written any more: {reason}"))
+            say(legible(f"minidl: warning: {where}: can no longer be written: {reason}"))
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # of the same full disk
+        with contextlib.suppress(OSError):  # the same full disk
             super().close()
 
 
 class WarningsHandler(logging.Handler):
-    """Warnings only, in words, above a progress bar if there is one."""
+    """Warnings only, as sentences, above a progress bar if there is one."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -48,28 +48,28 @@ class WarningsHandler(logging.Handler):
 
 
 def on_terminal(args: Namespace) -> bool:
-    """Whether a person watches: stderr is a terminal and -logtostderr was not asked for."""
+    """Return whether a person watches: stderr is a terminal and -logtostderr was not given."""
     return sys.stderr.isatty() and not to_stderr(args)
 
 
 def lines_wanted(args: Namespace) -> bool:
-    """Whether stderr gets all of the log rather than warnings."""
+    """Return whether stderr gets the whole log rather than warnings."""
     return to_stderr(args) or (args.command in CAFFES and not on_terminal(args))
 
 
 def to_stderr(args: Namespace) -> bool:
-    """-logtostderr, or glog's environment variable for it."""
+    """Return -logtostderr, or glog's environment variable for it."""
     return args.logtostderr or os.environ.get("GLOG_logtostderr", "0") not in ("", "0")
 
 
 def folder(args: Namespace) -> Path | None:
-    """-log_dir, or glog's environment variable for it."""
+    """Return -log_dir, or glog's environment variable for it."""
     name = args.log_dir or os.environ.get("GLOG_log_dir")
     return Path(name) if name else None
 
 
 def say(text: str) -> None:
-    """One line to stderr, above a progress bar if there is one."""
+    """Write one line to stderr, above a progress bar if there is one."""
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 
@@ -98,7 +98,7 @@ def logging_to(args: Namespace, file: Path | None = None) -> Iterator[None]:
         log.addHandler(handler)
     try:
         yield
-    except Exception as error:  # the caller shows it, and the file has to have it, too
+    except Exception as error:  # the caller shows it; the file needs it too
         if file is not None:
             known = isinstance(error, MinidlError)
             text, trace = (str(error), None) if known else ("a bug in minidl:", sys.exc_info())

@@ -1,6 +1,6 @@
-"""Pages about what can stand in a prototxt, made from docstrings and the schema's comments.
+"""Pages about everything in a prototxt, made from docstrings and the schema's comments.
 
-`find(name)` gives the pages of everything that has this name: a field of several messages and a
+`find(name)` returns the pages of everything with this name: a field of several messages and a
 rate policy may share one.
 """
 

@@ -1,4 +1,4 @@
-"""Model files as the commands take them: read, and fitted with records where data is absent."""
+"""Model files for the commands: read, and given random records if data is absent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OPENS = re.compile(r"\s*[:{<]")  # what follows the name of a field
 
 
 def read_net(path: str) -> Any:
-    """The upgraded NetParameter in a prototxt."""
+    """Return the upgraded NetParameter in a prototxt."""
     import minidl.layers  # noqa: F401  (messages about unknown fields name unknown types)
     from minidl import prototxt
 
@@ -39,7 +39,7 @@ def read_net(path: str) -> Any:
 
 
 def phase(args: Namespace) -> int:
-    """-phase as a number."""
+    """Return -phase as a number."""
     from minidl import schema
 
     return schema.TRAIN if args.phase == "TRAIN" else schema.TEST
@@ -54,7 +54,7 @@ def set_train_state(param: Any, args: Namespace) -> None:
 
 
 def device(args: Namespace) -> Device:
-    """The Device that -gpu asks for, by default the CPU."""
+    """Return the Device that -gpu asks for, by default the CPU."""
     from minidl.arrays.device import Device
 
     asked = getattr(args, "gpu", "")
@@ -67,16 +67,16 @@ def device(args: Namespace) -> Device:
 
 
 def use_device(args: Namespace) -> str:
-    """The name of that device; says it in the log, as Caffe does."""
+    """Return the name of that device; log it, as Caffe does."""
     name = device(args).name
     log.info("Use %s.", name.upper())
     return name
 
 
 def training_device(param: Any, args: Namespace) -> str:
-    """Where to train: on -gpu's, else the one that the solver file names; the log says it.
+    """Return where to train: on -gpu's, else where the solver file says; log it.
 
-    Where a solver file that says ``solver_mode: GPU`` meets a machine without one, the CPU trains:
+    If a solver file says ``solver_mode: GPU`` on a machine without one, the CPU trains:
     Caffe's own examples all say so.
     """
     from minidl.arrays.device import Device
@@ -93,7 +93,7 @@ def training_device(param: Any, args: Namespace) -> str:
 
 
 def refuse_unfed(net: Any, where: str, fix: str = "") -> None:
-    """Refuse a net whose inputs nobody fills: what it computes of zeros says nothing."""
+    """Refuse a net with unfilled inputs: results computed from zeros mean nothing."""
     if net.inputs:
         names = ", ".join(f"'{name}'" for name in net.inputs)
         raise UsageError(
@@ -105,7 +105,7 @@ def refuse_unfed(net: Any, where: str, fix: str = "") -> None:
 
 
 def is_solver(path: str) -> bool:
-    """Whether a prototxt holds a solver rather than a net, by the names of its outermost fields."""
+    """Return whether a prototxt holds a solver rather than a net, by its outermost fields."""
     from minidl import prototxt, schema
 
     found = set(outer_fields(prototxt.read_text(existing(path, "a prototxt"))))
@@ -116,7 +116,7 @@ def is_solver(path: str) -> bool:
 
 
 def outer_fields(text: str) -> Iterator[str]:
-    """Names of the outermost fields of a text message, without parsing it.
+    """Yield the names of the outermost fields of a text message, without parsing it.
 
     >>> list(outer_fields('net: "a: b" # c: 1\\nlayer { name: "x" } lr_policy: "inv"'))
     ['net', 'layer', 'lr_policy']
@@ -133,10 +133,10 @@ def outer_fields(text: str) -> Iterator[str]:
 
 
 def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None:
-    """The shape (C, H, W) of random records where a data set is absent.
+    """Return the shape (C, H, W) of random records if a data set is absent.
 
-    --shape says it; else the family whose name stands in the source, the net's name or the
-    file's, and crop_size; with crop_size alone, as many channels as mean_values, 3 without; else
+    --shape gives it; else crop_size and the family named in the source, the net's name or the
+    file's; with crop_size alone, the channels are the number of mean_values, else 3; else
     None.
     """
     if args.shape is not None:
@@ -157,7 +157,7 @@ def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None
 
 
 def blueprint(args: Namespace, phase: int) -> Blueprint:
-    """The net of `args.model` on paper, with random records where a data set is absent."""
+    """Return the net of `args.model` on paper, with random records if a data set is absent."""
     from minidl.arrays.device import Device
     from minidl.layers.context import Context
     from minidl.net.blueprint import Blueprint
@@ -170,13 +170,13 @@ def blueprint(args: Namespace, phase: int) -> Blueprint:
 
 
 def absent_sources(net: Any) -> list[str]:
-    """The sources of a net's data layers that are not there ("" where a layer names none)."""
+    """Return the sources of a net's data layers that do not exist ("" if a layer names none)."""
     sources = [source for layer in net.layer for source in _sources(layer)]
     return [source for source in sources if not source or not os.path.exists(source)]
 
 
 def _sources(layer: Any) -> list[str]:
-    """Where a layer reads from, if it is one that reads."""
+    """Return where a layer reads from, if it reads."""
     from minidl.prototxt.deploy import READERS
 
     field = READERS.get(layer.type)
@@ -185,9 +185,9 @@ def _sources(layer: Any) -> list[str]:
 
 @contextlib.contextmanager
 def shape_hint(net: Any, record: tuple[int, ...] | None) -> Iterator[None]:
-    """Where no record shape was guessed, let the error of an absent data set mention --shape.
+    """If no record shape was guessed, let the error of an absent data set mention --shape.
 
-    The error of one that is there, but damaged, does not: nothing would stand in for it.
+    The error of an existing but damaged one does not: nothing would replace it.
     """
     try:
         yield
@@ -195,12 +195,12 @@ def shape_hint(net: Any, record: tuple[int, ...] | None) -> Iterator[None]:
         for one in error.errors:
             absent = any(source and source in one.where for source in absent_sources(net))
             if record is None and absent:
-                hint = "give --shape C,H,W, and random records of that shape stand in"
+                hint = "give --shape C,H,W, and random records of that shape are used"
                 one.fix = f"{one.fix}; or {hint}" if one.fix else hint
         raise
 
 
 def warn_of_unused_shape(net: Any, args: Namespace) -> None:
-    """Say so where --shape was given, but no data set is absent."""
+    """Log a warning if --shape was given, but no data set is absent."""
     if args.shape is not None and not absent_sources(net):
         log.warning("--shape is not used: no data set of the net is absent")

@@ -1,4 +1,4 @@
-"""Code of the user's own that is imported before a command runs: --import."""
+"""The user's own code, imported before a command runs: --import."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minidl.errors import UsageError
 def load(modules: Iterable[str]) -> None:
     """Import modules by name (the current folder counts), by the path of a .py file or a package.
 
-    Errors: UsageError for whatever a module raises, a call of exit() included.
+    Errors: UsageError for anything that a module raises, a call of exit() included.
     """
     for name in modules:
         try:
@@ -26,7 +26,7 @@ def load(modules: Iterable[str]) -> None:
             raise UsageError(
                 f"cannot be imported: {type(error).__name__}: {error}",
                 where=f"--import {name}",
-                fix="--debug shows where",
+                fix="--debug shows the place",
             ) from error
 
 

@@ -17,7 +17,7 @@ from minidl.runs import store
 log = logging.getLogger("minidl")
 
 RATE = 0.01  # at most: the zoo's higher ones belong to larger batches
-FINE_TUNING = 0.1  # of the rate, where weights are given
+FINE_TUNING = 0.1  # of the rate, if weights are given
 SIDE = 256  # of the pictures of nets that crop
 BATCHES = 64  # images in a batch, at most
 TESTS, SNAPSHOTS = 30, 5  # of a run, at most
@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
         "--net", metavar="NAME", help="a net of the zoo (lenet, alexnet, ...), or a prototxt"
     )
     group.add_argument(
-        "--data", metavar="FOLDER", help="of minidl dataset folder, or of pictures themselves"
+        "--data", metavar="FOLDER", help="from minidl dataset folder, or the pictures themselves"
     )
     group.add_argument("--out", metavar="RUN", help="folder of the run (default: runs/NET-DATA)")
     group.add_argument("--epochs", type=whole(1), default=30, metavar="N", help="passes (30)")
@@ -38,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
     group.add_argument(
         "--freeze-until",
         metavar="LAYER",
-        help="with --weights: the layers up to this one keep them",
+        help="with --weights: the layers up to this one keep their weights",
     )
 
 
@@ -57,7 +57,7 @@ def check(args: Namespace) -> None:
         )
     if args.net and args.snapshot:
         raise UsageError(
-            "--net begins a new run, and -snapshot goes on with one",
+            "--net starts a new run, but -snapshot resumes one",
             where="minidl train",
             fix="minidl train RUN/solver.prototxt -snapshot latest",
         )
@@ -69,7 +69,7 @@ def check(args: Namespace) -> None:
 
 
 def prepare(args: Namespace) -> str:
-    """Write the net and the solver of a new run; returns the path of the solver."""
+    """Write the net and the solver of a new run; return the path of the solver."""
     from minidl import preprocess
     from minidl.storage import files
 
@@ -79,7 +79,7 @@ def prepare(args: Namespace) -> str:
     given = Path(args.data)
     run = Path(args.out) if args.out else store.free(f"{model.name}-{_slug(given)}")
     if (run / store.SOLVER).exists():
-        raise UsageError("holds a run already", where=str(run), fix="--out another folder")
+        raise UsageError("holds a run already", where=str(run), fix="--out with another folder")
     notes = []
     data, crop = given, _crop(model.net)
     if not (given / preprocess.NAME).is_file():
@@ -103,7 +103,7 @@ def prepare(args: Namespace) -> str:
 
 
 def _slug(data: Path) -> str:
-    """The name of a folder without blanks."""
+    """Return the name of a folder without blanks."""
     return "_".join(data.resolve().name.split())
 
 
@@ -112,7 +112,7 @@ def _crop(net: Any) -> int:
 
 
 def _make_data(pictures: Path, out: Path, model: Any, crop: int, args: Namespace) -> list[str]:
-    """Make the data set of a folder of pictures, in the size that the net takes."""
+    """Make the data set of a folder of pictures, in the net's size."""
     from minidl.data import folder_dataset
 
     size = model.size
@@ -123,7 +123,7 @@ def _make_data(pictures: Path, out: Path, model: Any, crop: int, args: Namespace
 
 
 def _check_size(description: Any, model: Any, crop: int, args: Namespace) -> None:
-    """Refuse pictures that the net was not made for."""
+    """Refuse pictures of a size that the net was not made for."""
     resize = description.transform.resize
     height, width = resize.height, resize.width or resize.height
     side = max(SIDE, crop) if crop else max(model.size or (height, width))
@@ -140,7 +140,7 @@ def _check_size(description: Any, model: Any, crop: int, args: Namespace) -> Non
 
 
 def _counts(data: Path) -> dict[str, int]:
-    """Pictures in each part of a data set."""
+    """Return the number of pictures in each part of a data set."""
     from minidl.data import folder_dataset
     from minidl.data.sources.lmdb import Lmdb
 
@@ -160,7 +160,7 @@ def _sizes(counts: dict[str, int]) -> str:
 
 
 def _batches(counts: dict[str, int], asked: int | None) -> tuple[int, int]:
-    """Images in a batch of training and of a test: the latter so that hardly any comes twice."""
+    """Return the batch sizes for training and tests; for tests so that hardly any comes twice."""
     train = asked or min(BATCHES, counts["train"])
     tests = counts.get("val") or counts.get("test") or 1
     most = min(100, tests)
@@ -168,7 +168,7 @@ def _batches(counts: dict[str, int], asked: int | None) -> tuple[int, int]:
 
 
 def _fitted(net: Any, data: Path, description: Any, crop: int, batches: tuple[int, int]) -> Any:
-    """The net with the data set's data layers and classes."""
+    """Return the net with the data set's data layers and classes."""
     from minidl import schema
     from minidl.data.folder_dataset import STORES
     from minidl.prototxt import deploy, finetune
@@ -216,7 +216,7 @@ def _data_layer(
 
 
 def _fine_tuned(net: Any, args: Namespace, data: str) -> list[str]:
-    """Make the net begin with weights of another one; returns what that means."""
+    """Make the net start with weights of another one; return lines about that."""
     from minidl.prototxt import finetune
     from minidl.storage import weight_files
 
@@ -225,7 +225,7 @@ def _fine_tuned(net: Any, args: Namespace, data: str) -> list[str]:
         blobs |= {x.name: len(x.blobs) for x in weight_files.read(path).layers if x.blobs}
     names = finetune.rename_heads(net, data)
     notes = [
-        f"layer '{old}' is '{new}' now: it begins anew, at {finetune.FASTER} times the rate"
+        f"layer '{old}' is now '{new}': it starts from scratch, at {finetune.FASTER} times the rate"
         for old, new in names.items()
     ]
     absent = finetune.missing(net, blobs, names.values())
@@ -240,8 +240,8 @@ def _fine_tuned(net: Any, args: Namespace, data: str) -> list[str]:
     notes.append(f"weights of {', '.join(args.weights)}: {count} layer{'s' * (count != 1)}")
     if absent:
         unused = sorted(set(blobs) - set(taken) - set(names))
-        also = f"; of the file nobody takes {_listed(unused)}" if unused else ""
-        notes.append(f"not among them, so they begin anew, too: {_listed(absent)}{also}")
+        also = f"; unused in the file: {_listed(unused)}" if unused else ""
+        notes.append(f"not among them, so they start from scratch too: {_listed(absent)}{also}")
     if args.freeze_until:
         frozen = finetune.freeze(net, args.freeze_until, blobs)
         notes.append(f"frozen: {_listed(frozen)}")
@@ -249,13 +249,13 @@ def _fine_tuned(net: Any, args: Namespace, data: str) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The first names, and how many there are."""
+    """Return the first names, and how many there are."""
     more = f", ... ({len(names)})" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def _solver(published: Any, run: Path, counts: dict[str, int], args: Namespace) -> Any:
-    """The published solver for the number of pictures there are.
+    """Return the published solver for this number of pictures.
 
     Source of the numbers of iterations: NVIDIA/DIGITS.
     """

@@ -1,6 +1,6 @@
-"""stdout and stderr as commands use them: whatever becomes of them, never a traceback.
+"""stdout and stderr as commands use them: in any state of these, never a traceback.
 
-Either may be closed, full, a pipe whose reader has left, or in an encoding without our characters.
+Either may be closed, full, a pipe without a reader, or in an encoding without our characters.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from minidl.errors import RunError, escaped
 
 
 class OutputError(RunError):
-    """What a command has to say cannot be written to stdout."""
+    """stdout cannot take a command's output."""
 
 
 class ReaderLeft(Exception):
-    """Who read our output has seen enough, as in `minidl check net.prototxt | head`."""
+    """The reader of our output has left, as in `minidl check net.prototxt | head`."""
 
 
 class Stream:
-    """A stream of the process, whose failures are dealt with."""
+    """A stream of the process, whose failures are handled."""
 
     def __init__(self, stream: Any) -> None:
         self.plain = stream
@@ -66,7 +66,7 @@ class Output(Stream):
 
 
 class Complaints(Stream):
-    """stderr: there is nobody to tell of its failures, so what cannot be written is dropped."""
+    """stderr: nobody can be told of its failures, so text that cannot be written is dropped."""
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
@@ -80,7 +80,7 @@ class Complaints(Stream):
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """While this lasts, sys.stdout and sys.stderr are these; leaving it has flushed both."""
+    """Replace sys.stdout and sys.stderr by these inside the block; leaving it flushes both."""
     before = sys.stdout, sys.stderr
     stdout = _opened(1, before[0], os.O_RDONLY)  # to write there is an error, as it was
     stderr = _opened(2, before[1], os.O_WRONLY)
@@ -98,7 +98,7 @@ def guarded() -> Iterator[None]:
 
 @contextlib.contextmanager
 def given_back() -> Iterator[None]:
-    """While this lasts, stdout and stderr are as they were: for programs of others that are run."""
+    """Restore stdout and stderr inside the block: for other people's programs."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (getattr(stream, "plain", stream) for stream in before)
     try:
@@ -108,9 +108,9 @@ def given_back() -> Iterator[None]:
 
 
 def _opened(number: int, stream: Any, mode: int) -> Any:
-    """The stream, or where it was closed before Python started, one whose descriptor is taken.
+    """Return the stream; if it was closed before Python started, one whose descriptor is taken.
 
-    Without that the next file that is opened would become our stdout.
+    Otherwise the next opened file would become our stdout.
     """
     if stream is not None:
         return stream
@@ -122,7 +122,7 @@ def _opened(number: int, stream: Any, mode: int) -> Any:
 
 
 def _silence(stream: Any) -> None:
-    """Let what is left in the stream's buffer, which Python flushes at its end, go nowhere."""
+    """Discard what is left in the stream's buffer, which Python flushes at its end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

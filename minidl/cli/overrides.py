@@ -11,7 +11,7 @@ from minidl.errors import MinidlError, PrototxtError, UsageError, did_you_mean, 
 def apply(param: Any, settings: Iterable[str]) -> None:
     """Replace fields of a SolverParameter: ``max_iter=1000``, ``stepvalue=100,200``.
 
-    Errors: UsageError for each name that is no field and each value that its type does not take.
+    Errors: UsageError for each unknown name and each value that does not fit its type.
     """
     errors: list[MinidlError] = []
     for setting in settings:
@@ -38,7 +38,7 @@ def _apply_one(param: Any, setting: str) -> None:
         )
     if field.message_type is not None:
         raise UsageError(f"'{name}' is a message", where=where, fix="set it in the solver file")
-    # asked of an empty message, for is_repeated and label have changed places in protobuf
+    # ask an empty message: protobuf releases differ in is_repeated and label
     repeated = hasattr(getattr(type(param)(), name), "append")
     values = value.split(",") if repeated else [value]
     quoted = field.cpp_type == field.CPPTYPE_STRING
@@ -51,7 +51,7 @@ def _apply_one(param: Any, setting: str) -> None:
         read.ClearField("minidl_origin")
     if read is None or [f.name for f, _ in read.ListFields()] != [name]:
         kind = "text" if quoted else _kind(field)
-        raise UsageError(f"'{value}' is no value for '{name}'", where=where, expected=kind)
+        raise UsageError(f"'{value}' is not a valid value for '{name}'", where=where, expected=kind)
     texts = [*getattr(read, name)] if repeated else [getattr(read, name)]
     if quoted and not all(text.strip() for text in texts):
         raise UsageError(f"'{name}' is empty", where=where, expected="text")

@@ -20,10 +20,10 @@ from minidl.runs.record import Record, Row
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("log", metavar="LOG", help="log, events.jsonl, or folder of a run")
     parser.add_argument(
-        "folder", nargs="?", metavar="FOLDER", help="where to write (default: beside the log)"
+        "folder", nargs="?", metavar="FOLDER", help="where to write (default: next to the log)"
     )
     parser.add_argument(
-        "--delimiter", default=",", metavar="C", help="what stands between columns (default: ,)"
+        "--delimiter", default=",", metavar="C", help="character between columns (default: ,)"
     )
     parser.add_argument(
         "--verbose", action="store_true", help="accepted: the files are named anyway"
@@ -47,14 +47,14 @@ def run(args: Namespace) -> int:
 
 
 def tables(record: Record) -> dict[str, list[Row]]:
-    """Rows by the ending of their file: 'train', 'test', and 'test1' and so on for further nets."""
+    """Return rows by the ending of their file: 'train', 'test', then 'test1', ... for more nets."""
     named = {"train": record.train}
     named |= {f"test{net or ''}": rows for net, rows in sorted(record.tests.items())}
     return {end: rows for end, rows in named.items() if rows}
 
 
 def text(rows: list[Row], delimiter: str) -> str:
-    """The rows as delimited text under a header. What a row lacks is left empty."""
+    """Return the rows as delimited text under a header. Missing values are left empty."""
     outputs = dict.fromkeys(name for row in rows for name in row.outputs)
     file = io.StringIO()
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")

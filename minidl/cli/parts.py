@@ -9,10 +9,10 @@ from minidl.errors import MinidlError, raise_all
 
 
 def states(net: Any, level: int, stages: Sequence[str]) -> list[Any]:
-    """A NetState for each net that a NetParameter has, the one in phase TEST first.
+    """Return a NetState for each net that a NetParameter has, the one in phase TEST first.
 
-    A phase counts in which some layer brings data in: a file for training alone has no net to
-    test. Where all layers are the same in both phases, the net is one, and is that in TEST.
+    A phase counts if some layer brings data in: a file only for training has no net to
+    test. If all layers are the same in both phases, there is one net, the one in TEST.
     """
     from minidl import schema
     from minidl.prototxt.phases import included, net_state
@@ -31,7 +31,7 @@ def states(net: Any, level: int, stages: Sequence[str]) -> list[Any]:
 def check_all(net: Any, found: Sequence[Any], check: Callable[[Any], object]) -> None:
     """Call ``check(state)`` for each state, and raise the errors of all of them, each once.
 
-    With them come those of layers that no state has, as far as a layer alone can show.
+    Errors of layers in none of the states are added, as far as a layer alone can show them.
     """
     errors: list[MinidlError] = []
     for state in found:
@@ -44,14 +44,14 @@ def check_all(net: Any, found: Sequence[Any], check: Callable[[Any], object]) ->
 
 
 def _faults(net: Any, found: Sequence[Any]) -> Iterator[MinidlError]:
-    """What layers of other levels and stages refuse of their own parameters."""
+    """Yield what layers of other levels and stages refuse of their own parameters."""
     from minidl.layers.base import layer_class
     from minidl.layers.context import Context
     from minidl.prototxt.phases import included
 
     for layer in net.layer:
         if layer.type == "Python" or any(included(layer, state) for state in found):
-            continue  # the former would run somebody's code
+            continue  # the former would run foreign code
         try:
             layer_class(layer)(layer, Context())
         except MinidlError as error:

@@ -16,7 +16,7 @@ log = logging.getLogger("minidl")
 
 
 class Picture(NamedTuple):
-    """A picture: what to call it, how to get its pixels, and the class whose folder it lies in."""
+    """A picture: its name, how to get its pixels, and the class whose folder it is in."""
 
     name: str
     load: Callable[[], Any]
@@ -24,10 +24,10 @@ class Picture(NamedTuple):
 
 
 def find(given: Sequence[str], load: Callable[[str], Any], ending: str = "") -> list[Picture]:
-    """All pictures that were named: files, folders, and images H x W x C of one size in a .npy.
+    """Return all pictures that were named: files, folders, images H x W x C of one size in a .npy.
 
     load     reads a file
-    ending   takes only such files of a folder
+    ending   use only files of a folder with this ending
 
     In a folder each folder is a class, as for `minidl dataset folder`.
     """
@@ -87,7 +87,7 @@ def _is_wanted(name: str, ending: str) -> bool:
 
 
 def loaded(pictures: Sequence[Picture], size: int) -> Iterator[tuple[list[Picture], list[Any]]]:
-    """The pictures with their pixels, `size` of them at a time; those that cannot be read are
+    """Yield the pictures with their pixels, `size` of them at a time; those that cannot be read are
     left out, with a warning. Errors: that of the first, if none can be read."""
     first, read = None, 0
     for start in range(0, len(pictures), size):

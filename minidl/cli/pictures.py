@@ -1,4 +1,4 @@
-"""Nets that take pictures, on the command line: which net, and what is done to pictures."""
+"""Nets that take pictures, on the command line: the net, and the preprocessing of pictures."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ WORDS = ("mean_file", "mean_value", "input_scale", "raw_scale", "channel_swap", 
 
 
 def add_net(parser: Parser) -> None:
-    """Which net: --run, or --model and --weights; and what is done to pictures."""
-    model = parser.add_argument_group("net, and what is done to pictures")
+    """Add the flags for the net: --run, or --model and --weights; and for its preprocessing."""
+    model = parser.add_argument_group("net and preprocessing of pictures")
     model.add_argument("--run", metavar="RUN", dest="run_folder", help="folder of a run")
     model.add_argument(
         "--model", "--model-def", metavar="NET", help="prototxt, for training or deployment"
@@ -30,14 +30,14 @@ def add_net(parser: Parser) -> None:
     model.add_argument(
         "--preprocess",
         metavar="FILE",
-        help="preprocess.json (default: what NET's data layer says, else the one beside FILE)",
+        help="preprocess.json (default: as in NET's data layer, else the one next to FILE)",
     )
     add_state(parser)
 
 
 def add_words(parser: Parser) -> None:
-    """Caffe's flags for what is done to pictures, in place of what is written."""
-    words = parser.add_argument_group("in place of preprocess.json, by Caffe's words")
+    """Add Caffe's flags for preprocessing, in place of preprocess.json."""
+    words = parser.add_argument_group("in place of preprocess.json, in Caffe's words")
     words.add_argument("--mean-file", metavar="FILE", help="mean image, .npy or .binaryproto")
     words.add_argument("--mean-value", type=numbers, metavar="B,G,R", help="a mean per channel")
     words.add_argument("--input-scale", type=float, metavar="X", help="factor after the mean")
@@ -53,7 +53,7 @@ def add_words(parser: Parser) -> None:
 
 
 def files(args: Namespace) -> tuple[str, str, str | None]:
-    """The net, its weights and the description that the flags name."""
+    """Return the net, its weights and the description that the flags name."""
     if args.run_folder:
         from minidl.runs import store
 
@@ -78,7 +78,7 @@ def _path(path: Path | None) -> str | None:
 
 
 def opened(cls: Any, args: Namespace, **more: Any) -> Any:
-    """The net that the flags describe, as a Classifier or a Detector."""
+    """Return the net that the flags describe, as a Classifier or a Detector."""
     from minidl import preprocess
     from minidl.prototxt import deploy
 
@@ -96,9 +96,9 @@ def opened(cls: Any, args: Namespace, **more: Any) -> Any:
     if found is None and deploy.is_for_use(model, *state):
         found = preprocess.of_input(_input_shape(model, args))
         log.warning(
-            "nothing says what becomes of pictures: they are stretched to %s, and go in as bytes, "
-            "0 to 255, %s; --model train_val.prototxt, --preprocess, or --mean-value and the like "
-            "say more",
+            "no preprocessing is given: pictures are stretched to %s, and go in as bytes, "
+            "0 to 255, %s; --model train_val.prototxt, --preprocess, or --mean-value and others "
+            "set it",
             _size(found),
             "grey" if found.channels == "gray" else "blue, green and red",
         )
@@ -111,7 +111,7 @@ def _size(found: Any) -> str:
 
 
 def _input_shape(model: Any, args: Namespace) -> tuple[int, ...]:
-    """The shape (N, C, H, W) of the one input of a net for deployment."""
+    """Return the shape (N, C, H, W) of the one input of a net for deployment."""
     from minidl import schema
     from minidl.prototxt.phases import filter_layers, net_state
 
@@ -125,7 +125,7 @@ def _input_shape(model: Any, args: Namespace) -> tuple[int, ...]:
 
 
 def _words(model: Any, args: Namespace) -> dict[str, Any]:
-    """What Classifier and Detector take in pycaffe's words."""
+    """Return the arguments of Classifier and Detector in pycaffe's words."""
     import numpy as np
 
     from minidl import preprocess
@@ -153,12 +153,12 @@ def _words(model: Any, args: Namespace) -> dict[str, Any]:
 
 
 def is_grey(net: Any) -> bool:
-    """Whether a net takes pictures of one channel."""
+    """Return whether a net takes pictures of one channel."""
     return bool(net.blobs[net.input].shape[1] == 1)
 
 
 def read_mean(path: str) -> Any:
-    """A mean image (C, H, W), or a number for each channel, of a .npy or .binaryproto file."""
+    """Return a mean image (C, H, W), or a number per channel, from a .npy or .binaryproto file."""
     from minidl.storage import mean
 
     return load_npy(path) if path.endswith(".npy") else mean.read(path)
@@ -172,20 +172,20 @@ def load_npy(path: str) -> Any:
         return np.load(file, allow_pickle=False)
     except (ValueError, EOFError, MemoryError) as error:
         raise UsageError(
-            f"is no array: {error}", where=path, expected="what np.save wrote"
+            f"is not an array: {error}", where=path, expected="a file written by np.save"
         ) from None
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Argument type: numbers by comma."""
+    """Argument type: comma-separated numbers."""
     try:
         return tuple(float(part) for part in names(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not numbers by comma") from None
+        raise argparse.ArgumentTypeError(f"'{text}' is not comma-separated numbers") from None
 
 
 def order(text: str) -> tuple[int, ...]:
-    """Argument type: channels by comma; "" for none."""
+    """Argument type: comma-separated channels; "" for none."""
     if not all(part.isdecimal() for part in names(text)):
         raise argparse.ArgumentTypeError(f"'{text}' is not an order of channels such as 2,1,0")
     return tuple(int(part) for part in names(text))

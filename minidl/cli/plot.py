@@ -1,7 +1,7 @@
 """Draw loss, test figures and learning rate of one or more training runs.
 
-A run is its folder, its events.jsonl, or a log of Caffe or minidl. Where a run was begun again or
-went on from a snapshot in the same file, the later numbers count.
+A run is its folder, its events.jsonl, or a log of Caffe or minidl. If a run was started again or
+resumed from a snapshot in the same file, the later numbers count.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ def add_arguments(parser: Parser) -> None:
         "--over",
         choices=("iterations", "seconds"),
         default="iterations",
-        help="what goes to the right (default: iterations)",
+        help="the horizontal axis (default: iterations)",
     )
     parser.add_argument("--title", default="", metavar="TEXT", help="above the picture")
 
 
 def run(args: Namespace) -> int:
     if not args.runs:
-        raise UsageError("which runs?", where="minidl plot", expected="minidl plot RUN -o run.svg")
+        raise UsageError("no run given", where="minidl plot", expected="minidl plot RUN -o run.svg")
     if not args.out or Path(args.out).suffix.lower() not in ENDINGS:
         raise UsageError(
-            f"cannot write '{args.out}'" if args.out else "where to?",
+            f"cannot write '{args.out}'" if args.out else "no output file",
             where="minidl plot -o",
             expected=f"a file that ends with {', '.join(ENDINGS)}",
         )
@@ -60,7 +60,7 @@ def run(args: Namespace) -> int:
 
 
 def labels(paths: Sequence[str]) -> list[str]:
-    """A short name for each run: that of its folder or log, the whole path where two are alike."""
+    """Return a short name for each run: of its folder or log, the whole path if two are alike."""
     short = []
     for path in paths:
         file = Path(path)
@@ -69,7 +69,7 @@ def labels(paths: Sequence[str]) -> list[str]:
 
 
 def panels(records: Sequence[Record], names: Sequence[str], x: str) -> dict[str, list[Curve]]:
-    """Curves by the name of the panel: loss; accuracy, for all figures from 0 to 1; every other
+    """Return curves by panel: loss; accuracy, for all figures from 0 to 1; every other
     output on its own; learning rate."""
     found: dict[str, list[Curve]] = {"loss": [], "accuracy": []}
     rates = []
@@ -84,7 +84,7 @@ def panels(records: Sequence[Record], names: Sequence[str], x: str) -> dict[str,
             for output in dict.fromkeys(o for row in rows for o in row.outputs):
                 is_loss = output.partition("[")[0] in record.losses
                 if is_loss and which == "training":
-                    continue  # the smoothed loss is there already
+                    continue  # the smoothed loss is already shown
                 curve = points(
                     (r.iteration, r.seconds, r.outputs[output]) for r in rows if output in r.outputs
                 )
@@ -98,7 +98,7 @@ def panels(records: Sequence[Record], names: Sequence[str], x: str) -> dict[str,
 
 
 def latest(triples: Iterable[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
-    """Without what was recorded from some iteration on, if a later run began again there."""
+    """Return the points without those from an iteration on if a later run started there again."""
     kept: list[tuple[int, float, float]] = []
     for triple in triples:
         while kept and kept[-1][0] >= triple[0]:
@@ -147,7 +147,7 @@ def _draw(found: dict[str, list[Curve]], args: Namespace) -> None:
 
 
 def _panel(axes: Any, name: str, curves: Sequence[Curve], runs: int) -> None:
-    """One panel; with several runs a run has one colour, otherwise a curve has."""
+    """Draw one panel; with several runs a run has one colour, otherwise a curve has."""
     for i, curve in enumerate(curves):
         colour = COLOURS[(curve.run if runs > 1 else i) % len(COLOURS)]
         xs, ys = zip(*curve.points, strict=True)

@@ -1,4 +1,4 @@
-"""Progress on a terminal; elsewhere nothing, for the log says it."""
+"""Progress on a terminal; elsewhere nothing, because the log shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minidl.cli import log
 
 
 def steps(count: int, what: str, args: Namespace) -> Iterator[int]:
-    """``range(count)``, with a progress bar where a person watches."""
+    """Yield ``range(count)``, with a progress bar if a person watches."""
     with bar(args, total=count, desc=what) as progress:
         for i in range(count):
             yield i
@@ -19,7 +19,7 @@ def steps(count: int, what: str, args: Namespace) -> Iterator[int]:
 
 
 def bar(args: Namespace, **options: Any) -> Any:
-    """A tqdm bar on stderr, switched off where no terminal is; it vanishes when it is closed.
+    """Return a tqdm bar on stderr, switched off if that is not a terminal; closing removes it.
 
     Without tqdm nothing is shown.
     """
@@ -32,7 +32,7 @@ def bar(args: Namespace, **options: Any) -> Any:
 
 
 class _NoBar:
-    """What takes a bar's calls, and shows nothing."""
+    """A bar that shows nothing."""
 
     format_dict = {"rate": None}  # noqa: RUF012  (tqdm's: nobody writes to it)
 

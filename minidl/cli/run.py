@@ -1,6 +1,6 @@
 """Run a program that was written for pycaffe: its `import caffe` gives minidl.
 
-What comes after the program's name is the program's. It may use Python layers, and its log goes to
+The words after the program's name are the program's. It may use Python layers, and its log goes to
 stderr, as with `import minidl.caffe`. Its exit status is the command's.
 """
 
@@ -20,9 +20,7 @@ from minidl.errors import MinidlError, UsageError
 
 def add_arguments(parser: Parser) -> None:
     parser.passes_on = True
-    parser.add_argument(
-        "program", help="the program, a Python file; what follows it are its own arguments"
-    )
+    parser.add_argument("program", help="the program, a Python file, followed by its own arguments")
 
 
 def run(args: Namespace) -> int:
@@ -49,7 +47,7 @@ def run(args: Namespace) -> int:
 
 
 def _check(path: Path) -> None:
-    """Refuse what is no Python of today, such as a program in Python 2."""
+    """Refuse a file that is not today's Python, such as a program in Python 2."""
     try:
         compile(path.read_bytes(), str(path), "exec")
     except (SyntaxError, ValueError) as error:
@@ -57,7 +55,7 @@ def _check(path: Path) -> None:
         raise UsageError(
             f"this is not Python 3: {getattr(error, 'msg', error)}",
             where=f"{path}:{line}" if line else str(path),
-            fix="a program in Python 2 has to be converted first, for example by 2to3",
+            fix="convert a program in Python 2 first, for example with 2to3",
         ) from None
 
 

@@ -1,10 +1,10 @@
-"""Show what a net has learned: filters, and what they make of a picture, with their statistics.
+"""Show what a net has learned: filters, and their responses to a picture, with statistics.
 
     minidl show NET --weights FILE --out filters.png
     minidl show --run RUN --picture cat.jpg --out cat.svg
 
 A row is printed for each parameter, and with --picture for each blob. In the file filters and
-activations are drawn as planes in a grid, black the least and white the greatest of them, beside
+activations are drawn as planes in a grid, black the least and white the greatest of them, next to
 the histogram of their values.
 """
 
@@ -21,12 +21,12 @@ from minidl.cli.log import logging_to
 from minidl.errors import UsageError, did_you_mean
 
 ENDINGS = (".png", ".svg", ".pdf")
-PLANES = 1024  # of one array that are drawn
+PLANES = 1024  # drawn of one array, at most
 SMALLEST = 3  # height and width, in pixels, of a plane that shows anything
 
 
 class Shown(NamedTuple):
-    """A parameter or a blob. planes: what is drawn of it, and how many lie in a row."""
+    """A parameter or a blob. planes: the pictures drawn of it, and how many per row."""
 
     name: str
     kind: str
@@ -39,8 +39,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_file("model", "prototxt of the net, for training or deployment", required=False)
     parser.add_argument("--weights", metavar="FILE", help="caffemodel (default: RUN's last)")
     parser.add_argument("--run", dest="run_folder", metavar="RUN", help="folder of a run")
-    parser.add_argument("--picture", metavar="FILE", help="what goes through the net")
-    parser.add_argument("--preprocess", metavar="FILE", help="what is done to it, as in classify")
+    parser.add_argument("--picture", metavar="FILE", help="the net's input")
+    parser.add_argument("--preprocess", metavar="FILE", help="its preprocessing, as in classify")
     parser.add_argument("--out", "-o", metavar="FILE", help="FILE.png, .svg or .pdf to draw")
     parser.add_argument(
         "--layers", type=names, default=(), metavar="A,B", help="only these (default: all)"
@@ -83,7 +83,7 @@ def run(args: Namespace) -> int:
 
 
 def opened(args: Namespace) -> Any:
-    """The net with its weights, after a forward pass if there is a picture."""
+    """Return the net with its weights, after a forward pass if there is a picture."""
     path, weights, _ = pictures.files(args)
     if args.picture is None:
         from minidl.net import Net
@@ -103,7 +103,7 @@ def opened(args: Namespace) -> Any:
 
 
 def found(net: Any, args: Namespace) -> Iterator[Shown]:
-    """The arrays of the layers that were asked for, in the order of the net."""
+    """Yield the arrays of the layers asked for, in the order of the net."""
     host = net.device.to_host
     for name in args.layers:
         if name not in net.layer_dict:
@@ -132,7 +132,7 @@ def found(net: Any, args: Namespace) -> Iterator[Shown]:
 
 
 def _filters(values: Any, below: Sequence[Any]) -> tuple[Any, int | None]:
-    """Planes of a layer's first parameter: of filters, or of rows that look at a map."""
+    """Return planes of a layer's first parameter: of filters, or of rows that read a map."""
     from minidl.draw import tiles
 
     if values.ndim == 2 and below and len(below[0]) == 4:
@@ -149,7 +149,7 @@ def _filters(values: Any, below: Sequence[Any]) -> tuple[Any, int | None]:
 
 
 def _maps(values: Any, coloured: bool) -> Any:
-    """Planes of the channels of a blob; one picture, if they are its colours."""
+    """Return planes of the channels of a blob; one picture, if they are its colours."""
     from minidl.draw import tiles
 
     if values.ndim != 4 or min(values.shape[2:]) < SMALLEST:
@@ -173,7 +173,7 @@ def facts(shown: list[Shown]) -> list[dict[str, Any]]:
 
 
 def report(shown: list[Shown]) -> str:
-    """A row for each array."""
+    """Return a row for each array."""
     rows = []
     for each in facts(shown):
         numbers = [f"{each[name]:.4g}" for name in ("mean", "std", "least", "most")]

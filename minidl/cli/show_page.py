@@ -1,4 +1,4 @@
-"""The page that `minidl show` draws: planes in a grid, and beside them how values are spread."""
+"""The page that `minidl show` draws: planes in a grid next to histograms of their values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPREAD = 2.0  # of the histogram
 
 
 def draw(arrays: Sequence[Any], path: str) -> None:
-    """Write the page of these, each with name, values, planes and columns."""
+    """Write the page of these arrays, each with name, values, planes and columns."""
     import io
 
     from minidl.draw import tiles
@@ -59,7 +59,7 @@ def draw(arrays: Sequence[Any], path: str) -> None:
 
 
 def _height(grid: Any) -> float:
-    """Inches of a row whose grid fills the width, within bounds."""
+    """Return the inches of a row whose grid fills the width, within bounds."""
     rows, columns = grid.shape[:2]
     return float(min(MOST, max(LEAST, 0.3 + (WIDTH - SPREAD) * rows / columns)))
 

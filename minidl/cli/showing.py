@@ -1,4 +1,4 @@
-"""A net of which some layers are refused: what can be shown of it before the errors are."""
+"""Show what is known of a net before the errors of its refused layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minidl.errors import MinidlError, UsageError, shortened
 
 @contextlib.contextmanager
 def the_rest(args: Namespace) -> Iterator[None]:
-    """Where a net is refused for some of its layers, print the others, and go on refusing."""
+    """If a net is refused for some of its layers, print the others, and raise the errors."""
     try:
         yield
     except UsageError:
@@ -26,7 +26,7 @@ def the_rest(args: Namespace) -> Iterator[None]:
 
 
 def _sketch(args: Namespace) -> Sequence[Any]:
-    """The layers of the net of -phase (by default TEST); none if its text has no layers."""
+    """Return the layers of the net of -phase (by default TEST); none if its text has no layers."""
     from minidl import prototxt, schema
     from minidl.arrays.rng import Streams
     from minidl.layers.context import Context
@@ -39,7 +39,7 @@ def _sketch(args: Namespace) -> Sequence[Any]:
         ctx = Context(phase=phase, streams=Streams(0), absent_data=record)
         return sketch.rows(net, ctx, args.level or 0, args.stage or ())
     except MinidlError:
-        return ()  # of such a file the errors say all
+        return ()  # for such a file the errors say everything
 
 
 def _table(rows: Sequence[Any]) -> str:

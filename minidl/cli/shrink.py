@@ -10,12 +10,12 @@ from minidl.errors import LayerConfigError, MinidlError
 
 
 def shrink(param: Any, ctx: Any, args: Namespace) -> Any:
-    """The blueprint of a net with at most `-batch` records and 1/`-shrink` of everything else.
+    """Return a net's blueprint with at most `-batch` records and 1/`-shrink` of everything else.
 
     Layers that make data become Input layers of the smaller shape. Channels: every num_output is
     divided, to a multiple of all groups in the net and to no less than 1. Pixels: height and width
-    are divided, then raised again as far as some layer needs (a window has to fit into what it
-    looks at).
+    are divided, then raised again as far as some layer needs (a window must fit into its
+    bottom).
     """
     from minidl.net.blueprint import Blueprint
     from minidl.prototxt import phases
@@ -55,7 +55,7 @@ def _become_input(layer: Any, shapes: Any, batch: int, scale: float) -> None:
 
 
 def _group(layer: Any) -> int:
-    """The group of a convolution; 1 for a depthwise one, which follows its bottom."""
+    """Return the group of a convolution; 1 for a depthwise one, which follows its bottom."""
     conv = layer.convolution_param
     return 1 if conv.group == conv.num_output else max(1, conv.group)
 

@@ -1,4 +1,4 @@
-"""What Ctrl-C, a hang-up and a request to terminate do to a command."""
+"""The effects of Ctrl-C, a hang-up and a request to terminate on a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 EFFECTS = ("stop", "snapshot", "none")
-ONE_KEYSTROKE_S = 1.0  # make, uv and shells hand Ctrl-C on to a process that has had it already
+ONE_KEYSTROKE_S = 1.0  # make, uv and shells pass Ctrl-C on to a process that already got it
 
 
 class Terminated(BaseException):
@@ -20,9 +20,9 @@ class Terminated(BaseException):
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM raise Terminated, so that a command takes away what it has half written.
+    """Let SIGTERM raise Terminated, so that a command removes its unfinished files.
 
-    Where SIGTERM has another meaning already, it keeps that.
+    If SIGTERM already has another meaning, it keeps that.
     """
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
@@ -43,7 +43,7 @@ def terminable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def given_back() -> Iterator[None]:
-    """While this lasts, SIGTERM has its own meaning: for programs of others that are run."""
+    """Give SIGTERM its own meaning inside the block: for other people's programs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -55,7 +55,7 @@ def given_back() -> Iterator[None]:
 
 
 def _left_to_child(owner: int, number: int, before: Any) -> bool:
-    """Whether this is a process that `owner` forked, such as one of a Python layer's own: signals
+    """Return whether this is a process that `owner` forked, such as one of a Python layer: signals
     do there what they did before, so that they can be stopped."""
     if os.getpid() == owner:
         return False
@@ -65,13 +65,13 @@ def _left_to_child(owner: int, number: int, before: Any) -> bool:
 
 
 class Signals:
-    """While it is entered, turns signals into requests, which the solver honours between steps.
+    """While entered, turns signals into requests, which the solver honours between steps.
 
     sigint, sighup    what Ctrl-C and a hang-up do: Caffe's -sigint_effect and -sighup_effect
 
     SIGTERM, which job queues and container engines send, always stops the run. A second Ctrl-C
     while the first stop is still being honoured ends the run at once, without the snapshot. Files
-    are renamed into place when they are whole, so even that leaves none half-written.
+    are renamed into place when they are complete, so even that leaves none half-written.
 
     stopped     the name of the signal that asked the run to stop, or ""
     status      what a shell calls the end by that signal: 128 and its number

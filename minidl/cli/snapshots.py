@@ -1,4 +1,4 @@
-"""Find the snapshot to go on from."""
+"""Find the snapshot to resume from."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LATEST = "latest"
 
 
 def resolve(snapshot: str, prefix: str) -> Path:
-    """The solverstate that ``-snapshot`` means: a file, or "latest", the newest whole one.
+    """Return the solverstate named by ``-snapshot``: a file, or "latest", the newest complete one.
 
-    A caffemodel given for its solverstate, or a bare prefix, is put right in the message.
+    For a caffemodel or a bare prefix in its place, the error names the right file.
     """
     if snapshot == LATEST:
         return latest(prefix)
@@ -30,14 +30,14 @@ def resolve(snapshot: str, prefix: str) -> Path:
             "holds weights only, not the state of a run",
             where=str(path),
             expected="a .solverstate",
-            fix=f"-snapshot {path.with_name(f'{stem}.solverstate{end}')} to go on, or -weights "
+            fix=f"-snapshot {path.with_name(f'{stem}.solverstate{end}')} to resume, or -weights "
             f"{path} to start a new run from these weights",
         )
     return path
 
 
 def _refuse_prefix(snapshot: str, expected: str) -> None:
-    """Name the solverstate that a path without its ending or its iteration stands for."""
+    """Name the solverstate meant by a path without its ending or its iteration."""
     if Path(snapshot).exists():
         return
     named = [Path(f"{snapshot}.solverstate{end}") for end in ("", ".h5")]
@@ -49,10 +49,10 @@ def _refuse_prefix(snapshot: str, expected: str) -> None:
 
 
 def latest(prefix: str) -> Path:
-    """The solverstate of this prefix that was written last and is whole, weights included.
+    """Return this prefix's latest solverstate that is complete, weights included.
 
-    The newest run's, then: an older one may have come further. Of two of one time the one with
-    the higher iteration counts. Damaged ones are passed over with a warning: they can only come
+    The newest run's counts: an older one may have got further. Of two of one time the one with
+    the higher iteration counts. Damaged ones are skipped with a warning: they can only come
     from outside, for snapshots appear whole or not at all.
     """
     for path in store.states(prefix):
@@ -60,9 +60,9 @@ def latest(prefix: str) -> Path:
             _read_through(path)
             return path
         except MinidlError as error:
-            log.warning("passed over a snapshot: %s", error)
+            log.warning("skipped a snapshot: %s", error)
     raise UsageError(
-        f"there is no whole snapshot {prefix}_iter_N.solverstate, nor .solverstate.h5",
+        f"there is no complete snapshot {prefix}_iter_N.solverstate, nor .solverstate.h5",
         where="-snapshot latest",
         fix="leave out -snapshot to start from the beginning",
     )

@@ -1,6 +1,6 @@
 """Print a net as one table: what each layer reads, makes, learns and costs; and sums by type.
 
-It shows what the prototxt says: no Split layers, no engines. `minidl check` shows those, and how
+It shows the net of the prototxt: no Split layers, no engines. `minidl check` shows those, and how
 the net will run.
 """
 
@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
 
 
 def summary(param: Any, args: Namespace) -> dict[str, Any]:
-    """What `minidl check` knows of the net, without splits and engines, with sums by type.
+    """Return what `minidl check` knows of the net, without splits and engines, with sums by type.
 
     args    a command's Namespace with model, phase, level, stage and shape
     """
@@ -53,13 +53,13 @@ def summary(param: Any, args: Namespace) -> dict[str, Any]:
         "types": by_type(layers),
         "totals": {
             **{name: sum(layer[name] for layer in layers) for name in SUMS},
-            "params": facts["totals"]["params"],  # what layers share counts once
+            "params": facts["totals"]["params"],  # shared parameters count once
         },
     }
 
 
 def without_splits(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers of the prototxt, with the names of blobs that stand there."""
+    """Return the layers of the prototxt, with the names of blobs in it."""
     names: dict[str, str] = {}
     kept = []
     for layer in layers:
@@ -72,7 +72,7 @@ def without_splits(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def by_type(layers: Sequence[Layer]) -> dict[str, dict[str, int]]:
-    """For each layer type how many there are and what they sum up to, the most work first."""
+    """Return the number and sums of each layer type, the most work first."""
     types: dict[str, dict[str, int]] = {}
     for layer in layers:
         sums = types.setdefault(layer["type"], dict.fromkeys(("layers", *SUMS), 0))
@@ -83,14 +83,14 @@ def by_type(layers: Sequence[Layer]) -> dict[str, dict[str, int]]:
 
 
 def _plain(layer: Layer) -> Layer:
-    """What holds for the layer whoever computes it; `bytes` are those of the tops it makes."""
+    """Return the facts that hold for every engine; `bytes` are those of the tops it makes."""
     names = ("name", "type", "bottoms", "tops", "top_shapes", "in_place", "params", "param_shapes")
     facts = {name: layer[name] for name in names}
     return {**facts, "multiply_adds": layer["multiply_adds"], "bytes": layer["data_bytes"]}
 
 
 def report(net: dict[str, Any]) -> str:
-    """The table of layers, and the one of types."""
+    """Return the table of layers, and the one of types."""
     header = ["layer", "type", "reads", "makes", "weights", "params", "multiply-adds", "memory"]
     rows = [
         [
@@ -110,7 +110,7 @@ def report(net: dict[str, Any]) -> str:
 
 
 def _makes(layer: Layer) -> str:
-    """'64 20 24 24' for a top of the layer's own name, 'data 64 1 28 28, label 64' for others."""
+    """Return '64 20 24 24' for a top of the layer's own name, else 'data 64 1 28 28, label 64'."""
     if layer["in_place"]:
         return "in place"
     pairs = zip(layer["tops"], layer["top_shapes"], strict=True)

@@ -9,7 +9,7 @@ from minidl.errors import shortened
 
 
 def render(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """Columns of text under a header; the first `left` columns flush left, the others right.
+    """Return columns of text under a header; the first `left` flush left, the others right.
 
     A row with a single empty cell is a ruler.
 
@@ -38,7 +38,7 @@ def render(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) 
 
 
 def count(number: float) -> str:
-    """A large count in three digits and a letter.
+    """Return a large count in three digits and a letter.
 
     >>> count(431080), count(2293000), count(999), count(0)
     ('431 k', '2.29 M', '999', '0')
@@ -50,7 +50,7 @@ def count(number: float) -> str:
 
 
 def shape(dims: Sequence[int]) -> str:
-    """A shape as Caffe's log shows it.
+    """Return a shape as Caffe's log shows it.
 
     >>> shape((64, 20, 24, 24)), shape(())
     ('64 20 24 24', '()')

@@ -47,7 +47,7 @@ def run(args: Namespace) -> int:
 
 
 def score(args: Namespace) -> dict[str, Any]:
-    """Run the net; returns the mean loss and the mean of every output (a list of several)."""
+    """Run the net; return the mean loss and the mean of every output (a list of several)."""
     if not args.weights:
         raise UsageError(
             "which weights?",

@@ -4,10 +4,10 @@ Where a data set is absent, random records take its place. One pass warms up, un
 floor is the time that its arithmetic would take at the speed of a matrix product, or its arrays
 at that of a copy, whichever is longer; both speeds are measured in the same run.
 
-With --compare, whole training iterations on several devices, as a table. With --data, the data path
-alone. With --algorithms, all of cuDNN's on every convolution, on random numbers, with their errors:
+With --compare, whole training iterations on several devices, as a table. With --data, only the data
+path. With --algorithms, all of cuDNN's on every convolution, on random numbers, with their errors:
 the largest difference from the definition in float64, among 64 elements of the result, over their
-root mean square. The star is at what the net would take with these flags.
+root mean square. The star marks the one that the net would use with these flags.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--data",
         action="store_true",
-        help="time the data path alone and the net alone instead, in images a second",
+        help="time the data path and the net separately instead, in images per second",
     )
     parser.add_argument(
         "--algorithms",
@@ -85,12 +85,12 @@ def run(args: Namespace) -> int:
 
 
 def _way(args: Namespace) -> Any:
-    """The module that times what the flags ask for."""
+    """Return the module that times what the flags ask for."""
     given = [flag for flag in ("data", "algorithms", "compare") if getattr(args, flag)]
     if args.batches and given in ([], ["data"]):
         given.append("compare")
     if len(given) > 1:
-        found, fix = f"--{given[0]} stands alone", f"leave out --{given[1]}"
+        found, fix = f"--{given[0]} cannot be combined", f"leave out --{given[1]}"
         raise UsageError(found, where="minidl time", fix=fix)
     ways = {"data": time_data, "algorithms": time_algorithms, "compare": time_training}
     return ways[given[0]] if given else time_layers

@@ -34,7 +34,7 @@ def measure(args: Namespace) -> Algorithms:
 
 
 def facts(found: Algorithms) -> Json:
-    """Return what --json prints."""
+    """Return the result with --json's names."""
     return {**vars(found), "convolutions": [_facts(each) for each in found.convolutions]}
 
 
@@ -68,7 +68,7 @@ def _algorithm(result: Result, taken: str) -> Json:
 
 
 def text(found: Algorithms, model: str) -> str:
-    """Return a table for each convolution: the algorithms that ran, by time, then the others."""
+    """Return a table per convolution: the algorithms that ran, by time; below it the others."""
     parts = [f"{found.device}, cuDNN {found.cudnn}, {found.math}"]
     for convolution in found.convolutions:
         names = ", ".join(convolution.layers)
@@ -108,7 +108,7 @@ def _row(name: str, result: Result, taken: str) -> list[str]:
 
 
 def _refusals(name: str, results: Sequence[Result]) -> list[str]:
-    """'forward, did not run: direct, fft: not supported for this shape and chip'."""
+    """Return 'forward, did not run: direct, fft: not supported for this shape and chip'."""
     by_reason: dict[str, list[str]] = {}
     for each in results:
         by_reason.setdefault(each.algorithm.refusal, []).append(each.algorithm.name)

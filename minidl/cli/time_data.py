@@ -20,7 +20,7 @@ ITERATIONS = 20
 def measure(args: Namespace) -> DataRate:
     """Time both halves on the device that the flags name.
 
-    Errors: UsageError for a net that reads nothing; DataError for a data set that is not there.
+    Errors: UsageError for a net that reads nothing; DataError for a missing data set.
     """
     from minidl import profile, schema
     from minidl.layers.context import Context
@@ -39,7 +39,7 @@ def measure(args: Namespace) -> DataRate:
 
 
 def facts(found: DataRate) -> Json:
-    """Return what --json prints."""
+    """Return the result with --json's names."""
     return {
         "net": found.net,
         "iterations": found.iterations,

@@ -49,7 +49,7 @@ def measure(args: Namespace) -> NetTimes:
 
 
 def facts(found: NetTimes) -> Json:
-    """Return what --json prints."""
+    """Return the result with --json's names."""
     waiting, between = found.waiting, found.between
     result = {
         "net": found.net,
@@ -119,7 +119,7 @@ def _times(what: str, times: Times) -> Json:
 
 
 def text(found: NetTimes, model: str) -> str:
-    """Return a table of medians, and what explains it."""
+    """Return the result as a table of medians."""
     rows = [_row(layer, found.pass_ms) for layer in found.layers]
     waiting, between, both = (t.median_ms for t in (found.waiting, found.between, found.both))
     if waiting:
@@ -144,7 +144,7 @@ def text(found: NetTimes, model: str) -> str:
 
 
 def _iteration(found: NetTimes) -> str:
-    """Return the line on a whole training iteration on a GPU."""
+    """Return the time of a training iteration on a GPU, without timing single layers."""
     assert found.iteration is not None
     ms, why = found.iteration.times.median_ms, found.iteration.graph_off
     how = f"no CUDA graph ({why})" if why else "one CUDA graph"
@@ -176,7 +176,7 @@ def _ratio(ms: float, floor: float) -> str:
 
 
 def _speeds(found: NetTimes) -> str:
-    """Return the line on the speeds behind the floors."""
+    """Return the speeds on which the floors are based."""
     sizes = found.speeds.copies
     ends = (min(sizes), max(sizes))
     copies = (f"{sizes[size] / 1e9:.0f} GB/s of {bytes_(size)}" for size in ends)
@@ -191,13 +191,13 @@ def _speeds(found: NetTimes) -> str:
 
 
 def _explained(found: NetTimes) -> list[str]:
-    """Return a line for each of the layers that are furthest above their floors."""
+    """Return a line for each of the layers that are furthest above their floor."""
     worst = found.worst
     return ["furthest above their floors:", *map(_explain, worst)] if worst else []
 
 
 def _explain(layer: LayerTimes) -> str:
-    """'norm1: 3.1 ms above its floor; onednn ...; forward 2.9 ms, arrays (74 MiB) take 1.2 ms'."""
+    """Return 'norm1: 3.1 ms above its floor; ...; forward 2.9 ms, arrays (74 MiB) take 1.2 ms'."""
     said = [f"{layer.above_floor_ms:.3g} ms above its floor", str(layer.execution)]
     for way, each in zip(WAYS, (layer.forward, layer.backward), strict=True):
         if not each.floor_ms:

@@ -16,7 +16,7 @@ ITERATIONS = 20
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Argument type: batch sizes by comma.
+    """Argument type: comma-separated batch sizes.
 
     >>> sizes("64,128")
     (64, 128)
@@ -42,7 +42,7 @@ def measure(args: Namespace) -> TrainingTimes:
 
 
 def facts(found: TrainingTimes) -> Json:
-    """Return what --json prints."""
+    """Return the result with --json's names."""
     return {
         "net": found.net,
         "iterations": found.iterations,
@@ -59,7 +59,7 @@ def _cell(cell: Cell) -> Json:
 
 
 def text(found: TrainingTimes, model: str) -> str:
-    """Return a row for each batch size: seconds on each device, and its speed over the first."""
+    """Return a row per batch size: seconds on every device, and the speed relative to the first."""
     first, *others = names = list(found.devices)
     header = ["batch", *(f"{name}, s" for name in names), *(f"{n}, times" for n in others)]
     rows, failures = [], []
@@ -74,7 +74,7 @@ def text(found: TrainingTimes, model: str) -> str:
         ]
     title = f"{found.net or model}, {found.iterations} training iterations"
     about = [f"{name}: {each.name}; {each.math}" for name, each in found.devices.items()]
-    note = "one batch of random records in every iteration: reading data is no part of it"
+    note = "one batch of random records in every iteration: reading data is not included"
     return "\n".join([title, table.render(header, rows, left=0), *failures, "", *about, note])
 
 

@@ -4,7 +4,7 @@
     minidl train --net lenet --data FOLDER
 
 Leaves snapshots, a log, events.jsonl, and what `minidl classify --run` needs, in the folder of
-snapshot_prefix. Ctrl-C and SIGTERM snapshot and stop; -snapshot goes on from there, bit for bit as
+snapshot_prefix. Ctrl-C and SIGTERM snapshot and stop; -snapshot resumes from there, bit for bit as
 if the run had never stopped.
 """
 
@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--snapshot",
         metavar="FILE",
-        help="solverstate to go on from; 'latest' finds the newest whole one of this solver",
+        help="solverstate to resume from; 'latest' finds the newest complete one of this solver",
     )
     parser.add_argument(
         "--weights",
@@ -89,7 +89,7 @@ def run(args: Namespace) -> int:
         raise UsageError(
             "-weights and -snapshot exclude each other",
             where="minidl train",
-            fix="-snapshot goes on with a run, its own weights included; -weights starts a new one",
+            fix="-snapshot resumes a run, its own weights included; -weights starts a new one",
         )
     from minidl.prototxt import to_text
     from minidl.solver import parameters
@@ -107,7 +107,7 @@ def run(args: Namespace) -> int:
         summary, signals = train(param, resume, place / store.EVENTS, device, args)
     for line in [*summary.lines(), f"log      {file}", f"events   {place / 'events.jsonl'}"]:
         print(line)
-    if not signals.stopped or summary.reason != "stopped":  # by a signal in the last test: done
+    if not signals.stopped or summary.reason != "stopped":  # a signal in the last test: done
         if args.net:
             print(
                 "classify with: minidl classify PICTURE --run",
@@ -123,7 +123,7 @@ def run(args: Namespace) -> int:
 
 
 def read_nets(param: Any) -> None:
-    """Read all that the solver names, so that what is missing is said before a file is written.
+    """Read everything that the solver names, so that errors come before a file is written.
 
     The log stays silent: the solver reads the nets again, with the log file open.
     """
@@ -141,7 +141,7 @@ def read_nets(param: Any) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of snapshot_prefix, which Caffe leaves to its user."""
+    """Make the folder of snapshot_prefix, which Caffe leaves to the user."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -152,7 +152,7 @@ def make_folder(folder: Path) -> None:
 
 
 def read_solver(args: Namespace) -> Any:
-    """The SolverParameter of the file with all that the command line puts in its place."""
+    """Return the SolverParameter of the file with the command line's changes."""
     from minidl import prototxt
     from minidl.solver import parameters
 
@@ -177,7 +177,7 @@ def read_solver(args: Namespace) -> Any:
 def train(
     param: Any, resume: Path | None, events: Path, device: str, args: Namespace
 ) -> tuple[Summary, Signals]:
-    """Run the solver to its end or to a signal; returns what it left, and the signals."""
+    """Run the solver to its end or to a signal; return its summary, and the signals."""
     from minidl.cli.watch import Description, ProgressBar, Summary
     from minidl.solver import EventsFile, get_solver, parameters
 
@@ -185,7 +185,7 @@ def train(
     place = Path(parameters.snapshot_prefix(param)).parent
     hooks = [summary, EventsFile(events), Description(place)]
     hooks += [progress] if on_terminal(args) else []
-    # Nobody sees the nets but the hooks, which ask for nothing that is inside them.
+    # Only the hooks see the nets, and they ask for nothing inside them.
     solver = get_solver(param, device=device, hooks=hooks, share=True, **engine_flags.options(args))
     signals = Signals(solver, args.sigint_effect, args.sighup_effect)
     try:
@@ -201,7 +201,7 @@ def train(
 
 
 def resume_command(args: Namespace, state: str) -> str:
-    """The command line that goes on from `state` with the settings of this one."""
+    """Return the command line that resumes from `state` with the settings of this one."""
     words = ["minidl", "train", args.solver, "-snapshot", state]
     for setting in args.set:
         words += ["--set", setting]

@@ -20,7 +20,7 @@ from minidl.errors import FormatError
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("source", metavar="IN", help="prototxt of a net or solver, or a caffemodel")
     parser.add_argument("target", metavar="OUT", help="where to write it")
-    parser.add_argument("--force", action="store_true", help="write over OUT if it is there")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
 
 
 def run(args: Namespace) -> int:
@@ -34,7 +34,7 @@ def run(args: Namespace) -> int:
 
 
 def upgrade(source: Path, target: Path) -> list[str]:
-    """Write what `source` holds in today's form; returns a sentence for each change."""
+    """Write the contents of `source` in today's form; return a sentence for each change."""
     from minidl import prototxt
     from minidl.storage import files, sniff
 
@@ -51,11 +51,11 @@ def _upgrade_weights(source: Path, target: Path) -> list[str]:
     from minidl import prototxt, schema
     from minidl.storage import caffemodel, files
 
-    caffemodel.read(source)  # says what is wrong with the file, and where
+    caffemodel.read(source)  # reports what is wrong with the file, and where
     try:
         net = schema.NetParameter.FromString(files.read(source, "weights").tobytes())
     except Exception as error:  # protobuf's DecodeError is another class in every release
-        raise FormatError(f"is not a whole caffemodel: {error}", where=str(source)) from None
+        raise FormatError(f"is not a complete caffemodel: {error}", where=str(source)) from None
     upgraded, notes = prototxt.upgrade_net(net)
     prototxt.clear_origins(upgraded)
     files.write_all(target, [upgraded.SerializeToString()])

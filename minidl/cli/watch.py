@@ -1,4 +1,4 @@
-"""What a person sees of a run: a progress bar while it lasts, and at its end what it left."""
+"""What a person sees of a run: a progress bar, and at the end the results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ProgressBar(Hook):
         self._batch, self._next = 0, 0.0
 
     def on_resume(self, solver: Run, info: Info) -> None:
-        self._say(f"iteration {solver.iter}: going on from {info['state']}")
+        self._say(f"iteration {solver.iter}: resuming from {info['state']}")
 
     def on_test_start(self, solver: Run, index: int) -> None:
         self._begin(solver)
@@ -80,7 +80,7 @@ class ProgressBar(Hook):
         self._say(f"iteration {info['iter']}: snapshot {info['state']}")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.bar is not None:
             self._guarded(self.bar.close)
 
@@ -88,7 +88,7 @@ class ProgressBar(Hook):
         self._guarded(say, text)
 
     def _guarded(self, show: Any, *values: Any) -> None:
-        """A run goes on when its terminal has gone."""
+        """Show without failing: a run continues when its terminal has gone."""
         try:
             show(*values)
         except OSError:
@@ -125,7 +125,7 @@ class Summary(Hook):
         self.reason = reason
 
     def lines(self) -> Iterator[str]:
-        """Final test figures and files, one a line."""
+        """Yield final test figures and files, one per line."""
         for info in self.tests.values():
             after = "" if info["iter"] == self.iter else f" (after {info['iter']} iterations)"
             yield figures(info, len(self.tests)) + after
@@ -135,7 +135,7 @@ class Summary(Hook):
 
 
 def figures(info: Info, nets: int) -> str:
-    """'test accuracy = 0.98, loss = 0.06'; with several test nets the number of this one."""
+    """Return 'test accuracy = 0.98, loss = 0.06'; with several test nets the number of this one."""
     which = f"test net #{info['net']}:" if nets > 1 else "test"
     parts = []
     for name, value in info["outputs"].items():

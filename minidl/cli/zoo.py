@@ -1,4 +1,4 @@
-"""Nets by name: those of the zoo, or a prototxt of one's own."""
+"""Nets by name: those of the zoo, or a prototxt of your own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from minidl.errors import UsageError, did_you_mean
 
 
 class Model(NamedTuple):
-    """A net for training, with what else is known of it.
+    """A net for training, with what is known of it.
 
     name     for folders
-    net      NetParameter of its training
+    net      NetParameter for training it
     solver   SolverParameter it was published with, or an empty one
     size     (height, width) of the pictures it was made for, or None
     """
@@ -25,7 +25,7 @@ class Model(NamedTuple):
 
 
 def folder() -> Path:
-    """The zoo: inside the installed package, else beside it in a checkout."""
+    """Return the zoo's folder: inside the installed package, else next to it in a checkout."""
     import minidl
 
     package = Path(minidl.__file__).resolve().parent
@@ -33,7 +33,7 @@ def folder() -> Path:
 
 
 def known() -> list[str]:
-    """Names of the zoo's nets that tell classes apart."""
+    """Return the names of the zoo's classifiers."""
     return sorted(
         p.parent.name for p in folder().glob("*/solver.prototxt") if _classifies(p.parent)
     )
@@ -44,7 +44,7 @@ def _classifies(place: Path) -> bool:
 
 
 def find(name: str) -> Model:
-    """The net of this name, or in this file. Errors: UsageError with the nearest name."""
+    """Return the net of this name, or in this file. Errors: UsageError with the nearest name."""
     from minidl import prototxt, schema
 
     place = folder() / name

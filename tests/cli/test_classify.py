@@ -148,7 +148,7 @@ REFUSED = {
         "no such file",
     ),
     "size": (["classify", "pictures/a.png", "o.npy", *MODEL, "--images-dim", "6"], "not a size"),
-    "not an array": (["classify", "bad.npy", "o.npy", *FLAGS], "bad.npy: is no array"),
+    "not an array": (["classify", "bad.npy", "o.npy", *FLAGS], "bad.npy: is not an array"),
     "axes": (["classify", "axes.npy", "o.npy", *FLAGS], r"\(N, H, W, C\)"),
     "labels": (["classify", "pictures/a.png", "o.npy", *FLAGS, "--labels", "two"], "2 names"),
     "ending": (["detect", "list.csv", "out.txt", *MODEL], "out.txt: cannot be written"),
@@ -259,7 +259,7 @@ def test_the_description_beside_the_weights_serves_a_deploy_net(trained, folder,
 
 def test_where_nothing_says_what_becomes_of_pictures_a_warning_does(capsys):
     assert main(["classify", "pictures/a.png", *MODEL, "--out", "out.npy"]) == 0
-    assert "nothing says what becomes of pictures" in capsys.readouterr().err
+    assert "no preprocessing is given" in capsys.readouterr().err
     image = pytest.importorskip("PIL.Image")
     picture = image.open("pictures/a.png")
     whole = (0, 0, *picture.size)

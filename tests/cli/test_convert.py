@@ -82,7 +82,7 @@ def test_the_format_may_be_told_whatever_the_name(weights, capsys):
 def test_nothing_is_written_over_without_force(weights, folder, capsys):
     (folder / "out.npz").write_text("precious")
     assert main(["convert", "in.npz", "out.npz"]) == 2
-    assert "out.npz: is there already\n  fix: --force" in capsys.readouterr().err
+    assert "out.npz: exists already\n  fix: --force" in capsys.readouterr().err
     assert (folder / "out.npz").read_text() == "precious"
     assert main(["convert", "in.npz", "out.npz", "--force"]) == 2, "force is for weights only"
     assert (folder / "out.npz").read_text() == "precious"

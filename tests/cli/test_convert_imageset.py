@@ -72,7 +72,7 @@ def test_flags_that_do_not_fit_are_refused(folder, capsys, flags, message):
 def test_what_is_there_is_not_overwritten_unasked(folder, capsys):
     (folder / "db").mkdir()
     assert main(["convert_imageset", *WORDS]) == 2
-    assert "db: is there already" in capsys.readouterr().err
+    assert "db: exists already" in capsys.readouterr().err
     assert main(["convert_imageset", "--force", *WORDS]) == 0
 
 

@@ -52,7 +52,7 @@ def test_a_mean_file_that_is_not_there_is_said(weights, capsys):
     )
     words = ["--onnx", "tiny.onnx", "--shape", "1,9,9", "--weights", weights]
     assert main(["export", "net.prototxt", *words]) == 0
-    assert "is not written: mean_file gone.binaryproto" in capsys.readouterr().err
+    assert "is not written: there is no mean_file gone.binaryproto" in capsys.readouterr().err
     assert not Path("tiny.preprocess.json").exists()
 
 
@@ -79,7 +79,7 @@ def test_refusals_have_status_2_and_leave_no_file(tmp_path, monkeypatch, capsys)
         layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
         layer { name: "d" type: "Dropout" bottom: "x" top: "y" phase: TRAIN }""")
     assert main(["export", "net.prototxt"]) == 2
-    assert "where to?" in capsys.readouterr().err
+    assert "no output file" in capsys.readouterr().err
     assert main(["export", "net.prototxt", "--onnx", "out.onnx"]) == 2
     assert "net.prototxt:3: Dropout layer 'd': it draws random numbers" in capsys.readouterr().err
     assert not (tmp_path / "out.onnx").exists()

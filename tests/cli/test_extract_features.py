@@ -91,7 +91,7 @@ REFUSED = {
     "twice": (["ip1,ip1", "a.npz,b.npz", "1"], "twice"),
     "LevelDB": (["ip1", "a", "1", "leveldb"], "cannot write 'leveldb'"),
     "no folder": (["ip1", "gone/a.npz", "1"], "no such folder"),
-    "there already": (["ip1", "test_lmdb", "1"], "is there already"),
+    "there already": (["ip1", "test_lmdb", "1"], "exists already"),
     "no number": (["ip1", "a.npz", "none"], "'none' is not a whole number"),
     "no device": (["ip1", "a.npz", "1", "npz", "TPU"], "'TPU'"),
 }
@@ -202,13 +202,13 @@ def test_a_deploy_net_that_reads_nothing_is_refused_and_told_of_pictures(album, 
     assert main(["test", "deploy.prototxt", "-weights", "tiny.caffemodel"]) == 2
     assert "reads nothing: its input 'data' would be zero" in capsys.readouterr().err
     assert main([*words, "--pictures", "album/z.png"]) == 0
-    assert "nothing says what becomes of pictures" in capsys.readouterr().err
+    assert "no preprocessing is given" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["ip2", "out.npz"], "how many batches?"),
+        (["ip2", "out.npz"], "BATCHES is missing"),
         (["ip2", "out.npz", "2", "--pictures", "album/z.png"], "are both given"),
         (["ip9", "out.npz", "--pictures", "album/z.png"], "has no blob 'ip9'"),
         (["ip2", "out.npz", "--pictures", "album/a/broken.png"], "that are not an image"),

@@ -52,7 +52,7 @@ def test_everything_lies_in_one_folder_and_is_told(capsys, folder):
         "9 x 7, colour, by squash",
         "1 file left out that could not be read",
         "left out, as they have too few pictures: owl",
-        "passed over, as no pictures by their names: .txt (1)",
+        "skipped, not pictures by their names: .txt (1)",
         "data/pictures/preprocess.json  what nets do to a picture",
         "train with: minidl train --net lenet --data data/pictures",
     ]
@@ -122,12 +122,12 @@ def test_what_is_split_already_stays_so(folder, capsys):
 REFUSED = {
     "which folder": (["folder"], "which folder"),
     "a folder for a name": (["pictures"], "minidl dataset folder pictures"),
-    "two words": (["digits", "pictures"], "does not know what to do with 'pictures'"),
+    "two words": (["digits", "pictures"], "has an unexpected argument 'pictures'"),
     "no such folder": (["folder", "pictuers"], "pictuers: there is no such folder"),
     "one class": (["folder", "pictures", "--min", "9"], r"has 1 classes(.|\n)*too few: cat, owl"),
     "shares": (["folder", "pictures", "--val", "60", "--test", "40"], "leave 0 %"),
     "a share": (["folder", "pictures", "--val", "100"], "not a percentage"),
-    "mode": (["folder", "pictures", "--resize", "crush"], "'crush' is none of squash"),
+    "mode": (["folder", "pictures", "--resize", "crush"], "'crush' is not one of squash"),
     "both": (["folder", "pictures", "--gray", "--color"], "--gray and --color"),
     "size": (["folder", "pictures", "--size", "big"], "'big' is not a size"),
 }

@@ -104,7 +104,7 @@ def test_a_log_file_on_a_full_disk_is_said_once_and_the_run_goes_on(tmp_path, ca
         log.info("two")
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert "x.log: cannot be written any more: No space left on device" in err
+    assert "x.log: can no longer be written: No space left on device" in err
 
 
 def test_names_from_files_cannot_steer_a_terminal_by_way_of_the_log(capsys):

@@ -109,7 +109,7 @@ def test_fine_tuning_takes_all_but_the_last_layer(capsys):
     assert train(*words) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[:3] == [
-        "layer 'ip' is 'ip_pictures' now: it begins anew, at 10 times the rate",
+        "layer 'ip' is now 'ip_pictures': it starts from scratch, at 10 times the rate",
         f"weights of {weights}: 1 layer",
         "frozen: conv",
     ]
@@ -137,7 +137,7 @@ REFUSED = {
     "nothing": ([], "which solver"),
     "both": (["s.prototxt", "--net", "lenet", "--data", "x"], "exclude each other"),
     "a misspelt net": (["--net", "lennet", "--data", "pictures"], "did you mean 'lenet'"),
-    "going on": (["--net", "lenet", "--data", "x", "--snapshot", "latest"], "begins a new run"),
+    "going on": (["--net", "lenet", "--data", "x", "--snapshot", "latest"], "starts a new run"),
     "frozen": (["--net", "lenet", "--data", "x", "--freeze-until", "a"], "needs --weights"),
     "for nets": (["s.prototxt", "--batch-size", "3"], "--batch-size needs --net"),
     "size": (

@@ -54,18 +54,18 @@ def test_the_other_fields_stay():
 REFUSALS = {
     "max_itre=3": ("a solver has no field 'max_itre'", "did you mean 'max_iter'?"),
     "max_iter": ("there is no '='", "field=value"),
-    "max_iter=many": ("'many' is no value for 'max_iter'", "whole number"),
-    "max_iter=1.5": ("'1.5' is no value for 'max_iter'", "whole number"),
-    "max_iter=": ("'' is no value for 'max_iter'", ""),
-    "base_lr=fast": ("'fast' is no value for 'base_lr'", "number"),
-    "test_initialization=perhaps": ("'perhaps' is no value", "true"),
-    "solver_mode=TPU": ("'TPU' is no value for 'solver_mode'", "CPU"),
+    "max_iter=many": ("'many' is not a valid value for 'max_iter'", "whole number"),
+    "max_iter=1.5": ("'1.5' is not a valid value for 'max_iter'", "whole number"),
+    "max_iter=": ("'' is not a valid value for 'max_iter'", ""),
+    "base_lr=fast": ("'fast' is not a valid value for 'base_lr'", "number"),
+    "test_initialization=perhaps": ("'perhaps' is not a valid value", "true"),
+    "solver_mode=TPU": ("'TPU' is not a valid value for 'solver_mode'", "CPU"),
     "snapshot_prefix=": ("'snapshot_prefix' is empty", "text"),
     'net=" "': ("'net' is empty", "text"),
     "test_net=a,,b": ("'test_net' is empty", "text"),
     "net_param=x": ("'net_param' is a message", "in the solver file"),
     "minidl_origin=x": ("a solver has no field 'minidl_origin'", ""),
-    "max_iter=1 base_lr: 3": ("is no value for 'max_iter'", ""),
+    "max_iter=1 base_lr: 3": ("is not a valid value for 'max_iter'", ""),
 }
 
 

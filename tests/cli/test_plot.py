@@ -60,8 +60,8 @@ def test_names_of_runs():
 
 
 WORDS = {
-    "no run": (["-o", "a.svg"], "which runs?"),
-    "no file": (["RUN"], "where to?"),
+    "no run": (["-o", "a.svg"], "no run given"),
+    "no file": (["RUN"], "no output file"),
     "not a picture": (["RUN", "-o", "a.txt"], "cannot write 'a.txt'"),
 }
 

@@ -64,12 +64,12 @@ def test_latest_passes_over_what_is_not_whole(runs, damage, suffix, caplog):
     damage(runs / f"lenet_iter_100{suffix}")
     assert resolve("latest", str(runs / "lenet")) == runs / "lenet_iter_20.solverstate"
     gone = damage is remove and suffix == ".solverstate"
-    assert gone or "passed over a snapshot: " in caplog.text and "lenet_iter_100" in caplog.text
+    assert gone or "skipped a snapshot: " in caplog.text and "lenet_iter_100" in caplog.text
 
 
 @pytest.mark.parametrize("prefix", ["other", "no/folder/lenet"])
 def test_no_snapshot_is_an_error_that_names_the_prefix(runs, prefix):
-    with pytest.raises(UsageError, match=f"no whole snapshot .*{prefix}_iter_N(.|\n)*leave out"):
+    with pytest.raises(UsageError, match=f"no complete snapshot .*{prefix}_iter_N(.|\n)*leave out"):
         resolve("latest", str(runs / prefix))
 
 
@@ -108,7 +108,9 @@ def test_snapshots_in_hdf5_are_found_too(runs):
     snapshot.write(path, snapshot.State(120, str(weights), [np.zeros(12, np.float32)]))
     os.utime(path, (HOUR, HOUR))
     assert resolve("latest", str(runs / "lenet")) == path
-    with pytest.raises(UsageError, match="weights only(.|\n)*lenet_iter_120.solverstate.h5 to go"):
+    with pytest.raises(
+        UsageError, match="weights only(.|\n)*lenet_iter_120.solverstate.h5 to resume"
+    ):
         resolve(str(weights), "")
     with pytest.raises(UsageError, match=r"-snapshot .*lenet_iter_120\.solverstate\.h5"):
         resolve(str(runs / "lenet_iter_120"), "")

@@ -39,7 +39,7 @@ def test_the_report_says_who_waits(run_folder, capsys):
 
 REFUSED = {
     "testing": (["--phase", "TEST"], "times training iterations"),
-    "comparing": (["--compare", "cpu"], "--data stands alone"),
+    "comparing": (["--compare", "cpu"], "--data cannot be combined"),
 }
 
 

@@ -186,7 +186,7 @@ REFUSALS = {
     "no such weights": (["-weights", "nets.prototxt"], "did you mean 'net.prototxt'?"),
     "a bad setting": (["--set", "max_itre=3"], "did you mean 'max_iter'?"),
     "a bad value": (["--set", "max_iter=-3"], "max_iter is -3"),
-    "no latest": (["-snapshot", "latest"], "no whole snapshot run/tiny_iter_N.solverstate"),
+    "no latest": (["-snapshot", "latest"], "no complete snapshot run/tiny_iter_N.solverstate"),
     "gpu": (["-gpu", "all"], "-gpu all: minidl trains on one GPU at a time"),
     "effect": (["-sigint_effect", "die"], "'die'"),
     "prefix folder": (["--set", "snapshot_prefix=net.prototxt/a/b"], "folder cannot be made"),

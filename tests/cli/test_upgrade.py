@@ -90,7 +90,7 @@ def test_nothing_is_written_over_without_force(folder, capsys):
     (folder / "old.prototxt").write_text(NET)
     (folder / "new.prototxt").write_text("precious")
     assert main(["upgrade", "old.prototxt", "new.prototxt"]) == 2
-    assert "new.prototxt: is there already" in capsys.readouterr().err
+    assert "new.prototxt: exists already" in capsys.readouterr().err
     assert main(["upgrade", "old.prototxt", "old.prototxt", "--force"]) == 2
     assert (folder / "new.prototxt").read_text() == "precious"
     assert main(["upgrade", "old.prototxt", "new.prototxt", "--force"]) == 2, "force is for nets"

@@ -92,7 +92,7 @@ def test_a_resumed_run_says_from_where_and_its_bar_begins_there(run_folder, caps
     assert main(["train", "solver.prototxt", "--set", "max_iter=10"]) == 0
     terminal.text = ""
     assert main(["train", "solver.prototxt", "-snapshot", "latest"]) == 0
-    assert "iteration 10: going on from run/tiny_iter_10.solverstate" in terminal.text
+    assert "iteration 10: resuming from run/tiny_iter_10.solverstate" in terminal.text
     shown = [int(n) for n in re.findall(r"(\d+)/20 \[", terminal.text)]
     assert shown and min(shown) == 10
 
