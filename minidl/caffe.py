@@ -3,7 +3,7 @@
 The import gives pycaffe's namespace, `minidl.pycaffe`, and has three effects on the process:
 
 - `caffe`, `caffe.io`, `caffe.proto.caffe_pb2` and the others of `minidl.pycaffe.modules` are ours
-  from then on, whatever lies on `sys.path`: the program's other modules may say `import caffe`.
+  from then on, regardless of `sys.path`: the program's other modules may say `import caffe`.
 - Nets may run Python layers, as in pycaffe, where loading a net has always meant to trust its code.
   `minidl.layers.context.allow_python(False)` takes that back.
 - The log goes to stderr, as Caffe's does, unless the program has handlers of its own.

@@ -8,7 +8,7 @@
     caffe_pb2.Phase.Value("TEST"), caffe_pb2.Phase.Name(0), caffe_pb2.TRAIN
 
 The classes are those of `minidl.schema`, so every function of minidl takes such messages: all of
-BVLC's messages, fields, enums and constants, and beside them what the schema has of Caffe's forks.
+BVLC's messages, fields, enums and constants, and the schema's additions from Caffe's forks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DESCRIPTOR = schema.file()
 
 
 def _names() -> dict[str, Any]:
-    """What protoc would write: classes, enums, the enums' values, and descriptors."""
+    """Return what protoc would write: classes, enums, the enums' values, and descriptors."""
     names: dict[str, Any] = schema.messages()
     for enum in DESCRIPTOR.enum_types_by_name.values():
         names[enum.name] = enum_type_wrapper.EnumTypeWrapper(enum)

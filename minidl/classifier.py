@@ -32,7 +32,7 @@ class Classifier(NetOfImages):
         scores = classifier.predict(["cat.jpg", "dog.jpg"])
 
     image_dims   (height, width) to which an image is resized before it is cropped; by default the
-                 size of the net's input, so that every crop is the whole image. Not beside
+                 size of the net's input, so that every crop is the whole image. Not with
                  `preprocess`, which says it itself
     the rest     as in NetOfImages. Means and scales apply to crops; raw_scale is 255 for nets that
                  were trained on bytes, as load_image gives 0..1
@@ -105,7 +105,7 @@ class Classifier(NetOfImages):
 
 
 def _several(inputs: Any, paths: bool) -> list[Any]:
-    """The images that `predict` is given; one that is no list of them gets the right call.
+    """Return the images given to `predict`; anything but a list of them is an error with a fix.
 
     paths   whether images may be files
     """
@@ -117,7 +117,7 @@ def _several(inputs: Any, paths: bool) -> list[Any]:
         raise UsageError(f"an array of shape {tuple(shape)} is one image", fix="predict([image])")
     if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping):
         raise UsageError(
-            f"{type(inputs).__name__} is no list of images", expected="arrays H x W x C"
+            f"{type(inputs).__name__} is not a list of images", expected="arrays H x W x C"
         )
     images = list(inputs)
     for image in images:

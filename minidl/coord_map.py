@@ -3,7 +3,7 @@
     from minidl.coord_map import crop
     n.score = crop(n.upscore, n.data)    # a Crop layer that cuts n.upscore to n.data's positions
 
-A map is ``(axis, a, b)``: position i along a spatial axis of one blob lies at ``a * i + b`` of the
+A map is ``(axis, a, b)``: position i along a spatial axis of one blob is at ``a * i + b`` of the
 other; `axis` is the one before the first of these (1, channels), or None where nothing is spatial.
 `a` and `b` are arrays, one number for all spatial axes or one for each.
 """
@@ -72,14 +72,14 @@ NOTHING = Map(None, (Fraction(1),), (Fraction(0),))
 
 
 def coord_map(fn: Function) -> tuple[int | None, Any, Any]:
-    """The map (axis, a, b) of one layer: position i of its bottom lies at a * i + b of its top."""
+    """Return a layer's map (axis, a, b): position i of its bottom is at a * i + b of its top."""
     return _map_of(fn).arrays()
 
 
 def coord_map_from_to(top_from: Top, top_to: Top) -> tuple[int | None, Any, Any]:
     """The map (axis, a, b) between two tops of a spec that come from a common blob.
 
-    Position i of `top_from` lies at a * i + b of `top_to`.
+    Position i of `top_from` is at a * i + b of `top_to`.
 
     Errors: UsageError if they have no blob in common, or layers without positions lie between.
     """
@@ -87,7 +87,7 @@ def coord_map_from_to(top_from: Top, top_to: Top) -> tuple[int | None, Any, Any]
 
 
 def crop(top_from: Top, top_to: Top) -> Top:
-    """A Crop layer that cuts `top_from` to the part that lies over `top_to`.
+    """Return a Crop layer that cuts `top_from` to the part over `top_to`.
 
     Errors: CropError if the two differ in scale, or by less than whole pixels, or if `top_from`
     would have to be enlarged.
@@ -98,7 +98,7 @@ def crop(top_from: Top, top_to: Top) -> Top:
         found = f"positions of one are {_text(a)} times those of the other"
         fix = "a Deconvolution whose stride undoes those before it"
     elif any(shift.denominator != 1 for shift in b):
-        found = f"they lie {_text(b)} apart, which is no whole number of pixels"
+        found = f"they are {_text(b)} apart, which is not a whole number of pixels"
         fix = "other pads or kernel sizes: an even kernel shifts by half a pixel"
     elif any(shift > 0 for shift in b):
         found = f"what is to be cut begins {_text(b)} pixels too late"
@@ -113,7 +113,7 @@ def crop(top_from: Top, top_to: Top) -> Top:
 def _between(top_from: Top, top_to: Top) -> Map:
     for top in (top_from, top_to):
         if not isinstance(top, Top):
-            raise UsageError(f"{top!r} is no top of a spec", where="coord_map")
+            raise UsageError(f"{top!r} is not a top of a spec", where="coord_map")
     above, undefined = _walk(top_from)
     below, more = _walk(top_to)
     for top, there in below.items():  # the nearest to top_to first

@@ -17,7 +17,7 @@ Window = Sequence[float]  # (ymin, xmin, ymax, xmax) in pixels
 
 
 class Context(NamedTuple):
-    """Where a window with its surroundings lies in the image, and where in the net's input."""
+    """The place of a window with its surroundings in the image, and in the net's input."""
 
     box: tuple[int, int, int, int]  # ymin, xmin, ymax, xmax, clipped to the image
     pad: tuple[int, int]  # rows and columns of the input above and left of it
@@ -28,8 +28,8 @@ class Detector(NetOfImages):
     """A net that scores windows of images, such as R-CNN's.
 
     context_pad   pixels of the net's (square) input that show a window's surroundings, on each
-                  side, as R-CNN's nets were trained with 16; beyond the image the mean stands in
-    the rest      as in Classifier; windows are stretched to the input, whatever `preprocess` says
+                  side, as R-CNN's nets were trained with 16; beyond the image the mean is used
+    the rest      as in Classifier; windows are stretched to the input, regardless of `preprocess`
                   of sizes
     """
 
@@ -88,7 +88,7 @@ class Detector(NetOfImages):
         return found
 
     def detect_selective_search(self, image_fnames: Iterable[str]) -> NoReturn:
-        """Refused: in pycaffe this asks a Matlab program for windows, which is not to be had."""
+        """Raise an error: in pycaffe this asks a Matlab program for windows."""
         raise UsageError(
             "selective search is a Matlab program that minidl does not call",
             fix="find windows with any other program, and give them to detect_windows",

@@ -118,7 +118,7 @@ class DataError(MinidlError):
 
 
 class LabelError(DataError):
-    """A label lies outside the classes; `item` is its position in the batch."""
+    """A label is outside the classes; `item` is its position in the batch."""
 
     def __init__(self, found: str, *, item: int = 0, value: float = 0.0, **parts: str) -> None:
         super().__init__(found, **parts)
@@ -240,7 +240,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def worth_a_hint(errors: Sequence[MinidlError]) -> bool:
-    """Whether one more error would be shown: looking for its near name takes a millisecond."""
+    """Return whether one more error would be shown: finding its near name takes a millisecond."""
     return len(errors) < Several.shown
 
 

@@ -76,10 +76,10 @@ class Transformer:
         self.raw_scale[in_] = self._factor(in_, "raw_scale", scale)
 
     def set_mean(self, in_: str, mean: np.ndarray) -> None:
-        """What to subtract: one number for each channel, or an array of the input's shape.
+        """Set what to subtract: one number for each channel, or an array of the input's shape.
 
         For an input of one channel, (H, W) will do. A mean image of another size, such as the
-        256 x 256 one beside a net that takes 227 x 227, is resized to the input's.
+        256 x 256 one with a net that takes 227 x 227, is resized to the input's.
         """
         shape, mean = self._shape(in_), np.asarray(mean, np.float32)
         if mean.ndim == 1 and mean.shape == shape[:1]:

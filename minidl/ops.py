@@ -1,6 +1,6 @@
-"""What the heavy operators compute, as frozen descriptions, and how large their outputs are.
+"""Frozen descriptions of what the heavy operators compute, and the sizes of their outputs.
 
-A description is all that an engine has to know about a layer beside its shapes: hashable, so
+A description is all that an engine needs to know about a layer besides its shapes: hashable, so
 that it can key a cache, and free of messages and arrays. The output sizes are Caffe's and live
 here alone: layers and engines ask, nobody derives them again.
 """
@@ -69,7 +69,7 @@ def pooled_size(
 
 
 def empty_window(size: int, windows: int, stride: int, pad: int) -> bool:
-    """Whether the last of `windows` starts behind the bottom's end.
+    """Return whether the last of `windows` starts beyond the bottom's end.
 
     >>> empty_window(5, pooled_size(5, kernel=1, stride=3), stride=3, pad=0)
     True
@@ -91,7 +91,7 @@ class Conv:
 
     kernel, stride, pad, dilation   one number for all spatial axes, or one for each; `over`
                                     makes it one for each
-    group       channels and filters fall into so many groups that do not see each other
+    group       number of independent groups of channels and filters
     then        what is done to every element at the end of forward; backward starts below it
     """
 
@@ -106,7 +106,7 @@ class Conv:
     then: Activation | None = None
 
     def over(self, axes: int) -> Conv:
-        """The same with one number for each of so many spatial axes."""
+        """Return the same with one number for each of this number of spatial axes."""
         given = {name: getattr(self, name) for name in ("kernel", "stride", "pad", "dilation")}
         spread = {name: v * axes if len(v) == 1 else v for name, v in given.items()}
         return replace(self, **spread)
@@ -249,7 +249,7 @@ class Axis:
 
     @cached_property
     def taps(self) -> tuple[tuple[slice, slice], ...]:
-        """For each place in the window: the windows where it lies on the bottom, and where.
+        """For each place in the window: the windows where it is on the bottom, and where.
 
         A slice of the top and a slice of the bottom of equal lengths, maybe 0.
         """
@@ -265,10 +265,10 @@ class Axis:
 
     @property
     def starts(self) -> list[int]:
-        """Where each window begins; below 0 in the padding."""
+        """Return where each window begins; below 0 in the padding."""
         return [window * self.stride - self.pad for window in range(self.windows)]
 
     @property
     def lengths(self) -> list[int]:
-        """How much of each window lies on the bottom or its padding (not on what is beyond)."""
+        """Return how much of each window is on the bottom or its padding (not beyond)."""
         return [min(start + self.kernel, self.size + self.pad) - start for start in self.starts]

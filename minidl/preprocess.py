@@ -1,7 +1,7 @@
-"""What is done to a picture before a net sees it: one description, read, written and applied.
+"""The preprocessing of pictures for a net: one description, read, written and applied.
 
-A data layer's transform says it for the records of a data set, `preprocess.json` beside the data
-set, beside the snapshots of a run and beside an exported model for everybody else. Both are
+A data layer's transform sets it for the records of a data set, `preprocess.json` next to the data
+set, next to the snapshots of a run and next to an exported model for everything else. Both are
 carried out by the same code.
 """
 
@@ -61,7 +61,7 @@ class Preprocess:
         picture   a path; or an array H x W, H x W x 1 or H x W x 3 (red, green, blue): bytes, or
                   floats from 0 to 1 as `io.load_image` gives them
 
-        Errors: UsageError and DataError for what is no picture, or does not fit.
+        Errors: UsageError and DataError for input that is not a picture, or does not fit.
         """
         pixels, name = self.pixels(picture)
         return self._apply(Transform, pixels, name, [None])[0]
@@ -97,7 +97,7 @@ class Preprocess:
         return (pixels[::-1] if self.channels == "RGB" else pixels), name
 
     def shape(self) -> tuple[int, int, int] | None:
-        """What every picture becomes, (C, H, W); None where that depends on the picture."""
+        """Return the shape of every preprocessed picture, (C, H, W); None if it varies."""
         channels, side = 1 if self.channels == "gray" else 3, self.transform.crop_size
         if side:
             return channels, side, side
@@ -138,7 +138,7 @@ class Preprocess:
         return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the description, and a copy of its mean file beside it, which it then names."""
+        """Write the description, and a copy of its mean file next to it, which it then names."""
         target, description = Path(path), self
         if self.transform.mean_file:
             own = Path(self.transform.mean_file)
@@ -180,7 +180,7 @@ class Preprocess:
 
 
 class _Places(Transform):
-    """A Transform whose window lies where the caller says: (row, column, mirrored), from 0 to 1."""
+    """A Transform whose window is where the caller says: (row, column, mirrored), from 0 to 1."""
 
     def _window(self, shape: Any, cut: Any, u: Any) -> tuple[slice, ...]:
         top, left = (
@@ -214,7 +214,7 @@ def read(path: str | os.PathLike[str]) -> Preprocess:
         expected = ", ".join(CHANNELS)
         raise FormatError(f"channels is {channels!r}", where=str(path), expected=expected)
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise FormatError("labels is no list of names", where=str(path))
+        raise FormatError("labels is not a list of names", where=str(path))
     transform = schema.TransformationParameter()
     try:
         json_format.ParseDict(found.get("transform_param", {}), transform)
@@ -226,13 +226,13 @@ def read(path: str | os.PathLike[str]) -> Preprocess:
 
 
 def beside(path: str | os.PathLike[str]) -> Preprocess | None:
-    """The description in the folder in which a file or a data set lies; None without one."""
+    """Return the description in the folder of a file or a data set; None without one."""
     place = Path(path).parent / NAME
     return read(place) if place.is_file() else None
 
 
 def of_net(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Preprocess | None:
-    """What the net's data layer says, phase TEST's before TRAIN's; None where it reads no pictures.
+    """Return the data layer's preprocessing, TEST's before TRAIN's; None if it reads no pictures.
 
     What the layer leaves open is asked of the description beside its data set, of the records of
     that data set, and of its mean file: how large the pictures are, and whether they have colours.
@@ -282,10 +282,10 @@ def find(
     level: int = 0,
     stages: Sequence[str] = (),
 ) -> Preprocess | None:
-    """What becomes of pictures for this net: as its data layer says, else what is written beside.
+    """Return this net's preprocessing: its data layer's, else the one written next to it.
 
     weights, model   the files from which the net has its weights and its layers; a description
-                     beside them, in that order, counts where the net has no data layer
+                     next to them, in that order, counts where the net has no data layer
 
     Names of classes may come from any of these. None where nothing says anything.
     """

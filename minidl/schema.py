@@ -41,7 +41,7 @@ _PYTHON = {float: "float", int: "int64", bool: "bool", str: "string"}
 
 
 def folder() -> Path:
-    """The folder of `minidl.proto`: inside the installed package, else beside it in a checkout."""
+    """Return the folder of `minidl.proto`: in the package, else next to it in a checkout."""
     package = Path(__file__).resolve().parent
     candidates = (package / "proto", package.parent / "proto")
     for candidate in candidates:
@@ -56,9 +56,9 @@ def folder() -> Path:
 
 
 def comment(message: str, field: str = "") -> str:
-    """What `minidl.proto` says about a message, a field, an enum or one of its values.
+    """Return the comment of `minidl.proto` on a message, a field, an enum or one of its values.
 
-    The first argument is dotted for what lies inside a message.
+    The first argument is dotted for names inside a message.
 
     >>> comment("PoolingParameter", "kernel_size")
     'Side of a square window.'

@@ -120,13 +120,13 @@ class Function:
                 "top= names the tops, but it has some", where=self._where, fix="ntop=0"
             )
         if "bottom" in keywords and self.inputs:
-            raise UsageError("bottom= is given beside bottoms", where=self._where)
+            raise UsageError("bottom= is given together with bottoms", where=self._where)
         layer = schema.LayerParameter(type=self.type_name)
         if self.type_name in REGISTRY:
             parameters = REGISTRY[self.type_name].parameters
         elif unknown := set(keywords) - set(fields(layer.DESCRIPTOR)):
             raise UnknownNameError(
-                f"there is no layer type '{self.type_name}', so nobody knows its {min(unknown)}",
+                f"there is no layer type '{self.type_name}', so no layer has its {min(unknown)}",
                 where=f"layers.{self.type_name}",
                 expected="of a type that minidl does not have, fields of LayerParameter",
                 fix=did_you_mean(self.type_name, REGISTRY),
@@ -158,7 +158,7 @@ class NetSpec:
 
     def __setitem__(self, name: str, value: Any) -> None:
         if not isinstance(name, str) or not name:
-            raise UsageError(f"{name!r} is no name for a top", expected="a string")
+            raise UsageError(f"{name!r} is not a name for a top", expected="a string")
         if isinstance(value, tuple | list):
             names = ", ".join(f"n.{name}{i}" for i in range(1, len(value) + 1))
             found = f"n.{name} is given {len(value)} tops"
@@ -256,7 +256,7 @@ def _net(wanted: list[Top | Function], names: dict[Any, str]) -> Any:
 class Layers:
     """`layers.Convolution(bottom, ...)`: a function for every layer type.
 
-    Types that minidl does not have are taken as they stand, with LayerParameter's fields as
+    Types that minidl does not have are taken as they are, with LayerParameter's fields as
     keywords: placeholders, and layers of other programs. A Net refuses them.
     """
 

@@ -95,9 +95,9 @@ def test_what_cannot_be_is_refused(weights, do, message):
         (IMAGES[0][..., :1], r"shape \(9, 11, 1\) is one image"),
         ("cat.jpg", r"'cat.jpg' is one image(.|\n)*fix: predict\(\[io.load_image\('cat.jpg'\)\]\)"),
         (["cat.jpg"], r"'cat.jpg' is a file's name(.|\n)*fix: \[io.load_image\('cat.jpg'\)\]"),
-        (None, "NoneType is no list of images"),
-        ({"cat": IMAGES[0]}, "dict is no list of images"),
-        (3, "int is no list of images"),
+        (None, "NoneType is not a list of images"),
+        ({"cat": IMAGES[0]}, "dict is not a list of images"),
+        (3, "int is not a list of images"),
         ([], "there are no images"),
     ],
 )

@@ -154,7 +154,7 @@ REFUSED = {
     "scale": (lambda n: crop(n.pool, n.data), "positions of one are 2 times"),
     "half": (lambda n: crop(L.Convolution(n.data, num_output=1, kernel_size=2), n.data), "1/2"),
     "outside": (lambda n: crop(L.Convolution(n.data, num_output=1, kernel_size=3), n.data), "late"),
-    "a name": (lambda n: crop("deconv", n.data), "'deconv' is no top"),
+    "a name": (lambda n: crop("deconv", n.data), "'deconv' is not a top"),
 }
 
 

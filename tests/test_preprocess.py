@@ -206,7 +206,7 @@ WRONG = {
     "another version": ('{"format": "minidl preprocess 9"}', "does not describe"),
     "an entry": ('{"format": "%s", "lables": []}', "did you mean 'labels'"),
     "channels": ('{"format": "%s", "channels": "BRG"}', "channels is 'BRG'"),
-    "labels": ('{"format": "%s", "labels": [1]}', "labels is no list of names"),
+    "labels": ('{"format": "%s", "labels": [1]}', "labels is not a list of names"),
     "a field": ('{"format": "%s", "transform_param": {"crop": 3}}', 'no field named "crop"'),
 }
 

@@ -209,7 +209,7 @@ def test_types_of_other_programs_are_taken_as_they_stand():
 REFUSED = {
     "type": (
         lambda: L.Convolutoin(tiny(), num_output=3),
-        r"no layer type 'Convolutoin', so nobody knows its num_output(.|\n)*mean 'Convolution'",
+        r"no layer type 'Convolutoin', so no layer has its num_output(.|\n)*mean 'Convolution'",
     ),
     "field": (
         lambda: L.Convolution(tiny(), kernal_size=3),
@@ -236,7 +236,7 @@ REFUSED = {
     "in place, nothing": (lambda: L.Input(in_place=True), "in_place with 0 bottoms"),
     "type keyword": (lambda: L.ReLU(tiny(), type="TanH"), "type='TanH'"),
     "top": (lambda: L.ReLU(tiny(), top="y"), "top= names"),
-    "bottom": (lambda: L.ReLU(tiny(), bottom="y"), "bottom= is given beside"),
+    "bottom": (lambda: L.ReLU(tiny(), bottom="y"), "bottom= is given together"),
     "two tops, one name": (lambda: spec(x=L.Slice(tiny(), ntop=2)), "2 tops(.|\n)*n.x1, n.x2 ="),
     "no top": (lambda: spec(x=3), "n.x is given 3"),
     "absent top": (lambda: spec(conv1=tiny()).conv, "no top 'conv'\n.*'conv1'"),

@@ -1,4 +1,4 @@
-"""What a net learns, in one piece: values, gradients and histories, flat, the last layer first."""
+"""All that a net learns, in one piece: values, gradients and histories, flat, last layer first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minidl.arrays.memory import ALIGNMENT, Layout, Memory, nbytes, place
 
 
 class Segment(NamedTuple):
-    """Where a parameter lies in every row, and how.
+    """The place of a parameter in every row, and its layout.
 
     start, size   its first element, and their number, padding of the layout included
     room          elements up to the next segment; those behind its own are zero
@@ -46,12 +46,12 @@ class Arena:
     a column, or segment, for each parameter, in the layout in which its plan reads it.
 
     So one pass over the rows can update all parameters, and one message can carry all gradients.
-    Columns stand in the order in which backward completes the gradients: those of the last layers,
+    Columns are in the order in which backward completes the gradients: those of the last layers,
     which are ready first, can be sent to others while backward goes on.
 
-    The rule: whoever wants a parameter in another layout, or elsewhere, simply moves it. Before the
+    The rule: a parameter needed in another layout, or elsewhere, is simply moved. Before the
     next pass or update, `gather` brings it back: into its old place, if there is room for the
-    layout, otherwise all rows are laid out anew, and what was bound to them has to be bound again.
+    layout, otherwise all rows are laid out again, and bindings to them must be made again.
     Parameters that are borrowed live where their owner has them.
 
     params     those that are to be inside, in the net's order
@@ -107,13 +107,13 @@ class Arena:
         return [self._values, self._gradients, *self._histories]
 
     def _has(self, i: int, layout: Layout | None) -> bool:
-        """Whether the i-th parameter lies here, in this layout."""
+        """Return whether the i-th parameter is here, in this layout."""
         return self.segments[i].layout == layout and all(
             row.home(self.segments[i].param).places.get(0) is row.memories[i] for row in self._rows
         )
 
     def _has_room(self, i: int, layout: Layout | None) -> bool:
-        """Whether the i-th parameter can take on a layout where it is: users hold none of it."""
+        """Return whether the i-th parameter can take on a layout in place: no user holds it."""
         segment = self.segments[i]
         homes = [row.home(segment.param) for row in self._rows]
         return self._size(segment.param, layout) <= segment.room and not any(

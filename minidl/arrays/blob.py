@@ -104,7 +104,7 @@ class Blob:
         try:
             shape = tuple(operator.index(d) for d in dims)
         except TypeError:
-            raise UsageError(f"blob '{self.name}': {dims} is no shape") from None
+            raise UsageError(f"blob '{self.name}': {dims} is not a valid shape") from None
         if min(shape, default=0) < 0:
             raise UsageError(f"blob '{self.name}': {shape} has a negative size")
         if math.prod(shape) != self.count:

@@ -34,7 +34,7 @@ def flush_denormals(on: bool = True) -> None:
 
 
 def flushes() -> bool:
-    """Whether this thread takes denormal numbers as zero."""
+    """Return whether this thread treats denormal numbers as zero."""
     return sys.float_info.min * _HALF == 0.0
 
 

@@ -1,4 +1,4 @@
-"""Where arrays live and which array module computes with them."""
+"""Where arrays are and which array module computes with them."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def _cupy() -> ModuleType:
 
 
 def gpu_count(cupy: ModuleType) -> int:
-    """How many GPUs there are, at least 1; a DeviceError says why there is none."""
+    """Return the number of GPUs, at least 1; a DeviceError says why there is none."""
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError as error:
@@ -298,7 +298,7 @@ def set_mode_gpu() -> None:
 
 
 def _has_gpu() -> bool:
-    """Whether there is any GPU; if not, the log says what the CPU does instead."""
+    """Return whether there is any GPU; if not, the log says what the CPU does instead."""
     try:
         Device("cuda:0")
     except DeviceError as error:

@@ -1,4 +1,4 @@
-"""What can be said of an array in a line: size, spread, zeros, bad numbers."""
+"""Facts about an array in a line: size, spread, zeros, bad numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def facts(values: Any, axis: int = 0) -> Facts:
 
 
 def histogram(values: Any, bins: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    """How many of the finite values lie in each of `bins` equal parts of their range, and the
+    """Return how many finite values are in each of `bins` equal parts of their range, and the
     edges of these; all alike are in the middle."""
     exact = np.asarray(values, np.float64).reshape(-1)
     exact = exact[np.isfinite(exact)]

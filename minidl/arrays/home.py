@@ -138,7 +138,7 @@ class Home:
 
     @property
     def held(self) -> bool:
-        """Whether somebody outside has an array of these values."""
+        """Whether an array of these values is held outside."""
         return self._lent is not None and self._lent() is not None
 
     @property
@@ -148,7 +148,7 @@ class Home:
 
     @property
     def apart(self) -> bool:
-        """Whether there is memory beside the array that users see."""
+        """Whether there is memory besides the array that users see."""
         return len(self.places) > (self._shown != USER)
 
     @property
@@ -259,7 +259,7 @@ class Home:
             self.want(0)
 
     def touch(self) -> None:
-        """To be called by whoever changed the values in `memory`."""
+        """Record that the caller has changed the values in `memory`."""
         self._version += 1
         self.wrote(0)
         self.give()

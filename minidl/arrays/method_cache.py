@@ -20,7 +20,7 @@ def method_cache(method: Callable[..., Any], most: int | None) -> Any:
 
     def call(*key: Any) -> Any:
         bound = weak()
-        assert bound is not None, "whoever calls this holds the object"
+        assert bound is not None, "the caller holds the object"
         return bound(*key)
 
     return functools.lru_cache(maxsize=most)(call)

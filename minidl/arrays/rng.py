@@ -13,7 +13,7 @@ class Streams:
     """A counter-based stream for each (seed, name, pass).
 
     Layer ``drop6`` in pass 17 of a run with seed 1701 draws the same numbers whatever other layers
-    drew, in whatever thread, and whether or not the run was interrupted in between: to resume
+    drew, in any thread, and whether or not the run was interrupted in between: to resume
     a run it is enough to know `seed` and `passes`. (Philox; Salmon et al. 2011, section 3.)
 
     seed    a non-negative integer
@@ -51,7 +51,7 @@ class DevicePasses:
         self._device, self._streams = device, streams
         self._number = device.zeros((1,), np.uint64)
         self.address: int = device.address(self._number)
-        self._there = 0  # what stands there
+        self._there = 0  # the values there
 
     def begin(self) -> None:
         """Bring it in line with `streams.passes`, which was counted up, but for that one."""
@@ -74,5 +74,5 @@ def set_random_seed(seed: int | None) -> None:
 
 
 def default_seed() -> int:
-    """What `set_random_seed` set, or else a fresh seed from the system's random source."""
+    """Return the seed of `set_random_seed`, or else a fresh one from the system's random source."""
     return secrets.randbits(63) if _default is None else _default

@@ -1,4 +1,4 @@
-"""How many threads compute: one number for BLAS, engines and the solver's update."""
+"""The number of threads that compute: one for BLAS, engines and the solver's update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the picture of a net shows: a box for each layer, with its parameters; arrows for blobs."""
+"""The picture of a net: a box for each layer, with its parameters; arrows for blobs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def picture(layers: Sequence[Mapping[str, Any]]) -> tuple[list[Box], list[tuple[
 
 
 def detail(spec: Any) -> str:
-    """What a layer's parameters say in few words: '3 × 3, stride 2, pad 1'."""
+    """Return a layer's parameters in few words: '3 × 3, stride 2, pad 1'."""
     if spec.type in ("Convolution", "Deconvolution", "Im2col"):
         p = spec.convolution_param
         parts = [_window(p, list(p.kernel_size), list(p.stride), list(p.pad))]

@@ -17,12 +17,12 @@ Edge = tuple[int, int]
 Point = tuple[float, float]  # along, across
 SWEEPS = 12
 MOST_ITEMS = 50_000  # boxes and stand-ins: a minute's work. The largest nets have a thousand
-YIELDING = 1e-9  # how much a stand-in insists on its place: arrows go around boxes, boxes stay
+YIELDING = 1e-9  # a stand-in's weight in keeping its place: arrows go around boxes, boxes stay
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where all is.
+    """The places of everything.
 
     centres   of the boxes, in order
     ways      for each arrow the points it goes through: the end of its first box, both ends of the
@@ -88,7 +88,7 @@ def place(
 
 
 def _ranks(count: int, edges: Sequence[Edge]) -> list[int]:
-    """The longest way from a source; sources stand right before the first that they feed."""
+    """Return the longest way from a source; sources come right before the first that they feed."""
     rank = [0] * count
     for a, b in sorted(edges, key=lambda edge: edge[1]):  # all that feed a box are ranked by then
         rank[b] = max(rank[b], rank[a] + 1)
@@ -104,7 +104,7 @@ def _ranks(count: int, edges: Sequence[Edge]) -> list[int]:
 
 @dataclass
 class _Board:
-    """Boxes and stand-ins; their ranks; who is joined to whom in the ranks before and after."""
+    """Return boxes and stand-ins; their ranks; their neighbours in the ranks before and after."""
 
     sizes: list[Point]
     rank: list[int]
@@ -164,7 +164,7 @@ class _Board:
         row.sort(key=wanted.__getitem__)
 
     def crossings(self) -> int:
-        """How many pairs of arrows cross between neighbouring ranks."""
+        """Return how many pairs of arrows cross between neighbouring ranks."""
         place, count = self._places(), 0
         for row in self.rows:
             ends = [sorted(place[j] for j in self.after[item]) for item in row]
@@ -197,7 +197,7 @@ class _Board:
 
     def _mean(self, where: list[float], item: int, joined: list[int]) -> float:
         """The middle of those joined to, of the boxes among them if there are any: where a short
-        cut meets a long way, the next box stands under the boxes of the long way."""
+        cut meets a long way, the next box is placed under the boxes of the long way."""
         joined = [j for j in joined if j < self.boxes] or joined
         return sum(where[j] for j in joined) / len(joined) if joined else where[item]
 
@@ -250,7 +250,7 @@ class _Board:
         return max(self.sizes[item][0] for item in self.rows[rank])
 
     def depths(self, gap: float) -> tuple[list[float], float]:
-        """Where each rank begins, and where the last one ends."""
+        """Return where each rank begins, and where the last one ends."""
         starts, end = [], 0.0
         for rank in range(len(self.rows)):
             starts.append(end)

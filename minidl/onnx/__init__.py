@@ -1,4 +1,4 @@
-"""Nets as ONNX models: the way out of minidl, for whatever runs a net elsewhere.
+"""Nets as ONNX models: the way out of minidl, for any program that runs a net elsewhere.
 
     from minidl import Net
     from minidl.onnx import export

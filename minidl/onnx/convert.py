@@ -26,7 +26,7 @@ Values = Mapping[str, Callable[[], np.ndarray]]
 
 @dataclass
 class Conversion:
-    """What a net became.
+    """The result of converting a net.
 
     graph   the operators, with inputs and outputs by the names of their blobs
     notes   a sentence on everything that was left out, and on what the user has to know
@@ -54,7 +54,7 @@ def convert(net: Net) -> Conversion:
         raise ExportError(
             "nothing would be left: no layer makes something of the inputs that is not left out",
             where=f"net '{plan.name}'",
-            expected="a layer that computes a top beside losses and measures",
+            expected="a layer that computes a top besides losses and measures",
         )
     graph = _emit(plan.nodes, flow, weights, plan.name)
     result = Conversion(graph, _notes(flow) + graph.notes)
@@ -181,7 +181,7 @@ class _Weights:
         self.names = {p.key: f"{n.name}/{p.attr}" for n in nodes for p in n.params}
 
     def of(self, node: Any) -> tuple[Values, dict[str, str]]:
-        """How to read a layer's parameters, and the names of their constants, by attribute."""
+        """Return how to read a layer's parameters, and their constants' names, by attribute."""
         pairs = zip(node.params, node.layer.params, strict=True)
         readers = {plan.attr: lambda p=plan, m=param: self._values(p, m) for plan, param in pairs}
         return readers, {plan.attr: self.names[plan.owner] for plan in node.params}
@@ -194,7 +194,7 @@ class _Weights:
 
 
 def _notes(flow: Flow) -> list[str]:
-    """What is not as in the net, a sentence each."""
+    """Return the differences from the net, a sentence each."""
     notes = []
     for i, node in enumerate(flow.nodes):
         where = f"{node.type} layer '{node.name}'"

@@ -1,4 +1,4 @@
-"""Who reads what in a net once losses and measures are gone: versions of blobs, live layers."""
+"""Data flow in a net without its losses and measures: versions of blobs, live layers."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Flow:
         return sorted(ends, key=self.blob)
 
     def _judged(self, i: int) -> list[int]:
-        """What a loss or a measure looks at, without the labels that it compares with."""
+        """Return the inputs of a loss or a measure, without the labels that it compares with."""
         node = self.nodes[i]
         if node.type == "Silence":
             return []

@@ -80,7 +80,7 @@ class Graph:
 
 @dataclass
 class Step:
-    """What the function of a layer type is given: the layer, its shapes, where to write.
+    """The arguments for a layer type's function: the layer, its shapes, where to write.
 
     layer                       the Layer, with its `op`, `spec` and attributes
     bottoms                     the values it reads, in order
@@ -107,7 +107,7 @@ class Step:
         return self.emit_all(type, 1, *inputs, **attributes)[0]
 
     def emit_all(self, type: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
-        """Add an operator with so many outputs; returns their names."""
+        """Add an operator with this number of outputs; return their names."""
         outputs = [self.graph.fresh(f"{self.layer.name}/{type}") for _ in range(count)]
         self.graph.ops.append(Op(type, list(inputs), outputs, attributes, self.layer.name))
         return outputs

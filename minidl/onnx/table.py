@@ -1,4 +1,4 @@
-"""What becomes of every layer type: carried over, left out, or refused, each with a word why."""
+"""The translation of every layer type: carried over, left out, or refused, each with a reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ E = TypeVar("E", bound=Exporter)
 EXPORTERS: dict[str, Exporter] = {}
 WORDS: dict[str, str] = {}  # type -> what it becomes, for docs/onnx.md
 
-# Layers without bottoms whose tops whoever runs the model has to give.
+# Layers without bottoms, whose tops must be given to run the model.
 SOURCES = {
     "Data": "reads a data set",
     "AnnotatedData": "reads images and the boxes in them",
@@ -62,7 +62,7 @@ LEFT_OUT = {
 # Bottoms of which only the shape matters; what makes them need not be in the model.
 SHAPE_ONLY = {"Crop": (1,), "PriorBox": (0, 1)}
 
-# Types that have no form in ONNX, whatever their parameters are, and why.
+# Types that have no form in ONNX, with any parameters, and why.
 REFUSED = {
     "AnchorTarget": "it compares with objects that are known; end the net before it",
     "ProposalTarget": "it compares with objects that are known; end the net before it",
@@ -117,7 +117,7 @@ def exporter(type: str) -> Exporter:
 
 
 def is_left_out(type: str, tops: int) -> bool:
-    """Whether layers of this type go, all tops of them."""
+    """Return whether layers of this type go, all tops of them."""
     return type in LEFT_OUT and not (type in EXPORTERS and tops > 1)
 
 

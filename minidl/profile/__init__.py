@@ -1,6 +1,6 @@
 """Measure nets: where the time goes, and how fast each layer could be on this machine.
 
-    layers(net)                     every layer forward and backward, beside its floor
+    layers(net)                     every layer forward and backward, compared with its floor
     training(blueprint, devices)    whole iterations, on several devices and at several batch sizes
     data(blueprint)                 the data path alone, and the net alone
     algorithms(blueprint, device)   all of cuDNN's, on every convolution

@@ -144,7 +144,7 @@ class Meter(abc.ABC):
 class HostMeter(Meter):
     """The meter of the CPU. Each `measure` takes about a third of a second.
 
-    policy   of the net that is timed: its engine multiplies, beside NumPy, on as many threads
+    policy   of the net that is timed: its engine multiplies, as NumPy does, on as many threads
     """
 
     def __init__(self, policy: Policy) -> None:

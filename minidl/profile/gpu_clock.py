@@ -1,4 +1,4 @@
-"""A GPU's own clock: how long it worked, whatever the host did meanwhile."""
+"""A GPU's own clock: how long it worked, independent of the host."""
 
 from __future__ import annotations
 

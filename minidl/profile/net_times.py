@@ -1,4 +1,4 @@
-"""Every layer of a net, forward and backward, beside the time that it needs at least."""
+"""Every layer of a net, forward and backward, compared with the least time it needs."""
 
 from __future__ import annotations
 

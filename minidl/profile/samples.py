@@ -20,7 +20,7 @@ import numpy as np
 from minidl.arrays.memory import Shape
 from minidl.engines.cudnn.problem import Problem
 
-Arrays = dict[str, np.ndarray]  # "x", "w", "y" (or dy), in N C H W whatever the order in memory
+Arrays = dict[str, np.ndarray]  # "x", "w", "y" (or dy), in N C H W for any order in memory
 
 
 def element(problem: Problem, of: Arrays, writes: str, place: Shape) -> float:

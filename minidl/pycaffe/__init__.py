@@ -94,7 +94,7 @@ __version__ = "1.0.0"  # of the pycaffe whose names these are; minidl's is minid
 
 @functools.cache
 def modules() -> dict[str, Any]:
-    """What has to stand in `sys.modules` for programs that import Caffe or a part of it."""
+    """Return the entries of `sys.modules` for programs that import Caffe or a part of it."""
     here = sys.modules[__name__]
     parts = {
         "proto": proto,

@@ -1,4 +1,4 @@
-"""What pycaffe offers for a process and its log: Timer, init_log, log, and its GPUs' count."""
+"""pycaffe's functions for a process and its log: Timer, init_log, log, and its GPUs' count."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class NCCL:
 
 
 def solver_count() -> int:
-    """How many solvers train together: 1."""
+    """Return the number of solvers that train together: 1."""
     return 1
 
 

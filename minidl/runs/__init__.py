@@ -1,4 +1,4 @@
-"""What a run leaves behind: written here, and read again.
+"""The files that a run leaves behind: written here, and read again.
 
     store        the files of a run's folder, and which of them to take
     events       events.jsonl: the events of a run, written and read as dataclasses
@@ -6,5 +6,5 @@
     record       the figures in either
     glog         the format of a log's lines
 
-Nothing here needs NumPy or protobuf, so a web page can stand on it.
+Nothing here needs NumPy or protobuf, so a web page can be built on it.
 """

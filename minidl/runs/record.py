@@ -13,7 +13,7 @@ LONGEST_LINE = 1 << 24  # characters
 
 @dataclass
 class Row:
-    """What a net put out at one iteration.
+    """The outputs of a net at one iteration.
 
     seconds   since the run began
     rate      the learning rate; in a log the one that was last written down before the row, which

@@ -30,7 +30,7 @@ def precision_and_recall(
 
 def eleven_points(precision: np.ndarray, recall: np.ndarray) -> float:
     """The mean of the best precision from each tenth of recall on (PASCAL VOC 2007)."""
-    reached = recall.astype(np.float64)  # beside a float NumPy would round that to float32, too
+    reached = recall.astype(np.float64)  # with a plain float, NumPy would round that to float32 too
     return float(sum(precision[reached >= j / 10].max(initial=0) for j in range(11)) / 11)
 
 

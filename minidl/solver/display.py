@@ -1,4 +1,4 @@
-"""What is shown of an iteration: loss, rate, outputs, and how fast it went."""
+"""The display of an iteration: loss, rate, outputs, and speed."""
 
 from __future__ import annotations
 

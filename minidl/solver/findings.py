@@ -105,7 +105,7 @@ def _nvidias(p: Any) -> Iterator[Finding]:
 
 
 def _ssds(p: Any) -> Iterator[Finding]:
-    """What SSD's fork has to itself."""
+    """Check the fields that only SSD's fork has."""
     for field, known in (("eval_type", EVALUATIONS), ("ap_version", VERSIONS)):
         value = getattr(p, field)
         if value not in known:

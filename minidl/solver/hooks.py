@@ -1,4 +1,4 @@
-"""What may watch a solver or change what it does: hooks, pycaffe's callbacks, the event file."""
+"""Hooks that watch a solver or change its course, pycaffe's callbacks, and the event file."""
 
 from __future__ import annotations
 

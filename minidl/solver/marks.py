@@ -1,4 +1,4 @@
-"""Where a net stands, beyond its weights: taken, and put back."""
+"""The state of a net beyond its weights: recorded and restored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minidl.solver.run import Run
 
 @dataclass(frozen=True)
 class Mark:
-    """Where one net stands: forward passes begun, batches that each data layer gave out, and what
+    """The state of one net: forward passes begun, batches that each data layer gave out, and what
     layers carry from pass to pass, by layer and name of the array."""
 
     passes: int
@@ -24,7 +24,7 @@ class Mark:
 
 
 def mark(net: Net) -> Mark:
-    """Return where `net` stands now."""
+    """Return the present state of `net`."""
     batches = {layer.name: layer.position or 0 for layer in net.data_layers}
     kept = {
         (layer.name, name): np.array(net.device.to_host(array))

@@ -35,5 +35,5 @@ class Means:
         self._sums[name] = values if total is None else total + values
 
     def figures(self, batches: int) -> dict[str, Any]:
-        """Return the means over so many batches."""
+        """Return the means over this number of batches."""
         return {name: plain(total / batches) for name, total in self._sums.items()}

@@ -1,4 +1,4 @@
-"""A run's weights and where it stands: written to the files of a snapshot, read again."""
+"""A run's weights and state: written to the files of a snapshot, read again."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_names(net: Net, param: Any) -> None:
 
 
 def check_paths(prefix: str) -> None:
-    """Refuse a prefix beside which no file can be made, and one where files that are no snapshots
+    """Refuse a prefix whose folder cannot take files, and one where files that are not snapshots
     have the names of some."""
     files.check_writable(prefix)
     stem = glob.escape(prefix)
@@ -72,7 +72,7 @@ def save(run: Run, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:
     snapshot_format says in which of Caffe's formats; HDF5's names end in .h5.
 
     In this order a state always has its weights, whenever the process is killed. Only where a run
-    writes over the snapshots of an earlier one may a kill leave new weights beside the old state:
+    writes over the snapshots of an earlier one may a kill leave new weights next to the old state:
     the state knows the SHA-256 of its own, and is refused with others.
     """
     end = ".h5" if run.param.snapshot_format == run.param.HDF5 else ""
@@ -91,7 +91,7 @@ def save(run: Run, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:
 
 
 def load(run: Run, path: str) -> str:
-    """Put a run where the snapshot at `path` stands; return the path of its weights.
+    """Restore a run from the snapshot at `path`; return the path of its weights.
 
     Everything is read and compared first, so a snapshot that is refused changes nothing.
     """

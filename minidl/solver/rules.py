@@ -1,4 +1,4 @@
-"""What each solver type does with a finished gradient."""
+"""The update rule of each solver type, applied to a finished gradient."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Rule(NamedTuple):
                  the gradient `g`, which is clipped, averaged and decayed; `rate` is the parameter's
                  own, times `correction`; `p` is the SolverParameter
     scratch      arrays of the shape of `g` that it needs to work in
-    reads        fields of `p` that it takes notice of, beside weight_decay
+    reads        fields of `p` that it reads, besides weight_decay
     correction   f(p, iteration): factor on the rate, the same for all parameters
     decoupled    weight decay shrinks the weight and is not part of the gradient
     """

@@ -1,4 +1,4 @@
-"""A run as it stands: what hooks see of a solver, and what the parts of one work on."""
+"""The state of a run: what hooks see of a solver, and what its parts work on."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from minidl.errors import SolverError, nearest
 
 
 class Policy(NamedTuple):
-    """How the rate falls.
+    """A rule by which the rate changes.
 
     needs     fields of the solver file that it cannot do without
     factor    what of base_lr is left in an iteration; where the policy ends, what of

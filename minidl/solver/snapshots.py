@@ -40,7 +40,7 @@ class Snapshots:
         return self._remember(run.iter, weights, state)
 
     def restore(self, run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
-        """Put the run where a snapshot stands; return what `on_resume` is told."""
+        """Restore the run from a snapshot; return what `on_resume` is told."""
         state = os.fspath(path)
         weights = resume.load(run, state)
         return self._remember(run.iter, weights, state)

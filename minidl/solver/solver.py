@@ -179,7 +179,7 @@ class Solver:
         """Run every test net over its `test_iter` batches with the present weights.
 
         Return for each net what `Hook.on_test` is told, or None if a request to stop broke it
-        off; the data then stands where it stood, so that the test can be run again in full.
+        off; the data is then where it was, so that the test can be run again in full.
 
         Errors: DivergedError for a loss or an output that is NaN or infinite in any batch.
         """
@@ -214,7 +214,7 @@ class Solver:
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Go on from a .solverstate: what follows is bit for bit what would have followed it.
 
-        States that Caffe wrote are taken, too; what they lack is said in the log.
+        States that Caffe wrote are accepted too; the log reports what they lack.
         """
         info = self._snapshots.restore(self, path)
         self._display.restart(self.iter)

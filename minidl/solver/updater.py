@@ -49,7 +49,7 @@ class Norm:
         return float(self._found if self._device is None else self._device.to_host(self._found))
 
     def factor(self, limit: float) -> float:
-        """What brings it down to `limit`; 1 if it is not above."""
+        """Return the factor that brings it down to `limit`; 1 if it is not above."""
         return limit / self.value if self.value > limit else 1.0
 
 
@@ -65,9 +65,9 @@ class _Piece(NamedTuple):
 
 
 class Updater:
-    """Applies a rule to parameters, all of which lie in an arena, their histories beside them.
+    """Applies a rule to parameters, all of them in an arena with their histories.
 
-    params    the net's learnable parameters; those with lr_mult 0 stand still
+    params    the net's learnable parameters; those with lr_mult 0 do not change
     rule      of the solver's type
     engines   that may do it in fewer passes over memory than array code, or in one launch
     arena     where those that move lie; without one, they move into one made here
@@ -220,7 +220,7 @@ class Updater:
         return param.values, param.gradient, *(history[param] for history in self._history)
 
     def _prepare(self, p: Any) -> None:
-        """Divide the work anew if any memory moved, or if engines have to start anew."""
+        """Divide the work again if any memory moved, or if engines have to start again."""
         step = Step(
             self.rule.update.__name__,
             self.rule.decoupled,

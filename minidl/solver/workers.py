@@ -33,7 +33,7 @@ def share(work: Callable[[int], None], shares: int) -> None:
 
 
 def _pool() -> ThreadPoolExecutor:
-    """The threads beside the caller's; each is started when a share waits and none is idle."""
+    """Return the threads besides the caller's; each starts when a share waits and none is idle."""
     global _helpers
     if _helpers is None:
         _helpers = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="minidl")

@@ -51,9 +51,9 @@ class Mismatch:
 
 @dataclass
 class Report:
-    """What `check` looked at: elements compared, corners passed over, and what was wrong.
+    """The result of `check`: elements compared, corners skipped, and what was wrong.
 
-    elements   so many there are; fewer are `checked` under a limit
+    elements   all there are; fewer are `checked` under a limit
     """
 
     checked: int
@@ -80,11 +80,11 @@ def check(
     wanted     which bottoms to ask for; by default all but `layer.no_gradient`
     step       of the central difference
     tolerance  |analytic - numeric| <= tolerance * max(1, |analytic|, |numeric|)
-    limit      look at so many random elements of each array, not at all
+    limit      check this number of random elements of each array, not all
     seed       of the cotangent: the tops are weighted at random, because a plain sum would let a
                softmax (gradient zero) or any permutation pass
 
-    Where the left and the right slope differ, the point lies on a corner; there the analytic
+    Where the left and the right slope differ, the point is a corner; there the analytic
     gradient only has to lie between the two, and the element counts as a kink.
 
     Before backward all data that the layer does not declare is spoilt, as a net may do by then: a
@@ -206,7 +206,7 @@ def spoil(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
 
 
 def share_memory(device: Device, a: Any, b: Any) -> bool:
-    """Whether two contiguous arrays of the device have bytes in common."""
+    """Return whether two contiguous arrays of the device have bytes in common."""
     (start, end), (other, behind) = (
         (device.address(array), device.address(array) + array.nbytes) for array in (a, b)
     )

@@ -53,4 +53,4 @@ def test_a_system_that_starts_no_more_threads_is_no_bug(monkeypatch, capsys):
 
     monkeypatch.setattr("minidl.cli.device_query.run", run)
     assert main(["device_query"]) == 1
-    assert "the system starts no more threads" in capsys.readouterr().err
+    assert "the system cannot start another thread" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def _max(step: Step, op: ops.Pool) -> list[str]:
 
 
 def _average(step: Step, op: ops.Pool) -> list[str]:
-    """Caffe divides by how much of a window lies on the bottom and its padding, not beyond."""
+    """Caffe divides by the size of a window on the bottom and its padding, not beyond."""
     if _is_global(step, op):
         return [step.emit("GlobalAveragePool", step.x)]
     if op.pad == (0, 0):

@@ -11,7 +11,7 @@ from minidl.onnx.table import exports
 @exports("Power", "Mul, Add and Pow, as far as scale, shift and power need them")
 def power(step: Step) -> list[str]:
     layer = step.layer
-    if layer.is_constant:  # whatever the bottom holds, NaN included
+    if layer.is_constant:  # for any values of the bottom, NaN included
         shape = step.emit("Shape", step.x)
         value = np.float32(1 if layer.power == 0 else layer.constant)
         return [step.emit("ConstantOfShape", shape, value=np.array([value]))]

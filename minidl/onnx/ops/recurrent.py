@@ -1,6 +1,6 @@
 """RNN, LSTM and LSTMUnit, step by step.
 
-ONNX's own RNN and LSTM have no input that begins a sequence anew in the middle, as Caffe's `cont`
+ONNX's own RNN and LSTM have no input that restarts a sequence in the middle, as Caffe's `cont`
 does, and RNN gives its hidden state where Caffe gives a function of it. So the steps of a net,
 whose number is known, are written one after the other: with any `cont` they are the layer's.
 """
@@ -94,7 +94,7 @@ def _cell(step: Step, z: str, before: str, size: int, axis: int) -> tuple[str, s
 
 
 def _inputs(step: Step) -> tuple[list[str], list[str]]:
-    """What x and x_static add to the sums of each step, (N, sums), and each step's cont, (N, 1)."""
+    """Return the terms of x and x_static in each step's sums, (N, sums), and its cont, (N, 1)."""
     layer, (shape, (steps, count), *others) = step.layer, step.bottom_shapes
     weight, bias, static_weight = layer.input_to
     x = step.reshape(step.x, shape, (steps * count, math.prod(shape[2:])))

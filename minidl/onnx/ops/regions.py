@@ -47,7 +47,7 @@ def roi_align(step: Step) -> list[str]:
 
 
 def _regions(step: Step) -> tuple[int, str, str]:
-    """How many regions there are, their image numbers (R, 1), and their corners (R, 4)."""
+    """Return the number of regions, their image numbers (R, 1), and their corners (R, 4)."""
     shape = step.bottom_shapes[1]
     table = step.reshape(step.bottoms[1], shape, (shape[0], 5))
     sizes = step.ints("columns", [1, 4])

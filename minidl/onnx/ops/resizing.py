@@ -47,7 +47,7 @@ def _by_weights(step: Step, rows: np.ndarray, columns: np.ndarray) -> list[str]:
 
 
 def _places_fit(size: int, out: int) -> bool:
-    """Whether places of the bottom, as a runtime works them out in float32, are fine enough."""
+    """Return whether positions in the bottom, computed in float32, are precise enough."""
     if out == 1:
         return True
     o = np.arange(out)
@@ -73,6 +73,6 @@ def upsample(step: Step) -> list[str]:
 
 
 def _sizes(step: Step, x: str, last: tuple[int, ...]) -> str:
-    """Batch and channels of x, whatever they are, and these sizes after them."""
+    """Return batch and channels of x, unchanged, and these sizes after them."""
     first = step.emit("Shape", x, start=0, end=2)
     return step.emit("Concat", first, step.ints("size", last), axis=0)
