@@ -238,8 +238,7 @@ class Updater:
     def _divide(self, step: Step, factors: Sequence[tuple[float, float]], apart: bool) -> None:
         """Offer each flat array to the engines whole, then by stretches; the rest is array code."""
         self._by_engine, rest = [], []
-        lists = self._stretches(factors, apart)
-        for arrays, stretches in lists:
+        for arrays, stretches in self._stretches(factors, apart):
             update = None if apart else self._offered(step, arrays, stretches)
             if update is not None:
                 self._by_engine.append((stretches[0].place, update))
@@ -251,7 +250,7 @@ class Updater:
                     self._by_engine.append((stretch.place, update))
                 else:
                     rest.append((stretch, parts))
-        self._clips = len(lists) == 1 and not rest and all(u.clips for _, u in self._by_engine)
+        self._clips = not rest and len(self._by_engine) == 1 and self._by_engine[0][1].clips
         self._shares = self._cut(rest)
 
     def _stretches(

@@ -381,6 +381,18 @@ def test_an_engine_that_takes_everything_at_once_clips_by_itself(clip):
         np.testing.assert_allclose(param.data, w, atol=2e-6)
 
 
+def test_an_engine_that_takes_one_stretch_after_the_other_does_not_clip_each_by_itself():
+    p, results = schema.SolverParameter(momentum=0.5, larc=True, larc_eta=0.5), []
+    for engines in ([], [Fused(whole=True, least=1)]):
+        params = make(dtype=np.float32)
+        found = updaters.Updater(params, RULES["SGD"], engines).apply(0.5, 1.0, p, clip=1.5)
+        assert found.known and found.value > 1.5
+        results.append([param.data for param in params])
+    assert engines[0].steps == 4
+    for mine, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=2e-6)
+
+
 def test_neighbours_with_the_same_factors_are_one_stretch_unless_each_has_a_rate_of_its_own():
     def asked(**fields):
         params, engine = make(dtype=np.float32, lr=(1, 1, 2, 1), decay=(1, 1, 1, 1)), Fused(least=1)
