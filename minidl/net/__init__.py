@@ -1,4 +1,4 @@
-"""What turns a message into a net that runs: one module a stage, in the order of events.
+"""The pipeline from a message to a running net: one module per stage, in the order of events.
 
     graph       layers get their splits: every top has one reader
     infer       layers become Nodes: shapes, parameters, buffers            (node)

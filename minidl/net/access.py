@@ -23,7 +23,7 @@ class Access:
     before, after   copies around it
     reads           what it reads
     writes          what it overwrites
-    private         what its backward reads as its own forward left it, whatever users wrote since:
+    private         what its backward reads as its own forward left it, whatever users write later:
                     the layer's array code would have kept that, in another form
     """
 
@@ -36,7 +36,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Left:
-    """What a part of a pass leaves of one owner's values.
+    """The part of one owner's values that a part of a pass leaves.
 
     written   whether they are new; otherwise there are copies of the old ones
     current   the arrays that hold them
@@ -98,9 +98,9 @@ def _bases(walk: Walk, numbers: Iterable[int]) -> tuple[int, ...]:
 def part(
     steps: Iterable[Access], owner: Callable[[int], Owner]
 ) -> tuple[list[tuple[Owner, int]], dict[Owner, Left]]:
-    """What these steps, one after the other, need to be current, and what they leave.
+    """Return what these steps, one after the other, need to be current, and what they leave.
 
-    owner   from an array's number to whoever's values it may hold
+    owner   from an array's number to the owner whose values it may hold
     """
     needs: dict[tuple[Owner, int], None] = {}
     written: set[Owner] = set()

@@ -73,7 +73,9 @@ def _count(net: State, given: Mapping[str, Any], outputs: Sequence[str]) -> int:
     for name in given:
         if name not in known:
             expected, fix = ", ".join(known), did_you_mean(name, known)
-            raise UsageError(f"'{name}' is no input of it", where=where, expected=expected, fix=fix)
+            raise UsageError(
+                f"'{name}' is not one of its inputs", where=where, expected=expected, fix=fix
+            )
     missing = [name for name in net.blueprint.inputs if name not in given]
     if missing:
         raise UsageError(f"no values for {', '.join(missing)}", where=where)

@@ -1,4 +1,4 @@
-"""What a net will be: layers, shapes, parameters, gradients, before one array exists."""
+"""The plan of a net: layers, shapes, parameters, gradients, before one array exists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOST_CONFLICTS = 1000  # that are reported; n layers may have n * n
 class Blueprint:
     """A net on paper, from a NetParameter and a Context.
 
-    level, stages   for include and exclude rules, beside those of the net's own `state`
+    level, stages   for include and exclude rules, besides those of the net's own `state`
 
     filtered    the net of this phase, level and stage;  param: the same with splits, which runs
     layers, nodes    the layers in the order of execution, and a Node for each of them

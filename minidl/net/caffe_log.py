@@ -1,4 +1,4 @@
-"""What Caffe logs while it builds a net, in its words, so that old logs and new ones compare."""
+"""Caffe's log lines while it builds a net, in its words, so that old logs and new ones compare."""
 
 from __future__ import annotations
 

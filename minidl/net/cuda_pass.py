@@ -54,7 +54,7 @@ class CudaPass:
             program.step = last
 
     def forget(self) -> None:
-        """The program is another one: record anew."""
+        """The program is another one: record again."""
         self._replay.forget()
 
     def _launch(self, program: Program, before: tuple[bool, ...]) -> None:

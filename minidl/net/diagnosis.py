@@ -1,4 +1,4 @@
-"""What went wrong in a net, said so that it can be found: the first bad number, the bad record."""
+"""Find what went wrong in a net: the first bad number, the bad record."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def refuse_bad_label(state: State, passes: Iterable[int]) -> None:
 
 
 def _labels(state: State, blob: str, ago: int) -> np.ndarray | None:
-    """What a blob of labels held so many passes ago; None where that is not known any more."""
+    """Return a blob of labels as it was some passes ago; None if that is no longer known."""
     if ago == 0:
         return state.device.to_host(state.blobs[blob].read())
     plain = _before_split(state, blob)

@@ -52,7 +52,7 @@ def groups(
 
 
 def _fused(node: Node, after: Node) -> Any:
-    """What both compute together, by the first rule that fits; None if none does."""
+    """Return what both compute together, by the first rule that fits; None if none does."""
     if not (after.in_place and after.bottoms == node.tops):
         return None
     for first, fits, together in RULES:

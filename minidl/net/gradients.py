@@ -12,7 +12,7 @@ def plan_backward(nodes: Sequence[Node], force: bool = False) -> list[Node]:
     """The nodes with `needs_backward` and `wanted` filled in.
 
     Caffe's rule (Net::Init): a layer runs backward if something below it learns and a loss
-    lies above it.
+    is above it.
 
     Going up, a blob needs a gradient if the layer that makes it learns, or one of its bottoms
     needs one; `propagate_down` overrides this for a single bottom. Going down, everything is

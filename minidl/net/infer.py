@@ -27,7 +27,7 @@ def infer(
     multipliers   see `shared_multipliers`
     given         shapes of tops of layers that have no bottom, or whose bottoms' values decide them
 
-    Errors: all that layers refuse, together; of what lies below a refused one, nothing is said.
+    Errors: all that layers refuse, together; nothing is reported about layers below a refused one.
     """
     shapes: dict[str, Shape] = {}
     owners: dict[str, ParamPlan] = {}

@@ -1,4 +1,4 @@
-"""Where every array of a net lives and in which layout: one walk over the layers, no memory yet.
+"""Choose the place and layout of every array of a net: one walk over the layers, no memory yet.
 
 Nodes say in which layouts they read and write (None: plain, N C H W). Where a reader wants
 another layout than the writer left, the walk makes a copy, right before the first reader, that
@@ -68,7 +68,7 @@ class Walk:
     """The walk: `forward` for each node in order, then `backward` once.
 
     count    of nodes that there will be; steps are numbered from 0, forward, and on, backward
-    pinned   blobs whose data or gradient has to be plain memory of its own, whoever writes it
+    pinned   blobs whose data or gradient has to be plain memory of its own, for every writer
 
     arrays   all arrays;  places: for each node;  homes: where a blob is found after the pass
     """

@@ -1,4 +1,4 @@
-"""Net: the public class, with pycaffe's names; what it is made of is in the modules beside it."""
+"""Net: the public class, with pycaffe's names; its parts are in the modules next to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Net:
                  of old pycaffe scripts, is understood, too
     weights      path of a caffemodel, or of weights in HDF5, npz or safetensors; or several of
                  them, loaded in order
-    level, stages    select layers by their include and exclude rules, beside those that the net's
+    level, stages    select layers by their include and exclude rules, besides those that the net's
                  own `state` names
     device       "cpu", or "cuda:0" for a GPU; by default what `minidl.set_device` said
     dtype        np.float32, or np.float64 for checks
@@ -111,7 +111,9 @@ class Net:
     ) -> None:
         if not isinstance(model, schema.NetParameter):
             if not isinstance(model, str | os.PathLike):
-                raise UsageError(f"{model!r} is no net", expected="a path, text, or NetParameter")
+                raise UsageError(
+                    f"{model!r} is not a net", expected="a path, text, or NetParameter"
+                )
             model = prototxt.read_net(model)
         if old_phase is not None:  # pycaffe's older order: file, weights, phase
             weights, phase = cast(Any, phase), old_phase
@@ -231,7 +233,7 @@ class Net:
     def training_pass(self) -> Any:
         """Forward and backward without a wait for the device, if that is a GPU.
 
-        Returns the loss where it lies: an array () of the device, which the next pass overwrites.
+        Returns the loss where it is: an array () of the device, which the next pass overwrites.
         """
         training = self._runner.training
         if training is None:
@@ -257,7 +259,7 @@ class Net:
 
     @property
     def arena(self) -> Arena | None:
-        """Where all that a training net learns lies in one piece; None for other nets."""
+        """The arena of everything that a training net learns; None for other nets."""
         return self.state.parameters.arena
 
     def clear_param_diffs(self) -> None:
@@ -370,7 +372,7 @@ class Net:
         try:
             return np.asarray(on_host(values), self.dtype)
         except (TypeError, ValueError):
-            raise UsageError(f"input '{name}' is no array of numbers") from None
+            raise UsageError(f"input '{name}' is not a numeric array") from None
 
     def layer_by_layer(self) -> None:
         """From now on let callbacks see every blob as its layer left it.
@@ -423,7 +425,7 @@ class Net:
         weights.save(self.state, path, diffs)
 
     def save_hdf5(self, path: str | os.PathLike[str], write_diff: bool = False) -> None:
-        """Write the weights in HDF5, whatever the path ends in."""
+        """Write the weights in HDF5, for any ending of the path."""
         weights.save(self.state, path, write_diff, weights.HDF5)
 
     def close(self) -> None:

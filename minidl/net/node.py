@@ -45,7 +45,7 @@ class Node:
     From the layer (`layers.base.Layer` explains them):
         op, views, view_diffs, keeps_sign, no_gradient, differentiable
         keeps            what its backward reads again: "bottom", "top", "top sign"
-        layer            the layer itself, for whoever runs it
+        layer            the layer itself, for the code that runs it
 
     From `infer`:
         bottom_shapes, top_shapes

@@ -1,4 +1,4 @@
-"""Who may share memory: a place in one block for every array of a net, by lifetimes alone."""
+"""Decide which arrays share memory: a place in one block for every array, by lifetimes alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where each array lies in one block of memory.
+    """The place of each array in one block of memory.
 
     offsets    {name: first byte}, multiples of `alignment`
     total      bytes of the block
@@ -151,7 +151,7 @@ def _peak(spans: Sequence[Span], sizes: Sequence[int]) -> int:
 
 
 def _pairs(spans: Sequence[Span]) -> int:
-    """How many pairs of intervals meet: how much there is for `_conflicts` to note."""
+    """Return how many pairs of intervals meet: the work that `_conflicts` has."""
     intervals = sorted(interval for span in spans for interval in span.live)
     lasts = sorted(last for _, last in intervals)
     return sum(i - bisect_left(lasts, first) for i, (first, _) in enumerate(intervals))
@@ -184,7 +184,7 @@ def _sweep(spans: Sequence[Span], sizes: Sequence[int]) -> list[int]:
 
 
 def _free(holes: list[tuple[int, int]], start: int, end: int) -> None:
-    """Add a hole, joined with those beside it."""
+    """Add a hole, joined with its neighbours."""
     at = bisect_left(holes, (start, end))
     if at < len(holes) and holes[at][0] == end:
         end = holes.pop(at)[1]

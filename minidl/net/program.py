@@ -39,7 +39,7 @@ class Program:
     feeding[i]   the part of forward[i] that brings data in from outside: a layer without bottoms
     step         the step that ran last: contents of shared memory are what it left
 
-    Steps are numbered as in Walk. Whoever calls some of them, one after the other, does so while
+    Steps are numbered as in Walk. Code that calls some of them, one after the other, does so while
     they are `running`: before and after, arrays that users hold are taken and given.
     """
 
@@ -82,7 +82,7 @@ class Program:
     @property
     def fits(self) -> bool:
         """Whether it may still run: not in a forked process, nor if a parameter has moved because
-        another net that has it, too, arranged it anew."""
+        another net that has it, too, arranged it again."""
         return self._ages() == self._generations and all(
             param.values.memory is memory for param, memory in self._params
         )
@@ -148,7 +148,7 @@ class Program:
         return {number: home for home, number in shown.items()}
 
     def _home_of(self, number: int) -> Home:
-        """Where the values live that this array may hold."""
+        """Return the owner of the values that this array may hold."""
         array = self.schedule.walk.arrays[number]
         return self.blobs[array.blob].home(array.kind)
 
@@ -178,7 +178,7 @@ class Program:
                 here[...] = there
 
     def _all_saved(self) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        """What a forward leaves for its backward alone, by what it is: raw arrays."""
+        """Return what a forward leaves only for its backward, by kind: raw arrays."""
         for i, step in enumerate(self.schedule.steps):
             how = step.plan.algorithm if step.plan is not None else ""
             for name, size in self.schedule.saved(step).items():
@@ -320,7 +320,7 @@ class Program:
         return engine.converter(self._memories[copy.source], self._memories[copy.target])
 
     def cuts(self, first: int, last: int) -> bool:
-        """Whether a forward from `first` to `last` parts layers that are computed as one."""
+        """Return whether a forward from `first` to `last` splits layers computed as one."""
         steps = self.schedule.steps
         return steps[first].fused or (last + 1 < len(steps) and steps[last + 1].fused)
 
@@ -381,13 +381,13 @@ class Program:
 
     @property
     def lends(self) -> bool:
-        """Whether somebody has an array of a blob that will be gone when the pass has ended."""
+        """Return whether an array of a blob that will be gone after the pass is held outside."""
         if self._seen != Home.changes:
             self._look()
         return self.schedule.share and bool(self._pending)
 
     def _part(self, first: int, last: int) -> Part:
-        """What these steps need and leave, of the values that are in more than one place."""
+        """Return what these steps need and leave, of the values that are in more than one place."""
         found = self._parts.get((first, last))
         if found is None:
             steps = self.schedule.accesses[first : last + 1]
@@ -402,11 +402,11 @@ class Program:
     # ------------------------------------------------------------------ arrays by name
 
     def plain(self, blob: str) -> Any:
-        """Where a pass leaves the data of an output or a loss, which is plain."""
+        """Return where a pass leaves the data of an output or a loss, which is plain."""
         return self._memories[self.schedule.walk.homes[blob, "data"]].array
 
     def seed(self, blob: str) -> Any:
-        """Where a backward finds the gradient of a loss, which is plain."""
+        """Return where a backward finds the gradient of a loss, which is plain."""
         count = len(self.forward)
         needs, _ = part(self.schedule.accesses[count:], self._home_of)
         home = self.blobs[blob].home("diff")

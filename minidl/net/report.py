@@ -130,7 +130,7 @@ class NetMemory:
     """Bytes of a whole net.
 
     params_bytes, param_gradients_bytes   in their layouts
-    shared_bytes     one block, in which arrays lie on top of each other if never needed together
+    shared_bytes     one block, in which arrays share memory if never needed together
     unshared_bytes   inputs, outputs and losses, which have memory of their own
     scratch_bytes    the workspace that layers use in turn
     peak_bytes       the most that is needed of the block at one time: no plan could be smaller
@@ -205,5 +205,5 @@ def param_bytes(schedule: Schedule, param: ParamPlan) -> int:
 
 
 def _own(schedule: Schedule) -> Iterator[Array]:
-    """The arrays that are no views of others."""
+    """Return the arrays that are not views of others."""
     return (array for array in schedule.walk.arrays if array.base is None)

@@ -1,4 +1,4 @@
-"""How a net will run: the plan of each layer, the layout and the place of every array.
+"""Plan how a net will run: the plan of each layer, the layout and the place of every array.
 
 All of it is worked out from the blueprint, before any array exists: this is what `minidl check`
 prints, and what `minidl.net.program` then gives memory.
@@ -73,8 +73,8 @@ class Schedule:
     private   arrays that some plan's backward reads as its forward left them
     params    by owner's key: the layout it is to live in
     spans     what shares memory, by name: see `name_of` and `saved_name`
-    memory    where in the shared memory each span lies
-    scratch   bytes of the one scratch area that every layer uses in its turn
+    memory    where each span is in the shared memory
+    scratch   bytes of the one scratch area that all layers use, one after the other
 
     >>> from minidl.prototxt import read_net
     >>> from minidl.layers.context import Context
@@ -148,7 +148,7 @@ class Schedule:
         return {key: UNDECIDED if count == 1 else None for key, count in users.items()}
 
     def _always_pinned(self) -> set[Key]:
-        """What is read or written from outside in every pass: inputs, outputs, losses."""
+        """Return what is read or written from outside in every pass: inputs, outputs, losses."""
         pinned: set[Key] = set()
         unread: dict[str, None] = {}
         for node in self.nodes:
@@ -170,7 +170,7 @@ class Schedule:
         return bool(self.engines) and not self.separate and asked != "numpy"
 
     def _run(self, group: fuse.Group) -> Iterator[Step]:
-        """Who runs each node of a group: as one, or each by itself where no engine has a plan."""
+        """Return what runs each node of a group: as one, or singly if no engine has a plan."""
         first, *others = group.nodes
         step = self._step(first, group.op)
         fused = step.plan is not None
@@ -237,7 +237,7 @@ class Schedule:
         return ""
 
     def _arranged(self, step: Step) -> Node:
-        """The step's node with the layouts that whoever runs it reads and writes."""
+        """Return the step's node with the layouts in which its plan reads and writes."""
         node, plan = step.node, step.plan
         idle = step.idle or node.type == "Input"  # users fill those
         if plan is not None:
@@ -253,7 +253,7 @@ class Schedule:
                 idle=idle,
             )
         viewed = [(node.top_shapes[t], node.bottom_shapes[b]) for t, b in node.views.items()]
-        if viewed and all(top == bottom for top, bottom in viewed):  # in whatever layout it arrives
+        if viewed and all(top == bottom for top, bottom in viewed):  # in its layout on arrival
             arrives = tuple(self.walk.layout(name) for name in node.bottoms)
             return dataclasses.replace(node, bottom_layouts=arrives, idle=idle)
         return dataclasses.replace(node, idle=idle)
@@ -293,7 +293,7 @@ class Schedule:
         ]
 
     def _saved_spans(self) -> list[planner.Span]:
-        """What layers and plans keep from their forward to their backward."""
+        """Return what layers and plans keep from their forward to their backward."""
         spans = []
         for i, step in enumerate(self.steps):
             until = 2 * len(self.steps) - 1 - i if step.node.needs_backward else i

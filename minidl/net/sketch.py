@@ -1,4 +1,4 @@
-"""What can be said of a net of which some layers are refused: the others, with their shapes."""
+"""Show what is known of a net with refused layers: the others, with their shapes."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def _row(spec: Any, ctx: Context, shapes: dict[str, Shape]) -> Row:
 
 
 def _in_words(error: MinidlError) -> str:
-    """What was found, and the way out, in one line."""
+    """Return the findings, and the way out, in one line."""
     return "; ".join(part for part in (error.found, error.fix) if part)

@@ -1,4 +1,4 @@
-"""What a net holds, and what its stages share: the public Net is one door to it, a pass another."""
+"""The state of a net, shared by its stages: the public Net is one door to it, a pass another."""
 
 from __future__ import annotations
 

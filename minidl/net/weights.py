@@ -73,7 +73,7 @@ def _load(net: State, source: Weights, path: str | os.PathLike[str], must: bool)
 
 
 def _split_scale_bias(net: State, source: Weights) -> None:
-    """Give the scale and shift in NVIDIA's BatchNorm blobs to the Scale layer that stands for them.
+    """Give the scale and shift in NVIDIA's BatchNorm blobs to the Scale layer that represents them.
 
     Such a layer has five blobs: mean, variance, factor, scale, shift.
     """

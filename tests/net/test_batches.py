@@ -71,7 +71,7 @@ def test_a_loss_is_given_batch_by_batch():
 ONES = np.ones((4, 3))
 REFUSED = {
     "missing": (dict(x=ONES), "no values for w"),
-    "unknown": (dict(x=ONES, w=ONES, v=ONES), "'v' is no input(.|\n)*x, w"),
+    "unknown": (dict(x=ONES, w=ONES, v=ONES), "'v' is not one of its inputs(.|\n)*x, w"),
     "counts": (dict(x=ONES, w=ONES[:2]), "4 of x, 2 of w"),
     "none": (dict(x=ONES[:0], w=ONES[:0]), "0 of x"),
 }

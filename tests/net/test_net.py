@@ -327,7 +327,7 @@ def test_arguments_that_make_no_sense_are_refused(options, message):
 
 
 def test_what_is_no_model_is_refused():
-    with pytest.raises(UsageError, match="5 is no net"):
+    with pytest.raises(UsageError, match="5 is not a net"):
         Net(5)
 
 
