@@ -215,7 +215,7 @@ REFUSED_HDF5 = {
     "no iteration": (spoilt("iter", None), "has no dataset 'iter'"),
     "a negative iteration": (spoilt("iter", np.array([-4], np.int32)), "has iteration -4"),
     "half an iteration": (spoilt("iter", np.array([0.5])), "its 'iter' has the shape"),
-    "no weights": (spoilt("learned_net", None), "has no weight file name"),
+    "no weights": (spoilt("learned_net", None), "has no name of a weight file"),
     "a number for a name": (spoilt("learned_net", 5), "its 'learned_net' has the type int64"),
     "no history": (spoilt("history", None), "has no group 'history'"),
     "a gap": (spoilt("history/1", None), "its history has an array '2'"),
