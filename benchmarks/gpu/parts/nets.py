@@ -106,13 +106,13 @@ def on_cpu(net: str, batch: int, steps: int, size: int, fields: str = "") -> lis
 
 
 def on_gpu(net: str, batch: int, size: int = 0, fields: str = "", **options: Any) -> Any:
-    """A solver on the GPU. Errors: LeftOut where the engine that is asked for is not to be had."""
+    """A solver on the GPU. Errors: LeftOut where the engine that is asked for is not available."""
     from minidl.errors import EngineError
 
     try:
         return solver(net, batch, "cuda:0", size, fields, **options)
     except EngineError as error:
-        if "not to be had" in str(error):
+        if "is not available" in str(error):
             raise LeftOut(" ".join(str(error).split())) from error
         raise
 
