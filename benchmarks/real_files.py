@@ -215,7 +215,7 @@ PAGE = """# Real nets and solvers
 are not part of this project.
 
 Each net is read, upgraded and built in phase TRAIN and TEST, for one record, or for as many as its
-own Reshape layers need. Data sets are not there, so random numbers stand in for them; data layers
+own Reshape layers need. The data sets are missing, so random numbers replace them; data layers
 that are code of the owner's become Input layers. Then it runs forward in both phases, and backward
 in TRAIN. What has more than {multiply_adds} multiply-adds in a forward pass, or more than {numbers}
 numbers in blobs and parameters is built and not run. Solvers take a step on their net, where that

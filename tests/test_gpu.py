@@ -18,7 +18,7 @@ from tests.data.support import image_lmdb, random_images
 from tests.fakegpu import cudnn as fake_cudnn
 from tests.net.test_program import END, PLAIN, close, conv, feed, make, text, train
 from tests.places import on
-from tests.solver.test_flat import solver, weights
+from tests.solver.test_on_gpu import solver, weights
 
 GPU = "cuda:0"
 

@@ -60,7 +60,7 @@ def _without_device(part: dict[str, Any]) -> str:
     """Why nothing else needs to be tried, where the first part found no device."""
     if part["part"] != plan.CHECK[0].name or part["cases"][0]["status"] == "passed":
         return ""
-    return "there is no GPU to be had"
+    return "there is no GPU that answers"
 
 
 def _not_begun(part: plan.Part, why: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 RESULTS gets a JSON object a line: {"begin": name} before a case, then {"name", "status", "seconds",
 "facts", "error"}; status is "passed", "declined", "left out" or "failed". So what ended the process
-is known from the last line. Exit status BROKEN: the device answers nothing any more, begin anew
+is known from the last line. Exit status BROKEN: the device no longer answers, begin again
 behind the last case.
 """
 

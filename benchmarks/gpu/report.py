@@ -24,7 +24,7 @@ def lines(part: Found) -> list[str]:
     words = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
     text = [f"== {part['part']}: {part['title']} ({part['seconds']:.0f} s) ==", f"   {words}"]
     if part["starts"] > 1:
-        text.append(f"   the device was lost {part['starts'] - 1} times, and taken anew")
+        text.append(f"   the device was lost {part['starts'] - 1} times, and taken again")
     for case in part["cases"]:
         if said := case.get("facts", {}).get("text"):
             text += [f"   {line}" for line in said.splitlines()]

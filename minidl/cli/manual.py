@@ -141,9 +141,8 @@ def text_of(thing: Any) -> str:
 
 def equation(cls: type[Layer]) -> str:
     """Return what a layer's page says before it comes to its bottoms and tops."""
-    return re.split(r"^ *(?:bottom|top)\b", text_of(cls), maxsplit=1, flags=re.MULTILINE)[
-        0
-    ].rstrip()
+    before, *_ = re.split(r"^ *(?:bottom|top)\b", text_of(cls), maxsplit=1, flags=re.MULTILINE)
+    return before.rstrip()
 
 
 def sources(cls: type) -> list[str]:

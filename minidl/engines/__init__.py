@@ -7,7 +7,9 @@ Neither knows the other: a layer never imports an engine, an engine never import
     request.py   what an engine is asked for          select.py   which engine and plan a layer gets
     plan.py      what it answers with                 tuning.py   the fastest of several plans
     engine.py    what an engine declares              times.py    what was measured, kept in a file
-    onednn/      Intel's library, on CPUs             dense.py    layouts on GPUs
-    cudnn/       NVIDIA's library, on its GPUs
+    math.py      which arithmetic there is            update.py   a solver's step on flat arrays
+
+    onednn/         Intel's library, on CPUs
+    cudnn/          NVIDIA's library, on its GPUs
     cupy_kernels/   our own kernels and cuBLAS, on GPUs
 """

@@ -27,8 +27,8 @@ class Pieces(Layer):
         return (min(self.ctx.device.piece, math.prod(shape)),)
 
     def _pieces(self, *arrays):
-        """Arrays of one shape, cut into the same flat pieces; scratch arrays (of one piece) begin
-        anew with each of them."""
+        """Arrays of one shape, cut into the same flat pieces; scratch arrays (of one piece) serve
+        each of them in turn."""
         size, piece = arrays[0].size, self.ctx.device.piece
         for start in range(0, size, piece):
             part = slice(start, min(start + piece, size))

@@ -24,7 +24,7 @@ class DummyData(Source):
       num, channels, height, width   the old form of it: each of the four once, or once a top
       data_filler     none (zeros), one for all tops, or one for each. Tops with the filler
                       "constant" are filled once and then left alone, so that what a user writes
-                      into them stays; the others are drawn anew in every forward, and so are
+                      into them stays; the others are drawn again in every forward, and so are
                       constants in whose memory a layer above works in place
 
     Source: Caffe, where such a layer works on its own result from the second pass on (its issue

@@ -25,7 +25,7 @@ class HDF5Output(Layer):
     bottom[1]   (N, ...): rows for the dataset "label"; N as in bottom[0]
 
     hdf5_output_param
-      file_name   the file; the first forward begins it anew, if it is one that this layer wrote
+      file_name   the file; the first forward replaces it, if it is one that this layer wrote
                   (an HDF5 file of "data" and "label"), and refuses any other
 
     As in Caffe, both datasets have four axes at least: labels (N) become (N, 1, 1, 1). Between two

@@ -41,7 +41,7 @@ class MultiStageMeanfield(Layer):
         compatibility_mode      POTTS, which is all there is
         threshold, force_cpu    accepted, and without effect
 
-    The lattice is made and used on the host, for each image anew.
+    The lattice is made and used on the host, once for each image.
 
     Source: torrvision/caffe-tvg (multi_stage_meanfield.cpp, meanfield_iteration.cpp); Zheng et al.
     2015 (CRF-RNN), section 4.

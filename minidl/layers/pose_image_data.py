@@ -43,7 +43,7 @@ class PoseImageData(ImageReader):
       new_height, new_width, out_height, out_width, key_point_num, torso_ratio    see above
       scale_lower_bound, scale_upper_bound    the random factor, 0.95 to 1.55; in TEST it is 1
       mx1, mx2, my1, my2      margins left, right, above, below
-      randmargin   at most so many pixels more on each side, at random, in TEST too
+      randmargin   at most this many pixels more on each side, at random, in TEST too
       use_mode     1: margins around the box, after it is enlarged; any other: around the torso,
                    before
       mean_file    a mean image of new_height x new_width

@@ -44,7 +44,7 @@ class Plan:
     total      bytes of the block
     peak       the largest sum of live bytes at one step: no plan can be smaller
     spans      in the order in which they are first written
-    alignment  in bytes; `total`, `peak` and `live_bytes` count sizes rounded up to it
+    alignment  in bytes; `total` and `peak` count sizes rounded up to it
     """
 
     offsets: Mapping[str, int]
@@ -52,14 +52,6 @@ class Plan:
     peak: int
     spans: tuple[Span, ...]
     alignment: int
-
-    def live_bytes(self, step: int) -> int:
-        """Bytes whose contents matter at a step."""
-        return sum(
-            _round_up(span.nbytes, self.alignment)
-            for span in self.spans
-            if any(first <= step <= last for first, last in span.live)
-        )
 
     def next_writer(self, name: str, step: int) -> Span | None:
         """The first other array that begins, after `step`, in memory of `name`; None if none does.

@@ -100,9 +100,7 @@ class Updater:
         self._states = {home for history in self._history for home in history.values()}
         self._rows = [self.arena.row(history.__getitem__) for history in self._history]
         self._seen = -1  # Home.changes at the last look for the next
-        self._pending: list[
-            Home
-        ] = []  # homes of which somebody may hold, or have written, an array
+        self._pending: list[Home] = []  # of which somebody may hold, or have written, an array
         self._terms: tuple[Any, ...] = ()  # what the next three were made for
         self._memories: list[Memory] = []  # of parameters outside the arena, then
         self._by_engine: list[tuple[int, Update]] = []  # with a place in `moving`, for its rate

@@ -45,7 +45,6 @@ BRANCH = {
     "largest": ("Eltwise", "eltwise_param { operation: MAX }"),
     "concat": ("Concat", ""),
 }
-VIEWS = ("flatten", "reshape")
 
 
 def layer(name, kind, bottoms, top, extra=""):

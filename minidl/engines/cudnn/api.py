@@ -23,8 +23,6 @@ ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 NCHW, NHWC = 0, 1
 ORDERS = {"nchw": NCHW, "nhwc": NHWC}
 
-NOT_PROPAGATE_NAN, PROPAGATE_NAN = 0, 1
-
 # How convolutions multiply. With float numbers DEFAULT_MATH lets an Ampere or newer chip round
 # factors to TF32, and FMA_MATH does not.
 DEFAULT_MATH, TENSOR_OP_MATH, TENSOR_OP_MATH_ALLOW_CONVERSION, FMA_MATH = 0, 1, 2, 3
@@ -72,7 +70,6 @@ SOFTMAX_FAST, SOFTMAX_ACCURATE, SOFTMAX_LOG = 0, 1, 2
 SOFTMAX_MODE_INSTANCE, SOFTMAX_MODE_CHANNEL = 0, 1
 
 BATCHNORM_PER_ACTIVATION, BATCHNORM_SPATIAL, BATCHNORM_SPATIAL_PERSISTENT = 0, 1, 2
-BN_MIN_EPSILON = 0.0  # from version 8 on
 
 
 class Perf(ctypes.Structure):

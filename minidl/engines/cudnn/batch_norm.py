@@ -66,12 +66,10 @@ def plans(engine: Any, op: ops.BatchNorm, request: Request) -> Iterator[Plan] | 
     key = "batch norm", op, few_shape, like(layout, few_shape), backward
     if refusal := engine.trials.refusal(key, sizes, calls):
         return Declined(refusal)
-    return iter([_plan(engine, kind(op, shape, layout), request, backward, layout)])
+    return iter([_plan(engine, kind(op, shape, layout), backward, layout)])
 
 
-def _plan(
-    engine: Any, made: _Kind, request: Request, backward: bool, layout: Dense | None
-) -> BatchNormPlan:
+def _plan(engine: Any, made: _Kind, backward: bool, layout: Dense | None) -> BatchNormPlan:
     lies = (layout,)
     return BatchNormPlan(
         device=engine.device,

@@ -52,7 +52,7 @@ def suppress(
     order       numbers of boxes, best first
     eta         below 1, the threshold is multiplied by it after each box kept, while it is above
                 0.5
-    most        stop at so many
+    most        stop at this many
 
     Source: Felzenszwalb et al. 2010, section 5; eta, Dollar & Zitnick's EdgeBoxes.
     """
