@@ -163,9 +163,11 @@ print(prefetcher.get(0))
 """
 
 INTERRUPTED = """
+import signal
 import threading
 from minidl.data.prefetch import Prefetcher
 from minidl.errors import RunError
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which who runs us may have ignored
 gate = threading.Event()
 def make(number, spare):
     if not gate.is_set():

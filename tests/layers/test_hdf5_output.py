@@ -56,7 +56,8 @@ def test_any_other_file_is_refused_and_kept(path):
     path.unlink()
     with h5py.File(path, "w") as file:
         file["data"] = file["label"] = file["years of work"] = np.arange(5)
-    with pytest.raises(UsageError, match="is an HDF5 file of data, label, years of work; the new file is"):
+    found = "is an HDF5 file of data, label, years of work; the new file is"
+    with pytest.raises(UsageError, match=found):
         layer.forward(bottom, [])
     assert sorted(read(path)) == ["data", "label", "years of work"]
 
