@@ -28,7 +28,7 @@ def test_counts_texts_and_failures_of_a_part():
     assert text == [
         "== nets: whole nets (3 s) ==",
         "   1 passed, 1 failed",
-        "   the device was lost 1 times, and taken anew",
+        "   the device was lost 1 times, and taken again",
         "   one",
         "   two",
         "   FAILED b: off by 3",
