@@ -60,6 +60,8 @@ class Page:
 
 # ------------------------------------------------------------------ what can be asked
 
+MOVED = {"conv-algorithms": "minidl time --algorithms runs them"}  # what explain once did
+
 
 def find(name: str) -> list[Page]:
     """Return the pages of this name, spelt so or else in other case.
@@ -84,10 +86,8 @@ def find(name: str) -> list[Page]:
             f"{owner} has no field '{member}'",
             fix=f"did you mean '{owner}.{near}'?" if near else "",
         )
-    raise UsageError(
-        f"there is no '{name}' to explain",
-        fix=_nearest(name, every) or "minidl explain lists what there is",
-    )
+    fix = MOVED.get(name) or _nearest(name, every) or "minidl explain lists what there is"
+    raise UsageError(f"there is no '{name}' to explain", fix=fix)
 
 
 def listing() -> dict[str, list[str]]:

@@ -61,12 +61,8 @@ class State:
     ) -> None:
         self.blueprint, self.policy, self.passes = blueprint, policy, passes
         ctx = blueprint.ctx
-        self.device, self.dtype, self.phase, self.streams = (
-            ctx.device,
-            ctx.dtype,
-            ctx.phase,
-            ctx.streams,
-        )
+        self.device, self.dtype = ctx.device, ctx.dtype
+        self.phase, self.streams = ctx.phase, ctx.streams
         self.name, self.layers = blueprint.name, blueprint.layers
         self.is_late = any(layer.is_late for layer in self.layers)
         if share is None:

@@ -137,6 +137,7 @@ def test_a_layer_of_the_other_phase_is_found_there(capsys, net):
     "words, fix",
     [
         (["NET", "convv"], "did you mean 'conv'"),
+        (["conv-algorithms"], "minidl time --algorithms"),
         (["NET", "zzz"], "lists them"),
         (["Convolution", "conv1"], "minidl explain NET.prototxt LAYER"),
         (["absent.prototxt", "conv"], "no such file"),

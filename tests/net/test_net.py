@@ -469,3 +469,13 @@ def test_share_none_takes_no_backward_away(phase, learns, shared):
     if learns:
         net.forward_pass()
         net.backward_pass()
+
+
+def test_an_input_of_another_shape_is_computed_in_that_shape():
+    net = Net(
+        """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "square" type: "Power" bottom: "x" top: "y" power_param { power: 2 } }"""
+    )
+    for shape in ((2, 3), (4, 3), (1, 5)):
+        x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+        np.testing.assert_array_equal(net.forward(x=x)["y"], x * x)
