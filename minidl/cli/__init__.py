@@ -123,7 +123,7 @@ def _dispatch(words: list[str]) -> int:
         args = parser_for(command).read(rest)
     except SystemExit as end:  # argparse has printed the help
         return int(end.code or 0)
-    args.words = words
+    args.line = words
     _use_threads(args)
     with denormals.flushed(args.flush_denormals):  # before NumPy starts its threads
         modules.load(args.modules)

@@ -27,6 +27,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, elsewhere: Callable[[str], str] | None = None, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
         self.elsewhere = elsewhere or (lambda name: "")
         self.files: list[tuple[str, bool]] = []

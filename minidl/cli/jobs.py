@@ -29,7 +29,7 @@ def running(
         place,
         job.Job(
             args.command,
-            tuple(args.words),
+            tuple(args.line),
             needs=job.relative(place, needs or {}),
             versions=versions,
         ),

@@ -235,3 +235,8 @@ def test_a_reader_who_leaves_early_is_no_error():
         ["sh", "-c", f"({words}) | true"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stderr in ("0\n", "") or done.stderr.strip() == "0"
+
+
+def test_help_shows_examples_on_lines_of_their_own(capsys):
+    assert main(["train", "--help"]) == 0
+    assert "\n    minidl train SOLVER\n" in capsys.readouterr().out
