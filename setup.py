@@ -82,6 +82,8 @@ setup(
             "mypy==2.4.*",
             "types-protobuf>=5",
         ],
+        # the page in a real browser: Chromium itself comes from the distribution
+        "browser": ["playwright>=1.49", "axe-playwright-python>=0.1.4"],
         "bench": [*IMAGES, "torch>=2.4", "opencv-python-headless>=4.8,<5"],
     },
     entry_points={"console_scripts": ["minidl = minidl.cli:main"]},
