@@ -16,7 +16,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidl.cli import engine_flags, models, new_run, overrides, snapshots
+from minidl.cli import engine_flags, jobs, models, new_run, overrides, snapshots
 from minidl.cli.arguments import (
     Parser,
     add_device,
@@ -29,7 +29,7 @@ from minidl.cli.log import folder as log_folder
 from minidl.cli.log import logging_to, on_terminal
 from minidl.cli.signals import EFFECTS, Signals
 from minidl.errors import UsageError
-from minidl.runs import store
+from minidl.runs import job, store
 
 if TYPE_CHECKING:
     from minidl.cli.watch import Summary
@@ -100,11 +100,13 @@ def run(args: Namespace) -> int:
     make_folder(Path(prefix).parent)
     place = log_folder(args) or Path(prefix).parent
     file = place / f"{Path(prefix).name}.log"
-    with logging_to(args, file):
+    with jobs.running(args, Path(prefix).parent, needs(args)) as report, logging_to(args, file):
         device = models.training_device(param, args)
         log.info("Initializing solver from parameters: \n%s", to_text(param).rstrip())
         resume = snapshots.resolve(args.snapshot, prefix) if args.snapshot else None
-        summary, signals = train(param, resume, place / store.EVENTS, device, args)
+        summary, signals = train(param, resume, place / store.EVENTS, device, report, args)
+        if signals.stopped and summary.reason == "stopped":
+            report.become(job.STOPPED)
     for line in [*summary.lines(), f"log      {file}", f"events   {place / 'events.jsonl'}"]:
         print(line)
     if not signals.stopped or summary.reason != "stopped":  # a signal in the last test: done
@@ -120,6 +122,15 @@ def run(args: Namespace) -> int:
     else:
         print("no snapshot of it was written: snapshot_after_train is false")
     return signals.status
+
+
+def needs(args: Namespace) -> dict[str, str | Path]:
+    """Return the folders of other jobs that the run reads, by role."""
+    found: dict[str, str | Path] = {"data": args.data} if args.data else {}
+    for run in (Path(path).parent for path in args.weights):
+        if (run / job.JOB).is_file():
+            found["weights"] = run
+    return found
 
 
 def read_nets(param: Any) -> None:
@@ -175,15 +186,20 @@ def read_solver(args: Namespace) -> Any:
 
 
 def train(
-    param: Any, resume: Path | None, events: Path, device: str, args: Namespace
+    param: Any,
+    resume: Path | None,
+    events: Path,
+    device: str,
+    report: job.Report,
+    args: Namespace,
 ) -> tuple[Summary, Signals]:
     """Run the solver to its end or to a signal; return its summary, and the signals."""
-    from minidl.cli.watch import Description, ProgressBar, Summary
+    from minidl.cli.watch import Description, ProgressBar, Standing, Summary
     from minidl.solver import EventsFile, get_solver, parameters
 
     summary, progress = Summary(), ProgressBar(args)
     place = Path(parameters.snapshot_prefix(param)).parent
-    hooks = [summary, EventsFile(events), Description(place)]
+    hooks = [summary, EventsFile(events), Description(place), Standing(report)]
     hooks += [progress] if on_terminal(args) else []
     # Only the hooks see the nets, and they ask for nothing inside them.
     solver = get_solver(param, device=device, hooks=hooks, share=True, **engine_flags.options(args))

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a progress bar, and at the end the results."""
+"""What people see of a run: a progress bar, its status, and at the end the results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from minidl import preprocess, prototxt, schema
 from minidl.cli.log import say
 from minidl.cli.progress import bar
-from minidl.runs import store
+from minidl.runs import job, store
 from minidl.solver import Hook, Run, nets
 from minidl.solver.display import batch_size
 from minidl.solver.early_stop import reason
@@ -94,6 +94,31 @@ class ProgressBar(Hook):
         except OSError:
             if self.bar is not None:
                 self.bar.disable = True
+
+
+class Standing(Hook):
+    """Says in status.json how far a run is."""
+
+    def __init__(self, report: job.Report) -> None:
+        self.report = report
+        self._images = 0  # of one iteration
+
+    def on_solve(self, solver: Run) -> None:
+        self._images = solver.param.iter_size * batch_size(solver.net)
+        self._say(solver, force=True)
+
+    def on_resume(self, solver: Run, info: Info) -> None:
+        self._say(solver, force=True)
+
+    def on_step(self, solver: Run) -> None:
+        self._say(solver)
+
+    def on_end(self, solver: Run, reason: str) -> None:
+        self._say(solver, force=True)
+
+    def _say(self, solver: Run, force: bool = False) -> None:
+        total = solver.param.max_iter
+        self.report.progress(solver.iter, total, "iterations", self._images, force)
 
 
 class Summary(Hook):

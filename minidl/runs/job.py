@@ -36,6 +36,7 @@ WAITING, RUNNING, PAUSED = "waiting", "running", "paused"
 DONE, STOPPED, ABORTED, FAILED = "done", "stopped", "aborted", "failed"
 INTERRUPTED = "interrupted"  # never written: it is what `state` says of a dead process
 EVERY_S = 1.0  # between two reports of progress
+SOON_S = 0.2  # too short a time to tell a rate
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Status:
     history    (state, seconds since 1970) of every change, oldest first
     done, total, unit   progress, in units such as "iterations" or "pictures"
     rate       units a second, lately
+    images     images a second, lately, of a job that counts its work in batches of them
     at         seconds since 1970 of the last report
     memory     bytes that the process holds
     place      in the queue: lower ones first
@@ -89,6 +91,7 @@ class Status:
     total: float = 0
     unit: str = ""
     rate: float = 0
+    images: float = 0
     at: float = 0
     memory: int = 0
     place: float = 0
@@ -199,25 +202,38 @@ class Report:
         self._next = 0.0
         self._last: tuple[float, float] | None = None
 
-    def progress(self, done: float, total: float, unit: str, force: bool = False) -> None:
-        """Write how far it is, once a second at most. A full disk does not stop the job."""
+    def progress(
+        self, done: float, total: float, unit: str, images: int = 0, force: bool = False
+    ) -> None:
+        """Write how far it is, once a second at most. A full disk does not stop the job.
+
+        images    in one unit
+        """
         now = time.monotonic()
         if now < self._next and not force:
             return
         self._next = now + EVERY_S
-        last, self._last = self._last, (now, done)
-        rate = (done - last[1]) / (now - last[0]) if last and now > last[0] else 0.0
+        rate = self._rate(now, done)
         self._status = replace(
             self._status,
             done=done,
             total=total,
             unit=unit,
-            rate=round(max(rate, 0.0), 3),
+            rate=round(rate, 3),
+            images=round(rate * images, 1),
             at=round(time.time(), 3),
             memory=_memory(),
         )
         with contextlib.suppress(RunError):
             write_status(self._folder, self._status)
+
+    def _rate(self, now: float, done: float) -> float:
+        """Return units a second since the last report; soon after it, what was said then."""
+        last = self._last
+        if last is not None and now - last[0] < SOON_S:
+            return self._status.rate
+        self._last = (now, done)
+        return max((done - last[1]) / (now - last[0]), 0.0) if last else 0.0
 
     def become(self, state: str, **changes: Any) -> None:
         """Write a change of state."""
@@ -252,10 +268,12 @@ def running(folder: str | os.PathLike[str], job: Job) -> Iterator[Report]:
     try:
         yield report
     except Exception as error:
-        report.become(FAILED, error={"type": type(error).__name__, "message": str(error)})
+        with contextlib.suppress(RunError):  # a full disk: what went wrong first is raised
+            report.become(FAILED, error={"type": type(error).__name__, "message": str(error)})
         raise
     except BaseException:  # Ctrl-C, SIGTERM
-        report.become(STOPPED)
+        with contextlib.suppress(RunError):
+            report.become(STOPPED)
         raise
     if report.state == RUNNING:
         report.become(DONE)

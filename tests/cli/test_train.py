@@ -1,6 +1,7 @@
 """minidl train: what it leaves, what it prints, what it refuses."""
 
 import json
+import os
 import re
 import shutil
 from datetime import datetime
@@ -8,12 +9,13 @@ from datetime import datetime
 import pytest
 
 from minidl.cli import main
+from minidl.runs import job
 from minidl.storage import caffemodel
 from tests.support import ROOT, shared
 
 FILES = ["tiny.log", "events.jsonl", "tiny_iter_10.caffemodel", "tiny_iter_10.solverstate"]
 FILES += ["tiny_iter_20.caffemodel", "tiny_iter_20.solverstate"]
-FILES += ["trained_net.prototxt", "preprocess.json"]
+FILES += ["trained_net.prototxt", "preprocess.json", "job.json", "status.json"]
 
 
 @pytest.fixture(params=[(), ("-gpu", "0")], ids=["cpu", "gpu"])
@@ -320,3 +322,65 @@ def test_the_zoos_solvers_find_their_nets_from_any_folder(solver, tmp_path, monk
     words = ["-shape", "3,256,256"] if solver.parent.name == "alexnet" else []
     assert main(["check", str(copy / solver.name), *words]) == 0
     assert capsys.readouterr().out.count(", phase T") == 2
+
+
+# ---------------------------------------------------------------------- as a job
+
+
+def test_a_run_is_a_job_that_is_done(run_folder, capsys):
+    words = ["train", "solver.prototxt", "--seed", "3"]
+    assert main(words) == 0
+    made, found = job.read("run"), job.status("run")
+    assert (made.kind, made.argv, made.cwd, made.name) == ("train", tuple(words), "..", "run")
+    assert set(made.versions) == {"minidl", "python"}
+    assert (found.state, found.done, found.total, found.unit) == ("done", 20, 20, "iterations")
+    assert found.memory > 1 << 20 and found.error == {}
+
+
+def test_a_stopped_run_is_stopped_and_done_when_it_has_gone_on(run_folder, capsys, monkeypatch):
+    stop_at(monkeypatch, "on_display", 5)
+    assert main(["train", "solver.prototxt"]) == 130
+    found = job.status("run")
+    assert (found.state, found.done) == ("stopped", 6)
+    monkeypatch.undo()
+    monkeypatch.chdir(run_folder)
+    assert main(["train", "solver.prototxt", "-snapshot", "latest"]) == 0
+    assert [s for s, _ in job.status("run").history] == ["running", "stopped", "running", "done"]
+
+
+def test_a_run_that_fails_says_why_in_its_status(run_folder, capsys):
+    assert main(["train", "solver.prototxt", "--set", "base_lr=1e30", "--set", "snapshot=0"]) == 1
+    found = job.status("run")
+    assert found.state == "failed" and found.error["type"] == "DivergedError"
+    assert "layer '" in found.error["message"]
+
+
+def test_a_run_knows_whose_weights_it_began_with(run_folder, capsys):
+    assert main(["train", "solver.prototxt"]) == 0
+    words = ["--set", "max_iter=0", "--set", "snapshot_prefix=tuned/t"]
+    assert (
+        main(["train", "solver.prototxt", *words, "-weights", "run/tiny_iter_20.caffemodel"]) == 0
+    )
+    assert job.read("tuned").needs == {"weights": "../run"}
+
+
+def test_two_runs_do_not_train_in_one_folder_at_a_time(run_folder, capsys):
+    """But one after the other they may, with a prefix each."""
+    assert main(["train", "solver.prototxt", "--set", "snapshot_prefix=run/a"]) == 0
+    assert main(["train", "solver.prototxt", "--set", "snapshot_prefix=run/b"]) == 0
+    from minidl.runs import processes
+
+    parent = os.getppid()
+    at_work = job.Status("running", pid=parent, started=processes.token(parent))
+    job.write_status("run", at_work)
+    before = {p: p.read_bytes() for p in (run_folder / "run").iterdir()}
+    assert main(["train", "solver.prototxt", "--set", "snapshot_prefix=run/c"]) == 2
+    err = capsys.readouterr().err
+    assert f"run: process {parent} is at work in this folder" in err and "minidl stop run" in err
+    assert {p: p.read_bytes() for p in (run_folder / "run").iterdir()} == before
+
+
+def test_a_run_whose_process_was_killed_does_not_hold_the_folder(run_folder, capsys):
+    os.makedirs("run")
+    job.write_status("run", job.Status("running", pid=os.getppid(), started="of another"))
+    assert main(["train", "solver.prototxt"]) == 0

@@ -119,3 +119,21 @@ def test_commands_that_take_long_show_a_bar_that_goes(run_folder, capsys, sit_do
     assert main(["time", "net.prototxt", "-iterations", "2"]) == 0
     assert "timing: " in terminal.text and not any(terminal.lines())
     assert "whole net" in capsys.readouterr().out
+
+
+def test_a_run_reports_every_iteration_and_both_ends_for_certain(run_folder, capsys, monkeypatch):
+    from minidl.runs import job
+
+    said = []
+
+    def progress(self, done, total, unit, images=0, force=False):
+        said.append((done, total, unit, images, force))
+
+    monkeypatch.setattr(job.Report, "progress", progress)
+    words = ["train", "solver.prototxt", "--set", "max_iter=12", "--set", "iter_size=2"]
+    assert main(words) == 0
+    assert main([*words, "-snapshot", "run/tiny_iter_10.solverstate"]) == 0
+    steps = [(i, 12, "iterations", 16, False) for i in range(1, 13)]  # two batches of 8
+    end = (12, 12, "iterations", 16, True)
+    again = [(i, 12, "iterations", 16, True) for i in (0, 10)]
+    assert said == [again[0], *steps, end, *again, *steps[10:], end]

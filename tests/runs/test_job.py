@@ -78,6 +78,32 @@ def test_progress_is_written_once_a_second(tmp_path):
         assert job.status(tmp_path).done == 3
 
 
+def test_rates_are_those_of_the_last_second(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("minidl.runs.job.time.monotonic", lambda: now[0])
+    with job.running(tmp_path, job.Job("train")) as report:
+        for seconds, done, rate in [
+            (0, 0, 0),
+            (2, 10, 5),
+            (2, 14, 2),
+            (0.1, 15, 2),
+            (1.9, 15, 0.5),
+        ]:
+            now[0] += seconds
+            report.progress(done, 20, "iterations", images=8, force=True)
+            found = job.status(tmp_path)
+            assert (found.rate, found.images) == (rate, rate * 8)
+
+
+def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path, monkeypatch):
+    def full(*_):
+        raise RunError("cannot be written: No space left on device")
+
+    with pytest.raises(ValueError, match="the first"), job.running(tmp_path, job.Job("train")):
+        monkeypatch.setattr(job, "write_status", full)
+        raise ValueError("the first")
+
+
 @pytest.mark.parametrize(
     "error, state", [(RunError("it broke"), job.FAILED), (KeyboardInterrupt(), job.STOPPED)]
 )
