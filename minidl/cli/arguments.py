@@ -24,6 +24,8 @@ class Parser(argparse.ArgumentParser):
 
     elsewhere   for flags that are not ours: a function from a flag's name to a hint, or ""
     passes_on   the words after the first argument are another program's: `words`, unchanged
+    kinds       of a command with several: modules with `add_arguments` and `run`, by the first
+                argument, which each have flags of their own
     """
 
     def __init__(self, *, elsewhere: Callable[[str], str] | None = None, **options: Any) -> None:
@@ -32,6 +34,7 @@ class Parser(argparse.ArgumentParser):
         self.elsewhere = elsewhere or (lambda name: "")
         self.files: list[tuple[str, bool]] = []
         self.passes_on = False
+        self.kinds: dict[str, Any] = {}
 
     def add_file(self, name: str, help: str, *, required: bool = True) -> None:
         """Add an argument given by position or by its flag, as ``SOLVER`` and ``-solver``."""
@@ -41,7 +44,10 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse `argv`, or raise an error that says what is wrong with it."""
-        ours = self._own(argv) if self.passes_on else len(argv)
+        first = self._first(argv) if self.kinds else len(argv)
+        if first < len(argv) and argv[first] in self.kinds:
+            return self.kind(argv[first]).read([*argv[:first], *argv[first + 1 :]])
+        ours = self._first(argv) + 1 if self.passes_on else len(argv)
         args, rest = self.parse_known_args(self._canonical(argv[:ours]))
         args.words = list(argv[ours:])
         for name, required in self.files:
@@ -70,24 +76,46 @@ class Parser(argparse.ArgumentParser):
             message.removeprefix("argument "), where=self.prog, fix=f"see {self.prog} --help"
         )
 
+    def kind(self, name: str) -> Parser:
+        """Return the parser of one of `kinds`."""
+        module = self.kinds[name]
+        parser = Parser(
+            prog=f"{self.prog} {name}", description=module.__doc__, elsewhere=self._in_kinds
+        )
+        module.add_arguments(parser)
+        add_common(parser)
+        parser.set_defaults(run=module.run, command=self.get_default("command"))
+        return parser
+
+    def _in_kinds(self, flag: str) -> str:
+        """Return a hint to the kinds that have a flag, or to other commands."""
+        owners = [f"{self.prog} {name}" for name in self.kinds if flag in self.kind(name).flags()]
+        return f"--{flag} belongs to {', '.join(owners)}" if owners else self.elsewhere(flag)
+
     def flags(self) -> dict[str, argparse.Action]:
-        """Return every flag by its name without dashes."""
+        """Return every flag by its name without dashes, those of all kinds among them."""
+        found = self._own_flags()
+        for name in self.kinds:
+            found = self.kind(name).flags() | found
+        return found
+
+    def _own_flags(self) -> dict[str, argparse.Action]:
         return {s.lstrip("-"): action for s, action in self._option_string_actions.items()}
 
-    def _own(self, argv: Sequence[str]) -> int:
-        """Return the number of words up to and including the first argument that is not a flag."""
+    def _first(self, argv: Sequence[str]) -> int:
+        """Return the place of the first argument that is not a flag; past the end without one."""
         flags, value = self.flags(), False
         for i, word in enumerate(argv):
             match = FLAG.fullmatch(word)
             if match is None and not value:
-                return i + 1
+                return i
             known = flags.get(match.group(1).replace("_", "-")) if match and not value else None
             value = known is not None and known.nargs != 0 and not match.group(2)  # type: ignore[union-attr]
         return len(argv)
 
     def _canonical(self, argv: Sequence[str]) -> list[str]:
         """Return gflags' spellings as argparse's: ``-log_dir=x`` becomes ``--log-dir=x``."""
-        flags, words = self.flags(), []
+        flags, words = self._own_flags(), []
         for word in argv:
             match = FLAG.fullmatch(word)
             if match is None:
@@ -110,7 +138,7 @@ class Parser(argparse.ArgumentParser):
         return words
 
     def _unknown(self, typed: str, name: str, flags: Iterable[str]) -> NoReturn:
-        hint = self.elsewhere(name)
+        hint = self._in_kinds(name)
         known = [flag for flag in flags if len(flag) > 1]
         near = next((flag for flag in known if flag.startswith(name)), "") or nearest(name, known)
         if not hint and near:

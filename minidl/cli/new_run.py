@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minidl.cli import folder, zoo
+from minidl.cli import zoo
 from minidl.cli.arguments import Parser, existing, whole
+from minidl.cli.dataset import folder
 from minidl.errors import UsageError
 from minidl.runs import store
 

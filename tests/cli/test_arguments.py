@@ -240,3 +240,25 @@ def test_a_reader_who_leaves_early_is_no_error():
 def test_help_shows_examples_on_lines_of_their_own(capsys):
     assert main(["train", "--help"]) == 0
     assert "\n    minidl train SOLVER\n" in capsys.readouterr().out
+
+
+KINDS = {
+    "the kind first": ["folder", "x", "--size", "3"],
+    "a flag before it": ["--force", "--out", "there", "folder", "x", "--size=3"],
+}
+
+
+@pytest.mark.parametrize("words", KINDS.values(), ids=KINDS.keys())
+def test_a_kind_of_a_command_has_flags_of_its_own(words):
+    args = parser_for("dataset").read(words)
+    assert (args.pictures, args.size, args.command) == ("x", (3, 3), "dataset")
+    assert "size" in parser_for("dataset").flags()
+
+
+def test_a_kinds_flag_elsewhere_is_refused_with_its_owner():
+    with pytest.raises(UsageError, match=r"no flag '--size'(.|\n)*belongs to minidl dataset fol"):
+        parser_for("dataset").read(["digits", "--size", "3"])
+    with pytest.raises(
+        UsageError, match=r"dataset folder: there is no flag '--i(.|\n)*minidl test"
+    ):
+        parser_for("dataset").read(["folder", "x", "--iterations", "3"])

@@ -1,14 +1,21 @@
-"""`minidl dataset folder`: a data set made of folders of pictures, and the report about it."""
+"""Make a data set from a folder of pictures, as LMDB, the format of Data layers.
+
+    minidl dataset folder PICTURES
+
+PICTURES has a folder for each class; its pictures may be at any depth in it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from minidl.cli.arguments import Parser, names, whole
+from minidl.cli.log import logging_to
 from minidl.cli.progress import bar
 from minidl.errors import UsageError
 
@@ -19,7 +26,10 @@ SHOWN = 12  # classes that are printed by name
 
 
 def add_arguments(parser: Parser) -> None:
-    group = parser.add_argument_group("for dataset folder PICTURES, a folder for each class in it")
+    parser.add_argument("pictures", nargs="?", metavar="PICTURES", help="has a folder a class")
+    parser.add_argument("--out", metavar="DIR", help="where to write (default: data/PICTURES)")
+    parser.add_argument("--force", action="store_true", help="replace an existing data set")
+    group = parser.add_argument_group("the pictures")
     group.add_argument(
         "--size",
         type=size,
@@ -52,6 +62,28 @@ def add_arguments(parser: Parser) -> None:
     group.add_argument(
         "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the split (0)"
     )
+
+
+def run(args: Namespace) -> int:
+    from minidl.preprocess import NAME
+
+    if args.pictures is None:
+        raise UsageError(
+            "which folder?",
+            where="minidl dataset folder",
+            expected="minidl dataset folder PICTURES",
+        )
+    source = Path(args.pictures)
+    out = Path(args.out) if args.out else Path("data", source.resolve().name)
+    if (out / NAME).exists() and not args.force:
+        raise UsageError(
+            "holds a data set already", where=str(out), fix="--out DIR, or --force to replace it"
+        )
+    with logging_to(args):
+        lines = make(source, out, choices(args), args.mean, args)
+    print("\n".join(lines))
+    print(f"train with: minidl train --net {suitable(out)} --data {shlex.quote(str(out))}")
+    return 0
 
 
 def choices(args: Namespace) -> Any:

@@ -1,0 +1,56 @@
+"""Get a data set, or make one from folders of pictures, as LMDB, the format of Data layers.
+
+    minidl dataset mnist
+    minidl dataset folder PICTURES
+
+PICTURES has a folder for each class; its pictures may be at any depth in it.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from minidl.cli import log
+from minidl.cli.arguments import Parser
+from minidl.cli.dataset import folder
+from minidl.errors import UsageError
+
+KINDS = {"folder": folder}
+LISTED = {"folder PICTURES": "your own pictures, a folder for each class"}
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help=f"digits, mnist, fashion-mnist; {', '.join(KINDS)}"
+    )
+    parser.add_argument(
+        "--from", dest="source", metavar="DIR", help="take the files from a folder, do not download"
+    )
+    parser.add_argument("--out", metavar="DIR", help="where to write (default: data/NAME)")
+    parser.add_argument("--force", action="store_true", help="replace an existing data set")
+    parser.kinds.update(KINDS)
+
+
+def run(args: Namespace) -> int:
+    from minidl.data import datasets
+
+    if not args.name:
+        for name, what in {**datasets.listing(), **LISTED}.items():
+            print(f"{name:<16}{what}")
+        return 0
+    if Path(args.name).is_dir() and args.name not in datasets.listing():
+        raise UsageError(
+            f"there is no data set '{args.name}'", fix=f"minidl dataset folder {args.name}"
+        )
+    with log.logging_to(args):
+        counts = datasets.prepare(
+            args.name,
+            source=args.source,
+            out=args.out,
+            force=args.force,
+            progress=log.on_terminal(args),
+        )
+    for path, count in counts.items():
+        print(f"{path}  {count:,} records")
+    return 0
