@@ -25,6 +25,8 @@ HDF5, SAFETENSORS, LEVELDB = ["h5py>=3.11"], ["safetensors>=0.4"], ["cramjam>=2.
 PLYVEL = 'plyvel>=1.5; python_version < "3.13" and sys_platform != "win32"'
 ONNX = ["onnx>=1.17"]
 PLOT = ["matplotlib>=3.8"]
+# The last three have later releases for Python 3.11 and up only.
+WEB = ["jinja2>=3.1", "starlette>=1.7", "uvicorn>=0.54", "python-multipart>=0.0.32"]
 
 
 def cuda(major: int) -> list[str]:
@@ -45,6 +47,7 @@ setup(
     package_data={
         "minidl.engines.cupy_kernels": ["*.cu", "*.cuh"],
         "minidl.proto": ["*.proto", "*.desc"],
+        "minidl.web": ["templates/*.html", "static/*", "static/*/*", "static/*/*/*"],
         "minidl.zoo": ["*.md"],
         **{model: ["*.prototxt", "*.md"] for model in MODELS},
     },
@@ -57,6 +60,7 @@ setup(
         "leveldb": LEVELDB,
         "onnx": ONNX,
         "plot": PLOT,
+        "web": WEB,
         "cuda12": cuda(12),
         "cuda13": cuda(13),
         # ruff and mypy to the minor release: each one words, formats or infers a little differently
@@ -69,6 +73,8 @@ setup(
             PLYVEL,
             *ONNX,
             *PLOT,
+            *WEB,
+            "httpx>=0.27",  # Starlette's test client
             "onnxruntime>=1.19",  # runs what minidl export writes, beside the net
             "nbformat>=5.9",  # these three write and run the examples' notebooks:
             "nbclient>=0.10",  # docs/decisions/0013

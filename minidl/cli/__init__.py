@@ -35,6 +35,7 @@ COMMANDS = {
     "dataset": "get a data set, or make one of folders of pictures",
     "convert_imageset": "write listed images as an LMDB of Datums",
     "compute_image_mean": "compute the mean image of a data set",
+    "serve": "serve a page to see, start, steer and compare jobs",
     "run": "run a program that was written for pycaffe",
     "device_query": "print what minidl computes with on this machine",
 }

@@ -21,7 +21,8 @@ from minidl.runs.record import Record
 EVENTS = "events.jsonl"
 NET, DESCRIPTION = "trained_net.prototxt", "preprocess.json"
 TRAINING_NET, SOLVER = "train_val.prototxt", "solver.prototxt"
-_WEIGHTS = re.compile(r".*_iter_(\d+)\.caffemodel(\.h5)?")
+WEIGHTS = re.compile(r".*_iter_(\d+)\.caffemodel(\.h5)?")
+STATE = re.compile(r".*_iter_(\d+)\.solverstate(\.h5)?")
 
 
 class Run(NamedTuple):
@@ -59,7 +60,7 @@ def find(folder: str | os.PathLike[str], weights: str | os.PathLike[str] | None 
 
 def latest_weights(run: Path) -> Path:
     """Return the weights that were written last into the folder of a run."""
-    found = [(m, p) for p in run.iterdir() if (m := _WEIGHTS.fullmatch(p.name))]
+    found = [(m, p) for p in run.iterdir() if (m := WEIGHTS.fullmatch(p.name))]
     if not found:
         raise UsageError(
             "holds no weights yet (PREFIX_iter_N.caffemodel)",
