@@ -16,6 +16,7 @@ from minidl.errors import MinidlError, UsageError, did_you_mean, legible
 
 COMMANDS = {
     "train": "train a net by its solver file, or one of the zoo on pictures",
+    "stop": "stop the command that is at work in a folder",
     "test": "score trained weights on a net's data",
     "time": "time every layer of a net, forward and backward",
     "check": "print what a net or a solver would be, without making it",
@@ -62,7 +63,7 @@ def _run(words: list[str]) -> int:
     debug = any(map(_is_debug, words))
     try:
         with terminable():
-            code = _dispatch(words)
+            code = dispatch(words)
         sys.stdout.flush()
         return code
     except MinidlError as error:
@@ -102,7 +103,8 @@ def parser_for(command: str) -> Any:
     return parser
 
 
-def _dispatch(words: list[str]) -> int:
+def dispatch(words: list[str]) -> int:
+    """Run one command line; errors are raised."""
     width = max(map(len, COMMANDS))
     listing = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
     usage = USAGE.format(commands=listing)

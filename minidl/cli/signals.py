@@ -64,6 +64,38 @@ def _left_to_child(owner: int, number: int, before: Any) -> bool:
     return True
 
 
+class Request:
+    """A signal that asks for something later. While `handled` it is remembered, and no more.
+
+    made    whether it has come
+    """
+
+    def __init__(self, number: int | None, answer: str) -> None:
+        self.number, self.answer, self.made = number, answer, False
+
+    @contextlib.contextmanager
+    def handled(self) -> Iterator[None]:
+        """Install the handler; in the main thread, of a system that has the signal."""
+        if self.number is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        owner, number = os.getpid(), self.number
+        before = signal.getsignal(number)
+
+        def handle(number: int, frame: Any) -> None:
+            if not _left_to_child(owner, number, before):
+                self.made = True
+                with contextlib.suppress(OSError):
+                    text = f"\nminidl: {signal.Signals(number).name}: {self.answer}\n"
+                    os.write(2, text.encode())
+
+        signal.signal(number, handle)
+        try:
+            yield
+        finally:
+            signal.signal(number, before)
+
+
 class Signals:
     """While entered, turns signals into requests, which the solver honours between steps.
 
@@ -95,6 +127,10 @@ class Signals:
         elif effect == "snapshot":
             self.solver.request_snapshot()
 
+    def note(self, number: int) -> None:
+        """Take down that this signal stopped the run."""
+        self.stopped, self.status = signal.Signals(number).name, 128 + number
+
     def _stop(self, number: int) -> None:
         """Ask the solver to stop, or end the run if that was asked before and Ctrl-C insists."""
         if number == signal.SIGINT:
@@ -103,7 +139,7 @@ class Signals:
                 return
             if self.stopped:
                 raise KeyboardInterrupt
-        self.stopped, self.status = signal.Signals(number).name, 128 + number
+        self.note(number)
         self.solver.request_stop()
         again = "; Ctrl-C again ends it without a snapshot" if number == signal.SIGINT else ""
         # not print: the signal may have come in the middle of one

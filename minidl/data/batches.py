@@ -36,7 +36,13 @@ class Batch(NamedTuple):
 
 
 class Maker(Protocol):
-    """Makes batches, from a source or from noise."""
+    """Makes batches, from a source or from noise.
+
+    length   records of the data set, which come one after the other over and over; 0 where they
+             are drawn, or there are none
+    """
+
+    length: int
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         """Return batch `number`; it reuses the arrays of `spare` where they fit."""
@@ -97,7 +103,7 @@ class Batches:
         self._pool = (
             ThreadPoolExecutor(workers, f"minidl worker of {name}") if workers > 1 else None
         )
-        self.restarts = self._order.restarts
+        self.restarts, self.length = self._order.restarts, self._order.length
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         numbers = self._order.batch(number)
@@ -169,6 +175,8 @@ class StandIn:
 
     For timing and checking nets: its contents cost no time and mean nothing.
     """
+
+    length = 0
 
     def __init__(self, shapes: tuple[Shape, ...], dtype: Any, streams: Streams, name: str) -> None:
         self._shapes, self._dtype, self._streams, self._name = shapes, dtype, streams, name

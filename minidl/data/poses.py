@@ -173,7 +173,7 @@ class PoseBatches:
         self._poses, self._look, self._order, self._dtype = poses, look, order, dtype
         self._streams, self._name, self._empty = streams, name, empty
         self._pool = ThreadPoolExecutor(workers, f"minidl worker of {name}")
-        self.restarts = order.restarts
+        self.restarts, self.length = order.restarts, order.length
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         numbers, look = self._order.batch(number), self._look

@@ -26,7 +26,7 @@ class RowBatches:
         empty: Callable[[Shape, Any], np.ndarray] = np.empty,
     ) -> None:
         self._rows, self._order, self._dtype, self._empty = rows, order, dtype, empty
-        self.restarts = order.restarts
+        self.restarts, self.length = order.restarts, order.length
         self.shapes: tuple[Shape, ...] = tuple((order.batch_size, *row) for row in rows.shapes)
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:

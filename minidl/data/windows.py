@@ -105,6 +105,8 @@ class WindowBatches:
     empty       makes a batch's arrays: shape and dtype -> an array with any contents
     """
 
+    length = 0  # windows are drawn
+
     def __init__(
         self,
         file: WindowFile,

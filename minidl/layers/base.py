@@ -102,7 +102,8 @@ class Layer:
     unfinished      forward found only as it ran which shapes the tops need: `late_shapes` says
                     them now, and a second forward fills the tops (Python)
     position        of a layer that reads a data set: the number of batches given so far, which may
-                    be set to go on elsewhere; None: it reads none. See `record` and `labels_of`
+                    be set to go on elsewhere; None: it reads none. See `records`, `record` and
+                    `labels_of`
     labels_bottom   which bottom holds labels, or numbers of rows, that `check_labels` can refuse
 
     What the net gives it: `bottom` and `top` lists of Blobs in every call; each parameter as an
@@ -213,6 +214,12 @@ class Layer:
     def is_late(self) -> bool:
         """Whether it has `late_shapes`."""
         return type(self).late_shapes is not Layer.late_shapes
+
+    @property
+    def records(self) -> int:
+        """How many records the data set has that the layer reads, one after the other over and
+        over; 0 where it reads none, draws them, or cannot know."""
+        return 0
 
     def record(self, item: int, ago: int = 0) -> str:
         """Name the record that became item `item` of the last batch, or of one `ago` batches before

@@ -94,6 +94,10 @@ class Reader(Source):
         if self._upload is not None and self._batches().ready(self.position):
             self._upload.start(self.position, self._batches().take(self.position))
 
+    @property
+    def records(self) -> int:
+        return self._opened().length
+
     def record(self, item: int, ago: int = 0) -> str:
         maker = self._opened()
         # The last batch's records are at hand; older batches are made again.

@@ -36,7 +36,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Start(Event):
-    """A run began, or is about to go on from a snapshot."""
+    """A run began, or is about to go on from a snapshot.
+
+    data          records of the data set that it learns from; 0 where that is not known
+    epoch_iters   iterations of a pass over them, which need not be whole
+    """
 
     net: str = ""
     max_iter: int = 0
@@ -46,6 +50,8 @@ class Start(Event):
     type: str = ""
     batch_size: int = 0
     iter_size: int = 1
+    data: int = 0
+    epoch_iters: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,13 @@ class Display(Event):
     iterations: int = 0
     images: int = 0
     final: bool = False
+
+
+@dataclass(frozen=True)
+class Epoch(Event):
+    """The run has seen all of its data for the `epoch`-th time."""
+
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,7 @@ KINDS: dict[str, type[Event]] = {
     "start": Start,
     "resume": Resume,
     "display": Display,
+    "epoch": Epoch,
     "test": Test,
     "plateau": Plateau,
     "early_stop": EarlyStop,

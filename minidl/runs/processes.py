@@ -31,15 +31,18 @@ def alive(pid: int, started: str) -> bool:
 
 
 def send(pid: int, started: str, number: int, group: bool = False) -> bool:
-    """Send a signal to a process, or to its whole group; return whether it was there.
+    """Send a signal to a process; return whether it was there.
 
     pid, started   of `token`
+    group          to all of its group, if it leads one: else others than its own may be in it
+
+    Errors: PermissionError for a process of somebody else.
     """
     if not alive(pid, started):
         return False
     try:
-        if group and hasattr(os, "killpg"):
-            os.killpg(os.getpgid(pid), number)
+        if group and hasattr(os, "killpg") and os.getpgid(pid) == pid:
+            os.killpg(pid, number)
         else:
             os.kill(pid, number)
     except ProcessLookupError:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from minidl.runs import events
+from minidl.solver import epochs
 from minidl.solver.display import batch_size
 from minidl.solver.run import Run
 from minidl.storage import replaceable
@@ -86,6 +87,7 @@ class EventsFile(Hook):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        self._epochs = epochs.Epochs(0, 0)
 
     def write(self, event: events.Event) -> None:
         """Append one event."""
@@ -94,6 +96,7 @@ class EventsFile(Hook):
 
     def on_solve(self, solver: Run) -> None:
         p = solver.param
+        self._epochs = epochs.of(solver)
         self.write(
             events.Start(
                 solver.iter,
@@ -105,8 +108,15 @@ class EventsFile(Hook):
                 type=p.type,
                 batch_size=batch_size(solver.net),
                 iter_size=p.iter_size,
+                data=self._epochs.records,
+                epoch_iters=self._epochs.iterations,
             )
         )
+
+    def on_step(self, solver: Run) -> None:
+        ended = self._epochs.end(solver.iter)
+        if ended:
+            self.write(events.Epoch(solver.iter, ended))
 
     def on_resume(self, solver: Run, info: Info) -> None:
         self.write(events.Resume(solver.iter, info["state"], info["weights"]))

@@ -7,7 +7,7 @@ import pytest
 from minidl import Net
 from minidl.cli import main, parser_for
 from minidl.cli.modules import load
-from minidl.cli.train import resume_command
+from minidl.cli.train import resume
 from minidl.layers import base
 
 TWICE = """
@@ -68,7 +68,7 @@ def test_a_layer_of_ones_own_is_known_to_the_command(weights, words):
 
 def test_a_run_that_is_stopped_says_how_to_go_on_with_its_modules():
     args = parser_for("train").read(["s.prototxt", "--import", "a.py,b", "--import=c"])
-    assert "--import a.py --import b --import c" in resume_command(args, "x.solverstate")
+    assert "--import a.py --import b --import c" in resume.command(args, "x.solverstate")
 
 
 @pytest.mark.parametrize("code", ["exit(0)", "import sys; sys.exit()", "1 / 0"])

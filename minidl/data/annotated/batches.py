@@ -77,7 +77,7 @@ class AnnotatedBatches:
         self._source, self._look, self._order, self._dtype = source, look, order, dtype
         self._streams, self._name, self._empty = streams, name, empty
         self._pool = ThreadPoolExecutor(workers, f"minidl worker of {name}")
-        self.restarts = order.restarts
+        self.restarts, self.length = order.restarts, order.length
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         numbers = self._order.batch(number)

@@ -38,7 +38,7 @@ def sit_down(monkeypatch):
     def begin(lasts=None):
         terminal = Terminal(lasts)
         monkeypatch.setattr("sys.stderr", terminal)
-        monkeypatch.setattr("minidl.cli.watch.REFRESH_S", 0.0)
+        monkeypatch.setattr("minidl.cli.train.watch.REFRESH_S", 0.0)
         return terminal
 
     return begin

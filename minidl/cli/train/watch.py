@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,11 +12,15 @@ from typing import Any
 from minidl import preprocess, prototxt, schema
 from minidl.cli.log import say
 from minidl.cli.progress import bar
+from minidl.cli.signals import Request
 from minidl.runs import job, store
-from minidl.solver import Hook, Run, nets
+from minidl.solver import Hook, Run, epochs, nets
 from minidl.solver.display import batch_size
 from minidl.solver.early_stop import reason
+from minidl.solver.epochs import Epochs
 from minidl.storage import files
+
+log = logging.getLogger("minidl")
 
 Info = Mapping[str, Any]
 BAR = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -119,6 +124,31 @@ class Standing(Hook):
     def _say(self, solver: Run, force: bool = False) -> None:
         total = solver.param.max_iter
         self.report.progress(solver.iter, total, "iterations", self._images, force)
+
+
+class EpochStop(Hook):
+    """Stops a run at the end of the epoch in which it was asked to; after a step where nobody
+    knows where an epoch ends.
+
+    honoured    whether it has
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.honoured = request, False
+        self._epochs = Epochs(0, 0)
+
+    def on_solve(self, solver: Run) -> None:
+        self._epochs = epochs.of(solver)
+
+    def on_step(self, solver: Run) -> None:
+        if not self.request.made or solver.iter >= solver.param.max_iter:
+            return
+        if not self._epochs.records:
+            log.warning("its data layer does not say where an epoch ends: stopping after this step")
+        elif not self._epochs.end(solver.iter):
+            return
+        self.honoured = True
+        solver.request_stop()
 
 
 class Summary(Hook):

@@ -384,3 +384,67 @@ def test_a_run_whose_process_was_killed_does_not_hold_the_folder(run_folder, cap
     os.makedirs("run")
     job.write_status("run", job.Status("running", pid=os.getppid(), started="of another"))
     assert main(["train", "solver.prototxt"]) == 0
+
+
+# ---------------------------------------------------------------------- and its epochs
+
+
+def press(monkeypatch, number, iteration):
+    """Let a signal come in the display of that iteration."""
+    import signal
+
+    from minidl.solver.caffe_log import CaffeLog
+
+    original = CaffeLog.on_display
+
+    def pressed(self, solver, info):
+        original(self, solver, info)
+        if solver.iter == iteration:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(CaffeLog, "on_display", pressed)
+
+
+def test_the_end_of_every_epoch_is_an_event(run_folder, capsys):
+    assert main(["train", "solver.prototxt"]) == 0
+    assert (events()[0]["data"], events()[0]["epoch_iters"]) == (50, 6.25)
+    ends = [(e["iter"], e["epoch"]) for e in events() if e["event"] == "epoch"]
+    assert ends == [(7, 1), (13, 2), (19, 3)]  # 50 records in batches of 8
+
+
+def test_a_run_stops_with_its_epoch(run_folder, capfd, monkeypatch):
+    import signal
+
+    press(monkeypatch, signal.SIGUSR1, 10)
+    assert main(["train", "solver.prototxt", "--set", "iter_size=1"]) == 128 + signal.SIGUSR1
+    out, err = capfd.readouterr()
+    assert "stopped by SIGUSR1 after 13 of 20 iterations" in out
+    assert "-snapshot run/tiny_iter_13.solverstate" in out
+    assert "minidl: SIGUSR1: stopping when this epoch ends" in err
+    assert job.status("run").state == "stopped" and events()[-1]["event"] == "stop"
+
+
+def test_a_run_in_its_last_epoch_is_complete(run_folder, capsys, monkeypatch):
+    import signal
+
+    press(monkeypatch, signal.SIGUSR1, 15)
+    assert main(["train", "solver.prototxt", "--set", "max_iter=19"]) == 0
+    assert job.status("run").state == "done" and events()[-1]["event"] == "end"
+
+
+def test_where_no_epoch_is_known_the_run_stops_after_the_step(run_folder, capsys, monkeypatch):
+    import signal
+
+    text = (run_folder / "net.prototxt").read_text()
+    start = text.index('layer {\n  name: "digits"')
+    end = text.index('layer {\n  name: "digits"', start + 1)
+    dummy = """layer { name: "d" type: "DummyData" top: "data" top: "label" include { phase: TRAIN }
+      dummy_data_param { shape { dim: 8 dim: 1 dim: 7 dim: 7 } shape { dim: 8 } } }
+    """
+    (run_folder / "net.prototxt").write_text(text[:start] + dummy + text[end:])
+    press(monkeypatch, signal.SIGUSR1, 5)
+    assert main(["train", "solver.prototxt"]) == 128 + signal.SIGUSR1
+    out, err = capsys.readouterr()
+    assert "after 6 of 20 iterations" in out
+    assert "does not say where an epoch ends: stopping after this step" in err
+    assert events()[0]["data"] == 0
