@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl import schema
 from minidl.data.imageset import Report
+from minidl.data.moments import Moments
 from minidl.data.sources import Source
 from minidl.errors import DataError
 from minidl.storage import files
@@ -17,11 +18,18 @@ from minidl.storage import files
 def compute(source: Source, tick: Callable[[], object] = lambda: None) -> tuple[np.ndarray, Report]:
     """Return the mean of all records of a data set, (C, H, W) float32, and how many there were.
 
-    Sums are whole numbers of 64 bits for bytes and float64 for floats, so bytes are summed exactly
-    (Caffe adds up float32). A record that cannot be read is left out and listed in the report.
+    As `moments`. Caffe adds up float32.
+    """
+    found, report = moments(source, tick)
+    return found.image(), report
+
+
+def moments(source: Source, tick: Callable[[], object] = lambda: None) -> tuple[Moments, Report]:
+    """Add up all records of a data set; a record that cannot be read is left out and listed.
+
     Errors: DataError for records of different shapes, and if none can be read.
     """
-    report, total, first = Report(), np.zeros(()), ""
+    report, found, first = Report(), Moments(), ""
     for number in range(len(source)):
         tick()
         try:
@@ -29,24 +37,23 @@ def compute(source: Source, tick: Callable[[], object] = lambda: None) -> tuple[
         except DataError as error:
             report.unreadable.append(error)
             continue
-        if not report.written:
-            kind = np.int64 if image.dtype == np.uint8 else np.float64
-            total, first = np.zeros(image.shape, kind), source.describe(number, key)
-        if image.shape != total.shape:
+        if not found.count:
+            first = source.describe(number, key)
+        elif image.shape != found.shape:
             raise DataError(
                 f"{source.describe(number, key)} has the shape {image.shape}, "
-                f"but {first}, has {total.shape}",
+                f"but {first}, has {found.shape}",
                 expected="records of one shape",
                 fix="make the data set again with resize_height and resize_width"
-                if len(image) == len(total)
+                if len(image) == found.shape[0]
                 else "make the data set again with convert_imageset, which brings all pictures to "
                 "three channels, or to one with --gray",
             )
-        total += image if total.dtype == np.float64 else image.astype(np.int64)
-        report.written += 1
-    if not report.written:
+        found.add(image)
+    report.written = found.count
+    if not found.count:
         raise report.unreadable[0]
-    return (total / report.written).astype(np.float32), report
+    return found, report
 
 
 def write(path: Path, mean: np.ndarray) -> None:

@@ -150,7 +150,7 @@ def _datum(images: ImageList, number: int, form: Form) -> Any:
         if form.resize is not None:
             pixels = form.resize(pixels)
         if form.encoded:
-            return datum.Datum(encoded=True, data=_encode(pixels, kind))
+            return datum.Datum(encoded=True, data=encode(pixels, kind))
         channels, height, width = pixels.shape
         return datum.Datum(channels=channels, height=height, width=width, data=pixels.tobytes())
     except DataError as error:
@@ -158,7 +158,7 @@ def _datum(images: ImageList, number: int, form: Form) -> Any:
         return error
 
 
-def _encode(pixels: np.ndarray, kind: str) -> bytes:
+def encode(pixels: np.ndarray, kind: str) -> bytes:
     """Return the file of an image (C, H, W), blue, green and red or grey."""
     plain = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
     buffer = io.BytesIO()

@@ -25,6 +25,7 @@ _PART_OF = {
     for part, names in zip(PARTS, ("train training", "val valid validation", "test"), strict=True)
     for name in names.split()
 }
+Dealt = dict[str, dict[str, list[str]]]  # paths by part and class
 _GREY = ("1", "L", "LA", "La")
 
 
@@ -149,7 +150,7 @@ def deal(
     seed: int,
     least: int = 2,
     most: int | None = None,
-) -> tuple[dict[str, dict[str, list[str]]], dict[str, int]]:
+) -> tuple[Dealt, dict[str, int]]:
     """Return pictures by part and class, and the classes with too few, with their numbers.
 
     percent   of each class's pictures that each of PARTS gets: 100 in all
@@ -157,7 +158,7 @@ def deal(
     most      at most this many pictures of a class, drawn at random
     """
     wanted = max(least, sum(share > 0 for share in percent.values()))
-    dealt: dict[str, dict[str, list[str]]] = {part: {} for part in PARTS}
+    dealt: Dealt = {part: {} for part in PARTS}
     few = {}
     for name, paths in classes.items():
         if len(paths) < wanted:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.cli.arguments import Parser, names, whole
-from minidl.cli.log import logging_to
+from minidl.cli.dataset import place
 from minidl.cli.progress import bar
 from minidl.errors import UsageError
 
@@ -29,6 +29,32 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("pictures", nargs="?", metavar="PICTURES", help="has a folder a class")
     parser.add_argument("--out", metavar="DIR", help="where to write (default: data/PICTURES)")
     parser.add_argument("--force", action="store_true", help="replace an existing data set")
+    add_form(parser)
+    group = parser.add_argument_group("who learns from what")
+    percent = dict(type=share, metavar="PERCENT")
+    group.add_argument("--val", default=25, help="for validation (default: 25)", **percent)  # type: ignore[arg-type]
+    group.add_argument("--test", default=0, help="for test (default: 0)", **percent)  # type: ignore[arg-type]
+    group.add_argument(
+        "--min", type=whole(1), default=2, metavar="N", help="leave out smaller classes (2)"
+    )
+    group.add_argument("--max", type=whole(1), metavar="N", help="pictures to use of a class")
+    for part, what in (("val", "validation"), ("test", "test")):
+        group.add_argument(
+            f"--{part}-from", metavar="DIR", help=f"the pictures for {what}, a folder a class"
+        )
+        group.add_argument(
+            f"--{part}-min", type=whole(1), metavar="N", help="leave out smaller classes there (1)"
+        )
+        group.add_argument(
+            f"--{part}-max", type=whole(1), metavar="N", help="pictures to use of a class there"
+        )
+    group.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the split (0)"
+    )
+
+
+def add_form(parser: Parser) -> None:
+    """Add the flags about the form in which pictures are stored."""
     group = parser.add_argument_group("the pictures")
     group.add_argument(
         "--size",
@@ -36,6 +62,17 @@ def add_arguments(parser: Parser) -> None:
         metavar="N",
         help="side of the pictures, or H,W (default: their own if all have one size, else 256)",
     )
+    add_resize(group)
+    group.add_argument(
+        "--mean",
+        choices=("pixel", "image", "none"),
+        default="pixel",
+        help="what nets subtract: a number per channel (default), the mean image, or nothing",
+    )
+
+
+def add_resize(group: Any) -> None:
+    """Add the flags that a preview shares."""
     group.add_argument(
         "--resize",
         type=mode,
@@ -45,28 +82,10 @@ def add_arguments(parser: Parser) -> None:
     )
     group.add_argument("--gray", action="store_true", help="one channel, for all pictures")
     group.add_argument("--color", action="store_true", help="three channels, for all pictures")
-    percent = dict(type=share, metavar="PERCENT")
-    group.add_argument("--val", default=25, help="for validation (default: 25)", **percent)  # type: ignore[arg-type]
-    group.add_argument("--test", default=0, help="for test (default: 0)", **percent)  # type: ignore[arg-type]
-    group.add_argument(
-        "--min", type=whole(1), default=2, metavar="N", help="leave out smaller classes (2)"
-    )
-    group.add_argument("--max", type=whole(1), metavar="N", help="pictures to use of a class")
-    group.add_argument(
-        "--mean",
-        choices=("pixel", "image", "none"),
-        default="pixel",
-        help="what nets subtract: a number per channel (default), the mean image, or nothing",
-    )
     group.add_argument("--encode-type", choices=("png", "jpg"), help="store files, not pixels")
-    group.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the split (0)"
-    )
 
 
 def run(args: Namespace) -> int:
-    from minidl.preprocess import NAME
-
     if args.pictures is None:
         raise UsageError(
             "which folder?",
@@ -75,12 +94,10 @@ def run(args: Namespace) -> int:
         )
     source = Path(args.pictures)
     out = Path(args.out) if args.out else Path("data", source.resolve().name)
-    if (out / NAME).exists() and not args.force:
-        raise UsageError(
-            "holds a data set already", where=str(out), fix="--out DIR, or --force to replace it"
-        )
-    with logging_to(args):
-        lines = make(source, out, choices(args), args.mean, args)
+    wanted = choices(args)
+    place.free(out, args.force)
+    with place.working(args, out) as watch:
+        lines = _made(source, out, wanted, args.mean, watch, own=True)
     print("\n".join(lines))
     print(f"train with: minidl train --net {suitable(out)} --data {shlex.quote(str(out))}")
     return 0
@@ -90,67 +107,101 @@ def choices(args: Namespace) -> Any:
     """Return how to make the data set, from the flags."""
     from minidl.data import folder_dataset, picture_folder
 
-    if args.gray and args.color:
-        raise UsageError("--gray and --color are both given", expected="one of them, or neither")
+    other, bounds = {}, {}
+    for part in ("val", "test"):
+        folder, least, most = (getattr(args, f"{part}_{name}") for name in ("from", "min", "max"))
+        if folder is None and (least or most):
+            name = "min" if least else "max"
+            raise UsageError(f"--{part}-{name} needs --{part}-from", where="minidl dataset folder")
+        if folder is not None:
+            other[part], bounds[part] = folder, (least or 1, most)
     return folder_dataset.Choices(
         size=args.size,
         mode=args.resize,
-        color=True if args.color else False if args.gray else None,
-        percent=picture_folder.percentages(args.val, args.test),
+        color=color(args),
+        percent=picture_folder.percentages(
+            *(0 if part in other else getattr(args, part) for part in ("val", "test"))
+        ),
         least=args.min,
         most=args.max,
         seed=args.seed,
         encode=args.encode_type or "",
+        other=other,
+        bounds=bounds,
     )
 
 
+def color(args: Namespace) -> bool | None:
+    """Return whether there are to be three channels; None: as the pictures have."""
+    if args.gray and args.color:
+        raise UsageError("--gray and --color are both given", expected="one of them, or neither")
+    return True if args.color else False if args.gray else None
+
+
 def make(folder: Path, out: Path, choices: Any, mean: str, args: Namespace) -> list[str]:
-    """Write the data set with its preprocess.json; return the lines to print.
+    """Write the data set with its descriptions; return the lines to print.
 
     mean   "pixel", "image" or "none"
     args   for the log and the progress bar
     """
+    with bar(args, desc="reading", unit="files") as progress:
+        return _made(folder, out, choices, mean, lambda *_: progress.update())
+
+
+def _made(
+    folder: Path, out: Path, choices: Any, mean: str, watch: Any, own: bool = False
+) -> list[str]:
     from minidl.data import folder_dataset
 
-    with bar(args, desc="reading", unit="files") as progress:
-        made = folder_dataset.prepare(folder, out, choices, progress.update)
-    _describe(made, mean, out)
+    made = folder_dataset.prepare(folder, out, choices, watch, own)
     for sentence in made.unreadable:
         log.warning("left out: %s", sentence)
     for name, count in made.few.items():
         log.warning("left out: class '%s', which has %d picture%s", name, count, "s"[: count != 1])
+    warn_of_copies(made.found)
+    describe(made.found, made.resize, mean, out)
     return report(made, out)
 
 
-def _describe(made: Any, mean: str, out: Path) -> None:
-    """Write preprocess.json, the last file: if it exists, the data set is complete."""
-    from minidl import preprocess, schema
-    from minidl.data import folder_dataset
+def warn_of_copies(found: Any) -> None:
+    """Warn of pictures that are in two parts of a data set."""
+    for remark in found.warnings:
+        if remark.kind == "duplicate_across":
+            log.warning("%s (%s)", remark.text, remark.examples[0])
 
-    transform = schema.TransformationParameter(resize=made.resize)
+
+def describe(found: Any, resize: Any, mean: str, out: Path) -> None:
+    """Write preprocess.json and dataset.json, the last files: with these a data set is complete.
+
+    mean   "pixel", "image" or "none"
+    """
+    from minidl import preprocess, schema
+    from minidl.data import described, making
+
+    transform = schema.TransformationParameter(resize=resize)
     if mean == "pixel":
-        transform.mean_value.extend(made.means)
+        transform.mean_value.extend(found.mean)
     elif mean == "image":
-        transform.mean_file = str(out / folder_dataset.MEAN)
-    channels = "gray" if len(made.means) == 1 else "BGR"
-    preprocess.Preprocess(transform, channels, made.labels).write(out / preprocess.NAME)
+        transform.mean_file = str(out / making.MEAN)
+    channels = "gray" if found.channels == 1 else "BGR"
+    preprocess.Preprocess(transform, channels, found.labels).write(out / preprocess.NAME)
+    described.write(out, found)
 
 
 def report(made: Any, out: Path) -> list[str]:
     """Return lines about what was made, and what was left out."""
     from minidl import preprocess
-    from minidl.data import folder_dataset
+    from minidl.data import making
 
     lines = [
-        f"{out / folder_dataset.STORES[part]}  {count:,} pictures"
-        for part, count in made.counts.items()
+        f"{out / making.STORES[part]}  {count:,} pictures" for part, count in made.counts.items()
     ]
     shown = [f"{name} ({count:,})" for name, count in made.by_class.items()]
     more = ", ..." if len(shown) > SHOWN else ""
     lines.append(f"{len(shown)} classes: {', '.join(shown[:SHOWN])}{more}")
     color = "grey" if len(made.means) == 1 else "colour"
-    way = next(k for k, v in folder_dataset.MODES.items() if v == _mode_name(made.resize))
-    lines.append(f"{made.resize.height} x {made.resize.width}, {color}, by {way}")
+    height, width = made.found.size
+    lines.append(f"{height} x {width}, {color}, by {made.found.resize}")
     if made.unreadable:
         lines.append(f"{_plural(len(made.unreadable), 'file')} left out that could not be read")
     if made.few:
@@ -168,10 +219,6 @@ def suitable(data: Path) -> str:
 
     resize = preprocess.read(data / preprocess.NAME).transform.resize
     return "squeezenet" if min(resize.height, resize.width) >= LARGE else "lenet"
-
-
-def _mode_name(resize: Any) -> str:
-    return str(type(resize).Mode.Name(resize.mode))
 
 
 def _plural(count: int, what: str) -> str:

@@ -142,11 +142,11 @@ def _check_size(description: Any, model: Any, crop: int, args: Namespace) -> Non
 
 def _counts(data: Path) -> dict[str, int]:
     """Return the number of pictures in each part of a data set."""
-    from minidl.data import folder_dataset
+    from minidl.data import making
     from minidl.data.sources.lmdb import Lmdb
 
     counts = {}
-    for part, name in folder_dataset.STORES.items():
+    for part, name in making.STORES.items():
         if (data / name).is_dir():
             pictures = Lmdb(data / name)
             counts[part] = len(pictures)
@@ -171,7 +171,7 @@ def _batches(counts: dict[str, int], asked: int | None) -> tuple[int, int]:
 def _fitted(net: Any, data: Path, description: Any, crop: int, batches: tuple[int, int]) -> Any:
     """Return the net with the data set's data layers and classes."""
     from minidl import schema
-    from minidl.data.folder_dataset import STORES
+    from minidl.data.making import STORES
     from minidl.prototxt import deploy, finetune
 
     fitted = schema.NetParameter()

@@ -9,6 +9,7 @@ import pytest
 
 from minidl import preprocess
 from minidl.cli import main
+from minidl.data import described
 from minidl.data.sources.lmdb import Lmdb
 from minidl.storage import mean
 
@@ -119,6 +120,76 @@ def test_what_is_split_already_stays_so(folder, capsys):
     assert "val: class 'c' is not in the training part" in capsys.readouterr().err
 
 
+def test_the_description_counts_and_measures_what_is_there(folder):
+    assert main(["dataset", "folder", "pictures", "--size", "6,5", "--resize", "crop"]) == 0
+    found = described.read("data/pictures")
+    assert (found.task, found.source, found.size) == ("classification", "pictures", (6, 5))
+    assert (found.channels, found.resize, found.encoding) == (3, "crop", "")
+    assert found.labels == ("cat", "dog") and found.duplicates == {}
+    for part, split in found.splits.items():
+        labels = [r.label for r in records(part)]
+        assert split.records == len(labels) and split.store == f"{part}_lmdb"
+        assert split.classes == (labels.count(0), labels.count(1))
+        assert described.read_labels("data/pictures", part, split.records).tolist() == labels
+    whole = np.stack([r.image for r in records("train")]).astype("f8")
+    np.testing.assert_allclose(found.mean, whole.mean(axis=(0, 2, 3)), atol=1e-3)
+    np.testing.assert_allclose(found.std, whole.std(axis=(0, 2, 3)), atol=1e-3)
+    stores = [*Path("data/pictures").glob("*_lmdb/*"), Path("data/pictures/mean.binaryproto")]
+    assert found.bytes == sum(path.stat().st_size for path in stores)
+    warnings = {remark.kind: remark for remark in found.warnings}
+    assert list(warnings) == ["few", "unreadable", "other"]
+    assert warnings["few"].examples == ("owl (1)",)
+    assert "broken.jpg" in warnings["unreadable"].examples[0]
+    assert warnings["other"].examples == (".txt (1)",)
+    mean = np.asarray(image.open("data/pictures/mean.png")).transpose(2, 0, 1)[::-1]
+    np.testing.assert_array_equal(mean, np.rint(whole.mean(axis=0)))
+
+
+def test_a_picture_that_is_learned_from_and_tested_with_is_told(folder, capsys):
+    for i in range(8):
+        (folder / "same" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        value = 7 if i in (0, 1) else i * 20
+        image.fromarray(np.full((4, 4), value, np.uint8)).save(f"same/{'ab'[i % 2]}/{i}.png")
+    # One of each class goes to the validation part; every seed puts others there.
+    for seed in range(50):
+        words = ["dataset", "folder", "same", "--seed", str(seed), "--force"]
+        assert main(words) == 0
+        found = described.read("data/same")
+        paths = {p: Path(f"data/same/{p}.txt").read_text() for p in ("train", "val")}
+        apart = sum("a/0.png" in text or "b/1.png" in text for text in paths.values()) == 2
+        err = capsys.readouterr().err
+        if apart:
+            assert found.duplicates == {"train/val": 1}
+            (remark,) = found.warnings
+            assert remark.kind == "duplicate_across" and "are in train, too" in remark.text
+            assert sorted(Path(p).name for p in remark.examples[0].split(" = ")) == [
+                "0.png",
+                "1.png",
+            ]
+            assert "flatter a net" in err
+            return
+        assert list(found.duplicates) in (["train"], ["val"])
+    raise AssertionError("no seed parts them")
+
+
+def test_validation_and_test_may_have_folders_of_their_own(folder, capsys):
+    for name, counts in {"v": {"cat": 3, "dog": 1, "owl": 4}, "t": {"cat": 5}}.items():
+        for label, count in counts.items():
+            (folder / name / label).mkdir(parents=True)
+            for i in range(count):
+                pixels = RNG.integers(0, 256, (4, 4, 3), np.uint8)
+                image.fromarray(pixels).save(f"{name}/{label}/{i}.png")
+    words = ["dataset", "folder", "pictures", "--size", "4", "--val-from", "v", "--val-min", "2"]
+    assert main([*words, "--test-from", "t", "--test-max", "2"]) == 0
+    found = described.read("data/pictures")
+    assert {part: split.classes for part, split in found.splits.items()} == {
+        "train": (8, 12),
+        "val": (3, 0),
+        "test": (2, 0),
+    }
+    assert "too few pictures: owl, dog in val" in capsys.readouterr().out
+
+
 REFUSED = {
     "which folder": (["folder"], "which folder"),
     "a folder for a name": (["pictures"], "minidl dataset folder pictures"),
@@ -130,6 +201,14 @@ REFUSED = {
     "mode": (["folder", "pictures", "--resize", "crush"], "'crush' is not one of squash"),
     "both": (["folder", "pictures", "--gray", "--color"], "--gray and --color"),
     "size": (["folder", "pictures", "--size", "big"], "'big' is not a size"),
+    "a bound of no folder": (
+        ["folder", "pictures", "--val-max", "3"],
+        "--val-max needs --val-from",
+    ),
+    "no folder for tests": (
+        ["folder", "pictures", "--test-from", "no"],
+        "no: there is no such fol",
+    ),
 }
 
 
