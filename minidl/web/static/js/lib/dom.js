@@ -1,0 +1,131 @@
+// Elements without markup: everything that a server or a user wrote becomes text, never HTML.
+//
+//   h("td", {class: "num", onclick: go, "aria-label": "..."}, "text", node, null, [more])
+//   s("path", {d: "..."})            the same for SVG
+//   fill(node, ...children)          replace what is in it, without touching what stays equal
+//   byId("head")                     the element, or an Error that names it
+//   frame(draw)                      a function that runs `draw` once per frame at most
+//   later(ms, act)                   a function that runs `act` when it was quiet for `ms`
+//   seen(node, act)                  run `act` when the node first comes into view
+
+/** @typedef {Node|string|number|null|undefined|false} Child */
+/** @typedef {Record<string, any>} Props  on...: a listener; `style`: an object; `data`: an object;
+ *    value, checked, disabled and the like: properties; null and false: left out */
+
+const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "indeterminate", "hidden"]);
+
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Props|null} [props]
+ * @param {...(Child|Child[])} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function h(tag, props, ...children) {
+  const made = document.createElement(tag);
+  set(made, props ?? {});
+  add(made, children);
+  return made;
+}
+
+/**
+ * @template {keyof SVGElementTagNameMap} T
+ * @param {T} tag
+ * @param {Props|null} [props]
+ * @param {...(Child|Child[])} children
+ * @returns {SVGElementTagNameMap[T]}
+ */
+export function s(tag, props, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  set(made, props ?? {});
+  add(made, children);
+  return /** @type {SVGElementTagNameMap[T]} */ (made);
+}
+
+/** @param {Element} node @param {Props} props */
+function set(node, props) {
+  // A range's value is clipped to its limits, so these come first.
+  const late = Object.entries(props).sort(([a], [b]) => Number(a === "value") - Number(b === "value"));
+  for (const [name, value] of late) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") {
+      for (const [key, text] of Object.entries(value)) {
+        /** @type {HTMLElement} */ (node).style.setProperty(key, String(text));
+      }
+    } else if (name === "data") Object.assign(/** @type {HTMLElement} */ (node).dataset, value);
+    else if (PROPERTIES.has(name)) /** @type {any} */ (node)[name] = value;
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+}
+
+/** @param {Element} node @param {(Child|Child[])[]} children */
+function add(node, children) {
+  for (const child of children.flat()) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(typeof child === "object" ? child : String(child));
+  }
+}
+
+/**
+ * Replace the children of a node.
+ * @template {Element} T
+ * @param {T} node
+ * @param {...(Child|Child[])} children
+ * @returns {T}
+ */
+export function fill(node, ...children) {
+  node.replaceChildren();
+  add(node, children);
+  return node;
+}
+
+/** Set a node's text, if it is another. @param {Element} node @param {string} text */
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** @param {string} id @returns {HTMLElement} */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no element #${id}`);
+  return found;
+}
+
+/** @param {() => void} draw @returns {() => void} */
+export function frame(draw) {
+  let due = 0;
+  return () => {
+    if (!due) {
+      due = requestAnimationFrame(() => {
+        due = 0;
+        draw();
+      });
+    }
+  };
+}
+
+/**
+ * @template {any[]} A
+ * @param {number} ms
+ * @param {(...args: A) => void} act
+ * @returns {(...args: A) => void}
+ */
+export function later(ms, act) {
+  let due = 0;
+  return (...args) => {
+    clearTimeout(due);
+    due = window.setTimeout(() => act(...args), ms);
+  };
+}
+
+/** @param {Element} node @param {() => void} act */
+export function seen(node, act) {
+  const watch = new IntersectionObserver((found) => {
+    if (found.some((one) => one.isIntersecting)) {
+      watch.disconnect();
+      act();
+    }
+  });
+  watch.observe(node);
+}

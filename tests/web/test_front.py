@@ -1,0 +1,113 @@
+"""The pages' own files: nothing inline, nothing from elsewhere, small, and as their types say."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+WEB = Path(__file__).parents[2] / "minidl" / "web"
+STATIC, TEMPLATES = WEB / "static", WEB / "templates"
+SCRIPTS = sorted((STATIC / "js").rglob("*.js"))
+MOST_BYTES = 250_000  # of a page with all that it loads
+IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*"(\.[^"]+)"\)?""")
+
+
+class Inline(HTMLParser):
+    """Collects what the content security policy would not let run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag, attributes):
+        facts = dict(attributes)
+        names = [name for name in facts if name == "style" or name.startswith("on")]
+        if names or tag == "style" or (tag == "script" and "src" not in facts):
+            self.found.append(f"<{tag} {' '.join(names)}>")
+        if tag in ("script", "link", "img"):
+            self.loads.append(facts.get("src") or facts.get("href") or "")
+
+
+def markup(path):
+    text = re.sub(r"\{#.*?#\}", "", path.read_text("utf-8"), flags=re.DOTALL)
+    parser = Inline()
+    parser.feed(text)
+    return parser
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
+def test_a_template_has_nothing_inline_and_loads_nothing_from_elsewhere(path):
+    found = markup(path)
+    assert found.found == []
+    assert [url for url in found.loads if not url.startswith("/static/")] == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_builds_elements_from_text_only(path):
+    text = path.read_text("utf-8")
+    ways = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc"
+    assert re.findall(ways, text) == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_imports_files_that_exist_and_says_what_it_is(path):
+    text = path.read_text("utf-8")
+    missing = [name for name in IMPORT.findall(text) if not (path.parent / name).is_file()]
+    assert missing == []
+    assert text.startswith("//")
+
+
+def test_vendored_files_are_those_of_the_release():
+    folder = STATIC / "vendor" / "uplot"
+    sums = dict(
+        reversed(line.split()) for line in (folder / "SHA256SUMS").read_text("ascii").splitlines()
+    )
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.name != "SHA256SUMS"
+    }
+    assert found == sums
+
+
+def imported(path, seen):
+    """Add a module and all that it imports, now or later, to a set."""
+    if path not in seen:
+        seen.add(path)
+        for name in IMPORT.findall(path.read_text("utf-8")):
+            imported((path.parent / name).resolve(), seen)
+    return seen
+
+
+def weight(page):
+    """Return the bytes of a page with everything that it may load of ours."""
+    text = (TEMPLATES / f"{page}.html").read_text("utf-8")
+    files = {TEMPLATES / f"{page}.html", TEMPLATES / "base.html", STATIC / "app.css"}
+    files |= {STATIC / "icon.svg", STATIC / "js" / "theme-boot.js"}
+    if "set charts" in text:
+        files |= set((STATIC / "vendor" / "uplot").glob("uPlot.*"))
+    for module in (STATIC / "js" / "lib" / "shell.js", STATIC / "js" / "pages" / f"{page}.js"):
+        if module.is_file():
+            imported(module, files)
+    return sum(path.stat().st_size for path in files)
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in TEMPLATES.glob("*.html")))
+def test_a_page_is_light(page):
+    bytes_ = weight(page)
+    print(f"{page}: {bytes_ / 1000:.0f} kB")
+    assert bytes_ < MOST_BYTES
+
+
+def test_the_scripts_pass_the_type_checker():
+    tsc = shutil.which("tsc")
+    if tsc is None:
+        pytest.skip("tsc is not installed: npm install -g typescript")
+    config = Path(__file__).with_name("tsconfig.json")
+    found = subprocess.run([tsc, "-p", config], capture_output=True, text=True)
+    assert found.stdout == ""
