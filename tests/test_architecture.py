@@ -20,7 +20,7 @@ PACKAGE = ROOT / "minidl"
 LEVELS = """
     cli
     minidl caffe
-    pycaffe profile
+    pycaffe profile evaluation
     classifier detector coord_map solver onnx
     net spec testing
     layers io preprocess
@@ -42,7 +42,14 @@ DATA_LAYERS = [
 # What the order alone does not say: unit -> the only modules that may import it.
 RESERVED = {
     "testing": ("minidl.testing", "minidl.cli.gradcheck"),
-    "data": ("minidl.data", *DATA_LAYERS, "minidl.io", "minidl.preprocess", "minidl.cli"),
+    "data": (
+        "minidl.data",
+        *DATA_LAYERS,
+        "minidl.io",
+        "minidl.preprocess",
+        "minidl.evaluation",
+        "minidl.cli",
+    ),
     "cupy": ("minidl.arrays.device", "minidl.engines"),
     "mpi4py": ("minidl.parallel.mpi",),
 }

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a net by its solver file, or one of the zoo on pictures",
     "stop": "stop the command that is at work in a folder",
     "test": "score trained weights on a net's data",
+    "evaluate": "say how well a run answers a data set, and show the records behind it",
     "time": "time every layer of a net, forward and backward",
     "check": "print what a net or a solver would be, without making it",
     "gradcheck": "compare every layer's gradients with finite differences",

@@ -17,6 +17,7 @@ import logging
 from argparse import Namespace
 from typing import Any
 
+from minidl.cli import as_json
 from minidl.cli.arguments import Parser, names, text_of, whole
 from minidl.cli.log import logging_to
 from minidl.cli.pictures import add_net, add_words, is_grey, opened
@@ -38,6 +39,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="N",
         help="classes to print for each picture (default: 5, for folders of classes 0)",
     )
+    parser.add_argument("--json", action="store_true", help="print the answers as JSON")
     crops = parser.add_mutually_exclusive_group()
     crops.add_argument("--oversample", action="store_true", help="ten crops averaged")
     crops.add_argument("--center-only", action="store_true", help="only the centre crop")
@@ -67,6 +69,9 @@ def run(args: Namespace) -> int:
         _save(args.out, scores)
     truth = _truth(pictures, labels)
     known = [i for i, number in enumerate(truth) if number is not None]
+    if args.json:
+        print(as_json.dumps(plainly(pictures, scores, labels, truth, args.top)))
+        return 0
     top = args.top if args.top is not None else 0 if known else TOP
     _print_best(pictures, scores, labels, top)
     if known:
@@ -128,6 +133,22 @@ def _print_best(pictures: list[Any], scores: Any, labels: list[str], top: int) -
     for picture, row in zip(pictures, scores, strict=True):
         for place in np.argsort(-row, kind="stable")[:top]:
             print(f"{picture.name}  {row[place]:.4f}  {labels[place]}")
+
+
+def plainly(
+    pictures: list[Any], scores: Any, labels: list[str], truth: list[int | None], top: int | None
+) -> dict[str, Any]:
+    """Return the answers for --json: of each picture the best classes, (label, score)."""
+    import numpy as np
+
+    found = []
+    for picture, row, number in zip(pictures, scores, truth, strict=True):
+        order = np.argsort(-row, kind="stable")[: TOP if top is None else top].tolist()
+        item: dict[str, Any] = {"name": picture.name}
+        if number is not None:
+            item["truth"] = labels[number]
+        found.append({**item, "top": [[labels[i], float(row[i])] for i in order]})
+    return {"labels": len(labels), "pictures": found}
 
 
 def _print_report(scores: Any, truth: list[Any], labels: list[str]) -> None:

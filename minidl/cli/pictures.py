@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.cli import engine_flags
-from minidl.cli.arguments import Parser, add_device, add_state, existing, names
+from minidl.cli.arguments import Parser, add_device, add_state, existing, names, whole
 from minidl.cli.models import read_net, use_device
 from minidl.errors import UsageError
 
@@ -26,6 +26,12 @@ def add_net(parser: Parser) -> None:
     )
     model.add_argument(
         "--weights", "--pretrained-model", metavar="FILE", help="caffemodel (default: RUN's last)"
+    )
+    model.add_argument(
+        "--snapshot",
+        type=whole(0),
+        metavar="ITER",
+        help="RUN's weights of this iteration (default: the last)",
     )
     model.add_argument(
         "--preprocess",
@@ -59,10 +65,12 @@ def files(args: Namespace) -> tuple[str, str, str | None]:
 
         if args.model:
             raise UsageError("--run and --model are both given", expected="one of them")
-        run = store.find(args.run_folder, args.weights)
+        run = store.find(args.run_folder, args.weights, args.snapshot)
         existing(str(run.weights), "weights")
         log.info("Weights of %s", run.weights)
         return str(run.net), str(run.weights), args.preprocess or _path(run.description)
+    if args.snapshot is not None:
+        raise UsageError("--snapshot needs --run", where=f"minidl {args.command}")
     if not args.model or not args.weights:
         raise UsageError(
             "which net?" if not args.model else "which weights?",

@@ -39,6 +39,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_file("model", "prototxt of the net, for training or deployment", required=False)
     parser.add_argument("--weights", metavar="FILE", help="caffemodel (default: RUN's last)")
     parser.add_argument("--run", dest="run_folder", metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--snapshot", type=whole(0), metavar="ITER", help="RUN's weights of this iteration"
+    )
     parser.add_argument("--picture", metavar="FILE", help="the net's input")
     parser.add_argument("--preprocess", metavar="FILE", help="its preprocessing, as in classify")
     parser.add_argument("--out", "-o", metavar="FILE", help="FILE.png, .svg or .pdf to draw")

@@ -98,6 +98,11 @@ class Reader(Source):
     def records(self) -> int:
         return self._opened().length
 
+    @property
+    def last_records(self) -> list[tuple[int, str]]:
+        """Number and key of each item of the last batch."""
+        return self._records
+
     def record(self, item: int, ago: int = 0) -> str:
         maker = self._opened()
         # The last batch's records are at hand; older batches are made again.

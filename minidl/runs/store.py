@@ -33,14 +33,22 @@ class Run(NamedTuple):
     description: Path | None
 
 
-def find(folder: str | os.PathLike[str], weights: str | os.PathLike[str] | None = None) -> Run:
+def find(
+    folder: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    snapshot: int | None = None,
+) -> Run:
     """Return the files in the folder of a run.
 
-    weights   in place of those that were written last
+    weights    in place of those that were written last
+    snapshot   the iteration after which they were written, in place of the last one
 
-    Errors: UsageError for a folder that is absent, of no run, or of one that has not come far.
+    Errors: UsageError for a folder that is absent, of no run, or of one that has not come far, and
+    for an iteration without weights.
     """
     run = Path(folder)
+    if weights and snapshot is not None:
+        raise UsageError("--weights and --snapshot are both given", expected="one of them")
     if not run.is_dir():
         raise UsageError("there is no such folder", where=str(folder), expected="that of a run")
     if not (run / NET).is_file():
@@ -51,23 +59,49 @@ def find(folder: str | os.PathLike[str], weights: str | os.PathLike[str] | None 
             fix="--model NET --weights FILE for what another program trained",
         )
     description = run / DESCRIPTION
+    if not weights:
+        weights = latest_weights(run) if snapshot is None else weights_after(run, snapshot)
     return Run(
         run / NET,
-        Path(weights) if weights else latest_weights(run),
+        Path(weights),
         description if description.is_file() else None,
     )
 
 
 def latest_weights(run: Path) -> Path:
     """Return the weights that were written last into the folder of a run."""
-    found = [(m, p) for p in run.iterdir() if (m := WEIGHTS.fullmatch(p.name))]
+    return max(_weights(run), key=lambda path: (path.stat().st_mtime_ns, iteration_of(path)))
+
+
+def weights_after(run: Path, iteration: int) -> Path:
+    """Return the weights that a run wrote after this iteration, the newest file of them."""
+    found = _weights(run)
+    some = [path for path in found if iteration_of(path) == iteration]
+    if not some:
+        known = sorted({iteration_of(path) for path in found})
+        raise UsageError(
+            f"holds no weights of iteration {iteration}",
+            where=str(run),
+            expected=", ".join(map(str, known)),
+        )
+    return max(some, key=lambda path: path.stat().st_mtime_ns)
+
+
+def iteration_of(weights: str | os.PathLike[str]) -> int:
+    """Return the iteration in the name of a file of weights; -1 where there is none."""
+    match = WEIGHTS.fullmatch(Path(weights).name)
+    return int(match.group(1)) if match else -1
+
+
+def _weights(run: Path) -> list[Path]:
+    found = [path for path in run.iterdir() if WEIGHTS.fullmatch(path.name)]
     if not found:
         raise UsageError(
             "holds no weights yet (PREFIX_iter_N.caffemodel)",
             where=str(run),
             fix="train further, or give --weights FILE",
         )
-    return max(found, key=lambda pair: (pair[1].stat().st_mtime_ns, int(pair[0].group(1))))[1]
+    return found
 
 
 def states(prefix: str) -> list[Path]:

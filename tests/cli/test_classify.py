@@ -1,6 +1,7 @@
 """minidl classify and detect: what the Python classes say, in files."""
 
 import csv
+import json
 import os
 import re
 
@@ -305,3 +306,45 @@ def test_windows_are_treated_as_the_description_says(trained, folder):
     names = [f"pictures/{name}.png" for name in "ac"]
     found = [f["prediction"] for f in net.detect_windows(zip(names, windows, strict=True))]
     np.testing.assert_allclose(np.load("out.npz")["prediction"], found, rtol=1e-5)
+
+
+# ---------------------------------------------------------------------- for programs
+
+
+def test_answers_as_json(trained, capsys):
+    expected, _ = trained
+    capsys.readouterr()
+    assert main(["classify", "shown", *NETWORK, "--json", "--top", "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["labels"] == 3
+    assert sorted(item["name"] for item in found["pictures"]) == sorted(expected)
+    names = ["cat", "dog", "owl"]
+    for item in found["pictures"]:
+        row = expected[item["name"]]
+        order = np.argsort(-row)
+        assert [label for label, _ in item["top"]] == [names[i] for i in order[:2]]
+        assert [score for _, score in item["top"]] == pytest.approx(row[order[:2]], rel=1e-5)
+        assert item["truth"] == item["name"].split("/")[1]
+    assert main(["classify", "pictures/a.png", *FLAGS, "--json"]) == 0
+    (item,) = json.loads(capsys.readouterr().out)["pictures"]
+    assert len(item["top"]) == 3 and "truth" not in item
+
+
+def test_a_snapshot_is_chosen_by_its_iteration(trained, folder, capsys):
+    expected, _ = trained
+    (folder / "run").mkdir()
+    (folder / "trained.caffemodel").rename(folder / "run/x_iter_2.caffemodel")
+    minidl.Net("trained.prototxt", minidl.TEST, seed=9).save("run/x_iter_10.caffemodel")
+    (folder / "trained.prototxt").rename(folder / "run/trained_net.prototxt")
+    path = min(expected)
+    words = ["classify", path, "--run", "run", "--out", "out.npy"]
+    assert main([*words, "--snapshot", "2"]) == 0
+    np.testing.assert_allclose(np.load("out.npy"), [expected[path]], rtol=1e-5)
+    assert main(words) == 0
+    assert not np.allclose(np.load("out.npy"), [expected[path]])
+    capsys.readouterr()
+    assert main([*words, "--snapshot", "3"]) == 2
+    assert "no weights of iteration 3\n  expected: 2, 10" in capsys.readouterr().err
+    assert main([*words, "--snapshot", "2", "--weights", "net.caffemodel"]) == 2
+    assert main(["classify", path, *MODEL, "--snapshot", "2"]) == 2
+    assert "--snapshot needs --run" in capsys.readouterr().err
