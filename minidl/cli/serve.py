@@ -78,6 +78,7 @@ def run(args: Namespace) -> int:
         data_roots=_data_roots(args),
         slots=args.slots or max(1, (os.cpu_count() or 1) // CORES_PER_SLOT),
         allow_python=args.allow_python,
+        helper=(sys.executable, "-m", "minidl.cli.answers"),
         version=minidl.__version__,
     )
     with contextlib.closing(listening):

@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from minidl.errors import MinidlError
+from minidl.web.actions import Actions
 from minidl.web.answers import answer
 from minidl.web.api import Api
 from minidl.web.pages import STATIC, Pages
@@ -42,6 +43,7 @@ def make(site: Site, rules: Rules) -> Safety:
         routes=[
             *_pages(pages),
             *Api(site).routes(),
+            *Actions(site).routes(),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers=dict.fromkeys(kinds, problem),

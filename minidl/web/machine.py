@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import subprocess
 import time
@@ -85,6 +86,11 @@ def devices() -> list[dict[str, str]]:
     """Return what a job may be sent to: the CPU and each GPU."""
     names = [{"id": str(gpu["index"]), "name": gpu["name"]} for gpu in gpus()]
     return [{"id": "cpu", "name": f"CPU, {os.cpu_count() or 1} processors"}, *names]
+
+
+def python() -> str:
+    """Return the version of Python."""
+    return platform.python_version()
 
 
 def _number(text: str) -> float | None:

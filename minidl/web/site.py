@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minidl.errors import MinidlError
 from minidl.runs import job
-from minidl.web import paths, summary
+from minidl.web import machine, paths, queue, summary
+from minidl.web.asker import Asker
+from minidl.web.commands import Places
 from minidl.web.figures import Figures
 from minidl.web.index import Index
 from minidl.web.problems import Conflict, NotFound
@@ -39,6 +42,7 @@ class Options:
     program        words that begin every command line: python -m minidl
     data_roots     folders that forms may name, resolved; the root is one of them
     version        of minidl
+    helper         words that start the process that answers questions
     slots          trainings that may run at a time without a GPU
     allow_python   whether jobs may run Python layers
     """
@@ -49,6 +53,7 @@ class Options:
     slots: int = 1
     allow_python: bool = False
     version: str = ""
+    helper: tuple[str, ...] = ()
 
 
 class Site:
@@ -59,12 +64,20 @@ class Site:
         self.roots = tuple(dict.fromkeys((options.root, *options.data_roots)))
         self.index = Index(self.root / paths.HIDDEN / "index.sqlite")
         self.tree, self.board, self.tails = Tree(self.root), Board(), Tails()
+        self.places = Places(self.root, self.roots, options.allow_python)
+        self.queue = queue.Queue(
+            self.root,
+            options.program,
+            queue.Lanes.of(options.slots),
+            changed=self.wake,
+            allow_python=options.allow_python,
+        )
         self.summaries: dict[str, dict[str, Any]] = {}
         self._facts: dict[str, tuple[str, dict[str, Any]]] = {}
         self._figures: OrderedDict[str, Figures] = OrderedDict()
         self._looked, self._looking = 0.0, asyncio.Lock()
         self._wake, self._tasks = asyncio.Event(), set[asyncio.Task[Any]]()
-        self._reading = asyncio.Semaphore(1)
+        self._reading, self._queueing = asyncio.Semaphore(1), asyncio.Lock()
         self._behind: OrderedDict[str, Entry] = OrderedDict()
         self._more = asyncio.Event()
 
@@ -74,14 +87,22 @@ class Site:
     async def open(self) -> Any:
         """Watch the folders while the server runs."""
         self._loop = asyncio.get_running_loop()
+        options = self.options
+        self.asker = Asker(options.program, options.helper, self.root, options.allow_python)
+        gpus = [gpu["id"] for gpu in await asyncio.to_thread(machine.devices)][1:]
+        self.queue.lanes = queue.Lanes.of(options.slots, gpus)
         self.start(self._watch())
         self.start(self._read_on())
+        self.start(self._feel())
+        self.wake()
         try:
             yield self
         finally:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.asker.close()
+            self.queue.leave()
             self.index.close()
 
     def start(self, work: Any) -> asyncio.Task[Any]:
@@ -99,11 +120,21 @@ class Site:
     @property
     def busy(self) -> bool:
         """Whether the folders have to be looked at again and again."""
-        return bool(len(self.board))
+        waiting = any(one["state"] == job.WAITING for one in self.summaries.values())
+        return bool(len(self.board)) or self.queue.busy or waiting
 
     def wake(self) -> None:
-        """Look at the folders now."""
-        self._wake.set()
+        """Look at the folders soon; may be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is at its end
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _feel(self) -> None:
+        """Tell those who look how the machine is."""
+        while True:
+            await self.board.some.wait()
+            found = await asyncio.to_thread(machine.system, self.root)
+            self.board.post("system", "", found)
+            await asyncio.sleep(SYSTEM_S)
 
     async def _watch(self) -> None:
         """Look at the folders while there is a reason to; else wait without a timer."""
@@ -111,12 +142,25 @@ class Site:
             if not self.busy:
                 await self._wake.wait()
             self._wake.clear()
-            with contextlib.suppress(OSError):
-                await self.look()
+            try:
+                await self.turn()
+            except (OSError, MinidlError) as error:
+                log.error("the folders cannot be looked at", exc_info=error)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), EVERY_S)
 
     # ------------------------------------------------------------------ jobs
+
+    async def turn(self, fresh_s: float = 0.0) -> None:
+        """Look at the jobs, start what can start, and take note of what has ended."""
+        await self.look(fresh_s)
+        if await self.with_queue(self.queue.step, self.summaries):
+            await self.look()
+
+    async def with_queue(self, work: Any, *args: Any) -> Any:
+        """Do something with the queue, in a thread; others wait."""
+        async with self._queueing:
+            return await asyncio.to_thread(work, *args)
 
     async def look(self, fresh_s: float = 0.0) -> None:
         """Bring the summaries up to date, if they are older than `fresh_s`; tell who looks."""
@@ -145,6 +189,7 @@ class Site:
         return found
 
     def _put(self, name: str, one: dict[str, Any]) -> None:
+        one["why"] = self.queue.why.get(name, "") if one["state"] == job.WAITING else ""
         if self.summaries.get(name) != one:
             self.summaries[name] = one
             self.board.post("job", name, one)

@@ -239,6 +239,7 @@ class Board:
 
     def __init__(self) -> None:
         self._viewers: set[_Viewer] = set()
+        self.some = asyncio.Event()  # set while somebody looks
 
     def __len__(self) -> int:
         return len(self._viewers)
@@ -252,6 +253,7 @@ class Board:
         """Yield messages for one viewer, twice a second at most, for ever."""
         viewer = _Viewer()
         self._viewers.add(viewer)
+        self.some.set()
         joined()
         try:
             yield HEARTBEAT
@@ -261,6 +263,8 @@ class Board:
                 await asyncio.sleep(EVERY_S)
         finally:
             self._viewers.discard(viewer)
+            if not self._viewers:
+                self.some.clear()
             left()
 
 
