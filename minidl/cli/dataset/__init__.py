@@ -13,11 +13,16 @@ from pathlib import Path
 
 from minidl.cli import log
 from minidl.cli.arguments import Parser
-from minidl.cli.dataset import folder
+from minidl.cli.dataset import browse, folder, preview, scan
 from minidl.errors import UsageError
 
-KINDS = {"folder": folder}
-LISTED = {"folder PICTURES": "your own pictures, a folder for each class"}
+KINDS = {"folder": folder, "scan": scan, "preview": preview, "browse": browse}
+LISTED = {
+    "folder PICTURES": "your own pictures, a folder for each class",
+    "scan PICTURES": "what is in such a folder",
+    "preview PICTURE": "a picture as a data set would hold it",
+    "browse DATA": "records of a data set, a page at a time",
+}
 
 
 def add_arguments(parser: Parser) -> None:

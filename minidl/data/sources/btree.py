@@ -8,8 +8,11 @@ import struct
 import threading
 import weakref
 from array import array
+from collections import deque
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
 
 from minidl.errors import DataError
 
@@ -21,6 +24,13 @@ BIG_VALUE = 0x01
 HEADER = struct.Struct("<QHHHH")  # page number, padding, kind, end of the offsets, start of nodes
 META_FIELDS = struct.Struct("<II16x I44x IHHQQQQQ QQ")
 NODE = struct.Struct("<HHHH")  # low and high half of the value's length, flags, length of the key
+# Of the header, for many pages at once.
+HEADERS: Any = {
+    "names": ["page", "kind", "end"],
+    "formats": ["<u8", "<u2", "<u2"],
+    "offsets": [0, 10, 12],
+}
+FAR, AT_ONCE = 64, 256  # records, and pages
 LARGEST = 1 << 30  # bytes of a record
 DEEPEST = 32  # liblmdb's own limit
 
@@ -41,7 +51,7 @@ class BTree:
     A file is pages of 4 KiB or so. Pages 0 and 1 are the two latest versions of the root; the
     newer one counts. Branch pages hold page numbers, leaf pages hold keys and values, and a value
     that is longer than half a page is in overflow pages of its own. Going forward costs one read
-    a leaf; jumping ahead reads the leaves in between, once.
+    a leaf; jumping ahead reads the headers of the leaves in between, once.
 
     Why not liblmdb: it maps the file and trusts it, so a cut file ends the process with SIGBUS and
     a damaged one with SIGSEGV, neither of which Python can catch. Here a short read is an error
@@ -138,9 +148,8 @@ class BTree:
     # ------------------------------------------------------------------ the tree
 
     def _walk_again(self) -> None:
-        # Where the walk is, from the root down. No generator: that would hold on to this object,
-        # and its file would stay open until the garbage collector runs.
-        self._path = [iter([self._root])]
+        # Where the walk is, from the root down: pages that are still to be visited.
+        self._path = [deque([self._root])]
         self._found = 0  # records in the leaves found so far
         self._starts = array("Q")  # first record number of each of those
         self._pages = array("Q")  # and its page number
@@ -148,39 +157,72 @@ class BTree:
     def _find(self, number: int) -> Leaf:
         while number >= self._found:
             try:
-                leaf = self._next_leaf()
+                self._pass_leaves(number)
+                page = self._next_leaf(ahead=number > self._found)
             except BaseException:
                 self._walk_again()
                 raise
-            if leaf is None:
+            if page is None:
                 self._damaged(f"it claims {self._entries} records and holds {self._found}")
-            if leaf.start <= number < self._found:
-                return leaf
+            if number < self._found and len(page) == self._page_size:
+                return self._parse_leaf(self._starts[-1], page)
         index = bisect.bisect_right(self._starts, number) - 1
         return self._parse_leaf(self._starts[index], self._page(self._pages[index], LEAF)[0])
 
-    def _next_leaf(self) -> Leaf | None:
-        """Yield the leaves from left to right, noting each in `_starts` and `_pages`."""
+    def _next_leaf(self, ahead: bool) -> bytes | None:
+        """Go to the next leaf from left to right, noting it in `_starts` and `_pages`; return its
+        page or, if it is only passed on the way ahead, perhaps no more than the page's header."""
         path = self._path
         while path:
-            number = next(path[-1], None)
-            if number is None:
+            if not path[-1]:
                 path.pop()
                 continue
-            page, kind = self._page(number, BRANCH | LEAF)
+            number = path[-1].popleft()
+            # Leaves are all at the depth of the tree; what is not one there is read as a whole.
+            size = HEADER.size if ahead and len(path) == self._depth else self._page_size
+            page, kind = self._page(number, BRANCH | LEAF, size)
             if kind == BRANCH:
                 if len(path) >= min(self._depth, DEEPEST):
                     self._damaged(f"page {number} is deeper than the tree's {self._depth} levels")
-                path.append(iter(self._children(number, page)))
+                path.append(deque(self._children(number, page)))
                 continue
-            leaf = self._parse_leaf(self._found, page)
-            self._found += len(leaf.offsets)
-            if self._found > self._entries or len(self._starts) >= self._leaf_pages:
-                self._damaged(f"it claims {self._entries} records and holds more")
-            self._starts.append(leaf.start)
-            self._pages.append(number)
-            return leaf
+            self._note([number], [self._count(number, page)])
+            return page
         return None
+
+    def _pass_leaves(self, number: int) -> None:
+        """Pass the next leaves that end before record `number`, if their pages follow one another:
+        these are read at once, for their headers. What is wrong with one is left to `_next_leaf`.
+        """
+        waiting = self._path[-1]
+        if number - self._found < FAR or len(self._path) != self._depth or len(waiting) < 2:
+            return
+        pages = np.array(waiting, np.uint64)[:AT_ONCE]
+        run = int(
+            np.argmin(np.append(pages == pages[0] + np.arange(len(pages), dtype=np.uint64), False))
+        )
+        if not 2 <= pages[0] <= self._last + 1 - run:
+            return
+        data = self._read(int(pages[0]) * self._page_size, run * self._page_size)
+        form: Any = {**HEADERS, "itemsize": self._page_size}
+        heads: Any = np.frombuffer(data, np.dtype(form))
+        counts, odd = np.divmod(heads["end"].astype(np.int64) - HEADER.size, 2)
+        good = (heads["page"] == pages[:run]) & (heads["kind"] & KINDS == LEAF)
+        good &= (counts > 0) & (odd == 0) & (heads["end"] <= self._page_size)
+        good &= self._found + np.cumsum(counts) <= number
+        passed = int(np.argmin(np.append(good, False)))
+        for _ in range(passed):
+            waiting.popleft()
+        self._note(pages[:passed].tolist(), counts[:passed].tolist())
+
+    def _note(self, pages: list[int], counts: list[int]) -> None:
+        """Note the next leaves: their pages, and how many records each has."""
+        self._pages.extend(pages)
+        for count in counts:
+            self._starts.append(self._found)
+            self._found += count
+        if self._found > self._entries or len(self._starts) > self._leaf_pages:
+            self._damaged(f"it claims {self._entries} records and holds more")
 
     def _children(self, number: int, page: bytes) -> list[int]:
         children = []
@@ -194,14 +236,19 @@ class BTree:
 
     def _offsets(self, number: int, page: bytes) -> tuple[int, ...]:
         """Return where the nodes of a branch or leaf page start."""
-        end = HEADER.unpack_from(page)[3]
-        count, odd = divmod(end - HEADER.size, 2)
-        if count < 1 or odd or end > len(page):
-            self._damaged(f"page {number} claims {count} entries")
+        count = self._count(number, page)
         offsets = struct.unpack_from(f"<{count}H", page, HEADER.size)
-        if min(offsets) < end or max(offsets) > len(page) - NODE.size:
+        if min(offsets) < HEADER.size + 2 * count or max(offsets) > len(page) - NODE.size:
             self._damaged(f"an entry of page {number} is outside of it")
         return offsets
+
+    def _count(self, number: int, page: bytes) -> int:
+        """Return how many entries a branch or leaf page has, by its header."""
+        end = HEADER.unpack_from(page)[3]
+        count, odd = divmod(end - HEADER.size, 2)
+        if count < 1 or odd or end > self._page_size:
+            self._damaged(f"page {number} claims {count} entries")
+        return count
 
     def _record(self, leaf: Leaf, number: int) -> tuple[bytes, bytes]:
         page, offset = leaf.page, leaf.offsets[number - leaf.start]
@@ -233,11 +280,11 @@ class BTree:
 
     # ------------------------------------------------------------------ the file
 
-    def _page(self, number: int, kinds: int) -> tuple[bytes, int]:
-        """Return a page and its kind, which must be one of `kinds`."""
+    def _page(self, number: int, kinds: int, size: int = 0) -> tuple[bytes, int]:
+        """Return the first `size` bytes of a page, else all, and its kind, one of `kinds`."""
         if not 2 <= number <= self._last:
             self._damaged(f"it points to page {number} of {self._last + 1}")
-        page = self._read(number * self._page_size, self._page_size)
+        page = self._read(number * self._page_size, size or self._page_size)
         name, _, kind, _, _ = HEADER.unpack_from(page)
         kind &= KINDS
         if name != number or kind not in (BRANCH, LEAF) or not kind & kinds:

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from minidl.cli import main
+from minidl.cli.dataset import KINDS
 
 
 def test_without_a_name_it_lists_what_there_is(capsys):
     assert main(["dataset"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["digits", "mnist", "fashion-mnist", "folder"]
+    assert names == ["digits", "mnist", "fashion-mnist", *KINDS]
 
 
 def test_a_misspelt_name_gets_the_nearest(capsys):
