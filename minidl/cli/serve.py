@@ -79,6 +79,7 @@ def run(args: Namespace) -> int:
         slots=args.slots or max(1, (os.cpu_count() or 1) // CORES_PER_SLOT),
         allow_python=args.allow_python,
         helper=(sys.executable, "-m", "minidl.cli.answers"),
+        demo=args.demo,
         version=minidl.__version__,
     )
     with contextlib.closing(listening):

@@ -297,6 +297,8 @@ def _merged(folder: Path, job: Job) -> Job:
         old = read(folder)
     except (UsageError, FormatError):
         return merged
+    if old.argv == merged.argv:  # begun again: what was known of its needs still holds
+        merged = replace(merged, needs={**old.needs, **merged.needs})
     kept = ("name", "group", "notes", "tags", "form", "created")
     return replace(merged, **{name: getattr(old, name) for name in kept if getattr(old, name)})
 

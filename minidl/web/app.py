@@ -18,6 +18,9 @@ from minidl.errors import MinidlError
 from minidl.web.actions import Actions
 from minidl.web.answers import answer
 from minidl.web.api import Api
+from minidl.web.asking import Asking
+from minidl.web.digits_api import DigitsApi
+from minidl.web.exchange import Exchange
 from minidl.web.pages import STATIC, Pages
 from minidl.web.problems import as_json
 from minidl.web.safety import Rules, Safety
@@ -44,6 +47,9 @@ def make(site: Site, rules: Rules) -> Safety:
             *_pages(pages),
             *Api(site).routes(),
             *Actions(site).routes(),
+            *Asking(site).routes(),
+            *Exchange(site).routes(),
+            *DigitsApi(site).routes(),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers=dict.fromkeys(kinds, problem),

@@ -40,7 +40,8 @@ SWEEP = 100  # jobs that one form may make
 NET_FILE = "net.prototxt"  # a net that was written in the form, in the job's folder
 NAMED = ("digits", "mnist", "fashion-mnist")
 ZOO = re.compile(r"[\w-]{1,60}", re.ASCII)
-WORD = re.compile(r"[\w.+-]{1,100}", re.ASCII)
+SIZE = re.compile(r"\d{1,5}(,\d{1,5})?", re.ASCII)
+RESIZE = ("squash", "crop", "fill", "half_crop")
 
 Form = Mapping[str, Any]
 
@@ -318,10 +319,10 @@ def _pictures(form: _Reader) -> None:
     """Add how pictures are brought to one size and stored."""
     size = str(form.get("size") or "").replace(" ", "").replace("x", ",")
     if size:
-        if not re.fullmatch(r"\d{1,5}(,\d{1,5})?", size):
+        if not SIZE.fullmatch(size):
             raise Unusable(f"'{size[:40]}' is no size", expected="28, or 28,32", field="size")
         form.add("--size", size)
-    form.choice("resize", "squash", "crop", "fill", "half_crop")
+    form.choice("resize", *RESIZE)
     color = form.checked_choice("color", "gray", "color")
     form.add(*([f"--{color}"] if color else []))
     form.choice("mean", "pixel", "image", "none")

@@ -158,7 +158,7 @@ class Queue:
     @property
     def busy(self) -> bool:
         """Whether a job that was started here runs."""
-        return bool(self._started)
+        return bool(self._started or self._aims)
 
     # ------------------------------------------------------------------ the clock
 
@@ -167,6 +167,11 @@ class Queue:
         ended = [name for name, process in self._started.items() if process.poll() is not None]
         for name in ended:
             self._ended(name, self._started.pop(name).returncode)
+        for name in self._aims.keys() - self._started.keys():  # of an earlier server, or a terminal
+            found = self._status(name)
+            if found is None or job.state(found) != job.RUNNING:
+                self._ended(name, None)
+                ended.append(name)
         waiting, running = [], []
         for name, one in summaries.items():
             if one["adopted"] or one["state"] not in (job.WAITING, job.RUNNING):
@@ -246,8 +251,11 @@ class Queue:
                 start_new_session=True,
             )
 
-    def _ended(self, name: str, code: int) -> None:
-        """Say what became of a job whose process did not say so itself."""
+    def _ended(self, name: str, code: int | None) -> None:
+        """Say what became of a job whose process did not say so itself.
+
+        code   it ended with; None where that is not known
+        """
         folder, aim = self.root / name, self._aims.pop(name, "")
         found = self._status(name)
         if found is None:
@@ -257,7 +265,7 @@ class Queue:
                 found = found.became(job.ABORTED)
             elif code == 0:
                 found = found.became(job.DONE)
-            elif code > 0:
+            elif code is not None and code > 0:
                 facts = {"type": f"exit code {code}", "message": last_words(folder)}
                 found = found.became(job.FAILED, error=facts)
             else:
@@ -308,10 +316,8 @@ class Queue:
             raise Conflict(f"process {found.pid} belongs to another user", where=name) from None
         if not sent:
             raise Conflict(f"process {found.pid} has just ended", where=name)
-        if name in self._started:
-            self._aims[name] = aims.get(how, "")
-        elif how == "abort":
-            job.write_status(self.root / name, found.became(job.ABORTED))
+        if how in aims:
+            self._aims[name] = aims[how]
 
     def resume(self, name: str) -> None:
         """Put a job into the queue again, behind all others. Errors: Conflict."""

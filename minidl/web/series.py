@@ -34,6 +34,7 @@ class Series:
 
     def __init__(self) -> None:
         self.every, self.filled, self.last = 1, 0, Point(0, 0.0, math.nan)
+        self._low, self._high = math.inf, -math.inf  # of the last bucket
         self.columns: dict[str, array[Any]] = {name: array(code) for name, code in COLUMNS.items()}
 
     def __len__(self) -> int:
@@ -43,28 +44,41 @@ class Series:
     def add(self, point: Point, at: int = 0) -> None:
         """Add the next point, whose line begins at this byte."""
         self.last = point
-        c = self.columns
-        if self.filled == self.every or not self.filled:
-            if len(self) == LIMIT:
-                self._halve()
-            if self.filled == self.every or not self.filled:
-                self._open(point, at)
-                return
+        if not 0 < self.filled < self.every:
+            self._open(point, at)
+            return
         self.filled += 1
-        lo, hi, value = c["lo"], c["hi"], point.value
-        if value < lo[-1] or lo[-1] != lo[-1]:
-            lo[-1], c["lo_iter"][-1], c["lo_time"][-1] = value, point.iter, point.time
-        if value > hi[-1] or hi[-1] != hi[-1]:
-            hi[-1], c["hi_iter"][-1], c["hi_time"][-1] = value, point.iter, point.time
+        value = point.value
+        if value < self._low:
+            self._low = value
+            self._put("lo", point)
+        if value > self._high:
+            self._high = value
+            self._put("hi", point)
 
     def _open(self, point: Point, at: int) -> None:
+        """Begin a bucket with a point."""
+        if len(self) == LIMIT:
+            self._halve()
         c, self.filled = self.columns, 1
-        for end in ("lo", "hi"):
-            c[f"{end}_iter"].append(point.iter)
-            c[f"{end}_time"].append(point.time)
-            c[end].append(point.value)
-        c["first"].append(point.iter)
+        for name in ("lo_iter", "hi_iter", "first"):
+            c[name].append(point.iter)
+        for name in ("lo_time", "hi_time"):
+            c[name].append(point.time)
+        c["lo"].append(point.value)
+        c["hi"].append(point.value)
         c["at"].append(at)
+        self.restored()
+
+    def restored(self) -> None:
+        """Take the extremes of the last bucket as those to be passed; any number passes NaN."""
+        low, high = self.columns["lo"][-1], self.columns["hi"][-1]
+        self._low = math.inf if low != low else low
+        self._high = -math.inf if high != high else high
+
+    def _put(self, end: str, point: Point) -> None:
+        c = self.columns
+        c[f"{end}_iter"][-1], c[f"{end}_time"][-1], c[end][-1] = point
 
     def _halve(self) -> None:
         """Merge neighbours: half as many buckets, each of twice the points, all of them full."""
@@ -78,7 +92,6 @@ class Series:
             for name, code in COLUMNS.items()
         }
         self.every *= 2
-        self.filled = self.every
 
     def rewind(self, iteration: int) -> None:
         """Forget the points after an iteration: the run has gone on from a snapshot of it."""
@@ -94,7 +107,7 @@ class Series:
         for column in c.values():
             del column[kept:]
         if kept:
-            self.filled = self.every
+            self.filled = self.every  # the next point begins a bucket
             self.last = max(self._pair(kept - 1))
         else:
             self.filled, self.last = 0, Point(0, 0.0, math.nan)
@@ -114,7 +127,7 @@ class Series:
 
     def points(self, most: int, low: float = -math.inf, high: float = math.inf) -> Iterator[Point]:
         """Yield at most `most` points, about, of these iterations, in order: all, or extremes."""
-        chosen = [i for i in self.range(low, high)]
+        chosen = list(self.range(low, high))
         group = max(1, math.ceil(2 * len(chosen) / max(2, most)))
         if self.every == 1 and len(chosen) <= most:
             group = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from minidl.errors import MinidlError
 from minidl.runs import job
-from minidl.web import machine, paths, queue, summary
+from minidl.web import demo, machine, paths, queue, summary
 from minidl.web.asker import Asker
 from minidl.web.commands import Places
 from minidl.web.figures import Figures
@@ -30,6 +30,7 @@ SYSTEM_S = 2.0  # between two looks at the machine
 FRESH_S = 0.5  # so old may be what a request is answered with
 KEPT = 24  # runs whose curves stay in memory
 PATIENCE_S = 0.25  # for the exact curves of a request
+FAR = 1 << 23  # bytes that are too many to wait for
 LARGE = 1 << 20  # bytes of an event file whose curves are worth storing
 SLICE = 1 << 19  # bytes that are read before others have their turn
 
@@ -41,6 +42,7 @@ class Options:
     root           resolved
     program        words that begin every command line: python -m minidl
     data_roots     folders that forms may name, resolved; the root is one of them
+    demo           whether to begin the demonstration
     version        of minidl
     helper         words that start the process that answers questions
     slots          trainings that may run at a time without a GPU
@@ -52,6 +54,7 @@ class Options:
     data_roots: tuple[Path, ...] = ()
     slots: int = 1
     allow_python: bool = False
+    demo: bool = False
     version: str = ""
     helper: tuple[str, ...] = ()
 
@@ -91,6 +94,8 @@ class Site:
         self.asker = Asker(options.program, options.helper, self.root, options.allow_python)
         gpus = [gpu["id"] for gpu in await asyncio.to_thread(machine.devices)][1:]
         self.queue.lanes = queue.Lanes.of(options.slots, gpus)
+        if options.demo:
+            demo.begin(self.root, self.queue.last_place())
         self.start(self._watch())
         self.start(self._read_on())
         self.start(self._feel())
@@ -156,6 +161,9 @@ class Site:
         await self.look(fresh_s)
         if await self.with_queue(self.queue.step, self.summaries):
             await self.look()
+        for name, one in list(self.summaries.items()):
+            if one["why"] != self.queue.why.get(name, ""):
+                self._put(name, dict(one))
 
     async def with_queue(self, work: Any, *args: Any) -> Any:
         """Do something with the queue, in a thread; others wait."""
@@ -189,7 +197,7 @@ class Site:
         return found
 
     def _put(self, name: str, one: dict[str, Any]) -> None:
-        one["why"] = self.queue.why.get(name, "") if one["state"] == job.WAITING else ""
+        one["why"] = self.queue.why.get(name, "")
         if self.summaries.get(name) != one:
             self.summaries[name] = one
             self.board.post("job", name, one)
@@ -240,13 +248,18 @@ class Site:
         async with self._reading:
             while await asyncio.to_thread(figures.look, SLICE):
                 await asyncio.sleep(0.002)
-        facts = await asyncio.to_thread(figures.facts)
-        self._facts[entry.id] = (mark, facts)
-        await asyncio.to_thread(self.index.keep_facts, entry.id, mark, facts)
+        await self.take_facts(entry, figures, mark)
         if figures.offset - begun > LARGE:
             state, data = await asyncio.to_thread(figures.dump)
             await asyncio.to_thread(self.index.keep_figures, entry.id, state, data)
         return figures
+
+    async def take_facts(self, entry: Entry, figures: Figures, mark: str = "") -> None:
+        """Keep what a summary says of figures that are complete."""
+        facts = await asyncio.to_thread(figures.facts)
+        mark = mark or _mark(entry)
+        self._facts[entry.id] = (mark, facts)
+        await asyncio.to_thread(self.index.keep_facts, entry.id, mark, facts)
 
     async def figures(self, entry: Entry) -> Figures:
         """Return the figures of a run, as far as they are read; those used last stay in memory."""
@@ -269,7 +282,9 @@ class Site:
         """Return the figures of a run, and whether they are complete; the rest follows."""
         figures = await self.figures(entry)
         end = time.monotonic() + PATIENCE_S
-        while await asyncio.to_thread(figures.look, SLICE):
+        if figures.left() > FAR:
+            end = 0.0
+        while not end or await asyncio.to_thread(figures.look, SLICE):
             if time.monotonic() > end:
                 self._behind[entry.id] = entry
                 self._more.set()

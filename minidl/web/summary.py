@@ -196,7 +196,7 @@ def details(root: Path, entry: Entry, curves: Facts | None = None) -> dict[str, 
         "cwd": str(cwd),
         "form": dict(made.form),
         "versions": dict(made.versions),
-        "history": [list(change) for change in status.history],
+        "history": _history(status),
         "status": {"pid": status.pid, "at": status.at, "state": status.state},
         "files": files(entry.folder),
         "snapshots": snapshots(entry.folder, (curves or {}).get("epoch_iters") or 0),
@@ -205,6 +205,15 @@ def details(root: Path, entry: Entry, curves: Facts | None = None) -> dict[str, 
     for name in ("dataset", "evaluation"):
         if (facts := read_json(entry.folder / f"{name}.json")) is not None:
             found[name] = facts
+    return found
+
+
+def _history(status: job.Status) -> list[list[Any]]:
+    """Return the changes of state; one that the server and then the process wrote comes once."""
+    found: list[list[Any]] = []
+    for state, when in status.history:
+        if not found or found[-1][0] != state:
+            found.append([state, when])
     return found
 
 
