@@ -36,7 +36,7 @@ LABELS, MEAN, MEAN_PICTURE = "labels.txt", "mean.binaryproto", "mean.png"
 SHOWN = duplicates.SHOWN
 
 # Called with what is being done, how many pictures are done, and how many there are.
-READING, WRITING, AVERAGING = "reading", "writing", "averaging"
+READING, WRITING, AVERAGING, DESCRIBING = "reading", "writing", "averaging", "describing"
 Watch = Callable[[str, int, int], object]
 
 

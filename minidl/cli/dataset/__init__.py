@@ -13,12 +13,13 @@ from pathlib import Path
 
 from minidl.cli import log
 from minidl.cli.arguments import Parser
-from minidl.cli.dataset import browse, folder, preview, scan
+from minidl.cli.dataset import browse, folder, preview, scan, store
 from minidl.errors import UsageError
 
-KINDS = {"folder": folder, "scan": scan, "preview": preview, "browse": browse}
+KINDS = {"folder": folder, "store": store, "scan": scan, "preview": preview, "browse": browse}
 LISTED = {
     "folder PICTURES": "your own pictures, a folder for each class",
+    "store --train S": "stores that are there, in place: LMDB, LevelDB, HDF5",
     "scan PICTURES": "what is in such a folder",
     "preview PICTURE": "a picture as a data set would hold it",
     "browse DATA": "records of a data set, a page at a time",

@@ -213,6 +213,13 @@ def report(made: Any, out: Path) -> list[str]:
     return lines
 
 
+def is_described(data: Path) -> bool:
+    """Return whether it is known what nets do to the pictures of a data set."""
+    from minidl import preprocess
+
+    return (data / preprocess.NAME).is_file()
+
+
 def suitable(data: Path) -> str:
     """Return a net of the zoo for pictures of this size."""
     from minidl import preprocess

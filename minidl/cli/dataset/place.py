@@ -17,7 +17,12 @@ from minidl.runs import job
 LOG = "dataset.log"
 FORCE = "--out DIR, or --force to replace it"
 # What share of the work is done when a stage begins, and what share of it the stage is.
-STAGES = {"reading": (0.0, 0.1), "writing": (0.1, 0.8), "averaging": (0.9, 0.1)}
+STAGES = {
+    "reading": (0.0, 0.1),
+    "writing": (0.1, 0.8),
+    "averaging": (0.9, 0.1),
+    "describing": (0.0, 1.0),
+}
 
 
 class Place:
