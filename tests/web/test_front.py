@@ -13,7 +13,8 @@ WEB = Path(__file__).parents[2] / "minidl" / "web"
 STATIC, TEMPLATES = WEB / "static", WEB / "templates"
 SCRIPTS = sorted((STATIC / "js").rglob("*.js"))
 MOST_BYTES = 250_000  # of a page with all that it loads
-IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*"(\.[^"]+)"\)?""")
+IMPORT = re.compile(r"""(?:from|import)\s*"(\.[^"]+)\"""")
+LATER = re.compile(r"""import\(\s*"(\.[^"]+)"\s*\)""")  # when a tab is first chosen
 
 
 class Inline(HTMLParser):
@@ -57,7 +58,8 @@ def test_a_script_builds_elements_from_text_only(path):
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_a_script_imports_files_that_exist_and_says_what_it_is(path):
     text = path.read_text("utf-8")
-    missing = [name for name in IMPORT.findall(text) if not (path.parent / name).is_file()]
+    names = IMPORT.findall(text) + LATER.findall(text)
+    missing = [name for name in names if not (path.parent / name).is_file()]
     assert missing == []
     assert text.startswith("//")
 
@@ -75,25 +77,35 @@ def test_vendored_files_are_those_of_the_release():
     assert found == sums
 
 
-def imported(path, seen):
-    """Add a module and all that it imports, now or later, to a set."""
-    if path not in seen:
-        seen.add(path)
-        for name in IMPORT.findall(path.read_text("utf-8")):
-            imported((path.parent / name).resolve(), seen)
+def imported(path):
+    """Return a module with all that it imports at once."""
+    seen, todo = set(), [path]
+    while todo:
+        module = todo.pop().resolve()
+        if module not in seen:
+            seen.add(module)
+            text = module.read_text("utf-8")
+            todo += [module.parent / name for name in IMPORT.findall(text)]
     return seen
 
 
 def weight(page):
-    """Return the bytes of a page with everything that it may load of ours."""
+    """Return the bytes of a page with all that it loads of ours, its heaviest tab included."""
     text = (TEMPLATES / f"{page}.html").read_text("utf-8")
     files = {TEMPLATES / f"{page}.html", TEMPLATES / "base.html", STATIC / "app.css"}
     files |= {STATIC / "icon.svg", STATIC / "js" / "theme-boot.js"}
+    files |= imported(STATIC / "js" / "lib" / "shell.js")
     if "set charts" in text:
         files |= set((STATIC / "vendor" / "uplot").glob("uPlot.*"))
-    for module in (STATIC / "js" / "lib" / "shell.js", STATIC / "js" / "pages" / f"{page}.js"):
-        if module.is_file():
-            imported(module, files)
+    module, tabs = STATIC / "js" / "pages" / f"{page}.js", []
+    if module.is_file():
+        files |= imported(module)
+        names = LATER.findall(module.read_text("utf-8"))
+        tabs = [size(imported(module.parent / name) - files) for name in names]
+    return size(files) + max(tabs, default=0)
+
+
+def size(files):
     return sum(path.stat().st_size for path in files)
 
 

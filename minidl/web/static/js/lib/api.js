@@ -31,7 +31,9 @@ export const path = (id) => id.split("/").map(encodeURIComponent).join("/");
 
 /** @param {Record<string, any>} [params] */
 function query(params) {
-  const kept = Object.entries(params ?? {}).filter(([, v]) => v !== undefined && v !== null && v !== "");
+  const kept = Object.entries(params ?? {}).filter(
+    ([, v]) => v !== undefined && v !== null && v !== "",
+  );
   return kept.length ? `?${new URLSearchParams(kept.map(([k, v]) => [k, String(v)]))}` : "";
 }
 

@@ -4,7 +4,7 @@
 //                                (from, to) => load finer data);
 //   page.append(group.controls(), h("div", {class: "charts"}, loss.node, ...))
 //   const loss = group.chart({title: "Loss", file: "lenet-loss"})
-//   loss.line("train loss", {label: "train", colour: 1})     define a line, once
+//   loss.line("train loss", {label: "train", colour: 1}, points?)    define a line, once
 //   loss.data("train loss").set(series)   .push(iter, time, epoch, value)      (series.js)
 //   loss.changed()                        draws, once per frame at most
 //
@@ -36,7 +36,14 @@ export function style(n) {
 
 /** A short stroke as a line has it. @param {{colour: number, dash?: number[]}} line */
 export function stroke(line) {
-  return s("svg", { viewBox: "0 0 18 8", "aria-hidden": "true", style: { color: `var(--c${line.colour})` } }, s("path", { d: "M1 4h16", "stroke-dasharray": line.dash?.length ? line.dash.map((d) => d * 0.6).join(" ") : null }));
+  return s(
+    "svg",
+    { viewBox: "0 0 18 8", "aria-hidden": "true", style: { color: `var(--c${line.colour})` } },
+    s("path", {
+      d: "M1 4h16",
+      "stroke-dasharray": line.dash?.length ? line.dash.map((d) => d * 0.6).join(" ") : null,
+    }),
+  );
 }
 
 export class ChartGroup {
@@ -85,32 +92,90 @@ export class ChartGroup {
     this.onzoom?.(range ? range[0] : NaN, range ? range[1] : NaN);
   }
 
+  /** The x axis of all charts: as far as any line goes. @param {number} low @param {number} high @returns {[number, number]} */
+  extent(low, high) {
+    for (const chart of this.charts) {
+      for (const line of chart.lines.values()) {
+        if (line.hidden || !line.points.length) continue;
+        const [first, last] = ends(line, this.view.x);
+        if (first !== null && first < low) low = first;
+        if (last !== null && last > high) high = last;
+      }
+    }
+    return [low, high];
+  }
+
   /** Without epochs where a run does not know them. @param {boolean} known */
   epochs(known) {
-    const box = /** @type {HTMLInputElement|null} */ (this.bar?.querySelector("input[value=epoch]"));
+    const box = /** @type {HTMLInputElement|null} */ (
+      this.bar?.querySelector("input[value=epoch]")
+    );
     if (box) box.disabled = !known;
   }
 
   controls() {
     const name = `${this.key}-x`;
     const choice = (/** @type {X} */ x) =>
-      h("label", null, h("input", { type: "radio", name, value: x, checked: this.view.x === x, onchange: () => this.set({ x }) }), h("span", null, X_NAMES[x]));
+      h(
+        "label",
+        null,
+        h("input", {
+          type: "radio",
+          name,
+          value: x,
+          checked: this.view.x === x,
+          onchange: () => this.set({ x }),
+        }),
+        h("span", null, X_NAMES[x]),
+      );
     const out = h("output", null, this.view.smooth.toFixed(2));
     const slide = later(30, () => this.set({ smooth: Number(range.value) }));
     const range = h("input", {
-      type: "range", min: 0, max: 0.99, step: 0.01, value: this.view.smooth, "aria-label": "Smoothing",
+      type: "range",
+      min: 0,
+      max: 0.99,
+      step: 0.01,
+      value: this.view.smooth,
+      "aria-label": "Smoothing",
       oninput: () => {
         say(out, Number(range.value).toFixed(2));
         slide();
       },
     });
-    this.resetButton = h("button", { class: "btn quiet small", type: "button", disabled: !this.zoomed, onclick: () => this.reset() }, icon("reset"), "Whole run");
+    this.resetButton = h(
+      "button",
+      {
+        class: "btn quiet small",
+        type: "button",
+        disabled: !this.zoomed,
+        onclick: () => this.reset(),
+      },
+      icon("reset"),
+      "Whole run",
+    );
     this.bar = h(
       "div",
       { class: "row chart-bar" },
-      h("div", { class: "segmented", role: "radiogroup", "aria-label": "Horizontal axis" }, choice("iter"), choice("epoch"), choice("time")),
+      h(
+        "div",
+        { class: "segmented", role: "radiogroup", "aria-label": "Horizontal axis" },
+        choice("iter"),
+        choice("epoch"),
+        choice("time"),
+      ),
       h("label", { class: "range" }, h("span", null, "Smoothing"), range, out),
-      h("label", { class: "switch" }, h("input", { type: "checkbox", role: "switch", checked: this.view.log, onchange: (/** @type {Event} */ e) => this.set({ log: /** @type {HTMLInputElement} */ (e.target).checked }) }), "Log scale"),
+      h(
+        "label",
+        { class: "switch" },
+        h("input", {
+          type: "checkbox",
+          role: "switch",
+          checked: this.view.log,
+          onchange: (/** @type {Event} */ e) =>
+            this.set({ log: /** @type {HTMLInputElement} */ (e.target).checked }),
+        }),
+        "Log scale",
+      ),
       this.resetButton,
     );
     return this.bar;
@@ -138,22 +203,51 @@ export class Chart {
     this.limits = null;
     /** @type {uPlot|null} */
     this.plot = null;
-    this.format = options.format ?? (options.percents ? (/** @type {number} */ v) => percent(v, 2) : (/** @type {number} */ v) => num(v));
+    this.format =
+      options.format ??
+      (options.percents
+        ? (/** @type {number} */ v) => percent(v, 2)
+        : (/** @type {number} */ v) => num(v));
     this.place = h("div", { class: "chart-plot", role: "img", "aria-label": options.title });
-    this.legend = h("div", { class: "legend", role: "group", "aria-label": `Lines of ${options.title}` });
+    this.legend = h("div", {
+      class: "legend",
+      role: "group",
+      "aria-label": `Lines of ${options.title}`,
+    });
     this.tip = h("div", { class: "tip", hidden: true });
-    const more = h("button", { class: "btn quiet icon small", type: "button", "aria-haspopup": "menu", "aria-label": `More on ${options.title}`, onclick: () => this.more(more) }, icon("more"));
-    this.node = h("section", { class: options.tall ? "chart tall" : "chart", "aria-label": options.title }, h("div", { class: "chart-head" }, h("h3", null, options.title), h("div", { class: "chart-tools" }, more)), this.place, this.legend);
+    const more = h(
+      "button",
+      {
+        class: "btn quiet icon small",
+        type: "button",
+        "aria-haspopup": "menu",
+        "aria-label": `More on ${options.title}`,
+        onclick: () => this.more(more),
+      },
+      icon("more"),
+    );
+    this.node = h(
+      "section",
+      { class: options.tall ? "chart tall" : "chart", "aria-label": options.title },
+      h(
+        "div",
+        { class: "chart-head" },
+        h("h2", null, options.title),
+        h("div", { class: "chart-tools" }, more),
+      ),
+      this.place,
+      this.legend,
+    );
     this.changed = frame(() => this.draw());
     const fit = frame(() => this.fit());
     new ResizeObserver(fit).observe(this.place);
   }
 
-  /** @param {string} id @param {{label: string, colour: number, dash?: number[], dots?: boolean, hidden?: boolean, start?: number}} line */
-  line(id, line) {
+  /** @param {string} id @param {{label: string, colour: number, dash?: number[], dots?: boolean, hidden?: boolean, start?: number}} line @param {Points} [points] that somebody else keeps */
+  line(id, line, points) {
     const known = this.lines.get(id);
-    if (known) Object.assign(known, line);
-    else this.lines.set(id, { ...line, points: new Points(), start: line.start ?? NaN });
+    if (known) Object.assign(known, line, points ? { points } : {});
+    else this.lines.set(id, { ...line, points: points ?? new Points(), start: line.start ?? NaN });
     this.rebuild();
   }
 
@@ -192,7 +286,14 @@ export class Chart {
       this.plot?.destroy();
       this.plot = null;
       this.stale = true;
-      fill(this.place, h("div", { class: "empty" }, h("p", { class: "faint small" }, this.options.empty ?? "No figures yet")));
+      fill(
+        this.place,
+        h(
+          "div",
+          { class: "empty" },
+          h("p", { class: "faint small" }, this.options.empty ?? "No figures yet"),
+        ),
+      );
       this.drawLegend();
       return;
     }
@@ -215,8 +316,14 @@ export class Chart {
     const { x } = this.group.view;
     const tables = lines.map((line) => {
       const xs = xsOf(line, x);
-      const floor = this.logged ? line.points.value.map((v) => (v !== null && v > 0 ? v : null)) : line.points.value;
-      return ascending(xs, floor, this.smoothed ? smooth(floor, this.smoothed) : floor.map(() => null));
+      const floor = this.logged
+        ? line.points.value.map((v) => (v !== null && v > 0 ? v : null))
+        : line.points.value;
+      return ascending(
+        xs,
+        floor,
+        this.smoothed ? smooth(floor, this.smoothed) : floor.map(() => null),
+      );
     });
     return uPlot.join(tables);
   }
@@ -224,16 +331,44 @@ export class Chart {
   /** @param {Line[]} lines */
   setup(lines) {
     const { view, key } = this.group;
-    const axis = { stroke: colour("--ink-3"), font: "12px system-ui, sans-serif", ticks: { show: false }, grid: { stroke: colour("--line"), width: 1 } };
+    const axis = {
+      stroke: colour("--ink-3"),
+      font: "12px system-ui, sans-serif",
+      ticks: { show: false },
+      grid: { stroke: colour("--line"), width: 1 },
+    };
     const raw = this.smoothed > 0;
     /** @type {uPlot.Series[]} */
     const series = [{}];
     for (const line of lines) {
       const look = { dash: line.dash, show: !line.hidden, spanGaps: false };
-      const dots = { size: 5, show: (/** @type {uPlot} */ u, /** @type {number} */ i, /** @type {number} */ from, /** @type {number} */ to) => sparse(u, i, from, to, !!line.dots) };
+      const dots = {
+        size: 5,
+        show: (
+          /** @type {uPlot} */ u,
+          /** @type {number} */ i,
+          /** @type {number} */ from,
+          /** @type {number} */ to,
+        ) => sparse(u, i, from, to, !!line.dots),
+      };
       const name = `--c${line.colour}`;
-      series.push({ ...look, label: line.label, stroke: colour(name, raw ? 0.28 : 1), width: raw ? 1 : 1.75, points: raw ? { show: false } : { ...dots, fill: colour("--surface"), stroke: colour(name), width: 1.5 } });
-      series.push({ ...look, show: raw && !line.hidden, label: line.label, stroke: colour(name), width: 2, points: { show: false } });
+      series.push({
+        ...look,
+        label: line.label,
+        stroke: colour(name, raw ? 0.28 : 1),
+        width: raw ? 1 : 1.75,
+        points: raw
+          ? { show: false }
+          : { ...dots, fill: colour("--surface"), stroke: colour(name), width: 1.5 },
+      });
+      series.push({
+        ...look,
+        show: raw && !line.hidden,
+        label: line.label,
+        stroke: colour(name),
+        width: 2,
+        points: { show: false },
+      });
     }
     return /** @type {uPlot.Options} */ ({
       width: this.place.clientWidth,
@@ -245,8 +380,18 @@ export class Chart {
         y: { distr: this.logged ? 3 : 1, range: (u, low, high) => this.yRange(low, high) },
       },
       axes: [
-        { ...axis, size: 32, space: 64, values: (u, splits) => splits.map((v) => xText(v, view.x)) },
-        { ...axis, size: 58, space: 36, values: (u, splits) => splits.map((v) => (v === null ? "" : this.tickText(v, splits))) },
+        {
+          ...axis,
+          size: 32,
+          space: 64,
+          values: (u, splits) => splits.map((v) => xText(v, view.x)),
+        },
+        {
+          ...axis,
+          size: 58,
+          space: 36,
+          values: (u, splits) => splits.map((v) => (v === null ? "" : this.tickText(v, splits))),
+        },
       ],
       cursor: {
         sync: { key, setSeries: false },
@@ -266,7 +411,8 @@ export class Chart {
   xRange(low, high) {
     if (this.group.zoomed) return this.group.zoomed;
     if (low === null || high === null) return [0, 1];
-    return low === high ? [low - 0.5, high + 0.5] : [low, high];
+    const [first, last] = this.group.extent(low, high);
+    return first === last ? [first - 0.5, last + 0.5] : [first, last];
   }
 
   /** @param {number|null} low @param {number|null} high @returns {[number, number]} */
@@ -282,9 +428,13 @@ export class Chart {
 
   /** @param {number} value @param {number[]} splits */
   tickText(value, splits) {
-    if (this.logged) return Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? num(value, 2) : "";
+    if (this.logged)
+      return Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6
+        ? num(value, 2)
+        : "";
     const step = Math.abs((splits[1] ?? value) - splits[0]) || 1;
-    if (this.options.percents) return `${(value * 100).toFixed(step < 0.0995 && step < 0.00995 ? 1 : 0)} %`;
+    if (this.options.percents)
+      return `${(value * 100).toFixed(step < 0.0995 && step < 0.00995 ? 1 : 0)} %`;
     if (Math.abs(value) >= 10_000 || (step < 1e-4 && value !== 0)) return num(value, 3);
     return value.toFixed(Math.max(0, Math.ceil(-Math.log10(step) - 1e-9))).replace(/^-/, "−");
   }
@@ -308,13 +458,28 @@ export class Chart {
         button.setAttribute("aria-pressed", String(!line.hidden));
         this.rebuild();
       };
-      const button = h("button", { type: "button", "aria-pressed": String(!line.hidden), onclick: flip }, stroke(line), h("span", { class: "clip" }, line.label), value);
+      const button = h(
+        "button",
+        { type: "button", "aria-pressed": String(!line.hidden), onclick: flip },
+        stroke(line),
+        h("span", { class: "clip" }, line.label),
+        value,
+      );
       return button;
     });
-    const same = this.legend.childElementCount === buttons.length && [...this.legend.querySelectorAll("span")].every((old, i) => old.textContent === buttons[i].querySelector("span")?.textContent);
+    const same =
+      this.legend.childElementCount === buttons.length &&
+      [...this.legend.querySelectorAll("span")].every(
+        (old, i) => old.textContent === buttons[i].querySelector("span")?.textContent,
+      );
     if (same && this.legend.contains(document.activeElement)) {
       // the button that was just pressed stays, and with it the focus
-      [...this.lines.values()].forEach((line, i) => this.values?.set(line, /** @type {HTMLElement} */ (this.legend.children[i].querySelector("b"))));
+      [...this.lines.values()].forEach((line, i) =>
+        this.values?.set(
+          line,
+          /** @type {HTMLElement} */ (this.legend.children[i].querySelector("b")),
+        ),
+      );
     } else fill(this.legend, buttons);
     this.readLegend();
   }
@@ -335,7 +500,8 @@ export class Chart {
       if (place) say(place, text);
       words.push(`${line.label} ${text}`);
     }
-    if (!pointing) this.place.setAttribute("aria-label", `${this.options.title}, last: ${words.join(", ")}`);
+    if (!pointing)
+      this.place.setAttribute("aria-label", `${this.options.title}, last: ${words.join(", ")}`);
   }
 
   /** @param {ArrayLike<number|null|undefined>|undefined} column */
@@ -365,9 +531,21 @@ export class Chart {
       const column = u.data[this.smoothed ? i : i - 1];
       const index = nearest(column, idx);
       const value = index === null ? null : column[index];
-      if (typeof value === "number") rows.push(h("tr", null, h("th", { scope: "row" }, stroke(line), line.label), h("td", null, this.format(value))));
+      if (typeof value === "number")
+        rows.push(
+          h(
+            "tr",
+            null,
+            h("th", { scope: "row" }, stroke(line), line.label),
+            h("td", null, this.format(value)),
+          ),
+        );
     }
-    fill(this.tip, h("div", { class: "faint" }, `${X_NAMES[x]} ${xText(u.data[0][idx], x)}`), h("table", null, h("tbody", null, rows)));
+    fill(
+      this.tip,
+      h("div", { class: "faint" }, `${X_NAMES[x]} ${xText(u.data[0][idx], x)}`),
+      h("table", null, h("tbody", null, rows)),
+    );
     this.tip.hidden = false;
     const width = this.place.clientWidth;
     const edge = u.over.offsetLeft + left;
@@ -380,7 +558,10 @@ export class Chart {
   selected(u) {
     const { left, width } = u.select;
     if (width < 4) return;
-    const range = /** @type {[number, number]} */ ([u.posToVal(left, "x"), u.posToVal(left + width, "x")]);
+    const range = /** @type {[number, number]} */ ([
+      u.posToVal(left, "x"),
+      u.posToVal(left + width, "x"),
+    ]);
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     this.group.zoom(range);
   }
@@ -395,7 +576,11 @@ export class Chart {
       { text: "Limits of the axes", icon: "axis", act: () => this.askLimits(button) },
       null,
       { text: "Save as picture", icon: "image", off: !this.plot, act: () => this.picture() },
-      { text: "Save as CSV", icon: "download", act: () => save(`${this.options.file}.csv`, this.csv()) },
+      {
+        text: "Save as CSV",
+        icon: "download",
+        act: () => save(`${this.options.file}.csv`, this.csv()),
+      },
     ]);
   }
 
@@ -409,12 +594,35 @@ export class Chart {
     const x = this.plot?.scales.x;
     const y = this.plot?.scales.y;
     const input = (/** @type {string} */ label, /** @type {number|null|undefined} */ value) =>
-      h("input", { type: "text", inputmode: "decimal", "aria-label": label, value: value === null || value === undefined ? "" : String(Number(value.toPrecision(6))) });
-    const boxes = [input("Left end", x?.min), input("Right end", x?.max), input("Lower end", y?.min), input("Upper end", y?.max)];
+      h("input", {
+        type: "text",
+        inputmode: "decimal",
+        "aria-label": label,
+        value: value === null || value === undefined ? "" : String(Number(value.toPrecision(6))),
+      });
+    const boxes = [
+      input("Left end", x?.min),
+      input("Right end", x?.max),
+      input("Lower end", y?.min),
+      input("Upper end", y?.max),
+    ];
     const pair = (/** @type {string} */ name, /** @type {number} */ i) =>
-      h("div", { class: "field" }, h("span", { class: "label" }, name), h("div", { class: "row" }, h("div", { class: "grow" }, boxes[i]), "to", h("div", { class: "grow" }, boxes[i + 1])));
+      h(
+        "div",
+        { class: "field" },
+        h("span", { class: "label" }, name),
+        h(
+          "div",
+          { class: "row" },
+          h("div", { class: "grow" }, boxes[i]),
+          "to",
+          h("div", { class: "grow" }, boxes[i + 1]),
+        ),
+      );
     const range = (/** @type {number} */ i) => {
-      const [a, b] = [boxes[i], boxes[i + 1]].map((box) => (box.value.trim() === "" ? NaN : Number(box.value.replace("−", "-"))));
+      const [a, b] = [boxes[i], boxes[i + 1]].map((box) =>
+        box.value.trim() === "" ? NaN : Number(box.value.replace("−", "-")),
+      );
       return a < b ? /** @type {[number, number]} */ ([a, b]) : null;
     };
     const apply = (/** @type {Event} */ event) => {
@@ -429,7 +637,18 @@ export class Chart {
     };
     const shut = popover(
       button,
-      h("form", { class: "stack", onsubmit: apply }, pair(X_NAMES[this.group.view.x], 0), pair(this.options.title, 2), h("div", { class: "btn-row" }, h("button", { class: "btn primary small", type: "submit" }, "Apply"), h("button", { class: "btn small", type: "button", onclick: all }, "Automatic"))),
+      h(
+        "form",
+        { class: "stack", onsubmit: apply },
+        pair(X_NAMES[this.group.view.x], 0),
+        pair(this.options.title, 2),
+        h(
+          "div",
+          { class: "btn-row" },
+          h("button", { class: "btn primary small", type: "submit" }, "Apply"),
+          h("button", { class: "btn small", type: "button", onclick: all }, "Automatic"),
+        ),
+      ),
       { label: `Limits of ${this.options.title}` },
     );
   }
@@ -438,7 +657,9 @@ export class Chart {
     /** @type {(string|number|null)[][]} */
     const lines = [["line", "iteration", "epoch", "time", "value"]];
     for (const { label, points } of this.lines.values()) {
-      points.iter.forEach((iter, i) => lines.push([label, iter, points.epoch[i], points.time[i], points.value[i]]));
+      points.iter.forEach((iter, i) =>
+        lines.push([label, iter, points.epoch[i], points.time[i], points.value[i]]),
+      );
     }
     return csv(lines);
   }
@@ -449,7 +670,10 @@ export class Chart {
     const scale = window.devicePixelRatio || 1;
     const room = 34 * scale;
     const foot = 30 * scale;
-    const canvas = h("canvas", { width: from.width + 16 * scale, height: from.height + room + foot });
+    const canvas = h("canvas", {
+      width: from.width + 16 * scale,
+      height: from.height + room + foot,
+    });
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     pen.fillStyle = colour("--surface");
     pen.fillRect(0, 0, canvas.width, canvas.height);
@@ -483,6 +707,16 @@ function xsOf(line, x) {
   if (x === "epoch") return line.points.epoch;
   const start = Number.isFinite(line.start) ? line.start : (line.points.time[0] ?? 0);
   return line.points.time.map((time) => time - start);
+}
+
+/** The first and the last x of a line. @param {Line} line @param {X} x @returns {[number|null, number|null]} */
+function ends(line, x) {
+  const { iter, epoch, time } = line.points;
+  const last = line.points.length - 1;
+  if (x === "iter") return [iter[0], iter[last]];
+  if (x === "epoch") return [epoch[0], epoch[last]];
+  const start = Number.isFinite(line.start) ? line.start : time[0];
+  return [time[0] - start, time[last] - start];
 }
 
 /**

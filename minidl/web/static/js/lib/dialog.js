@@ -58,7 +58,12 @@ export function ask(what) {
         h("button", { class: "btn", value: "", type: "submit" }, what.cancel ?? "Cancel"),
         h(
           "button",
-          { class: `btn primary${what.danger ? " danger" : ""}`, value: "yes", type: "submit", autofocus: true },
+          {
+            class: `btn primary${what.danger ? " danger" : ""}`,
+            value: "yes",
+            type: "submit",
+            autofocus: true,
+          },
           what.action,
         ),
       ],
@@ -75,10 +80,23 @@ export function ask(what) {
 export function askText(what) {
   return new Promise((done) => {
     const id = `dialog-text-${++count}`;
-    const input = h("input", { type: "text", id, value: what.value ?? "", required: what.required, autofocus: true, autocomplete: "off" });
+    const input = h("input", {
+      type: "text",
+      id,
+      value: what.value ?? "",
+      required: what.required,
+      autofocus: true,
+      autocomplete: "off",
+    });
     const box = open({
       title: what.title,
-      body: h("div", { class: "field" }, h("label", { for: id }, what.label), input, what.hint && h("p", { class: "hint" }, what.hint)),
+      body: h(
+        "div",
+        { class: "field" },
+        h("label", { for: id }, what.label),
+        input,
+        what.hint && h("p", { class: "hint" }, what.hint),
+      ),
       footer: [
         h("button", { class: "btn", type: "button", onclick: () => box.close("") }, "Cancel"),
         h("button", { class: "btn primary", value: "yes", type: "submit" }, what.action),
@@ -94,7 +112,12 @@ export function askText(what) {
 
 /** @param {HTMLElement} button @param {(Entry|null)[]} entries */
 export function menu(button, entries) {
-  const list = h("div", { class: "menu", popover: "auto", role: "menu", "aria-label": button.getAttribute("aria-label") ?? button.textContent });
+  const list = h("div", {
+    class: "menu",
+    popover: "auto",
+    role: "menu",
+    "aria-label": button.getAttribute("aria-label") ?? button.textContent,
+  });
   for (const entry of entries) {
     if (!entry) {
       list.append(h("hr", { role: "separator" }));
@@ -102,13 +125,16 @@ export function menu(button, entries) {
     }
     const props = { role: "menuitem", tabindex: "-1", class: entry.danger ? "danger" : "" };
     const inside = [entry.icon && icon(entry.icon), entry.text];
-    if (entry.href) list.append(h("a", { ...props, href: entry.href, download: entry.download }, inside));
+    if (entry.href)
+      list.append(h("a", { ...props, href: entry.href, download: entry.download }, inside));
     else {
       const act = () => {
         list.hidePopover();
         entry.act?.();
       };
-      list.append(h("button", { ...props, type: "button", disabled: entry.off, onclick: act }, inside));
+      list.append(
+        h("button", { ...props, type: "button", disabled: entry.off, onclick: act }, inside),
+      );
     }
   }
   list.addEventListener("keydown", (event) => walk(event, list));
@@ -118,7 +144,9 @@ export function menu(button, entries) {
 
 /** Arrow keys, Home and End among the entries. @param {KeyboardEvent} event @param {HTMLElement} list */
 function walk(event, list) {
-  const items = /** @type {HTMLElement[]} */ ([...list.querySelectorAll("[role=menuitem]:not(:disabled)")]);
+  const items = /** @type {HTMLElement[]} */ ([
+    ...list.querySelectorAll("[role=menuitem]:not(:disabled)"),
+  ]);
   const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
   /** @type {Record<string, number>} */
   const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };
@@ -134,7 +162,12 @@ function walk(event, list) {
  * @returns {() => void}
  */
 export function popover(button, content, options) {
-  const box = h("div", { class: "popover", popover: "auto", role: "dialog", "aria-label": options.label });
+  const box = h("div", {
+    class: "popover",
+    popover: "auto",
+    role: "dialog",
+    "aria-label": options.label,
+  });
   fill(box, content);
   float(button, box, options.onclose);
   /** @type {HTMLElement|null} */ (box.querySelector("input, button, select, a"))?.focus();
@@ -149,7 +182,8 @@ function float(button, box, onclose) {
   box.addEventListener("toggle", (event) => {
     if (/** @type {ToggleEvent} */ (event).newState !== "closed") return;
     button.setAttribute("aria-expanded", "false");
-    if (box.contains(document.activeElement) || document.activeElement === document.body) button.focus();
+    if (box.contains(document.activeElement) || document.activeElement === document.body)
+      button.focus();
     box.remove();
     onclose?.();
   });
@@ -176,8 +210,16 @@ export function toast(content, kind = "", action) {
     icon(kind === "bad" ? "alert" : kind === "good" ? "check" : "info"),
     h("div", { class: "grow wrap" }, content),
     action &&
-      h("button", { class: "btn small", type: "button", onclick: () => (shut(), action.act()) }, action.text),
-    h("button", { class: "btn quiet icon small", type: "button", "aria-label": "Close", onclick: shut }, icon("x")),
+      h(
+        "button",
+        { class: "btn small", type: "button", onclick: () => (shut(), action.act()) },
+        action.text,
+      ),
+    h(
+      "button",
+      { class: "btn quiet icon small", type: "button", "aria-label": "Close", onclick: shut },
+      icon("x"),
+    ),
   );
   byId("toasts").append(box);
   if (kind !== "bad") setTimeout(shut, action ? 12_000 : 5000);

@@ -45,7 +45,9 @@ export function s(tag, props, ...children) {
 /** @param {Element} node @param {Props} props */
 function set(node, props) {
   // A range's value is clipped to its limits, so these come first.
-  const late = Object.entries(props).sort(([a], [b]) => Number(a === "value") - Number(b === "value"));
+  const late = Object.entries(props).sort(
+    ([a], [b]) => Number(a === "value") - Number(b === "value"),
+  );
   for (const [name, value] of late) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);

@@ -28,7 +28,12 @@ const STATES = {
 };
 
 /** @type {Record<string, string>} */
-export const KINDS = { train: "Run", dataset: "Dataset", evaluate: "Evaluation", show: "Inspection" };
+export const KINDS = {
+  train: "Run",
+  dataset: "Dataset",
+  evaluate: "Evaluation",
+  show: "Inspection",
+};
 
 /** @param {State} state @returns {string} */
 export const stateWord = (state) => STATES[state]?.[1] ?? state;
@@ -46,7 +51,11 @@ export const busy = (job) => job.state === "running" || job.state === "waiting";
 export function bar(job) {
   const known = job.total > 0;
   const share = known ? Math.min(1, job.done / job.total) : 0;
-  return h("progress", { max: 1, value: share, "aria-label": `Progress of ${job.name}` }, percent(share, 0));
+  return h(
+    "progress",
+    { max: 1, value: share, "aria-label": `Progress of ${job.name}` },
+    percent(share, 0),
+  );
 }
 
 /** @param {Summary} job */
@@ -67,7 +76,9 @@ export function speed(job) {
 
 /** The one figure that says most of a job, [its name, value]: an accuracy, else a loss. @param {Summary} job @returns {[string, number]|null} */
 export function headline(job) {
-  const known = Object.entries(job.metrics ?? {}).filter(([, metric]) => typeof metric.last === "number");
+  const known = Object.entries(job.metrics ?? {}).filter(
+    ([, metric]) => typeof metric.last === "number",
+  );
   const order = [
     (/** @type {string} */ name) => name.startsWith("test") && isAccuracy(name),
     (/** @type {string} */ name) => isAccuracy(name),
@@ -86,14 +97,21 @@ export function headline(job) {
  * @param {{wide?: boolean}} [options]
  */
 export function sparkline(values, options = {}) {
-  const made = s("svg", { class: options.wide ? "spark wide" : "spark", viewBox: "0 0 100 24", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const made = s("svg", {
+    class: options.wide ? "spark wide" : "spark",
+    viewBox: "0 0 100 24",
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  });
   const known = (values ?? []).filter((value) => value !== null && Number.isFinite(value));
   if (!values || known.length < 2) return made;
   const low = Math.min(.../** @type {number[]} */ (known));
   const high = Math.max(.../** @type {number[]} */ (known));
   const step = 100 / (values.length - 1);
   const points = values.flatMap((value, i) =>
-    value === null || !Number.isFinite(value) ? [] : [`${(i * step).toFixed(1)} ${(22 - (20 * (value - low)) / (high - low || 1)).toFixed(1)}`],
+    value === null || !Number.isFinite(value)
+      ? []
+      : [`${(i * step).toFixed(1)} ${(22 - (20 * (value - low)) / (high - low || 1)).toFixed(1)}`],
   );
   const line = `M${points.join("L")}`;
   if (options.wide) made.append(s("path", { class: "under", d: `${line}V24H0Z` }));
@@ -123,7 +141,8 @@ export const act = {
   stop: (job) => doing(() => stopped(job.id, "stop"), `${job.name} writes a snapshot and stops`),
 
   /** @param {Summary} job */
-  afterEpoch: (job) => doing(() => stopped(job.id, "after-epoch"), `${job.name} stops when this epoch ends`),
+  afterEpoch: (job) =>
+    doing(() => stopped(job.id, "after-epoch"), `${job.name} stops when this epoch ends`),
 
   /** @param {Summary} job */
   pause: (job) => doing(() => stopped(job.id, "pause"), `${job.name} is paused`),
@@ -144,7 +163,13 @@ export const act = {
 
   /** @param {Summary} job */
   async rename(job) {
-    const name = await askText({ title: "Rename", label: "Name", value: job.name, action: "Rename", required: true });
+    const name = await askText({
+      title: "Rename",
+      label: "Name",
+      value: job.name,
+      action: "Rename",
+      required: true,
+    });
     return !!name && doing(() => patch(`job/${path(job.id)}`, { name }));
   },
 
@@ -171,10 +196,21 @@ export const act = {
       return false;
     }
     if (dependants.length) {
-      const list = h("ul", { class: "stack tight" }, dependants.map((id) => h("li", null, h("a", { href: jobUrl(id) }, id))));
+      const list = h(
+        "ul",
+        { class: "stack tight" },
+        dependants.map((id) => h("li", null, h("a", { href: jobUrl(id) }, id))),
+      );
       await ask({
         title: `${names} cannot be deleted`,
-        body: [h("p", null, `${plural(dependants.length, "job")} ${dependants.length === 1 ? "was" : "were"} made from it. Delete first:`), list],
+        body: [
+          h(
+            "p",
+            null,
+            `${plural(dependants.length, "job")} ${dependants.length === 1 ? "was" : "were"} made from it. Delete first:`,
+          ),
+          list,
+        ],
         action: "I see",
         cancel: "Close",
       });
@@ -190,12 +226,11 @@ export const act = {
     /** @type {string[]} */
     const gone = [];
     const done = await doing(async () => {
-      for (const job of jobs) {
-        await post(`trash/${path(job.id)}`);
-        gone.push(job.id);
-      }
+      for (const job of jobs) gone.push((await post(`trash/${path(job.id)}`)).trash);
     });
-    if (gone.length) toast(`${names} moved to the trash`, "good");
+    const back = () =>
+      doing(() => Promise.all(gone.map((one) => post("restore", { trash: one }))), "It is back");
+    if (gone.length) toast(`${names} moved to the trash`, "good", { text: "Undo", act: back });
     return done;
   },
 };
@@ -232,11 +267,24 @@ export async function copy(text) {
 export function commandBox(commands, label = "The same in a terminal") {
   const text = h("pre", { tabindex: "0", role: "group", "aria-label": label });
   let lines = [commands].flat();
-  const button = h("button", { class: "btn quiet icon small", type: "button", "aria-label": "Copy the command", title: "Copy", onclick: () => copy(lines.join("\n")) }, icon("copy"));
+  const button = h(
+    "button",
+    {
+      class: "btn quiet icon small",
+      type: "button",
+      "aria-label": "Copy the command",
+      title: "Copy",
+      onclick: () => copy(lines.join("\n")),
+    },
+    icon("copy"),
+  );
   const node = h("div", { class: "cmd" }, text, button);
   const set = (/** @type {string|string[]} */ now) => {
     lines = [now].flat();
-    fill(text, lines.map((line) => h("span", null, line)));
+    fill(
+      text,
+      lines.map((line) => h("span", null, line)),
+    );
   };
   set(lines);
   return Object.assign(node, { set });

@@ -1,7 +1,8 @@
 // A line of a chart as numbers: it grows at its end, and is thinned when it gets long.
 //
 //   const line = new Points();  line.set(series)  line.push(iter, time, epoch, value)
-//   smooth(values, 0.9)    thinned(points, 1500)    follow(lines, event, state)  (events.jsonl)
+//   line.rewind(iter)  line.splice(finer)    smooth(values, 0.9)    extremes(values, 1500)
+//   figures(event)  (a line of events.jsonl)    family("test accuracy")
 
 import { isAccuracy } from "./format.js";
 
@@ -25,7 +26,7 @@ export class Points {
   set(series) {
     this.iter = series.iter.slice();
     this.time = series.time.map((time) => time ?? NaN);
-    this.epoch = series.epoch.slice();
+    this.epoch = epochsOf(series);
     this.value = series.value.slice();
     if (!ascends(this.iter)) this.sortOut();
   }
@@ -49,6 +50,27 @@ export class Points {
     if (this.iter.length > MOST) this.thin(MOST / 2);
   }
 
+  /** Forget what came after an iteration. @param {number} iter */
+  rewind(iter) {
+    let size = this.iter.length;
+    while (size && this.iter[size - 1] > iter) size -= 1;
+    for (const list of [this.iter, this.time, this.epoch, this.value]) list.length = size;
+  }
+
+  /** Put finer points in place of those between its ends. @param {Series} fine */
+  splice(fine) {
+    if (!fine.iter.length) return;
+    const from = this.iter.findIndex((iter) => iter >= fine.iter[0]);
+    const after = this.iter.findIndex((iter) => iter > fine.iter[fine.iter.length - 1]);
+    const start = from < 0 ? this.iter.length : from;
+    const count = (after < 0 ? this.iter.length : after) - start;
+    this.iter.splice(start, count, ...fine.iter);
+    this.time.splice(start, count, ...fine.time.map((time) => time ?? NaN));
+    this.epoch.splice(start, count, ...epochsOf(fine));
+    this.value.splice(start, count, ...fine.value);
+    if (this.length > 4 * MOST) this.thin(MOST);
+  }
+
   /** Keep the least and the greatest of every stretch. @param {number} points */
   thin(points) {
     const kept = extremes(this.value, points);
@@ -64,10 +86,14 @@ export class Points {
 
   /** The last number. @returns {number|null} */
   get last() {
-    for (let i = this.value.length - 1; i >= 0; i--) if (this.value[i] !== null) return this.value[i];
+    for (let i = this.value.length - 1; i >= 0; i--)
+      if (this.value[i] !== null) return this.value[i];
     return null;
   }
 }
+
+/** Runs that do not know their epochs have none. @param {Series} series @returns {(number|null)[]} */
+const epochsOf = (series) => series.epoch?.slice() ?? series.iter.map(() => null);
 
 /** @param {number[]} list */
 function ascends(list) {
@@ -120,35 +146,38 @@ export function smooth(values, weight) {
 }
 
 /**
- * The figures that one line of events.jsonl brings, by the names of the API.
+ * The figures that one line of events.jsonl brings, by the names that the server has for them.
  * @param {Record<string, any>} event
  * @returns {[string, number|null][]}
  */
 export function figures(event) {
+  const outputs = Object.entries(event.outputs ?? {}).flatMap(([name, value]) =>
+    flat(value).map(
+      (one, i) => /** @type {[string, number|null]} */ ([i ? `${name}[${i}]` : name, one]),
+    ),
+  );
   /** @type {[string, number|null][]} */
   const found = [];
-  const outputs = (/** @type {string} */ prefix) => {
-    for (const [name, value] of Object.entries(event.outputs ?? {})) {
-      flat(value).forEach((one, i) => found.push([`${prefix} ${i ? `${name}[${i}]` : name}`, one]));
-    }
-  };
   if (event.event === "display") {
-    outputs("train");
-    const own = found.filter(([name]) => name !== "train loss");
-    found.splice(0, found.length, ["train loss", event.loss ?? null], ...own);
+    found.push(["train loss", event.loss ?? null]);
     if (!event.final) {
       found.push(["lr", event.lr ?? null]);
-      if (event.seconds > 0 && event.images > 0) found.push(["images/s", event.images / event.seconds]);
+      for (const [name, value] of outputs)
+        found.push([name === "loss" ? "train loss (batch)" : `train ${name}`, value]);
     }
+    if (event.images && event.seconds) found.push(["images/s", event.images / event.seconds]);
   } else if (event.event === "test") {
-    outputs(event.net ? `test#${event.net}` : "test");
-    if (typeof event.loss === "number" && !found.some(([name]) => name === "test loss")) found.push(["test loss", event.loss]);
+    const test = event.net ? `test#${event.net}` : "test";
+    if ("loss" in event && !("loss" in (event.outputs ?? {})))
+      found.push([`${test} loss`, event.loss ?? null]);
+    for (const [name, value] of outputs) found.push([`${test} ${name}`, value]);
   }
   return found;
 }
 
 /** @param {any} value @returns {(number|null)[]} */
-const flat = (value) => (Array.isArray(value) ? value.flatMap(flat) : [typeof value === "number" ? value : null]);
+const flat = (value) =>
+  Array.isArray(value) ? value.flatMap(flat) : [typeof value === "number" ? value : null];
 
 /** Which chart a figure belongs to. @param {string} name */
 export function family(name) {

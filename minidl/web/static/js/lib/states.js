@@ -47,7 +47,8 @@ export function failed(error, again) {
     icon("alert"),
     h("h2", null, missing ? "This is not there" : "This did not work"),
     problem(error),
-    again && h("button", { class: "btn", type: "button", onclick: again }, icon("reset"), "Try again"),
+    again &&
+      h("button", { class: "btn", type: "button", onclick: again }, icon("reset"), "Try again"),
   );
 }
 
@@ -62,7 +63,12 @@ export function notice(kind, content, actions = []) {
     "div",
     { class: `notice ${kind}`, role: kind === "bad" ? "alert" : null },
     icon(names[kind]),
-    h("div", { class: "grow stack tight" }, h("div", null, content), actions.length > 0 && h("div", { class: "btn-row" }, actions)),
+    h(
+      "div",
+      { class: "grow stack tight" },
+      h("div", null, content),
+      actions.length > 0 && h("div", { class: "btn-row" }, actions),
+    ),
   );
 }
 
@@ -79,6 +85,9 @@ export async function show(host, ask, view) {
   try {
     fill(host, view(await ask()));
   } catch (error) {
-    fill(host, failed(error, () => show(host, ask, view)));
+    fill(
+      host,
+      failed(error, () => show(host, ask, view)),
+    );
   }
 }

@@ -56,7 +56,13 @@ export class Table {
     this.lastPicked = "";
     this.head = h("tr");
     this.body = h("tbody");
-    this.table = h("table", { class: "table narrow-cards" }, h("caption", { class: "sr" }, options.label), h("thead", null, this.head), this.body);
+    this.table = h(
+      "table",
+      { class: "table narrow-cards" },
+      h("caption", { class: "sr" }, options.label),
+      h("thead", null, this.head),
+      this.body,
+    );
     this.node = h("div", { class: "table-wrap" }, this.table);
     this.none = h("div");
     this.node.append(this.none);
@@ -139,14 +145,19 @@ export class Table {
 
   csv() {
     const columns = this.visible();
-    const lines = [columns.map((column) => column.label), ...this.rowsShown().map((row) => columns.map((column) => column.value(row)))];
+    const lines = [
+      columns.map((column) => column.label),
+      ...this.rowsShown().map((row) => columns.map((column) => column.value(row))),
+    ];
     return csv(lines);
   }
 
   // ------------------------------------------------------------------ drawing
 
   visible() {
-    return this.columns.filter((column) => column.fixed || column.first || this.shown.includes(column.id));
+    return this.columns.filter(
+      (column) => column.fixed || column.first || this.shown.includes(column.id),
+    );
   }
 
   drawHead() {
@@ -154,11 +165,26 @@ export class Table {
     const cells = this.visible().map((column) => {
       const own = this.sort.replace(/^-/, "") === column.id;
       const state = own ? (this.sort.startsWith("-") ? "descending" : "ascending") : "none";
-      if (column.sorts === false) return h("th", { scope: "col", class: column.num ? "num" : "", title: column.title }, column.label || h("span", { class: "sr" }, column.title ?? ""));
+      if (column.sorts === false)
+        return h(
+          "th",
+          { scope: "col", class: column.num ? "num" : "", title: column.title },
+          column.label || h("span", { class: "sr" }, column.title ?? ""),
+        );
       const sort = () => this.sortBy(column.id);
-      return h("th", { scope: "col", class: column.num ? "num" : "", "aria-sort": state, title: column.title }, h("button", { class: "sort", type: "button", data: { column: column.id }, onclick: sort }, column.label));
+      return h(
+        "th",
+        { scope: "col", class: column.num ? "num" : "", "aria-sort": state, title: column.title },
+        h(
+          "button",
+          { class: "sort", type: "button", data: { column: column.id }, onclick: sort },
+          column.label,
+        ),
+      );
     });
-    this.all = pick && h("input", { type: "checkbox", "aria-label": "Choose all", onchange: () => this.pickAll() });
+    this.all =
+      pick &&
+      h("input", { type: "checkbox", "aria-label": "Choose all", onchange: () => this.pickAll() });
     fill(this.head, this.all && h("th", { class: "pick" }, h("label", null, this.all)), cells);
   }
 
@@ -170,7 +196,9 @@ export class Table {
     this.options.onsort?.(this.sort);
     this.drawHead();
     this.drawNow();
-    /** @type {HTMLElement|null} */ (this.head.querySelector(`[data-column="${CSS.escape(id)}"]`))?.focus();
+    /** @type {HTMLElement|null} */ (
+      this.head.querySelector(`[data-column="${CSS.escape(id)}"]`)
+    )?.focus();
   }
 
   drawNow() {
@@ -186,7 +214,9 @@ export class Table {
         if (known) known.push(row);
         else groups.set(name, [row]);
       }
-      const names = [...groups.keys()].sort((a, b) => Number(a === "") - Number(b === "") || a.localeCompare(b));
+      const names = [...groups.keys()].sort(
+        (a, b) => Number(a === "") - Number(b === "") || a.localeCompare(b),
+      );
       for (const name of names) {
         const members = groups.get(name) ?? [];
         lines.push(this.groupLine(name, members.length));
@@ -195,11 +225,14 @@ export class Table {
     } else {
       lines.push(...rows.map((row) => this.line(row)));
     }
-    const same = lines.length === this.body.childElementCount && lines.every((line, i) => line === this.body.children[i]);
+    const same =
+      lines.length === this.body.childElementCount &&
+      lines.every((line, i) => line === this.body.children[i]);
     if (!same) {
       const focused = document.activeElement;
       this.body.replaceChildren(...lines);
-      if (focused instanceof HTMLElement && this.body.contains(focused)) focused.focus({ preventScroll: true });
+      if (focused instanceof HTMLElement && this.body.contains(focused))
+        focused.focus({ preventScroll: true });
     }
     fill(this.none, !rows.length && this.options.empty?.());
     this.table.hidden = !rows.length && !!this.options.empty;
@@ -238,8 +271,18 @@ export class Table {
   cell(column, row) {
     const content = column.view ? column.view(row) : (column.value(row) ?? "");
     const bare = content === "" || content === null || content === undefined || content === "–";
-    const names = [column.num && "num", column.first && "first", bare && "bare"].filter(Boolean).join(" ");
-    return h(column.first ? "th" : "td", { class: names || null, scope: column.first ? "row" : null, "data-label": column.first ? null : column.label || null }, content);
+    const names = [column.num && "num", column.first && "first", bare && "bare"]
+      .filter(Boolean)
+      .join(" ");
+    return h(
+      column.first ? "th" : "td",
+      {
+        class: names || null,
+        scope: column.first ? "row" : null,
+        "data-label": column.first ? null : column.label || null,
+      },
+      content,
+    );
   }
 
   /** @param {string} name @param {number} members */
@@ -254,7 +297,23 @@ export class Table {
       this.options.onfold?.([...this.folded]);
       this.drawNow();
     };
-    const made = known ?? h("tr", { class: "group-row" }, h("td", { colspan: width }, h("button", { type: "button", onclick: fold }, icon("right"), h("span"), h("span", { class: "faint" }))));
+    const made =
+      known ??
+      h(
+        "tr",
+        { class: "group-row" },
+        h(
+          "td",
+          { colspan: width },
+          h(
+            "button",
+            { type: "button", onclick: fold },
+            icon("right"),
+            h("span"),
+            h("span", { class: "faint" }),
+          ),
+        ),
+      );
     const button = /** @type {HTMLButtonElement} */ (made.querySelector("button"));
     button.setAttribute("aria-expanded", String(open));
     button.children[1].textContent = name || "Without a group";
@@ -271,7 +330,8 @@ export class Table {
     const keys = this.rowsShown().map(this.options.key);
     const from = keys.indexOf(this.lastPicked);
     const to = keys.indexOf(key);
-    const span = range && from >= 0 ? keys.slice(Math.min(from, to), Math.max(from, to) + 1) : [key];
+    const span =
+      range && from >= 0 ? keys.slice(Math.min(from, to), Math.max(from, to) + 1) : [key];
     for (const one of span) {
       if (on) this.picked.add(one);
       else this.picked.delete(one);
@@ -319,7 +379,8 @@ export class Table {
     const at = [...line.children].indexOf(from);
     let next = event.key === "ArrowDown" ? line.nextElementSibling : line.previousElementSibling;
     while (next) {
-      const target = next.children[Math.min(at, next.children.length - 1)].querySelector("a, button, input");
+      const target =
+        next.children[Math.min(at, next.children.length - 1)].querySelector("a, button, input");
       if (target) {
         event.preventDefault();
         /** @type {HTMLElement} */ (target).focus();
@@ -332,7 +393,8 @@ export class Table {
 
 /** @param {Value} a @param {Value} b @param {number} sign */
 function compare(a, b, sign) {
-  const none = (/** @type {Value} */ v) => v === null || v === undefined || v === "" || Number.isNaN(v);
+  const none = (/** @type {Value} */ v) =>
+    v === null || v === undefined || v === "" || Number.isNaN(v);
   if (none(a) || none(b)) return Number(none(a)) - Number(none(b));
   if (typeof a === "number" && typeof b === "number") return sign * (a - b);
   return sign * String(a).localeCompare(String(b), "en", { numeric: true });
@@ -349,7 +411,9 @@ export function csv(lines) {
 
 /** Let the browser save a text or a picture. @param {string} name @param {string|Blob} content @param {string} [type] */
 export function save(name, content, type = "text/csv") {
-  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const url = URL.createObjectURL(
+    content instanceof Blob ? content : new Blob([content], { type }),
+  );
   const link = h("a", { href: url, download: name });
   document.body.append(link);
   link.click();

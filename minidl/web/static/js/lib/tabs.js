@@ -34,11 +34,23 @@ export class Tabs {
     for (const tab of tabs) {
       const button = h(
         "button",
-        { role: "tab", type: "button", id: `tab-${tab.id}`, "aria-controls": `panel-${tab.id}`, onclick: () => this.choose(tab.id) },
+        {
+          role: "tab",
+          type: "button",
+          id: `tab-${tab.id}`,
+          "aria-controls": `panel-${tab.id}`,
+          onclick: () => this.choose(tab.id),
+        },
         tab.label,
         tab.count !== undefined && h("span", { class: "count" }, String(tab.count ?? "")),
       );
-      const panel = h("div", { role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}`, tabindex: "0", hidden: true });
+      const panel = h("div", {
+        role: "tabpanel",
+        id: `panel-${tab.id}`,
+        "aria-labelledby": `tab-${tab.id}`,
+        tabindex: "0",
+        hidden: true,
+      });
       this.buttons.set(tab.id, button);
       this.panels.set(tab.id, panel);
       list.append(button);
@@ -58,6 +70,13 @@ export class Tabs {
       button.tabIndex = key === id ? 0 : -1;
     }
     for (const [key, panel] of this.panels) panel.hidden = key !== id;
+    const list = this.buttons.get(id)?.parentElement;
+    const button = this.buttons.get(id);
+    if (list && button)
+      list.scrollLeft = Math.max(
+        0,
+        button.offsetLeft - list.offsetLeft - (list.clientWidth - button.clientWidth) / 2,
+      );
     const panel = /** @type {HTMLElement} */ (this.panels.get(id));
     const life = this.lives.get(id);
     if (life) life.back?.();

@@ -22,7 +22,8 @@ export function colour(name, alpha = 1) {
   // a variable holds light-dark(...); as a colour of an element it is resolved
   probe.style.color = `var(${name})`;
   const found = getComputedStyle(probe).color;
-  const made = alpha === 1 ? found : found.replace(/rgba?\(([^,]+,[^,]+,[^,)]+).*/, `rgba($1, ${alpha})`);
+  const made =
+    alpha === 1 ? found : found.replace(/rgba?\(([^,]+,[^,]+,[^,)]+).*/, `rgba($1, ${alpha})`);
   known.set(key, made);
   return made;
 }

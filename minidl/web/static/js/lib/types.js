@@ -15,7 +15,7 @@
  *   done: number, total: number, unit: string, rate?: number|null, eta?: number|null,
  *   parents?: Record<string, string>, adopted?: boolean, metrics?: Record<string, Metric>,
  *   spark?: (number|null)[], alarms?: number, error?: Partial<Problem>|null,
- *   epoch?: number|null}} Summary
+ *   epoch?: number|null, memory?: number, place?: number}} Summary
  */
 
 /** @typedef {{iter: number, epoch?: number|null, weights: string, state: string,
@@ -29,11 +29,11 @@
  *   notes: string, argv: string[], command: string, cwd: string,
  *   history: [string, number][], files: {name: string, bytes: number, time: number}[],
  *   snapshots: Snapshot[], dependants: string[], versions: Record<string, string>,
- *   status: Record<string, any>, alarms_list?: Alarm[], form: Record<string, any>,
- *   dataset?: any, evaluation?: any}} Job
+ *   status: Record<string, any>, alarm_list?: Alarm[], form: Record<string, any>,
+ *   start?: Record<string, any>, folder?: string, dataset?: any, evaluation?: any}} Job
  */
 
-/** @typedef {{iter: number[], time: (number|null)[], epoch: (number|null)[],
- *             value: (number|null)[]}} Series */
+/** @typedef {{iter: number[], time: (number|null)[], value: (number|null)[],
+ *             epoch?: (number|null)[]}} Series */
 
 export {};

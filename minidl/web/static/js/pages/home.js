@@ -1,13 +1,24 @@
 // All jobs: those at work as cards, below them runs, datasets and evaluations in tables, all live.
 
-import { get, jobUrl } from "../lib/api.js";
+import { get, jobUrl, post } from "../lib/api.js";
 import { popover } from "../lib/dialog.js";
 import { byId, fill, frame, h, later, say } from "../lib/dom.js";
 import { ago, duration, figure, isAccuracy, percent, plural, whole } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
-import { about, act, badge, bar, busy, doing, eta, headline, sparkline, speed, stateWord } from "../lib/job.js";
-import { post } from "../lib/api.js";
-import { commandBox } from "../lib/job.js";
+import {
+  about,
+  act,
+  badge,
+  bar,
+  busy,
+  commandBox,
+  doing,
+  eta,
+  headline,
+  sparkline,
+  speed,
+  stateWord,
+} from "../lib/job.js";
 import { choices } from "../lib/store.js";
 import { empty, failed } from "../lib/states.js";
 import { listen } from "../lib/stream.js";
@@ -19,16 +30,41 @@ import { Tabs } from "../lib/tabs.js";
 
 /** A tab: what it lists, and how it stands. */
 const LISTS = [
-  { id: "runs", label: "Runs", kinds: ["train"], figures: true, columns: ["state", "spark", "headline", "done", "group", "elapsed", "created"] },
-  { id: "datasets", label: "Datasets", kinds: ["dataset"], figures: false, columns: ["state", "done", "group", "elapsed", "created"] },
-  { id: "evaluations", label: "Evaluations", kinds: ["evaluate", "show"], figures: true, columns: ["state", "of", "headline", "group", "elapsed", "created"] },
+  {
+    id: "runs",
+    label: "Runs",
+    kinds: ["train"],
+    figures: true,
+    columns: ["state", "spark", "headline", "done", "elapsed", "created"],
+  },
+  {
+    id: "datasets",
+    label: "Datasets",
+    kinds: ["dataset"],
+    figures: false,
+    columns: ["state", "done", "elapsed", "created"],
+  },
+  {
+    id: "evaluations",
+    label: "Evaluations",
+    kinds: ["evaluate", "show"],
+    figures: true,
+    columns: ["state", "of", "headline", "elapsed", "created"],
+  },
 ];
 
 const view = choices(
   "home",
   {
-    tab: "runs", q: "", state: "", sort: "-created", grouped: true, folded: /** @type {string[]} */ ([]),
-    columns_runs: LISTS[0].columns, columns_datasets: LISTS[1].columns, columns_evaluations: LISTS[2].columns,
+    tab: "runs",
+    q: "",
+    state: "",
+    sort: "-created",
+    grouped: true,
+    folded: /** @type {string[]} */ ([]),
+    columns_runs: LISTS[0].columns,
+    columns_datasets: LISTS[1].columns,
+    columns_evaluations: LISTS[2].columns,
   },
   ["tab", "q", "state", "sort", "grouped"],
 );
@@ -49,8 +85,19 @@ const name = (/** @type {Summary} */ job) =>
       h(
         "span",
         { class: "row" },
-        (job.alarms ?? 0) > 0 && h("span", { class: "badge", data: { state: "waiting" } }, icon("alert"), plural(job.alarms ?? 0, "alarm")),
-        job.adopted && h("span", { class: "tag", title: "A run of another program, read from its log" }, "adopted"),
+        (job.alarms ?? 0) > 0 &&
+          h(
+            "span",
+            { class: "badge", data: { state: "waiting" } },
+            icon("alert"),
+            plural(job.alarms ?? 0, "alarm"),
+          ),
+        job.adopted &&
+          h(
+            "span",
+            { class: "tag", title: "A run of another program, read from its log" },
+            "adopted",
+          ),
         job.tags.map((tag) => h("span", { class: "tag" }, tag)),
       ),
   );
@@ -58,15 +105,62 @@ const name = (/** @type {Summary} */ job) =>
 /** @type {Column[]} */
 const COLUMNS = [
   { id: "name", label: "Name", first: true, value: (job) => job.name, view: name },
-  { id: "state", label: "State", value: (job) => stateWord(job.state), view: (job) => badge(job.state) },
-  { id: "of", label: "Of", value: (job) => job.parents?.run ?? job.parents?.data, view: (job) => parent(job) },
-  { id: "spark", label: "Curve", sorts: false, title: "The first figure over time", value: () => null, view: (job) => sparkline(job.spark) },
-  { id: "headline", label: "Result", num: true, title: "The last accuracy, or loss", value: (job) => headline(job)?.[1], view: (job) => result(job) },
-  { id: "done", label: "Progress", num: true, value: (job) => (job.total ? job.done / job.total : null), view: (job) => (job.state === "done" ? `${whole(job.done)} ${job.unit}` : about(job)) },
+  {
+    id: "state",
+    label: "State",
+    value: (job) => stateWord(job.state),
+    view: (job) => badge(job.state),
+  },
+  {
+    id: "of",
+    label: "Of",
+    value: (job) => job.parents?.run ?? job.parents?.data,
+    view: (job) => parent(job),
+  },
+  {
+    id: "spark",
+    label: "Curve",
+    sorts: false,
+    title: "The first figure over time",
+    value: () => null,
+    view: (job) => sparkline(job.spark),
+  },
+  {
+    id: "headline",
+    label: "Result",
+    num: true,
+    title: "The last accuracy, or loss",
+    value: (job) => headline(job)?.[1],
+    view: (job) => result(job),
+  },
+  {
+    id: "done",
+    label: "Progress",
+    num: true,
+    value: (job) => (job.total ? job.done / job.total : null),
+    view: (job) => (job.state === "done" ? `${whole(job.done)} ${job.unit}` : about(job)),
+  },
   { id: "group", label: "Group", value: (job) => job.group },
-  { id: "elapsed", label: "Took", num: true, value: (job) => job.elapsed, view: (job) => (job.elapsed ? duration(job.elapsed) : "") },
-  { id: "created", label: "Created", num: true, value: (job) => job.created, view: (job) => ago(job.created) },
-  { id: "id", label: "Folder", value: (job) => job.id, view: (job) => h("code", { class: "wrap" }, job.id) },
+  {
+    id: "elapsed",
+    label: "Took",
+    num: true,
+    value: (job) => job.elapsed,
+    view: (job) => (job.elapsed ? duration(job.elapsed) : ""),
+  },
+  {
+    id: "created",
+    label: "Created",
+    num: true,
+    value: (job) => job.created,
+    view: (job) => ago(job.created),
+  },
+  {
+    id: "id",
+    label: "Folder",
+    value: (job) => job.id,
+    view: (job) => h("code", { class: "wrap" }, job.id),
+  },
 ];
 
 /** @param {Summary} job */
@@ -79,7 +173,13 @@ function parent(job) {
 function result(job) {
   const found = headline(job);
   if (!found) return "";
-  return h("span", { title: found[0] }, figure(found[0], found[1]), " ", h("span", { class: "faint small" }, found[0].replace(/^test /, "")));
+  return h(
+    "span",
+    { title: found[0] },
+    figure(found[0], found[1]),
+    " ",
+    h("span", { class: "faint small" }, found[0].replace(/^test /, "")),
+  );
 }
 
 /** Columns of every figure that the jobs have: the last and the best. @returns {Column[]} */
@@ -109,7 +209,9 @@ function pick(job, metric, which) {
 
 /** @param {typeof LISTS[0]} list */
 const columnsOf = (list) => {
-  const own = COLUMNS.filter((column) => column.id === "name" || column.id === "id" || list.columns.includes(column.id));
+  const own = COLUMNS.filter(
+    (column) => ["name", "id", "group"].includes(column.id) || list.columns.includes(column.id),
+  );
   return list.figures ? [...own, ...figureColumns()] : own;
 };
 
@@ -132,7 +234,12 @@ function showList(list, panel) {
     pick: (keys) => drawSelection(list.id, keys),
     empty: () => nothing(list),
   });
-  const search = h("input", { type: "search", value: view.get("q"), placeholder: "Filter by name, group, tag", "aria-label": `Filter ${list.label.toLowerCase()}` });
+  const search = h("input", {
+    type: "search",
+    value: view.get("q"),
+    placeholder: "Filter by name, group, tag",
+    "aria-label": `Filter ${list.label.toLowerCase()}`,
+  });
   search.addEventListener(
     "input",
     later(60, () => {
@@ -143,16 +250,70 @@ function showList(list, panel) {
   const state = h(
     "select",
     { "aria-label": "State", onchange: () => (view.set("state", state.value), refilter()) },
-    ["", "running", "waiting", "paused", "done", "stopped", "aborted", "failed", "interrupted"].map((one) =>
-      h("option", { value: one, selected: view.get("state") === one }, one ? stateWord(/** @type {any} */ (one)) : "All states"),
+    ["", "running", "waiting", "paused", "done", "stopped", "aborted", "failed", "interrupted"].map(
+      (one) =>
+        h(
+          "option",
+          { value: one, selected: view.get("state") === one },
+          one ? stateWord(/** @type {any} */ (one)) : "All states",
+        ),
     ),
   );
-  const grouped = h("button", { class: "btn", type: "button", "aria-pressed": String(view.get("grouped")), onclick: () => flipGroups(grouped) }, icon("group"), "Groups");
-  const chooser = h("button", { class: "btn", type: "button", "aria-haspopup": "dialog", onclick: () => chooseColumns(chooser, list) }, icon("columns"), "Columns");
-  const csv = h("button", { class: "btn icon quiet", type: "button", "aria-label": "Save the table as CSV", title: "Save as CSV", onclick: () => save(`${list.id}.csv`, table.csv()) }, icon("download"));
-  const selection = h("div", { class: "selection", role: "toolbar", "aria-label": "Chosen jobs", hidden: true });
+  const grouped = h(
+    "button",
+    {
+      class: "btn",
+      type: "button",
+      "aria-pressed": String(view.get("grouped")),
+      onclick: () => flipGroups(grouped),
+    },
+    icon("group"),
+    "Groups",
+  );
+  const chooser = h(
+    "button",
+    {
+      class: "btn",
+      type: "button",
+      "aria-haspopup": "dialog",
+      onclick: () => chooseColumns(chooser, list),
+    },
+    icon("columns"),
+    "Columns",
+  );
+  const csv = h(
+    "button",
+    {
+      class: "btn icon quiet",
+      type: "button",
+      "aria-label": "Save the table as CSV",
+      title: "Save as CSV",
+      onclick: () => save(`${list.id}.csv`, table.csv()),
+    },
+    icon("download"),
+  );
+  const selection = h("div", {
+    class: "selection",
+    role: "toolbar",
+    "aria-label": "Chosen jobs",
+    hidden: true,
+  });
   tables.set(list.id, { table, list, bar: selection });
-  fill(panel, h("div", { class: "toolbar" }, h("label", { class: "search" }, icon("search"), search), state, h("span", { class: "grow" }), grouped, chooser, csv), table.node, selection);
+  fill(
+    panel,
+    h(
+      "div",
+      { class: "toolbar" },
+      h("label", { class: "search" }, icon("search"), search),
+      state,
+      h("span", { class: "grow" }),
+      grouped,
+      chooser,
+      csv,
+    ),
+    table.node,
+    selection,
+  );
   regroup(table);
   table.set([...jobs.values()].filter((job) => list.kinds.includes(job.kind)));
   refilter();
@@ -160,7 +321,8 @@ function showList(list, panel) {
 
 function refilter() {
   const state = view.get("state");
-  for (const { table } of tables.values()) table.filter(view.get("q"), (job) => !state || job.state === state);
+  for (const { table } of tables.values())
+    table.filter(view.get("q"), (job) => !state || job.state === state);
 }
 
 /** @param {Table<Summary>} table */
@@ -184,17 +346,45 @@ function chooseColumns(button, list) {
   const { table } = known;
   const columns = columnsOf(list);
   const flip = (/** @type {string} */ id, /** @type {boolean} */ on) => {
-    const shown = columns.map((column) => column.id).filter((one) => (one === id ? on : view.get(key).includes(one)));
+    const shown = columns
+      .map((column) => column.id)
+      .filter((one) => (one === id ? on : view.get(key).includes(one)));
     view.set(key, shown);
     table.show(shown, columns);
   };
   const box = (/** @type {Column} */ column) =>
-    h("label", { class: "check" }, h("input", { type: "checkbox", checked: view.get(key).includes(column.id), onchange: (/** @type {Event} */ e) => flip(column.id, /** @type {HTMLInputElement} */ (e.target).checked) }), column.label);
+    h(
+      "label",
+      { class: "check" },
+      h("input", {
+        type: "checkbox",
+        checked: view.get(key).includes(column.id),
+        onchange: (/** @type {Event} */ e) =>
+          flip(column.id, /** @type {HTMLInputElement} */ (e.target).checked),
+      }),
+      column.label,
+    );
   const own = columns.filter((column) => !column.first && COLUMNS.includes(column));
   const figures = columns.filter((column) => !COLUMNS.includes(column));
   popover(
     button,
-    h("div", { class: "stack" }, h("fieldset", { class: "stack tight" }, h("legend", { class: "eyebrow" }, "Columns"), own.map(box)), figures.length > 0 && h("fieldset", { class: "stack tight" }, h("legend", { class: "eyebrow" }, "Figures"), figures.map(box))),
+    h(
+      "div",
+      { class: "stack" },
+      h(
+        "fieldset",
+        { class: "stack tight" },
+        h("legend", { class: "eyebrow" }, "Columns"),
+        own.map(box),
+      ),
+      figures.length > 0 &&
+        h(
+          "fieldset",
+          { class: "stack tight" },
+          h("legend", { class: "eyebrow" }, "Figures"),
+          figures.map(box),
+        ),
+    ),
     { label: "Columns" },
   );
 }
@@ -207,11 +397,31 @@ function nothing(list) {
       view.set("state", "");
       location.reload();
     };
-    return empty({ icon: "search", title: "Nothing fits the filter", actions: [h("button", { class: "btn", type: "button", onclick: clear }, "Show all")] });
+    return empty({
+      icon: "search",
+      title: "Nothing fits the filter",
+      actions: [h("button", { class: "btn", type: "button", onclick: clear }, "Show all")],
+    });
   }
-  if (list.id === "runs") return empty({ icon: "chart", title: "No runs yet", text: "Runs started here or in a terminal appear by themselves.", actions: [h("a", { class: "btn primary", href: "/new/run" }, "New run")] });
-  if (list.id === "datasets") return empty({ icon: "image", title: "No datasets yet", text: "A dataset is made from a folder of pictures, from lists, or from an existing store.", actions: [h("a", { class: "btn primary", href: "/new/dataset" }, "New dataset")] });
-  return empty({ icon: "check", title: "No evaluations yet", text: "Open a run and evaluate one of its snapshots." });
+  if (list.id === "runs")
+    return empty({
+      icon: "chart",
+      title: "No runs yet",
+      text: "Runs started here or in a terminal appear by themselves.",
+      actions: [h("a", { class: "btn primary", href: "/new/run" }, "New run")],
+    });
+  if (list.id === "datasets")
+    return empty({
+      icon: "image",
+      title: "No datasets yet",
+      text: "A dataset is made from a folder of pictures, from lists, or from an existing store.",
+      actions: [h("a", { class: "btn primary", href: "/new/dataset" }, "New dataset")],
+    });
+  return empty({
+    icon: "check",
+    title: "No evaluations yet",
+    text: "Open a run and evaluate one of its snapshots.",
+  });
 }
 
 // ---------------------------------------------------------------------- chosen rows
@@ -224,17 +434,50 @@ function drawSelection(id, keys) {
   const chosen = [...keys].map((key) => jobs.get(key)).filter((job) => job !== undefined);
   place.hidden = !chosen.length;
   const done = () => table.forget(true);
-  const button = (/** @type {string} */ text, /** @type {string} */ drawing, /** @type {() => Promise<boolean>} */ work, danger = false) =>
-    h("button", { class: `btn small${danger ? " danger" : ""}`, type: "button", onclick: async () => (await work()) && done() }, icon(drawing), text);
+  const button = (
+    /** @type {string} */ text,
+    /** @type {string} */ drawing,
+    /** @type {() => Promise<boolean>} */ work,
+    danger = false,
+  ) =>
+    h(
+      "button",
+      {
+        class: `btn small${danger ? " danger" : ""}`,
+        type: "button",
+        onclick: async () => (await work()) && done(),
+      },
+      icon(drawing),
+      text,
+    );
   const working = chosen.filter(busy);
   fill(
     place,
     h("span", null, h("b", null, String(chosen.length)), " chosen"),
-    list.id === "runs" && h("a", { class: "btn small primary", href: `/compare?ids=${chosen.map((job) => encodeURIComponent(job.id).replaceAll("%2F", "/")).join(",")}` }, icon("chart"), "Compare"),
+    list.id === "runs" &&
+      h(
+        "a",
+        {
+          class: "btn small primary",
+          href: `/compare?ids=${chosen.map((job) => encodeURIComponent(job.id).replaceAll("%2F", "/")).join(",")}`,
+        },
+        icon("chart"),
+        "Compare",
+      ),
     button("Group", "group", () => act.regroup(chosen)),
-    working.length > 0 && button("Abort", "ban", async () => (await Promise.all(working.map((job) => act.abort(job)))).some(Boolean), true),
+    working.length > 0 &&
+      button(
+        "Abort",
+        "ban",
+        async () => (await Promise.all(working.map((job) => act.abort(job)))).some(Boolean),
+        true,
+      ),
     button("Delete", "trash", () => act.trash(chosen), true),
-    h("button", { class: "btn quiet icon small", type: "button", "aria-label": "Choose none", onclick: done }, icon("x")),
+    h(
+      "button",
+      { class: "btn quiet icon small", type: "button", "aria-label": "Choose none", onclick: done },
+      icon("x"),
+    ),
   );
 }
 
@@ -244,10 +487,15 @@ function drawSelection(id, keys) {
 const cards = new Map();
 
 function drawRunning() {
-  const working = [...jobs.values()].filter(busy).sort((a, b) => Number(b.state === "running") - Number(a.state === "running") || b.created - a.created);
-  byId("running").hidden = !working.length;
+  const running = [...jobs.values()]
+    .filter((job) => job.state === "running")
+    .sort((a, b) => b.created - a.created);
+  const waiting = [...jobs.values()]
+    .filter((job) => job.state === "waiting")
+    .sort((a, b) => (a.place ?? 0) - (b.place ?? 0));
+  byId("running").hidden = !running.length && !waiting.length;
   const place = byId("running-cards");
-  const shown = working.slice(0, 9);
+  const shown = running.slice(0, 9);
   for (const [id, node] of cards) {
     if (!shown.some((job) => job.id === id)) {
       node.remove();
@@ -258,23 +506,69 @@ function drawRunning() {
     const made = card(job);
     const old = cards.get(job.id);
     if (old) fill(old, ...made);
-    else cards.set(job.id, h("a", { class: "card stack tight job-card", href: jobUrl(job.id) }, made));
+    else
+      cards.set(job.id, h("a", { class: "card stack tight job-card", href: jobUrl(job.id) }, made));
     const node = /** @type {HTMLElement} */ (cards.get(job.id));
     if (place.children[i] !== node) place.insertBefore(node, place.children[i] ?? null);
   });
+  const first = waiting
+    .slice(0, 6)
+    .map((job) => h("a", { class: "tag", href: jobUrl(job.id) }, job.name));
+  const rest = waiting.length - first.length;
+  fill(
+    byId("waiting"),
+    waiting.length > 0 && [
+      badge("waiting"),
+      ...first,
+      h(
+        "a",
+        { class: "small", href: "/system" },
+        rest > 0 ? `and ${rest} more: the queue` : "The queue",
+      ),
+    ],
+  );
 }
 
 /** @param {Summary} job */
 function card(job) {
   const found = headline(job);
-  const head = h("div", { class: "row between" }, h("h3", { class: "clip grow" }, job.name), badge(job.state));
-  if (job.state === "waiting") return [head, h("p", { class: "small faint clip" }, job.done ? about(job) : job.id)];
   return [
-    head,
-    h("div", { class: "job-card-plot" }, sparkline(job.spark, { wide: true }), found && h("div", { class: "job-card-figure" }, h("b", null, figure(found[0], found[1])), h("span", { class: "faint small" }, found[0]))),
+    h("div", { class: "row between" }, h("h3", { class: "clip grow" }, job.name), badge(job.state)),
+    h(
+      "div",
+      { class: "job-card-plot" },
+      sparkline(job.spark, { wide: true }),
+      found &&
+        h(
+          "div",
+          { class: "job-card-figure" },
+          h("b", null, figure(found[0], found[1])),
+          h("span", { class: "faint small" }, found[0]),
+        ),
+    ),
     bar(job),
-    h("div", { class: "row between small muted" }, h("span", null, job.total ? `${percent(job.done / job.total, 0)} · ${about(job)}` : about(job)), h("span", null, eta(job))),
-    h("div", { class: "row between small faint" }, h("span", { class: "clip" }, speed(job) || "\u00a0"), (job.alarms ?? 0) > 0 && h("span", { class: "badge", data: { state: "waiting" } }, icon("alert"), plural(job.alarms ?? 0, "alarm"))),
+    h(
+      "div",
+      { class: "row between small muted" },
+      h(
+        "span",
+        null,
+        job.total ? `${percent(job.done / job.total, 0)} · ${about(job)}` : about(job),
+      ),
+      h("span", null, eta(job)),
+    ),
+    h(
+      "div",
+      { class: "row between small faint" },
+      h("span", { class: "clip" }, speed(job) || "\u00a0"),
+      (job.alarms ?? 0) > 0 &&
+        h(
+          "span",
+          { class: "badge", data: { state: "waiting" } },
+          icon("alert"),
+          plural(job.alarms ?? 0, "alarm"),
+        ),
+    ),
   ];
 }
 
@@ -286,11 +580,15 @@ let tabs = null;
 function drawSummary() {
   const all = [...jobs.values()];
   const count = (/** @type {string} */ state) => all.filter((job) => job.state === state).length;
-  const words = [plural(all.filter((job) => job.kind === "train").length, "run"), plural(all.filter((job) => job.kind === "dataset").length, "dataset")];
+  const words = [
+    plural(all.filter((job) => job.kind === "train").length, "run"),
+    plural(all.filter((job) => job.kind === "dataset").length, "dataset"),
+  ];
   if (count("running")) words.push(`${count("running")} at work`);
   if (count("waiting")) words.push(`${count("waiting")} waiting`);
   say(byId("summary"), `${root} · ${words.join(" · ")}`);
-  for (const list of LISTS) tabs?.count(list.id, all.filter((job) => list.kinds.includes(job.kind)).length);
+  for (const list of LISTS)
+    tabs?.count(list.id, all.filter((job) => list.kinds.includes(job.kind)).length);
 }
 
 let root = "";
@@ -331,17 +629,41 @@ function drawPage() {
     host.classList.toggle("section", true);
     tabs = new Tabs(
       host,
-      LISTS.map((list) => ({ id: list.id, label: list.label, count: 0, show: (panel) => showList(list, panel) })),
-      { label: "Kinds of jobs", chosen: view.get("tab"), onchange: (id) => view.set("tab", id, true) },
+      LISTS.map((list) => ({
+        id: list.id,
+        label: list.label,
+        count: 0,
+        show: (panel) => showList(list, panel),
+      })),
+      {
+        label: "Kinds of jobs",
+        chosen: view.get("tab"),
+        onchange: (id) => view.set("tab", id, true),
+      },
     );
   }
   drawRunning();
   drawSummary();
 }
 
+/** A short run that shows everything a run can show. */
+const DEMO = {
+  epochs: 20,
+  rate: 0.02,
+  policy: "poly",
+  policy_values: "1",
+  histograms: 1,
+  samples: 1,
+};
+
 /** What a stranger sees first. */
 function welcome() {
-  const demo = h("button", { class: "btn primary", type: "button", onclick: () => startDemo(demo) }, icon("play"), "Train LeNet on handwritten digits");
+  const demo = h(
+    "button",
+    { class: "btn primary", type: "button", onclick: () => startDemo(demo) },
+    icon("play"),
+    "Train LeNet on handwritten digits",
+  );
   return h(
     "div",
     { class: "welcome stack loose" },
@@ -352,14 +674,41 @@ function welcome() {
       text: "Start with a demonstration: 1,797 handwritten digits, a small net, about a minute on this machine. Or make a dataset from a folder of your own pictures, one folder for each class.",
       actions: [demo, h("a", { class: "btn", href: "/new/dataset" }, "Use my own pictures")],
     }),
-    h("div", { class: "stack tight" }, h("h2", null, "Or in a terminal, in this folder"), commandBox(["minidl dataset digits", "minidl train --net lenet --data data/digits"], "Commands to start with"), h("p", { class: "muted small" }, "Runs that you start there appear here by themselves, live.")),
+    h(
+      "div",
+      { class: "stack tight" },
+      h("h2", null, "Or in a terminal, in this folder"),
+      commandBox(
+        ["minidl dataset digits", "minidl train --net lenet --data data/digits"],
+        "Commands to start with",
+      ),
+      h(
+        "p",
+        { class: "muted small" },
+        "Runs that you start there appear here by themselves, live.",
+      ),
+    ),
   );
 }
 
 /** @param {HTMLButtonElement} button */
 async function startDemo(button) {
   button.disabled = true;
-  await doing(() => post("demo"), "The digits are made, then LeNet learns them");
+  await doing(async () => {
+    const data = await post("jobs", {
+      kind: "dataset",
+      form: { source: "digits", name: "digits", group: "demo" },
+    });
+    const form = {
+      net_from: "zoo",
+      net: "lenet",
+      data: data.jobs[0].id,
+      name: "LeNet on digits",
+      group: "demo",
+      ...DEMO,
+    };
+    await post("jobs", { kind: "train", form });
+  }, "The digits are made, then LeNet learns them");
   button.disabled = false;
 }
 
@@ -369,7 +718,11 @@ async function start() {
     root = found.root ?? "";
     for (const job of found.jobs) jobs.set(job.id, job);
     drawPage();
-    listen("events", { job: put, gone: (data) => drop(typeof data === "string" ? data : data.id), again: refresh });
+    listen("events", {
+      job: put,
+      gone: (data) => drop(typeof data === "string" ? data : data.id),
+      again: refresh,
+    });
   } catch (error) {
     fill(byId("jobs"), failed(error, start));
   }
@@ -393,10 +746,13 @@ view.on(() => {
 });
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
+  const typing =
+    event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
   if (event.key !== "/" || typing) return;
   event.preventDefault();
-  /** @type {HTMLElement|null} */ (document.querySelector("[role=tabpanel]:not([hidden]) input[type=search]"))?.focus();
+  /** @type {HTMLElement|null} */ (
+    document.querySelector("[role=tabpanel]:not([hidden]) input[type=search]")
+  )?.focus();
 });
 
 start();
