@@ -43,7 +43,7 @@ class Map(NamedTuple):
     b: Numbers
 
     def after(self, other: Map) -> Map:
-        """The map that goes through `other` first, then through this one."""
+        """Return the map that goes through `other` first, then through this one."""
         if self.axis is not None and other.axis is not None and self.axis != other.axis:
             found = f"spatial axes begin after {self.axis} here and after {other.axis} there"
             raise AxisMismatchException(found, where="coord_map")
@@ -77,7 +77,7 @@ def coord_map(fn: Function) -> tuple[int | None, Any, Any]:
 
 
 def coord_map_from_to(top_from: Top, top_to: Top) -> tuple[int | None, Any, Any]:
-    """The map (axis, a, b) between two tops of a spec that come from a common blob.
+    """Return the map (axis, a, b) between two tops of a spec that come from a common blob.
 
     Position i of `top_from` is at a * i + b of `top_to`.
 
@@ -128,7 +128,7 @@ def _between(top_from: Top, top_to: Top) -> Map:
 
 
 def _walk(top: Top) -> tuple[dict[Top, Map], set[str]]:
-    """Every blob above `top`, nearest first, with its map to `top`; the types that ended a way."""
+    """Return every blob above `top`, nearest first, with its map; the types that ended a way."""
     found, undefined = {top: NOTHING}, set()
     waiting = [top]
     while waiting:
@@ -183,7 +183,7 @@ def _field(param: Any, name: str, none: int | None) -> Any:
 
 
 def _many(value: Any, none: int | None) -> Any:
-    """A field that may be repeated, as a tuple; `none` where nothing was given."""
+    """Return a field that may be repeated, as a tuple; `none` where nothing was given."""
     given = (value,) if isinstance(value, int) else tuple(value)
     return given or (None if none is None else (none,))
 

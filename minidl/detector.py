@@ -95,7 +95,7 @@ class Detector(NetOfImages):
         )
 
     def crop(self, image: np.ndarray, window: Window) -> np.ndarray:
-        """The part of an image H x W x C that the net sees of a window, before preprocessing."""
+        """Return what the net sees of a window of an image H x W x C, before preprocessing."""
         ymin, xmin, ymax, xmax = (int(edge) for edge in window)
         height, width = image.shape[:2]
         if not (0 <= ymin < ymax <= height and 0 <= xmin < xmax <= width):
@@ -111,14 +111,14 @@ class Detector(NetOfImages):
         return out
 
     def _background(self) -> np.ndarray:
-        """The image that preprocessing makes zero: the mean, as the caller's images are."""
+        """Return the image that preprocessing makes zero: the mean, as the caller's images are."""
         return self.transformer.deprocess(
             self.input, np.zeros(self.transformer.inputs[self.input][1:], np.float32)
         )
 
 
 def with_context(window: Window, context_pad: int, side: int, image: tuple[int, int]) -> Context:
-    """The region that fills a square of `side` pixels, `context_pad` of them around a window.
+    """Return the region that fills a square of `side` pixels, `context_pad` around a window.
 
     The region is the window enlarged about its centre by side / (side - 2 * context_pad), in each
     direction; windows count their last row and column, as Matlab's do.

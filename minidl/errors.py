@@ -175,7 +175,7 @@ GROUPS = getattr(builtins, "BaseExceptionGroup", ())  # they are made in another
 
 @functools.cache
 def also(kind: type[MinidlError], builtin: type[BaseException]) -> Any:
-    """An error class that is `kind`, and that ``except builtin`` catches, too.
+    """Return an error class that is `kind`, and that ``except builtin`` catches, too.
 
     >>> isinstance(also(RunError, KeyError)("no such key"), KeyError)
     True
@@ -226,7 +226,7 @@ def raise_all(errors: Sequence[MinidlError]) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name most like `name`, or an empty string where none is near.
+    """Return the known name most like `name`, or an empty string where none is near.
 
     >>> nearest("kernal_size", ["kernel_size", "stride"])
     'kernel_size'

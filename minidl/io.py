@@ -62,12 +62,12 @@ class Transformer:
         self.input_scale: dict[str, float] = {}
 
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:
-        """The order in which to take an image's axes: (2, 0, 1) makes H x W x C into C x H x W."""
+        """Set the order of an image's axes: (2, 0, 1) makes H x W x C into C x H x W."""
         axes = len(self._shape(in_))
         self.transpose[in_] = self._permutation(in_, "transpose", order, axes, "axes")
 
     def set_channel_swap(self, in_: str, order: Sequence[int]) -> None:
-        """The order in which to take the channels, the first axis after transposing."""
+        """Set the order in which to take the channels, the first axis after transposing."""
         channels = self._shape(in_)[0]
         self.channel_swap[in_] = self._permutation(in_, "channel_swap", order, channels, "channels")
 
@@ -99,7 +99,7 @@ class Transformer:
         self.input_scale[in_] = self._factor(in_, "input_scale", scale)
 
     def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
-        """An image, (H, W, C) if there is a transpose for that, as float32 in the input's shape."""
+        """Return an image, (H, W, C) if there is a transpose, as float32 in the input's shape."""
         shape, order = self._shape(in_), self.transpose.get(in_)
         out = np.array(data, np.float32)
         if order is not None and out.ndim != len(order):
@@ -131,7 +131,7 @@ class Transformer:
         return out
 
     def deprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
-        """The image that `preprocess` made this of, but for its size; (1, C, H, W) will do, too."""
+        """Return the image that `preprocess` made this of, but for its size (or (1, C, H, W))."""
         shape, out = self._shape(in_), np.array(data, np.float32)
         if out.shape == (1, *shape):
             out = out[0]
@@ -291,7 +291,7 @@ def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> Any:
 
 
 def arraylist_to_blobprotovector_str(arraylist: Iterable[np.ndarray]) -> bytes:
-    """The bytes of a BlobProtoVector that holds these arrays."""
+    """Return the bytes of a BlobProtoVector that holds these arrays."""
     blobs = [array_to_blobproto(arr) for arr in arraylist]
     return schema.BlobProtoVector(blobs=blobs).SerializeToString()
 
@@ -318,7 +318,7 @@ def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
 
 
 def datum_to_array(datum: Any) -> np.ndarray:
-    """The values of a Datum, (C, H, W): uint8, or float32 where it has no bytes.
+    """Return the values of a Datum, (C, H, W): uint8, or float32 where it has no bytes.
 
     An encoded image is decoded, which needs Pillow. Its label is ``datum.label``.
     """

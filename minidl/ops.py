@@ -133,7 +133,7 @@ class Pool:
     ceil: bool = True
 
     def over(self, size: Ints) -> Pool:
-        """The same with the window that it has on a bottom of these spatial extents."""
+        """Return the same with the window that it has on a bottom of these spatial extents."""
         return self if self.kernel else replace(self, kernel=tuple(size))
 
     def out(self, size: Ints) -> Ints:

@@ -56,7 +56,7 @@ class Preprocess:
     labels: tuple[str, ...] = ()
 
     def __call__(self, picture: Any) -> np.ndarray:
-        """The float32 array (C, H, W) that a net takes, of a picture's file or its pixels.
+        """Return the float32 array (C, H, W) that a net takes, of a picture's file or its pixels.
 
         picture   a path; or an array H x W, H x W x 1 or H x W x 3 (red, green, blue): bytes, or
                   floats from 0 to 1 as `io.load_image` gives them
@@ -196,7 +196,7 @@ class _Places(Transform):
 
 
 def read(path: str | os.PathLike[str]) -> Preprocess:
-    """The description in a file that `write` wrote, or somebody by hand. Errors: FormatError."""
+    """Return the description in a file, written by `write` or by hand. Errors: FormatError."""
     text = files.read(path, "description of pictures", limit=LARGEST).tobytes()
     try:
         found = json.loads(text)
@@ -263,7 +263,7 @@ def of_net(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Preprocess |
 
 
 def of_input(shape: Sequence[int]) -> Preprocess:
-    """All that the shape of a net's input, (N, C, H, W), says: stretched to it, as bytes.
+    """Return all that the shape of a net's input, (N, C, H, W), says: stretched to it, as bytes.
 
     An input of 200 to 256 rows and columns sees the middle of 256 x 256, as nets of ImageNet do.
     """

@@ -75,7 +75,7 @@ def comment(message: str, field: str = "") -> str:
 
 
 def messages() -> dict[str, Any]:
-    """The class of every top-level message, by name; those that were added come last."""
+    """Return the class of every top-level message, by name; those that were added come last."""
     found = dict(file().message_types_by_name)
     found.update((field.message_type.name, field.message_type) for field in _added.values())
     return {name: message_factory.GetMessageClass(found[name]) for name in found}
@@ -237,7 +237,7 @@ def _file_proto() -> bytes:
 
 @functools.cache
 def _pool() -> Any:
-    """The pool of our own. Every number that LayerParameter has free is open to `extend`."""
+    """Return the pool of our own. Every number that LayerParameter has free is open to `extend`."""
     schema = descriptor_pb2.FileDescriptorProto.FromString(_file_proto())
     layer = next(m for m in schema.message_type if m.name == "LayerParameter")
     end = 2**29

@@ -52,7 +52,7 @@ class Top:
         self.fn, self.n = fn, n
 
     def to_proto(self) -> Any:
-        """The net that computes this blob, with automatic names."""
+        """Return the net that computes this blob, with automatic names."""
         return to_proto(self)
 
 
@@ -111,7 +111,7 @@ class Function:
             raise UsageError(found, where=self._where, expected=expected)
 
     def _make(self, keywords: dict[str, Any]) -> Any:
-        """The LayerParameter, but for the names that the spec gives."""
+        """Return the LayerParameter, but for the names that the spec gives."""
         if "type" in keywords:
             found = f"type={keywords['type']!r} is given, but it is a {self.type_name} layer"
             raise UsageError(found, where=self._where)
@@ -193,7 +193,7 @@ class NetSpec:
         return sorted({*super().__dir__(), *self.tops})
 
     def keys(self) -> list[str]:
-        """The names of the tops, in the order in which they were given."""
+        """Return the names of the tops, in the order in which they were given."""
         return list(self.tops)
 
     def update(self, name: str, params: dict[str, Any]) -> None:
@@ -202,12 +202,12 @@ class NetSpec:
         (value.fn if isinstance(value, Top) else value).update(params)
 
     def to_proto(self) -> Any:
-        """The NetParameter with all layers that the named tops need."""
+        """Return the NetParameter with all layers that the named tops need."""
         return _net(list(self.tops.values()), {top: name for name, top in self.tops.items()})
 
 
 def to_proto(*tops: Top | Function) -> Any:
-    """The NetParameter with all layers that these tops need, with automatic names."""
+    """Return the NetParameter with all layers that these tops need, with automatic names."""
     for top in tops:
         if not isinstance(top, Top | Function):
             raise UsageError(f"to_proto is given {top!r}", expected="tops")

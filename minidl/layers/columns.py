@@ -158,7 +158,7 @@ class Unfolding:
         return xp.lib.stride_tricks.as_strided(source, shape, (steps[0], tap, *steps[1:]))
 
     def _add_back(self, source: Any, target: Any, axis: int) -> None:
-        """The transpose of `_windows`: add each tap of one stage to where it came from."""
+        """Apply the transpose of `_windows`: add each tap of one stage to where it came from."""
         target.fill(0)
         by_tap, stride = self._by_tap(source, axis), self.stride[axis]
         before, reach = (slice(None),) * (3 + axis), stride * (self.out[axis] - 1) + 1

@@ -21,7 +21,7 @@ class Depthwise(Convolution):
         self.op = replace(self.op, group=group)  # `group` itself may be left out of the message
 
     def _groups(self, p):
-        """The number of channels that the parameters speak of."""
+        """Return the number of channels that the parameters speak of."""
         raise NotImplementedError
 
     def top_shapes(self, *bottom):

@@ -250,7 +250,7 @@ def msra(request: Request) -> None:
 
 @filler("bilinear")
 def bilinear(request: Request) -> None:
-    """The tent that interpolates between pixels: for Deconvolution layers that enlarge.
+    """Return the tent that interpolates between pixels: for Deconvolution layers that enlarge.
 
     With k the side of the kernel, f = ceil(k / 2) and c = (k - 1) / (2 f),
 

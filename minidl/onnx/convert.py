@@ -63,7 +63,7 @@ def convert(net: Net) -> Conversion:
 
 
 def _emit(nodes: Any, flow: Flow, weights: _Weights, name: str) -> Graph:
-    """All operators for these nodes, which say the shapes."""
+    """Emit all operators for these nodes, which say the shapes."""
     return _Walk(nodes, flow, weights, Graph(name or "net")).run()
 
 

@@ -56,13 +56,13 @@ class Flow:
         self.inputs = [v for i in sorted(self.sources) for v in self.makes[i] if v in needed]
 
     def blob(self, version: int) -> str:
-        """The name of the blob that a version is of."""
+        """Return the name of the blob that a version is of."""
         i, j = self._written[version]
         name: str = self.nodes[i].tops[j]
         return name
 
     def maker(self, version: int) -> int:
-        """The node that writes it."""
+        """Return the node that writes it."""
         return self._written[version][0]
 
     def shape(self, nodes: Sequence[Any], version: int) -> tuple[int, ...]:

@@ -66,7 +66,7 @@ class Graph:
         self._taken.discard(old)
 
     def difference(self, other: Graph) -> str:
-        """The layer whose operators or constants differ first; '' if all are equal."""
+        """Return the layer whose operators or constants differ first; '' if all are equal."""
         for mine, theirs in zip(self.ops, other.ops, strict=False):
             if mine != theirs or any(
                 not _same(self.constants[name], other.constants[name])
@@ -135,7 +135,7 @@ class Step:
         return self.values[attr]()
 
     def param(self, attr: str, shape: tuple[int, ...] | None = None) -> str:
-        """The constant that holds a parameter, in its own shape or another one."""
+        """Return the constant that holds a parameter, in its own shape or another one."""
         values = np.ascontiguousarray(self.read(attr), np.float32)
         own = values.shape if shape is None else shape
         return self.graph.constant(self.owners[attr], values.reshape(own))

@@ -36,7 +36,7 @@ def called(block: Block) -> str:
 
 
 def unknown_field(name: str, block: Block, near: bool) -> Parts:
-    """The parts of an error about a field that `block` does not have.
+    """Return the parts of an error about a field that `block` does not have.
 
     near    whether to look for the nearest name, which takes a millisecond
     """

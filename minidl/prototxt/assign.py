@@ -123,7 +123,7 @@ def _message(
 
 
 def _plain(value: Any, field: Field) -> Any:
-    """The value as protobuf takes it; TypeError or ValueError where it does not fit the field."""
+    """Return the value as protobuf takes it; TypeError or ValueError if it does not fit."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
     if field.kind == STRING:

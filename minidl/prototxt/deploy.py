@@ -31,7 +31,7 @@ def readers(net: Any, level: int = 0, stages: Sequence[str] = ()) -> list[Any]:
 
 
 def reader(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Any | None:
-    """The layer from which a net of phase TEST, or else TRAIN, gets its data; None if none does."""
+    """Return the layer from which a net of phase TEST, else TRAIN, gets its data; or None."""
     return next(iter(readers(net, level, stages)), None)
 
 
@@ -105,7 +105,7 @@ def _scores(loss: Any, taken: Collection[str]) -> Any:
 
 
 def _needed(layers: list[Any], wanted: set[str]) -> list[Any]:
-    """The layers on which the blobs `wanted` depend."""
+    """Return the layers on which the blobs `wanted` depend."""
     kept = []
     for layer in reversed(layers):
         if wanted.intersection(layer.top):

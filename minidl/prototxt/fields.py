@@ -55,7 +55,7 @@ class Field:
 
 
 def fields(message: Any) -> dict[str, Field]:
-    """The fields of a message descriptor that a text may set, by name."""
+    """Return the fields of a message descriptor that a text may set, by name."""
     return _fields(message, added(message))
 
 

@@ -38,7 +38,7 @@ def included(spec: Any, state: Any) -> bool:
 
 
 def filter_layers(net: Any, state: Any) -> Any:
-    """A copy of `net` in `state`, with only the layers whose rules fit it."""
+    """Return a copy of `net` in `state`, with only the layers whose rules fit it."""
     kept = schema.NetParameter()
     kept.CopyFrom(net)
     del kept.layer[:]

@@ -262,7 +262,7 @@ def _old_transform_fields(layer: Any) -> tuple[str, list[str]]:
 
 
 def _data_param(layer: Any) -> str:
-    """The name of a data layer's own message that may hold transform fields; '' for others."""
+    """Return the name of a data layer's message that may hold transform fields; '' for others."""
     old = layer.DESCRIPTOR.name == "V1LayerParameter"
     return _DATA_PARAMS.get(v1_type(layer) if old else layer.type, "")
 

@@ -100,7 +100,7 @@ def set_solver_count(count: int) -> None:
 
 
 def solver_rank() -> int:
-    """Which of the solvers this process runs: 0."""
+    """Return which of the solvers this process runs: 0."""
     return 0
 
 

@@ -76,7 +76,7 @@ def drop_repeated(weights: Weights) -> list[str]:
 
 
 def describe(weights: Weights) -> str:
-    """The text that goes with the arrays.
+    """Return the text that goes with the arrays.
 
     >>> describe(Weights("LeNet", [LayerWeights("ip1", "InnerProduct", [np.zeros(2)])], []))
     '{"version": 1, "net": "LeNet", "layers": [{"name": "ip1", "type": "InnerProduct"}]}'

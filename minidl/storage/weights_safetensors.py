@@ -17,7 +17,7 @@ _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 def read(path: str | os.PathLike[str]) -> Weights:
-    """The weights in a safetensors file. float16 and bfloat16 become float32, which is exact.
+    """Return the weights in a safetensors file; float16 and bfloat16 become float32, exactly.
 
     Errors: FormatError for a file that is cut short, damaged or of another kind; UsageError for a
     path that cannot be read, and where safetensors is not installed.

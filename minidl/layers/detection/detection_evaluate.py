@@ -164,7 +164,7 @@ class DetectionEvaluate(Layer):
         return rows
 
     def _best(self, box, area, objects, sizes):
-        """The number of the object that a box overlaps most, and by enough; else None."""
+        """Return the number of the object that a box overlaps most, and by enough; else None."""
         if not len(objects):
             return None
         low, high = np.maximum(box[:2], objects[:, :2]), np.minimum(box[2:], objects[:, 2:])

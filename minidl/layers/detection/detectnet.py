@@ -230,7 +230,7 @@ class DetectNetTransformation(Layer):
         return image.astype(self.dtype)
 
     def _boxes(self, rows, number):
-        """The boxes of a picture whose class has a plane, and those planes."""
+        """Return the boxes of a picture whose class has a plane, and those planes."""
         count, columns = rows[0, :2]
         if not (0 <= count < len(rows) and columns == COLUMNS):
             raise LabelError(

@@ -106,7 +106,7 @@ class PriorBox(Layer):
         return values * 4 if len(values) == 1 else values
 
     def _pair(self, single, first, second):
-        """A field, or its forms for height and width; None where none of them is given."""
+        """Return a field, or its forms for height and width; None where none of them is given."""
         p = self.spec.prior_box_param
         given = [name for name in (single, first, second) if p.HasField(name)]
         if given not in ([], [single], [first, second]):

@@ -108,7 +108,7 @@ class Proposal(Layer):
             self.ctx.device.write(blob.data, rows)
 
     def _moved(self, anchors_, moves):
-        """The anchors, moved and scaled. Their sizes count both end pixels, those that come of it
+        """Return the anchors moved and scaled. Their sizes count both ends, those of the result
         do not, as in py-faster-rcnn."""
         ends = anchors_.copy()
         ends[:, 2:] += 1  # the last pixel counts

@@ -76,7 +76,7 @@ def _operand(step: Step, attr: str) -> str:
 
 
 def _broadcast(step: Step) -> tuple[int, ...]:
-    """The operand's shape, and a 1 for each axis of bottom[0] behind those that it meets."""
+    """Return the operand's shape, and a 1 for each axis of bottom[0] behind those that it meets."""
     operand = step.layer.operand_shape(*step.bottom_shapes)
     if not operand:
         return ()

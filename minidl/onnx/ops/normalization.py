@@ -126,7 +126,7 @@ def norm_l2(step: Step) -> list[str]:
 
 
 def _by_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape in which numbers of the channels are broadcast over a blob."""
+    """Return the shape in which numbers of the channels are broadcast over a blob."""
     return (shape[1], *(1 for _ in shape[2:]))
 
 

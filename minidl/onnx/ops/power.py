@@ -47,5 +47,5 @@ def _linear(step: Step, scale: float, shift: float) -> str:
 
 
 def _log_base(base: float) -> float:
-    """The natural logarithm of Caffe's base, where -1 stands for e."""
+    """Return the natural logarithm of Caffe's base, where -1 stands for e."""
     return 1.0 if base == -1 else float(np.log(base))
