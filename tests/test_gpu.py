@@ -13,6 +13,7 @@ import pytest
 from minidl import TEST, TRAIN, Net, set_device
 from minidl.arrays.device import Device
 from minidl.errors import DeviceError, WeightsError
+from minidl.net import run
 from tests import fakegpu
 from tests.data.support import image_lmdb, random_images
 from tests.fakegpu import cudnn as fake_cudnn
@@ -179,7 +180,7 @@ def test_later_passes_only_launch(gpu, name, engine, monkeypatch):
     with gpu.strict():
         net.clear_param_diffs()
         net.training_pass()
-        net._runner.forward(0, len(net.layers) - 1)  # as forward_pass, without a look at the loss
+        run.forward(net.state, 0, len(net.layers) - 1)  # forward_pass without a look at the loss
         net.backward_pass()
     if cudnn is not None:
         cudnn.close()
@@ -325,16 +326,16 @@ def test_a_gpu_without_room_is_refused_with_the_batch_that_would_fit(gpu):
 
 
 def test_nets_that_are_gone_leave_no_memory_behind(gpu):
-    def run():
+    def train_one():
         trained = solver(GPU, clip_gradients=1.0)
         trained.step(3)
         del trained
         gc.collect()  # a net and what runs it know one another
 
-    run()
+    train_one()
     before = gpu.live[0]
     for _ in range(3):
-        run()
+        train_one()
     assert gpu.live[0] == before
 
 

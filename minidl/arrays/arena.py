@@ -78,7 +78,7 @@ class Arena:
         return self._gradients.flat
 
     def row(self, home: Callable[[Param], Home]) -> Row:
-        """One more row, for as long as somebody has it."""
+        """Return one more row, which exists for as long as somebody holds it."""
         row = Row(home)
         self._fill(row)
         self._histories.add(row)
@@ -160,7 +160,7 @@ class Arena:
         return Memory(shape, segment.layout, array, self.device)
 
     def _size(self, param: Param, layout: Layout | None) -> int:
-        """Elements that a parameter takes in a layout."""
+        """Return the number of elements that a parameter takes in a layout."""
         return nbytes(param.values.shape, layout, self.dtype) // self.dtype.itemsize
 
     def _rounded(self, size: int) -> int:
@@ -169,6 +169,6 @@ class Arena:
 
 
 def _layout(param: Param) -> Layout | None:
-    """The layout that a parameter lives in now."""
+    """Return the layout that a parameter lives in now."""
     memory = param.values.places.get(0)
     return memory.layout if memory is not None else None

@@ -74,11 +74,11 @@ class Blob:
         home.write(values)
 
     def home(self, kind: str) -> Home:
-        """The home of "data" or "diff"."""
+        """Return the home of "data" or "diff"."""
         return self.values if kind == "data" else self.gradient
 
     def read(self, kind: str = "data") -> Any:
-        """A plain array of the values as they are now, for reading only: perhaps a copy."""
+        """Return a plain array of the values as they are now, for reading only: perhaps a copy."""
         return self.home(kind).read().reshape(self._shape)
 
     def use(self, data: Any, diff: Any = None) -> None:
@@ -143,8 +143,8 @@ class Param(Blob):
 
     The values live in the layout that the plan of its layer chose, the gradient always in the
     same one, so that an update can go over the memory of both, element by element; what an engine
-    pads with is zero in both. While `gradient.fresh`, the gradient counts as zero, whatever its
-    memory holds.
+    pads with is zero in both. While `gradient.fresh`, the gradient counts as zero, no matter what
+    its memory holds.
     """
 
     __slots__ = ("borrowed", "decay_mult", "lr_mult", "wanted")

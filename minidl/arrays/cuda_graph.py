@@ -91,7 +91,7 @@ class Replay:
 
 @contextlib.contextmanager
 def _no_garbage_collected() -> Iterator[None]:
-    """Or the end of somebody's array, stream or graph may be what cannot be recorded."""
+    """Pause garbage collection: the end of an array, stream or graph cannot be recorded."""
     enabled = gc.isenabled()
     gc.disable()
     try:

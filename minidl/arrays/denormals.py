@@ -40,7 +40,7 @@ def flushes() -> bool:
 
 @contextlib.contextmanager
 def flushed(on: bool = True) -> Iterator[None]:
-    """While this lasts, if `on`; afterwards this thread does again what it did before."""
+    """Flush denormals in this context, if `on`; restore what this thread did before it."""
     before = flushes()
     if on and not before:
         flush_denormals()
@@ -71,6 +71,5 @@ def _write(on: bool) -> None:
 
 def _refusal(why: str) -> DeviceError:
     return DeviceError(
-        f"denormal numbers cannot be flushed to zero: {why}",
-        expected="Linux on x86-64 or ARM64",
+        f"denormal numbers cannot be flushed to zero: {why}", expected="Linux on x86-64 or ARM64"
     )

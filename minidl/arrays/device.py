@@ -58,24 +58,24 @@ class Device:
         return _cuda(int(match[1] or 0))
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """A zeroed array of its own, whose memory starts at a multiple of `alignment`."""
+        """Allocate a zeroed array whose memory starts at a multiple of `alignment`."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         return self.bytes_(size).view(dtype).reshape(shape)
 
     def bytes_(self, size: int) -> Any:
-        """So many zeroed bytes that start at a multiple of `alignment`."""
+        """Allocate this number of zeroed bytes, starting at a multiple of `alignment`."""
         raise NotImplementedError
 
     def host_empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """An array of the host with any contents, from which copies to this device are quick."""
+        """Allocate an array of the host, of any contents, that is quick to copy to this device."""
         return np.empty(shape, dtype)
 
     def address(self, array: Any) -> int:
-        """Of the array's first byte."""
+        """Return the address of the array's first byte."""
         raise NotImplementedError
 
     def alias(self, array: Any) -> Any:
-        """A one-dimensional array over the memory of a contiguous one.
+        """Return a one-dimensional array over the memory of a contiguous one.
 
         Every view of it has it as its base, so it lives for as long as somebody can see the memory
         through it: views of views of `array` itself would have `array` as their base.
@@ -83,7 +83,7 @@ class Device:
         raise NotImplementedError
 
     def to_host(self, array: Any) -> np.ndarray:
-        """The values as a NumPy array; no copy on the CPU, and a GPU is waited for."""
+        """Return the values as a NumPy array; no copy on the CPU, and a GPU is waited for."""
         raise NotImplementedError
 
     def write(self, target: Any, values: Any) -> None:
@@ -91,14 +91,14 @@ class Device:
         raise NotImplementedError
 
     def current(self) -> contextlib.AbstractContextManager[object]:
-        """While this is open, what is launched goes to this device, in the order of the calls."""
+        """Send what is launched in this context to this device, in the order of the calls."""
         raise NotImplementedError
 
     def synchronize(self) -> None:
         """Wait until all that was launched has ended."""
 
     def memory(self) -> tuple[int, int] | None:
-        """Free and total bytes; None where nobody keeps count."""
+        """Return free and total bytes; None where nobody keeps count."""
         return None
 
     def __repr__(self) -> str:
@@ -198,7 +198,7 @@ class Cuda(Device):
         self.stream.synchronize()
 
     def memory(self) -> tuple[int, int]:
-        """Free and total bytes; what CuPy keeps for later use counts as free."""
+        """Return free and total bytes; what CuPy keeps for later use counts as free."""
         with self._device:
             free, total = self.xp.cuda.runtime.memGetInfo()
             pooled = self.xp.get_default_memory_pool().free_bytes()
@@ -218,13 +218,13 @@ class Cuda(Device):
 
 
 def on_host(values: Any) -> Any:
-    """An array of a GPU as one of the host; anything else as it is."""
+    """Return an array of a GPU as one of the host; anything else as it is."""
     return values.get() if hasattr(values, "__cuda_array_interface__") else values
 
 
 @functools.cache
 def _cuda(index: int) -> Cuda:
-    """The one Cuda of this number, or why there is none."""
+    """Return the one Cuda of this number; DeviceError says why there is none."""
     cupy = _cupy()
     count = gpu_count(cupy)
     if index >= count:
@@ -283,12 +283,12 @@ def set_device(name: str | int) -> None:
 
 
 def set_mode_cpu() -> None:
-    """pycaffe's name for ``set_device("cpu")``."""
+    """Do ``set_device("cpu")``, under pycaffe's name."""
     set_device("cpu")
 
 
 def set_mode_gpu() -> None:
-    """pycaffe's name for ``set_device("cuda:0")``, or the GPU that set_device(number) said.
+    """Do ``set_device("cuda:0")``, or the GPU that set_device(number) named, as in pycaffe.
 
     Most programs written for pycaffe say so. On a machine without a GPU they go on with the CPU,
     and a warning says so once, as for ``solver_mode: GPU``.
@@ -313,5 +313,5 @@ def _say_of_cpu(found: str) -> None:
 
 
 def default_device() -> Device:
-    """The device that `set_device` chose, "cpu" at first."""
+    """Return the device that `set_device` chose, "cpu" at first."""
     return Device(_default)

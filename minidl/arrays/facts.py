@@ -26,7 +26,7 @@ class Facts(NamedTuple):
 
 
 def facts(values: Any, axis: int = 0) -> Facts:
-    """The facts of an array; the rows of `idle` lie along `axis`."""
+    """Return the facts of an array; the rows of `idle` lie along `axis`."""
     values = np.asarray(values)
     exact = values.astype(np.float64)
     finite = exact[np.isfinite(exact)]

@@ -34,8 +34,8 @@ class Home:
     places     the memories by number; a parameter has one, number 0, which is called `memory`
     current    numbers of those that hold the values, USER among them for the users' array; empty
                while nobody has computed or given any: they count as zero
-    fresh      the values count as zero, whatever the memories hold: whoever adds to them first may
-               overwrite them, and then has to set `fresh` to False
+    fresh      the values count as zero, no matter what the memories hold: whoever adds first
+               may overwrite them, and then has to set `fresh` to False
     plain_only   some net reads the values with array code, so no other should arrange them
     like       another Home whose layout `memory` takes when it is made
     given      an array to work on as it is, for a layer while it runs: nothing else here counts
@@ -74,7 +74,7 @@ class Home:
     # ------------------------------------------------------------------ for users
 
     def lend(self) -> Any:
-        """A plain array of the values that stays one with them."""
+        """Return a plain array of the values that stays one with them."""
         if self.given is not None:
             return self.given
         lent = self._lent() if self._lent is not None else None
@@ -89,7 +89,7 @@ class Home:
         return lent.reshape(self.shape)
 
     def read(self) -> Any:
-        """A plain array to read now: memory itself where that is plain, otherwise a copy."""
+        """Return a plain array to read now: memory itself where that is plain, otherwise a copy."""
         if self.given is not None:
             return self.given
         self.fill()
@@ -192,7 +192,7 @@ class Home:
         self.current.add(number)
 
     def wrote(self, *numbers: int) -> None:
-        """These memories hold new values: all others are out of date."""
+        """Record that these memories hold new values: all others are out of date."""
         self.current = set(numbers)
         if not self.held:
             self._lent = None  # what was written to it before is overwritten
@@ -212,7 +212,7 @@ class Home:
     # ------------------------------------------------------------------ where the values are
 
     def array(self) -> Any:
-        """The plain array that users see, current or not; made (zeros) if there is none."""
+        """Return the plain array that users see, current or not; made (zeros) if there is none."""
         if self._array is None:
             self._array = self.device.zeros(self.shape, self.dtype)
         return self._array
@@ -299,7 +299,7 @@ class Home:
         self._array = self.places[self._alone].array if self._alone != USER else None
 
     def _plain(self) -> Any:
-        """The values from where it is simplest: from a plain array, or what is not used again."""
+        """Return the values from the simplest place: a plain array, or memory not used again."""
         number = self._shown
         if number not in self.current:
             number = min(self.current, key=lambda number: (number in self._refusals, number))

@@ -36,7 +36,7 @@ class Layout(Protocol):
         """Arrange the C-ordered array `plain` (of `shape`) in the bytes `packed`."""
 
     def unpack(self, packed: Any, plain: Any) -> None:
-        """The way back."""
+        """Arrange the bytes `packed` in C order, in the array `plain`."""
 
 
 class Memory:
@@ -59,7 +59,7 @@ class Memory:
         self.address = device.address(array)
 
     def plain(self, dtype: Any) -> Any:
-        """The elements in C order: the array itself if it is plain, otherwise a copy."""
+        """Return the elements in C order: the array itself if it is plain, otherwise a copy."""
         if self.layout is None:
             return self.array
         with self.device.current():
@@ -83,27 +83,17 @@ class Memory:
 
 
 def nbytes(shape: Shape, layout: Layout | None, dtype: Any) -> int:
-    """Bytes that an array takes."""
+    """Return the bytes that an array takes."""
     return layout.nbytes if layout is not None else math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def padded(size: int) -> int:
-    """So many bytes rounded up to a multiple of ALIGNMENT."""
+    """Round a number of bytes up to a multiple of ALIGNMENT."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def aligned(size: int) -> np.ndarray:
-    """So many zeroed bytes of the host."""
-    return CPU.bytes_(size)
-
-
 def place(shape: Shape, layout: Layout | None, dtype: Any, device: Device = CPU) -> Memory:
-    """New memory of its own, zeroed."""
+    """Allocate new memory, zeroed."""
     if layout is None:
         return Memory(shape, None, device.zeros(shape, dtype), device)
     return Memory(shape, layout, device.bytes_(layout.nbytes), device)
-
-
-def zeros(shape: Shape, dtype: Any) -> np.ndarray:
-    """A zeroed array of the host that starts at a multiple of its alignment."""
-    return CPU.zeros(shape, dtype)

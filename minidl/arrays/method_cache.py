@@ -9,7 +9,7 @@ from typing import Any
 
 
 def method_cache(method: Callable[..., Any], most: int | None) -> Any:
-    """`functools.lru_cache` around a bound method, for an attribute of the object it is bound to.
+    """Wrap a bound method in `functools.lru_cache`, for an attribute of the object it is bound to.
 
     most   how many results are kept, None for all; the oldest go first
 

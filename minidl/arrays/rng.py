@@ -12,7 +12,7 @@ import numpy as np
 class Streams:
     """A counter-based stream for each (seed, name, pass).
 
-    Layer ``drop6`` in pass 17 of a run with seed 1701 draws the same numbers whatever other layers
+    Layer ``drop6`` in pass 17 of a run with seed 1701 draws the same numbers no matter what others
     drew, in any thread, and whether or not the run was interrupted in between: to resume
     a run it is enough to know `seed` and `passes`. (Philox; Salmon et al. 2011, section 3.)
 
@@ -25,14 +25,14 @@ class Streams:
         self.passes = 0
 
     def generator(self, name: str, count: int | None = None) -> np.random.Generator:
-        """The stream of `name` in pass `count` (by default the pass now running)."""
+        """Return the stream of `name` in pass `count` (by default the pass now running)."""
         count = self.passes if count is None else count
         key = np.array(self.key(name), np.uint64)
         bits = np.random.Philox(key=key, counter=[0, 0, 0, count])
         return np.random.Generator(bits)
 
     def key(self, name: str) -> tuple[int, int]:
-        """The two words that tell the stream of `name` from all others."""
+        """Return the two words that tell the stream of `name` from all others."""
         digest = hashlib.blake2b(f"{self.seed}/{name}".encode(), digest_size=16).digest()
         low, high = np.frombuffer(digest, np.uint64)
         return int(low), int(high)
@@ -68,7 +68,7 @@ _default: int | None = None
 
 
 def set_random_seed(seed: int | None) -> None:
-    """The seed of nets made from now on without one of their own; None: drawn from the system."""
+    """Set the seed of nets made from now on without one of their own; None: the system's choice."""
     global _default
     _default = seed
 

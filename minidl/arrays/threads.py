@@ -11,19 +11,19 @@ VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def most_threads() -> int:
-    """More than any machine gains from, and fewer than it dies of."""
+    """Return a limit: more than any machine gains from, and fewer than it dies of."""
     return max(256, 8 * (os.cpu_count() or 1))
 
 
 def threads() -> int:
-    """The first of VARIABLES that is set to a number above 0, else all usable cores.
+    """Return the first of VARIABLES that is set to a number above 0, else all usable cores.
 
     Errors: UsageError for more than `most_threads`.
     """

@@ -2,7 +2,7 @@
 
 
 def bytes_(number: int) -> str:
-    """A size in memory.
+    """Return a size in memory as text.
 
     >>> bytes_(512), bytes_(1536), bytes_(5242880)
     ('512 B', '1.5 KiB', '5 MiB')
@@ -16,7 +16,7 @@ def bytes_(number: int) -> str:
 
 
 def three(value: float) -> str:
-    """Three significant digits, and never an exponent."""
+    """Return a number with three significant digits, and never an exponent."""
     if value >= 100:
         return f"{value:.0f}"
     return f"{value:.2f}".rstrip("0").rstrip(".") if value < 10 else f"{value:.3g}"

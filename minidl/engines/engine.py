@@ -44,7 +44,7 @@ class Engine:
 
     and an instance, for its device:
 
-    device      where its plans compute; whatever it is given lies there
+    device      where its plans compute; all that it is given lies there
     version     "3.2.0"; "" where that changes no time
     isa         what kind of processor it found: times measured on one hold for its like
     """

@@ -31,6 +31,12 @@ class Bindings:
     saved: Memory | None = None
     workspace: Memory | None = None
 
+    def gradients(self) -> tuple[Memory, Memory] | None:
+        """Return those of the only bottom and the only top, dx and dy; None without a backward."""
+        if not self.top_diff_memory or self.bottom_diff_memory[0] is None:
+            return None
+        return self.bottom_diff_memory[0], self.top_diff_memory[0]
+
 
 @dataclass(kw_only=True)
 class Plan:
@@ -41,9 +47,9 @@ class Plan:
     workspace    bytes needed during a call; contents are garbage before and after
     saved        bytes kept from a forward to its backward
     keeps        what backward reads again: "bottom", "top", "top sign" (as in Layer.keeps)
-    bottom_layouts, top_layouts, bottom_diff_layouts, top_diff_layouts
-                 what it reads and writes, one for each blob; in place, the first bottom's and the
-                 first top's are equal
+    bottom_layouts, top_layouts
+                 what it reads and writes, one for each blob, whose gradient lies alike; in place,
+                 the first bottom's and the first top's are equal
     params       the layout each parameter has to live in, by name; what `homes` said where it said
     passes       the implementation of each pass, where they differ or `algorithm` is not enough:
                  {"forward": "jit:avx512_core", "backward data": "x64:gemm:jit"}
@@ -58,8 +64,6 @@ class Plan:
     keeps: tuple[str, ...] = ()
     bottom_layouts: Layouts = ()
     top_layouts: Layouts = ()
-    bottom_diff_layouts: Layouts = ()
-    top_diff_layouts: Layouts = ()
     params: Mapping[str, Layout | None] = field(default_factory=dict)
     passes: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)

@@ -46,7 +46,7 @@ class Wish(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """Everything beside the description that a plan depends on; hashable, so it keys caches.
+    """Everything besides the description that a plan depends on; hashable, so it keys caches.
 
     bottom_shapes, top_shapes
     params        (name, shape) of each parameter, in order
@@ -83,3 +83,16 @@ class Request:
     deterministic: bool = False
     key: tuple[int, int] = (0, 0)
     counter: int = 0
+
+
+def no_convolution(request: Request, most: int) -> Declined | None:
+    """Decline a convolution of several bottoms, or over no axes or more than `most`; 2 or 3."""
+    if len(request.bottom_shapes) != 1:
+        return Declined(
+            f"it has no plan for {len(request.bottom_shapes)} bottoms that share filters"
+        )
+    axes = len(request.params[0][1]) - 2
+    if not 1 <= axes <= most:
+        known = "one or two" if most == 2 else "one to three"
+        return Declined(f"it convolves over {known} axes, not {axes}")
+    return None

@@ -69,7 +69,7 @@ def fastest(
 
 
 def problem(engine: Engine, op: Any, request: Request) -> str:
-    """Return all that a time depends on beside the candidate."""
+    """Return all that a time depends on besides the candidate."""
     about = engine.name, engine.version, engine.isa
     request = replace(request, counter=0, key=(0, 0))  # change from run to run, and no time does
     return f"{' '.join(about)}, {request.threads} threads: {op} {request}"
@@ -162,7 +162,7 @@ def bound(engine: Engine, plan: Plan, request: Request) -> Run:
     memory = scratch(plan, request, device)
     forward, backward = plan.bind(memory)
     arrivals = _elsewhere(request, plan.bottom_layouts, memory.bottom_memory)
-    returns = _elsewhere(request, plan.bottom_diff_layouts, memory.bottom_diff_memory)
+    returns = _elsewhere(request, plan.bottom_layouts, memory.bottom_diff_memory)
     # A plan that wants another layout than the neighbours have pays for the conversion.
     runs = [engine.converter(outside, inside) for outside, inside in arrivals]
     runs.append(forward)
@@ -204,18 +204,16 @@ def scratch(plan: Plan, request: Request, device: Device) -> Bindings:
     def each(shapes: Sequence[Shape], layouts: Sequence[Layout | None]) -> tuple[Memory, ...]:
         return tuple(filled(*one, device) for one in zip(shapes, layouts, strict=True))
 
-    bottom, top = (
-        each(request.bottom_shapes, plan.bottom_layouts),
-        each(request.top_shapes, plan.top_layouts),
-    )
+    bottom = each(request.bottom_shapes, plan.bottom_layouts)
+    top = each(request.top_shapes, plan.top_layouts)
     bottom_diff: tuple[Memory | None, ...] = ()
     top_diff: tuple[Memory, ...] = ()
     if request.backward:
-        top_diff = each(request.top_shapes, plan.top_diff_layouts)
+        top_diff = each(request.top_shapes, plan.top_layouts)
         bottom_diff = tuple(
             filled(shape, layout, device) if want else None
             for shape, layout, want in zip(
-                request.bottom_shapes, plan.bottom_diff_layouts, request.wanted, strict=True
+                request.bottom_shapes, plan.bottom_layouts, request.wanted, strict=True
             )
         )
     # Share memory as the net would.

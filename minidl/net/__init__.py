@@ -33,7 +33,7 @@ public `Net` does all of it; by hand, on a net of two layers:
 >>> held = state.State(paper, plan.policy)                             # blobs, parameters
 >>> made = program.Program(plan, held.blobs, held.parameters.owned(), held.device, held.dtype)
 >>> held.blobs["x"].data[...] = 3
->>> with made.running(0, 1):                                           # what run.Runner does
+>>> with made.running(0, 1):                                           # what run.forward does
 ...     for calls in made.forward:
 ...         for call in calls:
 ...             call()

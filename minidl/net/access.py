@@ -23,7 +23,7 @@ class Access:
     before, after   copies around it
     reads           what it reads
     writes          what it overwrites
-    private         what its backward reads as its own forward left it, whatever users write later:
+    private         what its backward reads as its own forward left it, even if users write later:
                     the layer's array code would have kept that, in another form
     """
 
@@ -47,7 +47,7 @@ class Left:
 
 
 def accesses(walk: Walk) -> list[Access]:
-    """For every step, forward and backward, what it reads and writes."""
+    """Return for every step, forward and backward, what it reads and writes."""
     steps = [*range(walk.count), *reversed(range(walk.count))]
     return [
         _forward(walk, i) if step < walk.count else _backward(walk, i)

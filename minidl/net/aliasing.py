@@ -59,7 +59,7 @@ class _Memory:
         self.seen[name] = len(self.writes[storage])
 
     def later(self, storage: int, seen: int, signs: bool = False) -> Iterator[tuple[str, str]]:
-        """(layer, blob) of the in-place writes to this memory after the first `seen`.
+        """Return (layer, blob) of the in-place writes to this memory after the first `seen`.
 
         signs   only of those that may change a sign
         """
@@ -71,7 +71,7 @@ class _Memory:
 
 
 def find_conflicts(nodes: Sequence[Node]) -> Iterator[Conflict]:
-    """Every in-place write that changes data which a later forward or a backward still reads.
+    """Yield every in-place write to data that a later forward or a backward still reads.
 
     One after the other: of n layers that work in place on one blob there may be n * n.
 
@@ -105,7 +105,7 @@ def find_conflicts(nodes: Sequence[Node]) -> Iterator[Conflict]:
 
 
 def overwritten(nodes: Sequence[Node]) -> set[str]:
-    """The tops of layers without bottoms that a layer above overwrites in place."""
+    """Return the tops of layers without bottoms that a layer above overwrites in place."""
     memory = _Memory()
     for node in nodes:
         memory.write(node)

@@ -17,7 +17,7 @@ Pass = Callable[..., Arrays]  # Net.forward or Net.backward
 def forward_all(
     net: State, forward: Pass, blobs: Sequence[str], inputs: Mapping[str, Any]
 ) -> Arrays:
-    """The outputs, and `blobs`, of a net for M items: {name: array (M, ...)}, copies.
+    """Return a net's outputs, and `blobs`, for M items: {name: array (M, ...)}, copies.
 
     inputs    for every input of the net an array (M, ...), or a list of M arrays
 
@@ -39,7 +39,7 @@ def forward_backward_all(
     diffs: Sequence[str],
     given: Mapping[str, Any],
 ) -> tuple[Arrays, Arrays]:
-    """Outputs and gradients for M items: ({name: array}, {name: gradient}), copies.
+    """Return outputs and gradients for M items: ({name: array}, {name: gradient}), copies.
 
     blobs, diffs   names of further blobs whose data, whose gradients to return
     given          inputs, and gradients of outputs, (M, ...) each; losses have their own
@@ -65,7 +65,7 @@ def _batch_size(net: State) -> int:
 
 
 def _count(net: State, given: Mapping[str, Any], outputs: Sequence[str]) -> int:
-    """The number of items; refuses what is not given, not known, or of another length."""
+    """Return the number of items; refuse what is not given, not known, or of another length."""
     where = f"net '{net.name}'"
     known = [*net.blueprint.inputs, *outputs]
     if not net.blueprint.inputs:
@@ -95,14 +95,14 @@ def batches(given: Mapping[str, Any], size: int, count: int) -> Iterator[Arrays]
 
 
 def _filled(values: Any, size: int) -> np.ndarray:
-    """`values` and as many zeros as make a whole batch."""
+    """Return `values` and as many zeros as make a whole batch."""
     values = np.asarray(values)
     rest = np.zeros((size - len(values), *values.shape[1:]), values.dtype)
     return np.concatenate([values, rest]) if len(rest) else values
 
 
 def _joined(parts: Sequence[Arrays], count: int, size: int) -> Arrays:
-    """Items one after the other; of what has none (a loss), one value for each batch."""
+    """Join items one after the other; of what has none (a loss), one value for each batch."""
     return {
         name: np.concatenate([part[name] for part in parts])[:count]
         if first.shape[:1] == (size,)

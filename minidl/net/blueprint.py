@@ -10,13 +10,7 @@ from typing import Any
 import minidl.layers  # noqa: F401  (registers every layer)
 from minidl import prototxt, schema
 from minidl.arrays.memory import Shape
-from minidl.errors import (
-    GraphError,
-    MinidlError,
-    UnknownLayerTypeError,
-    raise_all,
-    worth_a_hint,
-)
+from minidl.errors import GraphError, MinidlError, UnknownLayerTypeError, raise_all, worth_a_hint
 from minidl.layers import python_known, unread
 from minidl.layers.base import REGISTRY, Layer, layer_class
 from minidl.layers.context import Context
@@ -45,11 +39,7 @@ class Blueprint:
     """
 
     def __init__(
-        self,
-        net: Any,
-        ctx: Context,
-        level: int | None = None,
-        stages: Sequence[str] = (),
+        self, net: Any, ctx: Context, level: int | None = None, stages: Sequence[str] = ()
     ) -> None:
         self.ctx = ctx
         net, self.notes = prototxt.upgrade_net(net)
@@ -128,7 +118,7 @@ class Blueprint:
 
 
 def _split(net: Any) -> Any:
-    """The net with its splits, or a refusal of all unknown types and all unknown blobs."""
+    """Return the net with its splits; refuse all unknown types and all unknown blobs."""
     errors: list[MinidlError] = []
     counted = schema.NetParameter()
     counted.CopyFrom(net)
@@ -204,7 +194,7 @@ def _refuse_in_place_conflicts(nodes: Sequence[Node]) -> None:
 
 
 def _unused_tops(nodes: Sequence[Node]) -> set[str]:
-    """Tops that no layer reads after they were last written."""
+    """Return the tops that no layer reads after they were last written."""
     unused: set[str] = set()
     for node in nodes:
         unused.difference_update(node.bottoms)

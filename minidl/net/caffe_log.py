@@ -23,7 +23,7 @@ def log_building(blueprint: Blueprint) -> None:
 
 
 def building_lines(blueprint: Blueprint) -> Iterator[str]:
-    """The lines of Caffe's Net::Init: the net, each layer with its shapes, who runs backward.
+    """Yield the lines of Caffe's Net::Init: the net, layers with shapes, who runs backward.
 
     "Memory required for data" is Caffe's count: every top, in-place and split ones counted again,
     no gradients, parameters or buffers. `minidl check` has the whole truth.
@@ -49,7 +49,7 @@ def building_lines(blueprint: Blueprint) -> Iterator[str]:
 
 
 def shape_text(shape: Shape) -> str:
-    """Caffe's way to write a shape.
+    """Write a shape as Caffe does.
 
     >>> shape_text((64, 20, 24, 24)), shape_text(())
     ('64 20 24 24 (737280)', '(1)')

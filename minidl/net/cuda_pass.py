@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from minidl.arrays.blob import Blob, Param
 from minidl.arrays.cuda_graph import Replay
+from minidl.arrays.device import Device
+from minidl.arrays.home import Home
 from minidl.arrays.rng import DevicePasses
 from minidl.net.program import Program
-from minidl.net.state import State
+
+Weighted = Sequence[tuple[Blob, float]]
 
 
 class CudaPass:
@@ -21,63 +27,68 @@ class CudaPass:
     loss    an array () of the device, where each pass leaves the weighted sum of the loss tops
     """
 
-    def __init__(self, state: State, passes: DevicePasses) -> None:
-        self._state = state
+    def __init__(self, device: Device, dtype: Any, passes: DevicePasses) -> None:
         self._passes = passes
-        self._replay = Replay(state.device)
+        self._replay = Replay(device)
         self._fresh_after: dict[tuple[bool, ...], list[bool]] = {}
-        self.loss = state.device.zeros((), state.dtype)
-        self._term = state.device.zeros((), state.dtype)
+        self.loss, self._term = device.zeros((), dtype), device.zeros((), dtype)
 
     @property
     def off(self) -> str:
         """Why no graph is recorded; "" if it is."""
         return self._replay.off
 
-    def run(self, program: Program) -> None:
-        """Run the net's program once."""
-        state, last = self._state, 2 * len(self._state.layers) - 1
-        with (
-            state.device.current(),
-            np.errstate(all="ignore"),
-            program.running(0, last),
-        ):
+    def run(
+        self, program: Program, learnable: Sequence[Param], losses: Weighted, seeds: Weighted
+    ) -> None:
+        """Run the net's program once.
+
+        learnable   the net's parameters
+        losses      the loss tops, each with its weight
+        seeds       those whose gradient has to be put back before backward
+        """
+        device, last = program.device, program.step_of(0, backward=True)
+        with device.current(), np.errstate(all="ignore"), program.running(0, last):
             for runs in program.feeding:
                 for run in runs:
                     run()
             # Whether a gradient is overwritten or added to is decided while Python runs the pass.
-            before = tuple(param.gradient.fresh for param in state.learnable)
-            if self._replay.run(before, functools.partial(self._launch, program, before)):
-                self._fresh_after[before] = [param.gradient.fresh for param in state.learnable]
-            for param, fresh in zip(state.learnable, self._fresh_after[before], strict=True):
-                param.gradient.fresh = fresh
+            gradients = [param.gradient for param in learnable]
+            before = tuple(gradient.fresh for gradient in gradients)
+            launch = functools.partial(self._launch, program, gradients, before, losses, seeds)
+            if self._replay.run(before, launch):
+                self._fresh_after[before] = [gradient.fresh for gradient in gradients]
+            for gradient, fresh in zip(gradients, self._fresh_after[before], strict=True):
+                gradient.fresh = fresh
             program.step = last
 
     def forget(self) -> None:
-        """The program is another one: record again."""
+        """Record again, because the program is another one."""
         self._replay.forget()
 
-    def _launch(self, program: Program, before: tuple[bool, ...]) -> None:
-        """All of the pass but what brings data in; `before`: which gradients are `fresh`."""
-        for param, fresh in zip(self._state.learnable, before, strict=True):
-            param.gradient.fresh = fresh  # a recording that failed has come as far as it could
+    def _launch(
+        self,
+        program: Program,
+        gradients: Sequence[Home],
+        before: tuple[bool, ...],
+        losses: Weighted,
+        seeds: Weighted,
+    ) -> None:
+        """Launch all of the pass but what brings data in; `before`: which gradients are `fresh`."""
+        for gradient, fresh in zip(gradients, before, strict=True):
+            gradient.fresh = fresh  # a recording that failed has come as far as it could
         self._passes.count()
         for runs, feeding in zip(program.forward, program.feeding, strict=True):
             for run in runs:
                 if run not in feeding:
                     run()
-        self._add_losses(program)
-        for blob, weight in self._state.shared_seeds:
-            program.seed(blob.name).fill(weight)
-        nodes = self._state.blueprint.nodes
-        for i in reversed(range(len(nodes))):
-            for run in program.backward[i] if nodes[i].needs_backward else ():
-                run()
-
-    def _add_losses(self, program: Program) -> None:
-        xp = self._state.device.xp
         self.loss.fill(0)
-        for blob, weight in self._state.loss_tops:
-            xp.sum(program.plain(blob.name), out=self._term)
+        for blob, weight in losses:
+            program.device.xp.sum(program.plain(blob.name), out=self._term)
             self._term *= weight
             self.loss += self._term
+        for blob, weight in seeds:
+            program.seed(blob.name).fill(weight)
+        for node, runs in zip(program.schedule.nodes[::-1], program.backward[::-1], strict=True):
+            for run in runs if node.needs_backward else ():
+                run()

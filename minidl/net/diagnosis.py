@@ -13,7 +13,7 @@ from minidl.net.state import State
 
 
 def first_bad(state: State) -> tuple[str, str, str] | None:
-    """(layer, blob, "data" or "diff") of the first NaN or infinity, in order of execution.
+    """Find the first NaN or infinity in order of execution: (layer, blob, "data" or "diff").
 
     Parameters come before the blobs of their layer and are named "conv1/0". Blobs whose memory
     is another's by now are passed over. None: all is finite.
@@ -95,7 +95,7 @@ def with_record(state: State, error: LabelError, bottom: list[Blob], ago: int = 
 
 
 def _before_split(state: State, name: str) -> str:
-    """The blob that a Split layer made blob `name` from; otherwise `name` itself."""
+    """Return the blob that a Split layer made blob `name` from; otherwise `name` itself."""
     for node in state.blueprint.nodes:
         if node.type == "Split" and name in node.tops:
             return node.bottoms[0]

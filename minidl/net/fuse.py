@@ -38,7 +38,7 @@ RULES: tuple[tuple[type, Callable[[Any], bool], Callable[[Any, Any], Any]], ...]
 def groups(
     nodes: Sequence[Node], willing: Callable[[Node], bool] = lambda node: True
 ) -> Iterator[Group]:
-    """The nodes, all of them in order, in groups; each is in one.
+    """Return the nodes, all of them in order, in groups; each is in one.
 
     willing   whether a node may leave its work to the one before it
     """

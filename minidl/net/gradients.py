@@ -9,7 +9,7 @@ from minidl.net.node import Node
 
 
 def plan_backward(nodes: Sequence[Node], force: bool = False) -> list[Node]:
-    """The nodes with `needs_backward` and `wanted` filled in.
+    """Return the nodes with `needs_backward` and `wanted` filled in.
 
     Caffe's rule (Net::Init): a layer runs backward if something below it learns and a loss
     is above it.

@@ -26,7 +26,7 @@ class _Source:
 
 
 def insert_splits(net: Any) -> Any:
-    """A copy of `net` in which every top has one consumer: shared ones go through a Split layer.
+    """Copy `net` so that every top has one consumer: shared ones go through a Split layer.
 
     A top of layer `l` at index `i` that is used k > 1 times (a loss weight on a used top counts as
     a use) gets a layer `<top>_<l>_<i>_split` with tops `<top>_<l>_<i>_split_0..k-1`. These
@@ -117,7 +117,7 @@ def _split_name(net: Any, source: _Source) -> str:
 
 
 def _makers(net: Any) -> dict[str, list[int]]:
-    """The positions of the layers that make each top."""
+    """Return the positions of the layers that make each top."""
     makers: dict[str, list[int]] = {}
     for i, spec in enumerate(net.layer):
         for name in spec.top:

@@ -22,7 +22,7 @@ Multipliers = Mapping[tuple[str, str], float]
 def infer(
     layers: Sequence[Layer], multipliers: Multipliers, given: Mapping[str, Shape]
 ) -> list[Node]:
-    """A Node for each layer, in the order of execution.
+    """Return a Node for each layer, in the order of execution.
 
     multipliers   see `shared_multipliers`
     given         shapes of tops of layers that have no bottom, or whose bottoms' values decide them
@@ -62,7 +62,7 @@ def _node(
     shapes: Mapping[str, Shape],
     owners: dict[str, ParamPlan],
 ) -> Node:
-    """A layer in its place; `shapes` of all blobs and `owners` of shared parameters before it."""
+    """Return a layer's Node; `shapes` of all blobs, `owners` of shared parameters before it."""
     spec = layer.spec
     bottoms, tops = tuple(spec.bottom), tuple(spec.top)
     bottom_shapes = tuple(shapes[name] for name in bottoms)
@@ -154,7 +154,7 @@ def _share(layer: Layer, spec: Any, plan: ParamPlan, owners: dict[str, ParamPlan
 
 
 def shared_multipliers(net: Any) -> dict[tuple[str, str], float]:
-    """(param name, "lr_mult" or "decay_mult") -> the value that some layer sets for all of them."""
+    """Map (param name, "lr_mult" or "decay_mult") to the value that some layer sets for all."""
     values: dict[tuple[str, str], tuple[float, Any]] = {}
     errors: list[MinidlError] = []
     for spec in net.layer:

@@ -82,7 +82,7 @@ class Walk:
         self._copies: dict[int, dict[tuple[int, Any], int]] = {}  # by base
 
     def layout(self, blob: str) -> Any:
-        """The layout that a blob's data have so far."""
+        """Return the layout that a blob's data have so far."""
         return self.arrays[self.homes[blob, "data"]].layout
 
     def forward(self, node: Node) -> Place:
@@ -150,7 +150,7 @@ class Walk:
     # ------------------------------------------------------------------
 
     def _read(self, key: Key, layout: Any, step: int, copies: list[Copy]) -> int:
-        """The array where a blob is to be found in this layout; a copy if need be."""
+        """Return the array where a blob is found in this layout; a copy if need be."""
         number = self.homes[key]
         array = self.arrays[number]
         if array.layout != layout:
@@ -165,7 +165,7 @@ class Walk:
         return number
 
     def _write(self, key: Key, number: int, step: int, copies: list[Copy]) -> None:
-        """A node leaves a blob's new values in this array."""
+        """Record that a node leaves a blob's new values in this array."""
         self._touch(number, step)
         base = self.base(number)
         self._copies.pop(base, None)  # those of what was there before
@@ -179,27 +179,16 @@ class Walk:
             self.arrays[base].pinned = True
         self.homes[key] = number
 
-    def _new(
-        self,
-        blob: str,
-        kind: str,
-        shape: Shape,
-        layout: Any,
-        pinned: bool = False,
-        copy: bool = False,
-    ) -> int:
+    def _new(self, blob: str, kind: str, shape: Shape, layout: Any, **role: Any) -> int:
         number = len(self.arrays)
-        self.arrays.append(Array(number, blob, kind, shape, layout, pinned=pinned, copy=copy))
+        self.arrays.append(Array(number, blob, kind, shape, layout, **role))
         return number
 
     def _view(self, of: int, blob: str, shape: Shape, kind: str = "data") -> int:
-        array = self.arrays[of]
-        number = len(self.arrays)
-        self.arrays.append(Array(number, blob, kind, shape, array.layout, base=self.base(of)))
-        return number
+        return self._new(blob, kind, shape, self.arrays[of].layout, base=self.base(of))
 
     def base(self, number: int) -> int:
-        """The array whose memory this one is: itself, or the one that it is a view of."""
+        """Return the array whose memory this one is: itself, or the one that it is a view of."""
         base = self.arrays[number].base
         return number if base is None else base
 
@@ -211,10 +200,10 @@ class Walk:
 
 
 def lifetimes(arrays: Sequence[Array]) -> list[Array]:
-    """The arrays that a planner may place: with memory of their own for a part of the pass."""
+    """Return the arrays that a planner may place: those with own memory for a part of the pass."""
     return [a for a in arrays if a.base is None and not a.pinned and a.first >= 0]
 
 
 def _each(layouts: Layouts, blobs: Sequence[str]) -> Layouts:
-    """A layout for each blob: plain ones where none is stated."""
+    """Return a layout for each blob: plain ones where none is stated."""
     return layouts or (None,) * len(blobs)

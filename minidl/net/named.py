@@ -56,7 +56,7 @@ class ParamList(list[Any]):
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names, or the first of many.
+    """List the names, or the first of many.
 
     >>> listed(["a", "b"]), listed([]), listed([str(i) for i in range(14)])
     ('a, b', 'none: there are none', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more')
@@ -68,7 +68,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def blob_names(given: Any, call: str, inputs: Iterable[str]) -> tuple[str, ...]:
-    """Names of blobs as pycaffe's calls take them; an array in their place is somebody's input.
+    """Return names of blobs as pycaffe's calls take them; refuse an array, meant as an input.
 
     call     "net.forward", for messages
     inputs   what the net can be given

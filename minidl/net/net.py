@@ -19,17 +19,16 @@ from minidl.engines import select
 from minidl.errors import UsageError, did_you_mean
 from minidl.layers.base import Layer
 from minidl.layers.context import Context, python_allowed
-from minidl.net import batches, diagnosis, sharing, weights
+from minidl.net import batches, diagnosis, run, sharing, weights
 from minidl.net.blueprint import Blueprint
 from minidl.net.caffe_log import log_building
 from minidl.net.named import Named, blob_names
-from minidl.net.run import Runner
 from minidl.net.schedule import Schedule
 from minidl.net.state import Callbacks, State
 
 
 def _of(name: str) -> Any:
-    """An attribute of a net that is one of its state's."""
+    """Make an attribute of a net that is one of its state's."""
     return property(lambda net: getattr(net.state, name))
 
 
@@ -125,16 +124,8 @@ class Net:
         if device is None or isinstance(device, str):
             device = Device(device) if device else default_device()
         streams = Streams(default_seed() if seed is None else seed)
-        policy = select.policy(
-            engine,
-            math,
-            algorithm,
-            workspace_limit,
-            threads(),
-            tuning,
-            device=device,
-            deterministic=deterministic,
-        )
+        how = algorithm, workspace_limit, threads(), tuning, device, deterministic
+        policy = select.policy(engine, math, *how)
         if np.dtype(dtype) == np.float64:
             select.say_of_float64(policy)
         passes = DevicePasses(device, streams) if device.kind == "cuda" else None
@@ -149,7 +140,6 @@ class Net:
         )
         blueprint = Blueprint(model, ctx, level, stages)
         self.state = state = State(blueprint, policy, share, keep, passes)
-        self._runner = Runner(state)
         self.phase, self.device, self.dtype = phase, device, dtype
         self.name, self.param = state.name, prototxt.without_origins(blueprint.param)
         self.inputs, self.outputs = list(blueprint.inputs), list(blueprint.outputs)
@@ -183,7 +173,7 @@ class Net:
     @property
     def schedule(self) -> Schedule:
         """How the next pass will run: the plan of each layer, layouts, memory."""
-        return self._runner.ready().schedule
+        return run.ready(self.state).schedule
 
     def reshape(self) -> None:
         """Follow the present shapes of the input blobs through the net (forward does it, too).
@@ -198,12 +188,12 @@ class Net:
 
     def prepare(self) -> None:
         """Choose plans and allocate memory now, as the first pass would, and log the plans."""
-        self._runner.ready()
+        run.ready(self.state)
 
     def forward_pass(self) -> float:
         """Run every layer once and return the loss: the weighted sum of all loss tops."""
         self.state.follow_inputs()
-        self._runner.forward(0, len(self.layers) - 1)
+        run.forward(self.state, 0, len(self.layers) - 1)
         return self.loss
 
     def set_input_arrays(self, data: Any, labels: Any) -> None:
@@ -222,7 +212,7 @@ class Net:
         if self.streams.seed != seed:
             self.streams.seed = seed
             self.close()  # batches that were made ahead are of the old seed,
-            self.state.changes += 1  # and so are plans with random numbers
+            self.state.stale = True  # and so are plans with random numbers
 
     @property
     def loss(self) -> float:
@@ -231,31 +221,28 @@ class Net:
         return sum(weight * float(host(blob.read()).sum()) for blob, weight in self.loss_tops)
 
     def training_pass(self) -> Any:
-        """Forward and backward without a wait for the device, if that is a GPU.
+        """Run forward and backward without a wait for the device, if that is a GPU.
 
         Returns the loss where it is: an array () of the device, which the next pass overwrites.
         """
-        training = self._runner.training
-        if training is None:
-            loss = self.device.zeros((), np.float64)
-            self.device.write(loss, self.forward_pass())
-            self.backward_pass()
-            return loss
-        self.state.follow_inputs()
-        program = self._runner.ready()
-        self._runner.begin_pass()
-        training.run(program)
-        return training.loss
+        cuda_pass = run.at_one_go(self.state)
+        if cuda_pass is not None:
+            return run.forward_backward(self.state, cuda_pass)
+        loss = self.device.zeros((), np.float64)
+        self.device.write(loss, self.forward_pass())
+        self.backward_pass()
+        return loss
 
     @property
     def graph_off(self) -> str:
         """Why `training_pass` runs layer by layer and as no CUDA graph; "" where it is one."""
-        return self._runner.graph_off
+        cuda_pass = run.at_one_go(self.state)
+        return cuda_pass.off if cuda_pass is not None else "layers run one by one"
 
     def backward_pass(self) -> None:
         """Run backward from the losses; parameter diffs are added to, blob diffs overwritten."""
         self.state.seed_gradients()
-        self._runner.backward(len(self.layers) - 1, 0)
+        run.backward(self.state, len(self.layers) - 1, 0)
 
     @property
     def arena(self) -> Arena | None:
@@ -305,7 +292,7 @@ class Net:
         self.state.follow_inputs()
         first = self._layer_index(start) if start is not None else 0
         last = self._layer_index(end) if end is not None else len(self.layers) - 1
-        self._runner.forward(first, last)
+        run.forward(self.state, first, last)
         names = [t.name for t in self.tops[last]] if end is not None else self.outputs
         return {name: self.blobs[name].data for name in [*names, *blobs]}
 
@@ -339,7 +326,7 @@ class Net:
             self.device.write(blob.diff, value)
         first = self._layer_index(start) if start is not None else len(self.layers) - 1
         last = self._layer_index(end) if end is not None else 0
-        self._runner.backward(first, last)
+        run.backward(self.state, first, last)
         names = [b.name for b in self.bottoms[last]] if end is not None else self.inputs
         return {name: self.blobs[name].diff for name in [*names, *diffs]}
 
@@ -356,7 +343,7 @@ class Net:
     def forward_backward_all(
         self, blobs: Sequence[str] = (), diffs: Sequence[str] = (), **given: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The same forward and backward; `given` are inputs, and gradients of outputs.
+        """Do the same forward and backward; `given` are inputs, and gradients of outputs.
 
         Returns ({name: data}, {name: gradient}): of outputs and `blobs`, of inputs and `diffs`.
         """
@@ -366,7 +353,7 @@ class Net:
         )
 
     def _numbers(self, name: str, values: Any) -> Any:
-        """`values` as an array of the host, or as they are if they are one of the device."""
+        """Return `values` as an array of the host, or as they are if they are one of the device."""
         if isinstance(values, self.device.xp.ndarray):
             return values.astype(self.dtype, copy=False)
         try:
@@ -375,26 +362,26 @@ class Net:
             raise UsageError(f"input '{name}' is not a numeric array") from None
 
     def layer_by_layer(self) -> None:
-        """From now on let callbacks see every blob as its layer left it.
+        """Let callbacks see every blob as its layer left it, from now on.
 
         Nothing is computed with the layer before it any more, and every blob and gradient has
         plain memory of its own, which costs time and memory.
         """
-        self._runner.watch()
+        run.watch(self.state)
 
     def _layer_index(self, name: str) -> int:
         self.layer_dict[name]
         return self.layer_names.index(name)
 
     def _known(self, blobs: Any, call: str) -> tuple[str, ...]:
-        """Names of blobs that a call is given, all of which there are, before anything runs."""
+        """Return the names of blobs given to a call; refuse unknown ones before anything runs."""
         names = blob_names(blobs, f"net.{call}", self.inputs)
         for name in names:
             self.blobs[name]
         return names
 
     def first_bad(self) -> tuple[str, str, str] | None:
-        """(layer, blob, "data" or "diff") of the first NaN or infinity; None: all is finite."""
+        """Find the first NaN or infinity: (layer, blob, "data" or "diff"); None: all is finite."""
         return diagnosis.first_bad(self.state)
 
     # ------------------------------------------------------------------ weights
@@ -433,13 +420,8 @@ class Net:
         for layer in self.own_layers:
             layer.close()
 
-    @property
-    def top_names(self) -> dict[str, list[str]]:
-        return {n.name: list(n.tops) for n in self.blueprint.nodes}
-
-    @property
-    def bottom_names(self) -> dict[str, list[str]]:
-        return {n.name: list(n.bottoms) for n in self.blueprint.nodes}
+    top_names = property(lambda net: {n.name: list(n.tops) for n in net.blueprint.nodes})
+    bottom_names = property(lambda net: {n.name: list(n.bottoms) for n in net.blueprint.nodes})
 
     @property
     def blob_loss_weights(self) -> Mapping[str, float]:
@@ -450,29 +432,13 @@ class Net:
 
     # ------------------------------------------------------------------ pycaffe's lists by number
 
-    @property
-    def _layer_names(self) -> list[str]:
-        return self.layer_names
-
-    @property
-    def _blob_names(self) -> list[str]:
-        return list(self.blobs)
-
-    @property
-    def _blobs(self) -> list[Blob]:
-        return list(self.blobs.values())
-
-    @property
-    def _blob_loss_weights(self) -> list[float]:
-        return list(self.blob_loss_weights.values())
-
-    @property
-    def _inputs(self) -> list[int]:
-        return self._numbers_of(self.inputs)
-
-    @property
-    def _outputs(self) -> list[int]:
-        return self._numbers_of(self.outputs)
+    _layer_names = property(lambda net: net.layer_names)
+    _blob_names = property(lambda net: list(net.blobs))
+    _blobs = property(lambda net: list(net.blobs.values()))
+    _blob_loss_weights = property(lambda net: list(net.blob_loss_weights.values()))
+    _inputs = property(lambda net: net._numbers_of(net.inputs))
+    _outputs = property(lambda net: net._numbers_of(net.outputs))
+    _set_input_arrays = set_input_arrays
 
     def _bottom_ids(self, layer: int) -> list[int]:
         return self._numbers_of([blob.name for blob in self.bottoms[layer]])
@@ -483,20 +449,17 @@ class Net:
     def _forward(self, start: int, end: int) -> float:
         """Run layers `start` to `end`, by number; the loss of all loss tops as they are then."""
         self.state.follow_inputs()
-        self._runner.forward(start, end)
+        run.forward(self.state, start, end)
         return self.loss
 
     def _backward(self, start: int, end: int) -> None:
         """Run layers `start` down to `end`, by number."""
         if start == len(self.layers) - 1:
             self.state.seed_gradients()
-        self._runner.backward(start, end)
-
-    def _set_input_arrays(self, data: Any, labels: Any) -> None:
-        self.set_input_arrays(data, labels)
+        run.backward(self.state, start, end)
 
     def _batch(self, blobs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Arrays of any number of items in batches of the net's size, the last filled with 0."""
+        """Yield arrays of any number of items in batches of the net's size, filled up with 0."""
         size = next(iter(self.blobs.values())).shape[0]
         return batches.batches(blobs, size, len(next(iter(blobs.values()))))
 
@@ -515,7 +478,7 @@ class Net:
 
 
 def _phase(phase: int | str) -> int:
-    """The phase as a number; "TRAIN" and "TEST" are understood, too."""
+    """Return the phase as a number; "TRAIN" and "TEST" are understood, too."""
     number = schema.Phase.get(phase, phase) if isinstance(phase, str) else phase
     if number not in (schema.TRAIN, schema.TEST):
         raise UsageError(f"phase is {phase!r}", expected="minidl.TRAIN or minidl.TEST")

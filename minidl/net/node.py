@@ -109,11 +109,11 @@ class Node:
         return bool(self.tops) and self.overwrites(0)
 
     def overwrites(self, index: int) -> bool:
-        """Whether the top of this index is the bottom at its place."""
+        """Return whether the top of this index is the bottom at its place."""
         return index < len(self.bottoms) and self.bottoms[index] == self.tops[index]
 
     def rereads(self, what: str) -> bool:
-        """Whether its backward reads the "bottom" or the "top" again, if only the signs."""
+        """Return whether its backward reads the "bottom" or the "top" again, if only the signs."""
         return what in self.keeps or f"{what} sign" in self.keeps
 
     @property

@@ -46,10 +46,7 @@ class NetOfImages(Net):
         **options: Any,
     ) -> None:
         words = dict(
-            mean=mean,
-            input_scale=input_scale,
-            raw_scale=raw_scale,
-            channel_swap=channel_swap,
+            mean=mean, input_scale=input_scale, raw_scale=raw_scale, channel_swap=channel_swap
         )
         given = [name for name, value in words.items() if value is not None]
         model, self.preprocess = _prepared(model, pretrained, preprocess, given, options)
@@ -74,16 +71,16 @@ class NetOfImages(Net):
 
     @classmethod
     def from_run(cls, run: str | os.PathLike[str], **options: Any) -> NetOfImages:
-        """The net in the folder of a run of `minidl train`, with its last weights."""
+        """Make the net in the folder of a run of `minidl train`, with its last weights."""
         found = store.find(run)
         return cls(found.net, found.weights, preprocess=found.description, **options)
 
     def scores(self, images: Iterable[np.ndarray]) -> np.ndarray:
-        """The first output, (M, ...), for M images H x W x C, resized to the net's input."""
+        """Return the first output, (M, ...), for M images H x W x C, resized to the net's input."""
         return self._scores([self.transformer.preprocess(self.input, image) for image in images])
 
     def _scores(self, ready: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-        """The first output for what the input takes."""
+        """Return the first output for what the input takes."""
         if not len(ready):
             raise UsageError("there are no images", where=f"net '{self.name}'")
         inputs: dict[str, Any] = {self.input: ready}
@@ -94,7 +91,7 @@ class NetOfImages(Net):
 def _prepared(
     model: Any, weights: Any, preprocess: Any, words: list[str], options: dict[str, Any]
 ) -> tuple[Any, Preprocess | None]:
-    """The net for use, and what it does to images; None where pycaffe's words say it."""
+    """Return the net for use, and what it does to images; None where pycaffe's words say it."""
     if isinstance(preprocess, str | os.PathLike):
         preprocess = descriptions.read(preprocess)
     if preprocess is not None and words:

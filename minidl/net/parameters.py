@@ -82,10 +82,10 @@ class Params:
             param.values.write(values)
 
     def owned(self) -> dict[str, Param]:
-        """Every parameter that has memory of its own, by its key."""
+        """Return every parameter that has memory of its own, by its key."""
         return {plan.key: param for plan, param in self.planned() if plan.owner == plan.key}
 
     def planned(self) -> Iterator[tuple[ParamPlan, Param]]:
-        """Every parameter of every layer with its plan."""
+        """Yield every parameter of every layer with its plan."""
         for node in self._blueprint.nodes:
             yield from zip(node.params, node.layer.params, strict=True)

@@ -32,7 +32,7 @@ class Span:
     live: tuple[tuple[int, int], ...]
 
     def begins_after(self, step: int) -> int | None:
-        """The first step later than `step` at which one of its intervals begins, or None."""
+        """Return the first step later than `step` at which one of its intervals begins, or None."""
         return min((first for first, _ in self.live if first > step), default=None)
 
 
@@ -54,7 +54,7 @@ class Plan:
     alignment: int
 
     def next_writer(self, name: str, step: int) -> Span | None:
-        """The first other array that begins, after `step`, in memory of `name`; None if none does.
+        """Return the first other array that begins, after `step`, in memory of `name`, or None.
 
         Asked with the last step at which `name` is written, it tells who ends its contents, and
         the answer's `begins_after(step)` tells when.
@@ -127,7 +127,7 @@ def _check(spans: Sequence[Span], alignment: int) -> None:
 
 
 def _peak(spans: Sequence[Span], sizes: Sequence[int]) -> int:
-    """The largest sum of sizes at one step."""
+    """Return the largest sum of sizes at one step."""
     events = [(first, False, i) for i, span in enumerate(spans) for first, _ in span.live]
     events += [(last, True, i) for i, span in enumerate(spans) for _, last in span.live]
     nested = [0] * len(spans)  # intervals of one span may overlap; it counts once
@@ -150,7 +150,7 @@ def _pairs(spans: Sequence[Span]) -> int:
 
 
 def _sweep(spans: Sequence[Span], sizes: Sequence[int]) -> list[int]:
-    """Offsets, as the steps come: each span gets the lowest of a few holes that it fits in.
+    """Place spans as the steps come: each gets the lowest of a few holes that it fits in.
 
     A span with several intervals keeps its place between them.
     """
@@ -187,7 +187,7 @@ def _free(holes: list[tuple[int, int]], start: int, end: int) -> None:
 
 
 def _conflicts(spans: Sequence[Span]) -> list[set[int]]:
-    """For each span, the positions of those whose lifetimes meet its own."""
+    """Return for each span the positions of those whose lifetimes meet its own."""
     intervals = sorted((*interval, i) for i, span in enumerate(spans) for interval in span.live)
     firsts = [first for first, _, _ in intervals]
     owners = [i for _, _, i in intervals]
@@ -203,7 +203,7 @@ def _conflicts(spans: Sequence[Span]) -> list[set[int]]:
 def _search(
     spans: Sequence[Span], sizes: Sequence[int], conflicts: Sequence[set[int]], peak: int
 ) -> list[int]:
-    """The offsets of the best plan found; one of `peak` bytes ends the search."""
+    """Return the offsets of the best plan found; one of `peak` bytes ends the search."""
     largest = sorted(range(len(spans)), key=lambda i: -sizes[i])
     longest = sorted(largest, key=lambda i: -sum(last - first + 1 for first, last in spans[i].live))
     earliest = sorted(longest, key=lambda i: min(spans[i].live)[0])
@@ -227,7 +227,7 @@ def _search(
 
 
 def _place(order: Iterable[int], sizes: Sequence[int], conflicts: Sequence[set[int]]) -> list[int]:
-    """Offsets: each in turn as low as those before it allow."""
+    """Return offsets: each in turn as low as those before it allow."""
     starts, ends = [0] * len(sizes), [0] * len(sizes)
     placed: set[int] = set()
     for i in order:

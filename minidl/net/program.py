@@ -135,7 +135,7 @@ class Program:
         return memories
 
     def _shown(self) -> dict[int, Home]:
-        """The arrays that users see themselves: plain, where a blob is found after a pass, and
+        """Return the arrays that users see themselves: plain, where a blob is after a pass, and
         read by no plan that counts on what its forward left there."""
         walk = self.schedule.walk
         shown: dict[Home, int] = {}
@@ -188,7 +188,7 @@ class Program:
             yield (array.blob, array.layout, array.first), self._memories[number].array
 
     def _planned(self, array: Array) -> Memory:
-        """The array's place in the block."""
+        """Return the array's place in the block."""
         offset = self.schedule.memory.offsets[name_of(array)]
         if array.layout is not None:
             raw = self._block[offset : offset + array.layout.nbytes]
@@ -218,42 +218,40 @@ class Program:
     # ------------------------------------------------------------------ calls
 
     def _bind(self, i: int, step: Step) -> None:
-        place, node = self.schedule.walk.places[i], step.node
-        forward: Runs = ()
-        backward: Runs = ()
+        place, node, copies = self.schedule.walk.places[i], step.node, self._copies
+        run: Run | None = None
+        run_back: Run | None = None
         if step.plan is not None:
             run, run_back = step.plan.bind(self._bindings(i, step))
-            forward = () if step.fused else (run,)
-            backward = (run_back,) if run_back is not None and node.needs_backward else ()
         elif not step.idle:
-            blobs = [
-                self._blob(name, shape, data, diff)
-                for name, shape, data, diff in zip(
-                    node.bottoms,
-                    node.bottom_shapes,
-                    place.bottom_arrays,
-                    place.bottom_diff_arrays or (None,) * len(node.bottoms),
-                    strict=True,
-                )
-            ]
-            tops = [
-                blobs[0]
-                if j == 0 and node.in_place
-                else self._blob(node.tops[j], node.top_shapes[j], place.top_arrays[j], diff)
-                for j, diff in enumerate(place.top_diff_arrays or (None,) * len(node.tops))
-            ]
-            self._bind_buffers(i, step)
-            forward = () if step.fused else (functools.partial(node.layer.forward, blobs, tops),)
-            if node.needs_backward:
-                backward = (functools.partial(node.layer.backward, tops, node.wanted, blobs),)
-        before, after = (
-            self._copies(step, place.before_forward),
-            self._copies(step, place.after_forward),
-        )
+            run, run_back = self._array_code(i, step)
+        forward = (run,) if run is not None and not step.fused else ()
+        backward = (run_back,) if run_back is not None and node.needs_backward else ()
         self.feeding.append(() if node.bottoms else forward)
-        self.forward.append((*before, *forward, *after))
-        before = self._copies(step, place.before_backward)
-        self.backward.append((*before, *backward, *self._copies(step, place.after_backward)))
+        self.forward.append(
+            (*copies(step, place.before_forward), *forward, *copies(step, place.after_forward))
+        )
+        self.backward.append(
+            (*copies(step, place.before_backward), *backward, *copies(step, place.after_backward))
+        )
+
+    def _array_code(self, i: int, step: Step) -> tuple[Run, Run]:
+        """Return the layer's own forward and backward, on blobs in the memory of this program."""
+        place, node = self.schedule.walk.places[i], step.node
+        bottom_diffs = place.bottom_diff_arrays or (None,) * len(node.bottoms)
+        top_diffs = place.top_diff_arrays or (None,) * len(node.tops)
+        bottom_shapes, top_shapes = node.bottom_shapes, node.top_shapes
+        blobs = list(
+            map(self._blob, node.bottoms, bottom_shapes, place.bottom_arrays, bottom_diffs)
+        )
+        tops = list(map(self._blob, node.tops, top_shapes, place.top_arrays, top_diffs))
+        if node.in_place:
+            tops[0] = blobs[0]
+        self._bind_buffers(i, step)
+        return (
+            functools.partial(node.layer.forward, blobs, tops),
+            functools.partial(node.layer.backward, tops, node.wanted, blobs),
+        )
 
     def _bindings(self, i: int, step: Step) -> Bindings:
         place, plan, memories = self.schedule.walk.places[i], step.plan, self._memories
@@ -280,7 +278,7 @@ class Program:
         return self._memory(raw.shape, None, raw)
 
     def _blob(self, name: str, shape: tuple[int, ...], data: int, diff: int | None) -> Blob:
-        """A blob for a layer: on the memory that the schedule says."""
+        """Return a blob for a layer: on the memory that the schedule says."""
         blob = Blob(name, shape, self.device, self.dtype)
         memory = self._memories[data]  # in a layout, if a layer hands it on and reads nothing
         blob.use(
@@ -307,17 +305,17 @@ class Program:
                 start += padded(array.nbytes)
 
     def _bind_lasting(self, layer: Any, attr: str, shape: tuple[int, ...], dtype: Any) -> None:
-        """An array that outlives this program; the one of the program before it, if it fits."""
+        """Bind an array that outlives this program; that of the program before it, if it fits."""
         there = layer.bound_as(attr)
         if there is None or there.shape != shape or there.dtype != dtype:
             setattr(layer, attr, self.device.zeros(shape, dtype))
 
     def _copies(self, step: Step, copies: Sequence[Copy]) -> Runs:
-        return tuple(self._copy(step, copy) for copy in copies)
-
-    def _copy(self, step: Step, copy: Copy) -> Run:
-        engine = step.engine or self.schedule.engines[0]
-        return engine.converter(self._memories[copy.source], self._memories[copy.target])
+        memories = self._memories
+        return tuple(
+            (step.engine or self.schedule.engines[0]).converter(memories[source], memories[target])
+            for source, target in copies
+        )
 
     def cuts(self, first: int, last: int) -> bool:
         """Return whether a forward from `first` to `last` splits layers computed as one."""
@@ -327,12 +325,12 @@ class Program:
     # ------------------------------------------------------------------ what users hold
 
     def step_of(self, layer: int, backward: bool) -> int:
-        """The number of the step that is this layer's forward, or its backward."""
+        """Return the number of the step that is this layer's forward, or its backward."""
         return 2 * len(self.forward) - 1 - layer if backward else layer
 
     @contextlib.contextmanager
     def running(self, first: int, last: int) -> Iterator[None]:
-        """While steps `first` to `last` run, one after the other; or until one of them fails."""
+        """Begin and end a part: steps `first` to `last`, or up to one that fails."""
         self.begin(first, last)
         try:
             yield
@@ -342,7 +340,7 @@ class Program:
         self.end(first, last)
 
     def begin(self, first: int, last: int) -> None:
-        """Before steps `first` to `last`: let what users wrote count, make current what is read."""
+        """Prepare steps `first` to `last`: take what users wrote, make current what is read."""
         if self._seen != Home.changes:
             self._look()
         for home in self._pending:
@@ -354,7 +352,7 @@ class Program:
             home.want(number)
 
     def end(self, first: int, last: int) -> None:
-        """After them: say what is current, bring arrays that somebody holds up to date."""
+        """Record what is current after them, and bring arrays that somebody holds up to date."""
         _, left = self._part(first, last)
         for home, what in left.items():
             if what.written:
@@ -421,6 +419,6 @@ def _check(program: weakref.ref[Program], array: Array) -> None:
 
 
 def _cut(area: Any, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array of this shape in the bytes `area` from `offset` on."""
+    """Return an array of this shape in the bytes `area` from `offset` on."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     return area[offset : offset + size].view(dtype).reshape(shape)

@@ -84,7 +84,7 @@ class Conversion:
         return f"{what} from {self.source} to {self.target} ({bytes_(self.nbytes)})"
 
     def facts(self) -> dict[str, str | int]:
-        """The same by the names that `--json` has for it."""
+        """Return the same by the names that `--json` has for it."""
         names = ("layer", "pass", "when", "blob", "kind", "from", "to", "bytes")
         return dict(zip(names, astuple(self), strict=True))
 

@@ -47,7 +47,7 @@ class Step:
     idle: bool = False
 
     def describe(self) -> str:
-        """'conv2: onednn jit:avx512_core, 0 B', or why array code runs; "" if that is no news."""
+        """Say "conv2: onednn jit:avx512_core, 0 B", or why array code runs; "" if no news."""
         if self.plan is not None and self.engine is not None:
             fused = ", with the layer before it" if self.fused else ""
             size = bytes_(self.plan.workspace)
@@ -132,7 +132,7 @@ class Schedule:
 
     @classmethod
     def of(cls, blueprint: Blueprint, policy: Policy, **demands: Any) -> Schedule:
-        """The schedule of a net that nobody has made yet; `demands` as above."""
+        """Plan a net that nobody has made yet; `demands` as above."""
         engines = select.engines(policy, [layer.engine_wish for layer in blueprint.layers])
         demands = {"learning": blueprint.learning, "dtype": blueprint.ctx.dtype, **demands}
         return cls(blueprint.nodes, engines, policy, **demands)
@@ -197,7 +197,7 @@ class Schedule:
         return step
 
     def _settle(self, step: Step) -> None:
-        """Its parameters live as its plan says; one that asks for an engine has to have one."""
+        """Let its parameters live as its plan says; refuse it without the engine it asks for."""
         node, plan = step.node, step.plan
         if self.engines and plan is None and not step.idle:
             select.insist(node.layer.engine_wish, step.why)
@@ -227,7 +227,7 @@ class Schedule:
         )
 
     def _misfit(self, node: Node, plan: Plan) -> str:
-        """Why this plan would read what is overwritten by then; "" if it would not."""
+        """Say why this plan would read what is overwritten by then; "" if it would not."""
         if not node.needs_backward or set(plan.keeps) <= set(node.keeps):
             return ""
         planned = dataclasses.replace(node, keeps=plan.keeps)
@@ -246,8 +246,8 @@ class Schedule:
                 node,
                 bottom_layouts=plan.bottom_layouts,
                 top_layouts=plan.top_layouts,
-                bottom_diff_layouts=plan.bottom_diff_layouts,
-                top_diff_layouts=plan.top_diff_layouts,
+                bottom_diff_layouts=plan.bottom_layouts,
+                top_diff_layouts=plan.top_layouts,
                 keeps=plan.keeps,
                 private=tuple(what for what in read_again if not node.rereads(what)),
                 idle=idle,
@@ -269,13 +269,12 @@ class Schedule:
         return self.memory.total + self.scratch + sum(map(padded, [*sizes, *self._lasting()]))
 
     def _lasting(self) -> list[int]:
-        """Bytes of what layers carry from pass to pass."""
-        return [
-            math.prod(b.shape) * np.dtype(b.dtype or self.dtype).itemsize
-            for step in self.steps
-            for b in step.node.buffers.values()
-            if b.lasting
-        ]
+        """Return the bytes of each array that layers carry from pass to pass."""
+        buffers = (b for step in self.steps for b in step.node.buffers.values())
+        return [self._bytes(b) for b in buffers if b.lasting]
+
+    def _bytes(self, buffer: Any) -> int:
+        return math.prod(buffer.shape) * np.dtype(buffer.dtype or self.dtype).itemsize
 
     @property
     def batch(self) -> int:
@@ -284,7 +283,7 @@ class Schedule:
         return next((shape[0] for shape in shapes if shape), 0)
 
     def _blob_spans(self) -> list[planner.Span]:
-        """Of all that nobody owns: without sharing, only the copies that no user can see."""
+        """Return the spans of what nobody owns: without sharing, copies that no user can see."""
         shown = set(self.walk.homes.values())
         return [
             self._span(name_of(a), nbytes(a.shape, a.layout, self.dtype), a.first, a.last)
@@ -302,38 +301,30 @@ class Schedule:
         return spans
 
     def _span(self, name: str, size: int, first: int, last: int) -> planner.Span:
-        """Without sharing everything outlives the pass, so that parts of it can be run again."""
+        """Return a span; without sharing it outlives the pass, so that parts can be run again."""
         end = 2 * len(self.nodes) - 1
         return planner.Span(name, size, ((first, last),) if self.share else ((0, end),))
 
     def saved(self, step: Step) -> dict[str, int]:
-        """Bytes by name of what a step keeps from forward to backward."""
+        """Return the bytes, by name, of what a step keeps from forward to backward."""
         if step.plan is not None:
             return {"saved": step.plan.saved} if step.plan.saved else {}
-        return {
-            attr: math.prod(b.shape) * np.dtype(b.dtype or self.dtype).itemsize
-            for attr, b in step.node.buffers.items()
-            if b.kept and not b.lasting
-        }
+        buffers = step.node.buffers.items()
+        return {attr: self._bytes(b) for attr, b in buffers if b.kept and not b.lasting}
 
     def scratch_bytes(self, step: Step) -> int:
-        """Bytes that a step needs while it is being called."""
+        """Return the bytes that a step needs while it is being called."""
         if step.plan is not None:
             return step.plan.workspace
-        dtype = self.dtype
-        sizes = [
-            math.prod(b.shape) * np.dtype(b.dtype or dtype).itemsize
-            for b in step.node.buffers.values()
-            if not b.kept
-        ]
-        return sum(map(padded, sizes))
+        buffers = step.node.buffers.values()
+        return sum(padded(self._bytes(b)) for b in buffers if not b.kept)
 
 
 def name_of(array: Array) -> str:
-    """The name of an array's span: "12 conv1 data"."""
+    """Return the name of an array's span: "12 conv1 data"."""
     return f"{array.number} {array.name}"
 
 
 def saved_name(i: int, step: Step, what: str) -> str:
-    """The name of the span of what step i keeps: "4 norm1 scale"."""
+    """Return the name of the span of what step i keeps: "4 norm1 scale"."""
     return f"{i} {step.node.name} {what}"

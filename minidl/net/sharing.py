@@ -37,7 +37,7 @@ def share(net: State, other: State) -> None:
 
 
 def unshared(net: State, other: State) -> list[str]:
-    """The layers of `net` with a parameter that `share` leaves to `net` alone."""
+    """Return the layers of `net` with a parameter that `share` leaves to `net` alone."""
     pairs = partners(net, other)
     return [
         node.name
@@ -47,7 +47,7 @@ def unshared(net: State, other: State) -> list[str]:
 
 
 def partners(net: State, other: State) -> dict[str, Param]:
-    """Whose values each parameter of `net` is to use, by its key.
+    """Find whose values each parameter of `net` is to use, by its key.
 
     As in Caffe, `other`'s at the same place of the layer of the same name. Where `other` has no
     such layer, what `param { name }` says holds between the nets, too: the parameter follows those
@@ -97,7 +97,7 @@ def _refuse_other_shapes(net: State, other: State, pairs: dict[str, Param]) -> N
 
 
 def _shape_for(node: Node, index: int, partner: Param | None) -> Shape:
-    """The shape that a parameter needs to use that of `partner`; its own if there is none."""
+    """Return the shape that a parameter needs to use that of `partner`; its own without one."""
     own = node.params[index].shape
     if partner is None:
         return own

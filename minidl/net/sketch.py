@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 def rows(net: Any, ctx: Context, level: int = 0, stages: Any = ()) -> list[Row]:
-    """A row for each layer of the NetParameter that takes part in this phase.
+    """Return a row for each layer of the NetParameter that takes part in this phase.
 
     Gradients, engines and memory are not worked out, for nobody knows what is missing there.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from minidl import schema
@@ -13,9 +13,11 @@ from minidl.engines.select import Policy
 from minidl.errors import MinidlError
 from minidl.layers.base import Layer
 from minidl.net.blueprint import Blueprint
+from minidl.net.cuda_pass import CudaPass
 from minidl.net.named import Named
 from minidl.net.node import Node
 from minidl.net.parameters import Params
+from minidl.net.program import Program
 
 Callback = Callable[[int], None]
 
@@ -48,7 +50,12 @@ class State:
     loss_tops    (blob, weight) of every loss; shared_seeds: those where a layer below overwrites
                  the gradient that backward starts from
     before_forward, after_forward, before_backward, after_backward   callbacks
-    changes      counted up whenever shapes or seeds change: what was scheduled before is stale
+
+    program      of the last pass;  stale: shapes or seeds have changed since it was made
+    separate     every layer has to leave its own top: nothing is computed with the layer before it
+    watched      callbacks read blobs and gradients as layers leave them
+    cuda_pass    on a GPU, what runs forward and backward at one go
+    plans_said   names of the layers whose plans the log has told of
     """
 
     def __init__(
@@ -71,6 +78,10 @@ class State:
         self.share, self.keep = share and not self.is_late, frozenset(keep)
         self.before_forward, self.after_forward = Callbacks(), Callbacks()
         self.before_backward, self.after_backward = Callbacks(), Callbacks()
+        self.callbacks = (
+            *(self.before_forward, self.after_forward),
+            *(self.before_backward, self.after_backward),
+        )
         self.blobs: Named[Blob] = Named(what="blob", of=f"net '{self.name}'")
         self.parameters = Params(blueprint, ctx)
         self.params, self.learnable = self.parameters.by_layer, self.parameters.learnable
@@ -79,13 +90,11 @@ class State:
             for layer in self.layers
             if type(layer).upcoming_shapes is not Layer.upcoming_shapes
         ]
-        self.changes = 0
+        self.program: Program | None = None
+        self.separate = self.watched = False
+        self.cuda_pass = CudaPass(self.device, self.dtype, passes) if passes is not None else None
+        self.plans_said: set[str] = set()
         self._bind()
-
-    def callbacks(self) -> Iterator[Callbacks]:
-        """Each of the four lists."""
-        yield from (self.before_forward, self.after_forward)
-        yield from (self.before_backward, self.after_backward)
 
     # ------------------------------------------------------------------ blobs
 
@@ -112,7 +121,7 @@ class State:
             if layer.type == "Input"
             for name in layer.spec.top
         ]
-        self.changes += 1
+        self.stale = True
 
     def _top(self, node: Node, j: int, bottom: list[Blob]) -> Blob:
         name, shape = node.tops[j], node.top_shapes[j]
@@ -206,7 +215,7 @@ class State:
         return changed
 
     def _has_new_shapes(self) -> bool:
-        """Whether some blob, an input or one that was reshaped by hand, has another shape than the
-        net was made for."""
+        """Tell whether some blob, an input or one reshaped by hand, has another shape than the net
+        was made for."""
         known: Any = self.blueprint.blob_shapes.items()
         return self._inputs_have_new_shapes() or any(self.blobs[n].shape != s for n, s in known)

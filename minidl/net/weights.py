@@ -88,7 +88,7 @@ def _split_scale_bias(net: State, source: Weights) -> None:
 
 
 def lacking(net: State, source: Weights) -> list[str]:
-    """The net's layers for which the file has no values, nor for whom they share them with."""
+    """Return the layers for which the file has no values, nor for those they share them with."""
     there = {
         id(param.values)
         for layer in source.layers
@@ -105,7 +105,7 @@ def lacking(net: State, source: Weights) -> list[str]:
 def _pairs(
     net: State, stored: dict[str, LayerWeights], owners_only: bool, path: str | os.PathLike[str]
 ) -> list[tuple[Param, Any]]:
-    """(parameter, blob of the file) of all that is in both; refuses what does not fit."""
+    """Pair (parameter, blob of the file) for all that is in both; refuse what does not fit."""
     errors: list[MinidlError] = []
     pairs: list[tuple[Param, Any]] = []
     shared = _shared(net)
@@ -142,7 +142,7 @@ def _pairs(
 
 
 def _other_count(net: State, name: str, count: int, path: str | os.PathLike[str]) -> WeightsError:
-    """A layer with another number of blobs in the file than in the net."""
+    """Return the error for a layer with another number of blobs in the file than in the net."""
     fix = "rename the net's layer to train it from scratch"
     types = {layer.name: layer.type for layer in net.layers}
     if types[name] == "BatchNorm" and count == STATISTICS + 2:
@@ -169,7 +169,7 @@ def _say_ignored(
 
 
 def _shared(net: State) -> dict[str, list[bool]]:
-    """For each parameter of each layer whether an earlier one has the same values."""
+    """Return for each parameter of each layer whether an earlier one has the same values."""
     seen: set[int] = set()
     found: dict[str, list[bool]] = {}
     for name, params in net.params.items():
@@ -212,7 +212,7 @@ def _shapes(arrays: Iterable[Any]) -> str:
 
 
 def _fits(stored: Shape, wanted: Shape, legacy: bool) -> bool:
-    """Same shape; the old four-axis form may have 1s in front (a bias is 1 x 1 x 1 x N)."""
+    """Compare shapes; the old four-axis form may have 1s in front (a bias is 1 x 1 x 1 x N)."""
     if legacy and len(wanted) <= 4:
         wanted = (1,) * (4 - len(wanted)) + tuple(wanted)
     return tuple(stored) == tuple(wanted)

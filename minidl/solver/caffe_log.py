@@ -37,7 +37,7 @@ class CaffeLog(Hook):
 
     def on_resume(self, solver: Run, info: Info) -> None:
         log.info("Resuming from %s", info["state"])
-        log.info("SGDSolver: restoring history")  # whatever the type: Caffe's others inherit it
+        log.info("SGDSolver: restoring history")  # for every type: Caffe's others inherit it
 
     def on_display(self, solver: Run, info: Info) -> None:
         if info["final"]:

@@ -41,39 +41,19 @@ class _Watch:
     def forward(self, index: int) -> None:
         layer = self.net.own_layers[index]
         for blob in self.net.tops[index]:
-            log.info(
-                "    [Forward] Layer %s, top blob %s data: %g",
-                layer.name,
-                blob.name,
-                _mean(blob.data),
-            )
+            _say("Forward", layer.name, "top", blob.name, "data", blob.data)
         for i, param in enumerate(layer.params):
             name = layer.spec.param[i].name if i < len(layer.spec.param) else ""
-            log.info(
-                "    [Forward] Layer %s, param blob %s data: %g",
-                layer.name,
-                name or i,
-                _mean(param.data),
-            )
+            _say("Forward", layer.name, "param", name or i, "data", param.data)
 
     def backward(self, index: int) -> None:
         node, layer = self.net.blueprint.nodes[index], self.net.own_layers[index]
         for blob, wanted in zip(self.net.bottoms[index], node.wanted, strict=True):
             if wanted:
-                log.info(
-                    "    [Backward] Layer %s, bottom blob %s diff: %g",
-                    layer.name,
-                    blob.name,
-                    _mean(blob.diff),
-                )
+                _say("Backward", layer.name, "bottom", blob.name, "diff", blob.diff)
         for i, param in enumerate(layer.params):
             if param.wanted:
-                log.info(
-                    "    [Backward] Layer %s, param blob %d diff: %g",
-                    layer.name,
-                    i,
-                    _mean(param.diff),
-                )
+                _say("Backward", layer.name, "param", i, "diff", param.diff)
         if index == self.last:
             self._totals()
 
@@ -89,8 +69,9 @@ class _Watch:
         )
 
 
-def _mean(array: Any) -> float:
-    return _norm(array, 1) / array.size if array.size else 0.0
+def _say(way: str, layer: str, kind: str, blob: str | int, what: str, array: Any) -> None:
+    mean = _norm(array, 1) / array.size if array.size else 0.0
+    log.info("    [%s] Layer %s, %s blob %s %s: %g", way, layer, kind, blob, what, mean)
 
 
 def _norm(array: Any, order: int) -> float:

@@ -19,7 +19,7 @@ HEAD = -1  # the image of a row that says how many objects a class has
 def precision_and_recall(
     scores: np.ndarray, right: np.ndarray, objects: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """After each of the detections, best score first: how many were right, of them and of all.
+    """Return the share of right ones, after each detection, best score first: of them, of all.
 
     In float32, in which Caffe's fork decides whether 9 of 10 are nine tenths (they are not).
     """
@@ -29,18 +29,18 @@ def precision_and_recall(
 
 
 def eleven_points(precision: np.ndarray, recall: np.ndarray) -> float:
-    """The mean of the best precision from each tenth of recall on (PASCAL VOC 2007)."""
+    """Average the best precision from each tenth of recall on (PASCAL VOC 2007)."""
     reached = recall.astype(np.float64)  # with a plain float, NumPy would round that to float32 too
     return float(sum(precision[reached >= j / 10].max(initial=0) for j in range(11)) / 11)
 
 
 def max_integral(precision: np.ndarray, recall: np.ndarray) -> float:
-    """The integral with at each recall the best precision from there on (VOC 2012, ILSVRC)."""
+    """Integrate, with at each recall the best precision from there on (VOC 2012, ILSVRC)."""
     return integral(np.maximum.accumulate(precision[::-1])[::-1], recall)
 
 
 def integral(precision: np.ndarray, recall: np.ndarray) -> float:
-    """The integral of precision over recall, which begins at 0."""
+    """Integrate precision over recall, which begins at 0."""
     return float(precision @ np.diff(recall, prepend=np.float32(0)))
 
 
@@ -91,7 +91,7 @@ def mean_of(classes: dict[int, float]) -> float:
 
 
 def average_precisions(rows: np.ndarray, version: str) -> dict[int, float]:
-    """Of each class, from rows of DetectionEvaluate, (R, 5).
+    """Return the average precision of each class, from rows of DetectionEvaluate, (R, 5).
 
     0 of a class without objects, or without detections; those that are neither right nor wrong do
     not count.

@@ -10,49 +10,39 @@ import numpy as np
 
 from minidl.net import Net
 from minidl.solver import schedules
-from minidl.solver.run import Run
+from minidl.solver.run import Run, Shown
 
 Figure = float | list[float]  # one number, or all numbers of an array
 
 
-class Display:
-    """Tells hooks the losses of an iteration, and the time since the last one that was shown."""
+def start_clock(run: Run) -> None:
+    """Count time and iterations from here on."""
+    run.shown = Shown(time.perf_counter(), run.iter)
 
-    def __init__(self) -> None:
-        self.restart(0)
 
-    def restart(self, iteration: int) -> None:
-        """Count time and iterations from here on."""
-        self._then, self._iteration = time.perf_counter(), iteration
+def show(run: Run, final: bool = False) -> None:
+    """Tell hooks the losses of an iteration, and the time since the last one that was shown.
 
-    def begin(self, iteration: int) -> None:
-        """Leave out the time before the first iteration, and between two calls of `step`."""
-        if self._iteration == iteration:
-            self.restart(iteration)
+    final    after the last update, and one more forward pass
 
-    def show(self, run: Run, final: bool = False) -> None:
-        """Call `on_display` of all hooks.
-
-        final    after the last update, and one more forward pass
-
-        Errors: DivergedError where weights are not finite.
-        """
-        loss = run.loss.value
-        _check_weights(run)
-        then, iterations = self._then, run.iter - self._iteration
-        self.restart(run.iter)
-        info = {
-            "iter": run.iter,
-            "loss": loss,
-            "lr": schedules.shown(run.param, run.iter, run.plateau.best.count),
-            "outputs": {name: plain(_values(run.net, name)) for name in run.net.outputs},
-            "loss_weights": loss_weights(run.net),
-            "seconds": self._then - then,
-            "iterations": iterations,
-            "images": iterations * run.param.iter_size * batch_size(run.net),
-            "final": final,
-        }
-        run.tell("on_display", info)
+    Errors: DivergedError where weights are not finite.
+    """
+    loss, before = run.loss.value, run.shown
+    _check_weights(run)
+    start_clock(run)
+    iterations = run.iter - before.iter
+    info = {
+        "iter": run.iter,
+        "loss": loss,
+        "lr": schedules.shown(run.param, run.iter, run.plateau.count),
+        "outputs": {name: plain(_values(run.net, name)) for name in run.net.outputs},
+        "loss_weights": loss_weights(run.net),
+        "seconds": run.shown.seconds - before.seconds,
+        "iterations": iterations,
+        "images": iterations * run.param.iter_size * batch_size(run.net),
+        "final": final,
+    }
+    run.tell("on_display", info)
 
 
 def plain(array: Any) -> Figure:

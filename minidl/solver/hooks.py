@@ -129,7 +129,7 @@ class EventsFile(Hook):
         self.write(events.Test(info["iter"], info["net"], info["outputs"], info.get("loss")))
 
     def on_plateau(self, solver: Run, count: int) -> None:
-        best = solver.plateau.best.value
+        best = solver.plateau.value
         assert best is not None  # it was not beaten
         self.write(events.Plateau(solver.iter, count, best, solver.lr))
 

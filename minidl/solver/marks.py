@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from minidl.net import Net
-from minidl.solver.run import Run
 
 
 @dataclass(frozen=True)
@@ -63,19 +61,3 @@ def go_back(nets: Sequence[Net], places: Sequence[Mark]) -> None:
     """Put each of the nets back to its mark."""
     for net, place in zip(nets, places, strict=True):
         go_to(net, place)
-
-
-@contextlib.contextmanager
-def without_trace(run: Run) -> Iterator[None]:
-    """Undo what runs inside this context, so that a run which ended can continue.
-
-    In Caffe the pass for the last display moves the data on and the statistics of BatchNorm.
-    """
-    places, loss = [mark(net) for net in run.nets], run.loss.copy()
-    moved = [getattr(la, name).data for la in run.net.own_layers for name in la.statistics]
-    statistics = [array.copy() for array in moved]
-    yield
-    run.loss = loss
-    for array, values in zip(moved, statistics, strict=True):
-        run.net.device.write(array, values)
-    go_back(run.nets, places)

@@ -79,12 +79,12 @@ def save(run: Run, prefix: str, places: Sequence[Mark]) -> tuple[str, str]:
     stem = f"{prefix}_iter_{run.iter}"
     model, path = f"{stem}.caffemodel{end}", f"{stem}.solverstate{end}"
     run.net.save(model, diffs=run.param.snapshot_diff)
-    plateaus = run.plateau.best.count
+    plateaus = run.plateau.count
     step = schedules.current_step(run.param, run.iter - 1, plateaus) if run.iter else 0
     history = [run.net.device.to_host(h) for h in run.updater.history]
     resume = message(run.seed, run.loss, places)
-    resume.plateau.CopyFrom(run.plateau.best.message())
-    resume.early_stop.CopyFrom(run.early_stop.best.message())
+    resume.plateau.CopyFrom(run.plateau.message())
+    resume.early_stop.CopyFrom(run.early_stop.message())
     resume.weights_sha256 = files.sha256(model)
     snapshot.write(path, snapshot.State(run.iter, model, history, step, resume))
     return model, path
@@ -111,10 +111,10 @@ def load(run: Run, path: str) -> str:
             "smoothed loss: the data sets start from their beginning",
             path,
         )
-        run.loss = SmoothedLoss()
+        run.smoothed = SmoothedLoss()
         counted = run.param.lr_policy == "plateau"  # by the forks that have it
-        run.plateau.best = Best(None, found.iter, found.current_step if counted else 0)
-        run.early_stop.best = Best()
+        run.plateau = Best(None, found.iter, found.current_step if counted else 0)
+        run.early_stop = Best()
         for net in run.nets:
             go_to(net, Mark(0, dict.fromkeys(mark(net).batches, 0)))
         return file
@@ -131,9 +131,9 @@ def _put_back(run: Run, resume: Any, path: str) -> None:
             resume.seed,
         )
     run.set_seed(resume.seed)
-    run.loss = SmoothedLoss(resume.smoothed_loss, resume.recent_losses)
-    run.plateau.best = monitor.from_message(resume.plateau)
-    run.early_stop.best = monitor.from_message(resume.early_stop)
+    run.smoothed = SmoothedLoss(resume.smoothed_loss, resume.recent_losses)
+    run.plateau = monitor.from_message(resume.plateau)
+    run.early_stop = monitor.from_message(resume.early_stop)
     positions = {(p.net, p.layer): p.batches for p in resume.position}
     passes = dict(enumerate([resume.train_passes, *resume.test_passes]))
     for i, net in enumerate(run.nets):

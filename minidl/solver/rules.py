@@ -127,7 +127,7 @@ def adam(xp: Any, w: Any, g: Any, state: Arrays, rate: float, scratch: Arrays, p
 
 
 def unbiased(p: Any, iteration: int) -> float:
-    """sqrt(1 - momentum2**t) / (1 - momentum**t) for the t-th update, which is `iteration` + 1.
+    """Return sqrt(1 - momentum2**t) / (1 - momentum**t) for update t, which is `iteration` + 1.
 
     Means that begin with zeros are too small at first.
     """
@@ -136,7 +136,7 @@ def unbiased(p: Any, iteration: int) -> float:
 
 
 def _average(mean: Any, values: Any, decay: float) -> None:
-    """mean = decay * mean + (1 - decay) * values; `values` are lost."""
+    """Compute mean = decay * mean + (1 - decay) * values; `values` are lost."""
     mean *= decay
     values *= 1 - decay
     mean += values
@@ -145,7 +145,7 @@ def _average(mean: Any, values: Any, decay: float) -> None:
 def _step_over_root(
     xp: Any, w: Any, g: Any, square: Any, rate: float, step: Any, delta: float
 ) -> None:
-    """w = w - rate * g / (sqrt(square) + delta)."""
+    """Compute w = w - rate * g / (sqrt(square) + delta)."""
     xp.sqrt(square, out=step)
     step += delta
     xp.divide(g, step, out=step)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from minidl.errors import DivergedError
 from minidl.net import Net
-from minidl.solver.early_stop import EarlyStop
-from minidl.solver.plateau import Plateau
+from minidl.solver.losses import PendingLosses
+from minidl.solver.marks import Mark
+from minidl.solver.monitor import Best
 from minidl.solver.smoothing import SmoothedLoss
 from minidl.solver.updater import Updater
+
+
+class Shown(NamedTuple):
+    """The iteration that was shown last, and when, by `time.perf_counter`."""
+
+    seconds: float = 0.0
+    iter: int = 0
+
+
+class Written(NamedTuple):
+    """A snapshot: its iteration and the path of its state."""
+
+    iter: int
+    state: str
 
 
 class Run(Protocol):
@@ -19,9 +34,14 @@ class Run(Protocol):
     net, test_nets    the net that is trained, and those that are tested; `nets` are all of them
     seed, iter        of everything random; updates done
     lr, loss          the rate of the next update; the smoothed loss: to read it waits for a GPU
+    smoothed          the loss of the iterations that were read; `pending`: those that were not,
+                      None on the CPU, where none waits
     updater           turns gradients into new weights, and holds the arrays of the solver type
     plateau, early_stop                      the best figures so far
     stop_requested, snapshot_requested       what is to be done as soon as it can be
+    shown             the last iteration that was displayed
+    snapshots         the last that was written or read, after the last one of an earlier iteration
+    before_test       while a test runs: where the test nets were before it
     """
 
     param: Any
@@ -29,13 +49,19 @@ class Run(Protocol):
     test_nets: list[Net]
     seed: int
     iter: int
-    loss: SmoothedLoss
+    smoothed: SmoothedLoss
+    pending: PendingLosses | None
     updater: Updater
-    plateau: Plateau
-    early_stop: EarlyStop
+    plateau: Best
+    early_stop: Best
     stop_requested: bool
     snapshot_requested: bool
+    shown: Shown
+    snapshots: list[Written]
+    before_test: list[Mark] | None
 
+    @property
+    def loss(self) -> SmoothedLoss: ...
     @property
     def nets(self) -> list[Net]: ...
     @property

@@ -53,7 +53,7 @@ def _done(p: Any, iteration: int) -> float:
 
 
 def _cosine(p: Any, iteration: int) -> float:
-    """Half a wave, from 1 to 0. Source: Loshchilov & Hutter 2017, equation 5, without restarts."""
+    """Follow half a wave from 1 to 0. Source: Loshchilov & Hutter 2017, equation 5, one period."""
     return (1 + math.cos(math.pi * _done(p, iteration))) / 2
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,69 +10,58 @@ import numpy as np
 from minidl.errors import DivergedError, SolverError
 from minidl.net import Net
 from minidl.solver import parameters, resume
-from minidl.solver.marks import Mark, mark
-from minidl.solver.run import Run
+from minidl.solver.marks import mark
+from minidl.solver.run import Run, Written
 
 
-class Snapshots:
-    """Writes and restores snapshots, and knows which of them a run can go back to.
+def write(run: Run) -> dict[str, Any]:
+    """Write weights and state; return what `on_snapshot` is told.
 
-    iter    that of the last one; -1 where there is none
+    While a test runs, the state has the test nets where they were before it.
+
+    Errors: DivergedError for weights that are not finite: no run can go on from them.
     """
+    for param in run.net.learnable:
+        if not np.isfinite(run.net.device.to_host(param.read())).all():
+            raise run.diverged("a snapshot would hold weights that are not finite")
+    tests = run.before_test or [mark(net) for net in run.test_nets]
+    weights, state = resume.save(run, prefix(run.param), [mark(run.net), *tests])
+    return _remember(run, weights, state)
 
-    def __init__(self) -> None:
-        self.iter = -1
-        self._last = ""  # the state file of that iteration
-        self._proven = ""  # the one before it, whose iteration went well
 
-    def write(self, run: Run, tests: Sequence[Mark]) -> dict[str, Any]:
-        """Write weights and state; return what `on_snapshot` is told.
+def restore(run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Restore the run from a snapshot; return what `on_resume` is told."""
+    state = os.fspath(path)
+    return _remember(run, resume.load(run, state), state)
 
-        tests    where to put the test nets when the run goes on
 
-        Errors: DivergedError for weights that are not finite: no run can go on from them.
-        """
-        for param in run.net.learnable:
-            if not np.isfinite(run.net.device.to_host(param.read())).all():
-                raise run.diverged("a snapshot would hold weights that are not finite")
-        weights, state = resume.save(run, prefix(run.param), [mark(run.net), *tests])
-        return self._remember(run.iter, weights, state)
+def _remember(run: Run, weights: str, state: str) -> dict[str, Any]:
+    """Let the run know this snapshot and the last one of an earlier iteration."""
+    before = run.snapshots if run.snapshots and run.snapshots[-1].iter <= run.iter else []
+    before = [one for one in before if one.iter < run.iter]
+    run.snapshots = [*before[-1:], Written(run.iter, state)]
+    return {"iter": run.iter, "weights": weights, "state": state}
 
-    def restore(self, run: Run, path: str | os.PathLike[str]) -> dict[str, Any]:
-        """Restore the run from a snapshot; return what `on_resume` is told."""
-        state = os.fspath(path)
-        weights = resume.load(run, state)
-        return self._remember(run.iter, weights, state)
 
-    def _remember(self, iteration: int, weights: str, state: str) -> dict[str, Any]:
-        if iteration != self.iter:
-            self._proven = self._last if iteration > self.iter else ""
-        self.iter, self._last = iteration, state
-        return {"iter": iteration, "weights": weights, "state": state}
-
-    def diverged(
-        self, run: Run, what: str, net: Net | None = None, since: int | None = None
-    ) -> DivergedError:
-        """Return the error for a number that is not finite, with the first place that has one.
-
-        net      which holds it, by default the one that is trained
-        since    the iteration that had it, if it is noticed only now. The error names no snapshot
-                 of that very iteration to go back to: it leads here again
-        """
-        net = net or run.net
-        again = self.iter == (run.iter if since is None else since)
-        good, bad_one = (self._proven, self._last) if again else (self._last, "")
-        bad = net.first_bad()
-        if bad:
-            layer, blob, part = bad
-            gradient = "the gradient of " if part == "diff" else ""
-            what += f"; first in {gradient}blob '{blob}' of layer '{layer}'"
-        return DivergedError(
-            what,
-            where=f"net '{net.name}', iteration {run.iter}",
-            expected="a finite number",
-            fix=_way_back(good, bad_one),
-        )
+def diverged(
+    run: Run, what: str, net: Net | None = None, since: int | None = None
+) -> DivergedError:
+    """Return the error for a number that is not finite; see `Solver.diverged`."""
+    net = net or run.net
+    at = run.iter if since is None else since
+    good = [one.state for one in run.snapshots if one.iter != at]
+    leads_here = [one.state for one in run.snapshots if one.iter == at]
+    bad = net.first_bad()
+    if bad:
+        layer, blob, part = bad
+        gradient = "the gradient of " if part == "diff" else ""
+        what += f"; first in {gradient}blob '{blob}' of layer '{layer}'"
+    return DivergedError(
+        what,
+        where=f"net '{net.name}', iteration {run.iter}",
+        expected="a finite number",
+        fix=_way_back(good[-1] if good else "", leads_here[-1] if leads_here else ""),
+    )
 
 
 def prefix(param: Any) -> str:

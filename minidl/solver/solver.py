@@ -7,7 +7,7 @@ import logging
 import operator
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,16 @@ from minidl import prototxt, schema
 from minidl.engines import select
 from minidl.errors import DivergedError, MinidlError, SolverError, UsageError
 from minidl.net import Net
-from minidl.solver import monitor, nets, parameters, rules, schedules
+from minidl.solver import display, monitor, nets, parameters, rules, schedules, snapshots, testing
 from minidl.solver.caffe_log import CaffeLog
-from minidl.solver.display import Display
-from minidl.solver.early_stop import EarlyStop
 from minidl.solver.hooks import Callbacks, Hook
-from minidl.solver.loop import iterate, update
-from minidl.solver.losses import Losses, forward
-from minidl.solver.marks import without_trace
-from minidl.solver.plateau import Plateau
+from minidl.solver.loop import forward, iterate, read_losses, update
+from minidl.solver.losses import PendingLosses
+from minidl.solver.marks import Mark, go_back, mark
+from minidl.solver.monitor import Best
 from minidl.solver.resume import check_names, check_paths
+from minidl.solver.run import Shown, Written
 from minidl.solver.smoothing import SmoothedLoss
-from minidl.solver.snapshots import Snapshots, prefix
-from minidl.solver.testing import Testing
 from minidl.solver.updater import Updater
 
 log = logging.getLogger("minidl")
@@ -66,7 +63,7 @@ class Solver:
         parameters.check(p)
         parameters.say_what_has_no_effect(p)
         if p.snapshot:
-            check_paths(prefix(p))
+            check_paths(snapshots.prefix(p))
         self.seed = p.random_seed if p.random_seed >= 0 else secrets.randbits(31)
         if p.random_seed < 0:
             log.info("random_seed: %d, drawn by lot", self.seed)
@@ -75,12 +72,16 @@ class Solver:
         for field in ("plateau_monitor", "early_stop_monitor"):
             monitor.check(p, field, self.test_nets)
         self.iter = 0
-        self.updater = _updater(p, self.net)
-        self.plateau, self.early_stop = Plateau(), EarlyStop()
+        engines, rule = select.engines(self.net.policy), rules.RULES[p.type]
+        self.updater = Updater(self.net.learnable, rule, engines, self.net.arena)
+        waits = self.net.device.kind != "cpu"
+        self.pending = PendingLosses(self.net.device, self.net.dtype) if waits else None
+        self.smoothed = SmoothedLoss()
+        self.plateau, self.early_stop = Best(), Best()
         self.hooks: list[Hook] = [CaffeLog(), *hooks]
         self.stop_requested = self.snapshot_requested = False
-        self._losses, self._testing = Losses(self.net), Testing()
-        self._snapshots, self._display = Snapshots(), Display()
+        self.shown, self.snapshots = Shown(), list[Written]()
+        self.before_test: list[Mark] | None = None
         for net in self.nets:
             net.prepare()
         log.info("Solver scaffolding done.")
@@ -93,17 +94,13 @@ class Solver:
     @property
     def lr(self) -> float:
         """The learning rate of the next update, unless its loss ends a plateau."""
-        return schedules.rate(self.param, self.iter, self.plateau.best.count)
+        return schedules.rate(self.param, self.iter, self.plateau.count)
 
     @property
     def loss(self) -> SmoothedLoss:
         """The smoothed loss of all that has run; a GPU is waited for."""
-        self._losses.read(self)
-        return self._losses.smoothed
-
-    @loss.setter
-    def loss(self, loss: SmoothedLoss) -> None:
-        self._losses.smoothed = loss
+        read_losses(self)
+        return self.smoothed
 
     # ------------------------------------------------------------------ running
 
@@ -118,14 +115,14 @@ class Solver:
             if not p.HasField("max_iter"):
                 raise SolverError("max_iter is missing", where=parameters.where(p))
             if p.snapshot_after_train:
-                check_paths(prefix(p))
+                check_paths(snapshots.prefix(p))
             self.tell("on_solve")
             if resume is not None:
                 self.restore(resume)
             if self.iter >= p.max_iter:
                 log.warning("nothing to train: iteration %d of %d", self.iter, p.max_iter)
             stopped = self._run(p.max_iter - self.iter)
-            if p.snapshot_after_train and self._snapshots.iter != self.iter:
+            if p.snapshot_after_train and [s.iter for s in self.snapshots[-1:]] != [self.iter]:
                 self.snapshot()
             if not stopped:
                 self._show_the_end()
@@ -155,24 +152,25 @@ class Solver:
     def _run(self, iterations: int) -> bool:
         """Iterate; return whether a request stopped it."""
         last = self.iter + iterations
-        self._display.begin(self.iter)
+        if self.shown.iter == self.iter:  # leave out the time before, and between two calls
+            display.start_clock(self)
         with np.errstate(all="ignore"):  # NaN and infinity are looked for in the loss
             while self.iter < last:
-                iterate(self, self._losses, self._testing, self._display)
+                iterate(self)
                 if self.stop_requested:
                     break
-            self._losses.read(self)
+            read_losses(self)
         return self.stop_requested
 
     def _show_the_end(self) -> None:
         """Do Caffe's last forward pass and tests."""
         p = self.param
         if p.display and self.iter % p.display == 0:
-            with without_trace(self), np.errstate(all="ignore"):
+            with _without_trace(self), np.errstate(all="ignore"):
                 self.loss.add(forward(self), p.average_loss)
-                self._display.show(self, final=True)
+                display.show(self, final=True)
         if p.test_interval and self.iter % p.test_interval == 0:
-            with without_trace(self):
+            with _without_trace(self):
                 self.test_all()
 
     def test_all(self) -> list[dict[str, Any]] | None:
@@ -183,8 +181,8 @@ class Solver:
 
         Errors: DivergedError for a loss or an output that is NaN or infinite in any batch.
         """
-        self._losses.read(self)
-        return self._testing.all(self)
+        read_losses(self)
+        return testing.all_nets(self)
 
     def apply_update(self) -> None:
         """Turn the gradients into new weights and count the iteration, as `step` does."""
@@ -206,8 +204,8 @@ class Solver:
         Errors: DivergedError for weights that are not finite: no run can go on from them.
         """
         self.snapshot_requested = False
-        self._losses.read(self)
-        info = self._snapshots.write(self, self._testing.places(self.test_nets))
+        read_losses(self)
+        info = snapshots.write(self)
         self.tell("on_snapshot", info)
         return info["weights"], info["state"]
 
@@ -216,15 +214,20 @@ class Solver:
 
         States that Caffe wrote are accepted too; the log reports what they lack.
         """
-        info = self._snapshots.restore(self, path)
-        self._display.restart(self.iter)
+        info = snapshots.restore(self, path)
+        display.start_clock(self)
         self.tell("on_resume", info)
 
     def diverged(
         self, what: str, net: Net | None = None, since: int | None = None
     ) -> DivergedError:
-        """Return the error for a number that is not finite; see `Snapshots.diverged`."""
-        return self._snapshots.diverged(self, what, net, since)
+        """Return the error for a number that is not finite, with the first place that has one.
+
+        net      which holds it, by default the one that is trained
+        since    the iteration that had it, if it is noticed only now. The error names no snapshot
+                 of that very iteration to go back to: it leads here again
+        """
+        return snapshots.diverged(self, what, net, since)
 
     # ------------------------------------------------------------------ sharing, hooks, seed
 
@@ -255,6 +258,17 @@ class Solver:
             net.close()
 
 
-def _updater(param: Any, net: Net) -> Updater:
-    engines, rule = select.engines(net.policy), rules.RULES[param.type]
-    return Updater(net.learnable, rule, engines, net.arena)
+@contextlib.contextmanager
+def _without_trace(run: Solver) -> Iterator[None]:
+    """Undo what runs inside this context, so that a run which ended can continue.
+
+    In Caffe the pass for the last display moves the data on and the statistics of BatchNorm.
+    """
+    places, loss = [mark(net) for net in run.nets], run.loss.copy()
+    moved = [getattr(la, name).data for la in run.net.own_layers for name in la.statistics]
+    statistics = [array.copy() for array in moved]
+    yield
+    run.smoothed = loss
+    for array, values in zip(moved, statistics, strict=True):
+        run.net.device.write(array, values)
+    go_back(run.nets, places)

@@ -7,59 +7,49 @@ from typing import Any
 
 import numpy as np
 
-from minidl.net import Net
-from minidl.solver import debug_info, parameters
+from minidl.solver import debug_info, early_stop, parameters, plateau
 from minidl.solver.detection import Detections
 from minidl.solver.display import loss_weights
-from minidl.solver.marks import Mark, go_back, mark
+from minidl.solver.marks import go_back, mark
 from minidl.solver.means import Means
 from minidl.solver.run import Run
 
 
-class Testing:
-    """Runs the test nets, and knows where they stood before."""
+def between_iterations(run: Run) -> bool:
+    """Run the tests that are due; return False where no iteration is to follow them."""
+    p = run.param
+    watched = run.test_nets if p.HasField("early_stop_monitor") else []
+    places = [mark(net) for net in watched]
+    results = run.test_all()
+    if results is None:
+        return False
+    run.early_stop, ending = early_stop.after_tests(run.early_stop, p, run.iter, results)
+    if ending is not None:
+        go_back(watched, places)
+        run.tell("on_early_stop", ending)
+        run.request_stop()
+        return False
+    run.plateau = plateau.after_tests(run.plateau, p, run.iter, results)
+    return True
 
-    def __init__(self) -> None:
-        self._before: list[Mark] | None = None  # while a test runs
 
-    def places(self, nets: list[Net]) -> list[Mark]:
-        """Return where a snapshot is to put the test nets: before the test, if one is running."""
-        return self._before or [mark(net) for net in nets]
-
-    def between_iterations(self, run: Run) -> bool:
-        """Run the tests that are due; return False where no iteration is to follow them."""
-        p = run.param
-        watched = run.test_nets if p.HasField("early_stop_monitor") else []
-        places = [mark(net) for net in watched]
-        results = run.test_all()
-        if results is None:
-            return False
-        found = run.early_stop.ends(p, run.iter, results)
-        if found is not None:
-            go_back(watched, places)
-            run.tell("on_early_stop", found)
-            run.request_stop()
-            return False
-        run.plateau.see_tests(p, run.iter, results)
-        return True
-
-    def all(self, run: Run) -> list[dict[str, Any]] | None:
-        """Run every test net over its `test_iter` batches; see `Solver.test_all`."""
-        self._before = [mark(net) for net in run.test_nets]
-        try:
-            results = []
-            for index in range(len(run.test_nets)):
-                means = _test(run, index)
-                if means is None:
-                    go_back(run.test_nets, self._before)
-                    run.tell("on_test_stopped")
-                    return None
-                results.append({"iter": run.iter, "net": index, **means})
-                if run.param.test_iter[index]:
-                    run.tell("on_test", results[-1])
-            return results
-        finally:
-            self._before = None
+def all_nets(run: Run) -> list[dict[str, Any]] | None:
+    """Run every test net over its `test_iter` batches; see `Solver.test_all`."""
+    run.before_test = [mark(net) for net in run.test_nets]
+    try:
+        results = []
+        for index in range(len(run.test_nets)):
+            means = _test(run, index)
+            if means is None:
+                go_back(run.test_nets, run.before_test)
+                run.tell("on_test_stopped")
+                return None
+            results.append({"iter": run.iter, "net": index, **means})
+            if run.param.test_iter[index]:
+                run.tell("on_test", results[-1])
+        return results
+    finally:
+        run.before_test = None
 
 
 def _test(run: Run, index: int) -> dict[str, Any] | None:

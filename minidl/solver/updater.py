@@ -48,10 +48,6 @@ class Norm:
     def value(self) -> float:
         return float(self._found if self._device is None else self._device.to_host(self._found))
 
-    def factor(self, limit: float) -> float:
-        """Return the factor that brings it down to `limit`; 1 if it is not above."""
-        return limit / self.value if self.value > limit else 1.0
-
 
 class _Piece(NamedTuple):
     """A part of a stretch's arrays, and room to work in, of its length."""
@@ -114,7 +110,7 @@ class Updater:
         return [home.lend() for history in self._history for home in history.values()]
 
     def gradient_norm(self) -> float:
-        """The L2 norm of all gradients together, as accumulated: not averaged, not decayed."""
+        """Return the L2 norm of all gradients as accumulated: not averaged, not decayed."""
         with self.device.current():
             self._settle()
             return math.sqrt(sum(_square(param.gradient) for param in self.moving))
@@ -140,7 +136,8 @@ class Updater:
                 norm = Norm(self.gradient_norm())
                 if not math.isfinite(norm.value):
                     return norm
-                scale, clip = scale * norm.factor(clip), math.inf
+                scale *= clip / norm.value if norm.value > clip else 1.0
+                clip = math.inf
             rates = self._adapted(rate, scale, p) if p.larc else [rate] * len(self.moving)
             correction = self.rule.correction(p, iteration)
             for place, update in self._by_engine:
@@ -183,7 +180,7 @@ class Updater:
             home.give()
 
     def _adapted(self, rate: float, scale: float, p: Any) -> list[float]:
-        """Each moving parameter's rate under `larc`; its lr_mult plays no part.
+        """Return each moving parameter's rate under `larc`; its lr_mult plays no part.
 
         Source: You, Gitman & Ginsburg 2017; NVIDIA/caffe, SGDSolver::GetLocalRate, as it runs on a
         GPU: there the gradient has no weight decay in it yet.
@@ -254,7 +251,7 @@ class Updater:
     def _stretches(
         self, factors: Sequence[tuple[float, float]], apart: bool
     ) -> list[tuple[list[Any], list[Stretch]]]:
-        """The flat arrays that hold all, each with its stretches; `apart`: one a parameter."""
+        """Return the flat arrays that hold all, with their stretches; `apart`: one a parameter."""
         places = {param: place for place, param in enumerate(self.moving)}
         rows = [self.arena.values, self.arena.gradients, *(row.flat for row in self._rows)]
         found: list[Stretch] = []
@@ -275,12 +272,12 @@ class Updater:
     def _offered(
         self, step: Step, arrays: Sequence[Any], stretches: Sequence[Stretch]
     ) -> Update | None:
-        """By the first engine that takes it; None where array code is to do it."""
+        """Return the update of the first engine that takes it; None leaves it to array code."""
         answers = (e.updater(step, arrays, stretches, threads()) for e in self.engines)
         return next((answer for answer in answers if not isinstance(answer, Declined)), None)
 
     def _cut(self, rest: Sequence[tuple[Stretch, list[Any]]]) -> list[list[_Piece]]:
-        """The pieces of stretches, about as many elements for each thread."""
+        """Cut stretches into pieces, about as many elements for each thread."""
         if not rest:
             return [[]]
         total, done = sum(arrays[0].size for _, arrays in rest), 0
@@ -309,5 +306,5 @@ def _square(home: Home) -> float:
 
 
 def _flat(home: Home) -> Any:
-    """The memory of a parameter, one-dimensional, padding included."""
+    """Return the memory of a parameter, one-dimensional, padding included."""
     return home.memory.array.reshape(-1).view(home.dtype)

@@ -41,7 +41,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _forget() -> None:
-    """Threads do not survive a fork: the child makes its own when it needs them."""
+    """Drop the threads in a forked child, which makes its own when it needs them."""
     global _helpers
     _helpers = None
 

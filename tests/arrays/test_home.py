@@ -6,7 +6,7 @@ import pytest
 from minidl.arrays.blob import Blob, Param
 from minidl.arrays.device import Device
 from minidl.arrays.home import USER, Home
-from minidl.arrays.memory import ALIGNMENT, Memory, aligned, place
+from minidl.arrays.memory import ALIGNMENT, CPU, Memory, place
 
 
 class Backwards:
@@ -45,8 +45,8 @@ def stored(home):
 
 
 def test_memory_starts_at_a_multiple_of_the_alignment():
-    assert all(aligned(n).ctypes.data % ALIGNMENT == 0 for n in (1, 63, 64, 65, 4096))
-    assert len(aligned(65)) == 65
+    assert all(CPU.bytes_(n).ctypes.data % ALIGNMENT == 0 for n in (1, 63, 64, 65, 4096))
+    assert len(CPU.bytes_(65)) == 65
 
 
 def test_values_are_read_plain_whatever_the_layout():

@@ -58,8 +58,6 @@ class FakePlan(Plan):
     _: KW_ONLY
     bottom_layouts: tuple[Any, ...] = (None,)
     top_layouts: tuple[Any, ...] = (None,)
-    bottom_diff_layouts: tuple[Any, ...] = (None,)
-    top_diff_layouts: tuple[Any, ...] = (None,)
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         self.memory = memory

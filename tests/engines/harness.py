@@ -71,9 +71,9 @@ class Bound:
         self.bottom_diff: tuple[Memory | None, ...] = ()
         self.top_diff: tuple[Memory, ...] = ()
         if wanted:
-            pairs = zip(shapes, plan.bottom_diff_layouts, wanted, strict=True)
+            pairs = zip(shapes, plan.bottom_layouts, wanted, strict=True)
             self.bottom_diff = tuple(garbage(s, o) if want else None for s, o, want in pairs)
-            self.top_diff = tuple(map(garbage, tops, plan.top_diff_layouts))
+            self.top_diff = tuple(map(garbage, tops, plan.top_layouts))
         if in_place:
             self.top = (self.bottom[0], *self.top[1:])
             if wanted:

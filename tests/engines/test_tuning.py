@@ -71,7 +71,7 @@ def test_forward_and_backward_count_together(clock):
 @pytest.mark.parametrize("request_, ways", [(FORWARD, 1), (BOTH, 2)])
 def test_conversions_of_the_bottoms_and_of_their_gradients_count(request_, ways, clock):
     engine = FakeEngine(clock=clock, conversion_ms=3)
-    blocked = dict(bottom_layouts=(BLOCKED,), bottom_diff_layouts=(BLOCKED,))
+    blocked = dict(bottom_layouts=(BLOCKED,))
     elsewhere = plan(clock, "elsewhere", 5, params={"weight": None}, **blocked)
     here = plan(clock, "here", 6, params={"weight": None})
     measured = tuning.measure(engine, request_, {"elsewhere": elsewhere, "here": here})
@@ -145,14 +145,13 @@ def test_a_plan_gets_memory_in_its_layouts_with_numbers_in_it():
     made = FakePlan(
         "x",
         bottom_layouts=(BLOCKED,),
-        top_diff_layouts=(BLOCKED,),
         params={"weight": None},
         workspace=100,
         saved=30,
     )
     memory = tuning.scratch(made, BOTH, CPU)
-    assert [m.layout for m in memory.bottom_memory + memory.top_diff_memory] == [BLOCKED, BLOCKED]
-    assert [m.layout for m in memory.top_memory + memory.bottom_diff_memory] == [None, None]
+    assert [m.layout for m in memory.bottom_memory + memory.bottom_diff_memory] == [BLOCKED] * 2
+    assert [m.layout for m in memory.top_memory + memory.top_diff_memory] == [None, None]
     arrays = [m.plain(np.float32) for m in memory.bottom_memory + memory.top_diff_memory]
     arrays.append(memory.params["weight"].values.memory.plain(np.float32))
     for array in arrays:

@@ -15,6 +15,7 @@ import pytest
 from minidl import TEST, TRAIN, Net, get_solver, prototxt, schema
 from minidl.arrays.home import Home
 from minidl.errors import UsageError
+from minidl.net import run
 from tests.places import on
 
 pytestmark = on("cpu/onednn", "cuda:0", "cuda:0/numpy", "cuda:0/cudnn")
@@ -379,10 +380,10 @@ def test_a_pass_in_which_nobody_held_anything_settles_nothing():
     solver = train("like AlexNet", share=True)
     solver.step(2)
     before = Home.changes
-    program = solver.net._runner.ready()
+    program = run.ready(solver.net.state)
     solver.step(2)
     assert Home.changes == before
-    assert solver.net._runner.ready() is program
+    assert run.ready(solver.net.state) is program
 
 
 def test_nets_that_share_weights_agree_though_their_layouts_differ():
@@ -394,10 +395,10 @@ def test_nets_that_share_weights_agree_though_their_layouts_differ():
     train_net.forward_pass()
     assert test_net.forward_pass() == pytest.approx(train_net.loss, rel=1e-5)
     for _ in range(2):
-        program = train_net._runner.ready()
+        program = run.ready(train_net.state)
         test_net.forward_pass()
         train_net.forward_pass()
-        assert train_net._runner.ready() is program
+        assert run.ready(train_net.state) is program
 
 
 def test_reshaping_a_net_keeps_its_weights():

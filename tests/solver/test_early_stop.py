@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from minidl import schema
 from minidl.solver import EventsFile
-from minidl.solver.early_stop import EarlyStop, reason
+from minidl.solver.early_stop import after_tests, reason
 from minidl.solver.monitor import Best
 from tests.places import on
 from tests.solver.support import Diary, make, weights
@@ -23,9 +23,10 @@ def param(patience, mode="MAX", min_delta=0.0):
 
 def ended_at(p, figures):
     """The number of the test with which a run ends, or None."""
-    stop = EarlyStop()
+    best = Best()
     for i, figure in enumerate(figures):
-        if stop.ends(p, i, [{"outputs": {"acc": figure}}]):
+        best, ending = after_tests(best, p, i, [{"outputs": {"acc": figure}}])
+        if ending:
             return i
     return None
 
@@ -42,13 +43,13 @@ def test_a_run_ends_with_the_first_test_after_so_many_that_are_no_better(figures
 
 
 def test_without_a_monitor_nothing_ends():
-    assert EarlyStop().ends(schema.SolverParameter(), 5, [{"outputs": {}}]) is None
+    after = after_tests(Best(), schema.SolverParameter(), 5, [{"outputs": {}}])
+    assert after == (Best(), None)
 
 
 def test_the_reason_has_the_figures():
-    stop, p = EarlyStop(), param(1)
-    stop.ends(p, 100, [{"outputs": {"acc": 0.75}}])
-    info = stop.ends(p, 200, [{"outputs": {"acc": 0.5}}])
+    best, _ = after_tests(Best(), param(1), 100, [{"outputs": {"acc": 0.75}}])
+    after, info = after_tests(best, param(1), 200, [{"outputs": {"acc": 0.5}}])
     assert info == {
         "iter": 200,
         "net": 0,
@@ -62,7 +63,7 @@ def test_the_reason_has_the_figures():
         "acc of test net #0 is 0.5; in the test since iteration 100 it got no better than the 0.75 "
         "of then"
     )
-    assert stop.best == Best(0.75, 100, 0)  # the test that ends the run is to be done again
+    assert after == best == Best(0.75, 100, 0)  # the test that ends the run is to be done again
 
 
 STOPS = (
@@ -120,7 +121,7 @@ def test_a_test_by_hand_and_the_one_at_the_end_do_not_count(tmp_path):
     for _ in range(3):
         solver.test_all()
     solver.solve()
-    assert (solver.iter, solver.early_stop.best.count) == (2, 0)
+    assert (solver.iter, solver.early_stop.count) == (2, 0)
 
 
 def test_all_test_nets_are_tested_before_the_run_ends(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from minidl import get_solver, prototxt, schema
 from minidl.arrays.memory import place
 from minidl.errors import DivergedError, LabelError
-from minidl.solver.loop import iterate
+from minidl.solver.loop import iterate, read_losses
 from minidl.solver.rules import RULES
 
 NET = """name: "digits"
@@ -76,8 +76,8 @@ def test_a_step_waits_for_nothing_copies_nothing_and_allocates_nothing(gpu):
     trained.step(3)
     with gpu.strict():
         for _ in range(3):
-            iterate(trained, trained._losses, trained._testing, trained._display)
-    trained._losses.read(trained)
+            iterate(trained)
+    read_losses(trained)
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if name != "SGD"])
@@ -87,7 +87,7 @@ def test_nor_does_a_step_of_another_type(gpu, name):
     trained.step(3)
     with gpu.strict():
         for _ in range(3):
-            iterate(trained, trained._losses, trained._testing, trained._display)
+            iterate(trained)
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl import schema
-from minidl.solver import EventsFile
+from minidl.solver import EventsFile, plateau
 from minidl.solver.monitor import Best
-from minidl.solver.plateau import Plateau
 from tests.places import on
 from tests.solver.support import Diary, make
 
@@ -36,34 +35,35 @@ def drops_of_the_forks(losses, windows):
     windows=st.lists(st.integers(1, 6), min_size=1, max_size=4),
 )
 def test_the_rate_drops_where_it_drops_in_the_forks(losses, windows):
-    p, plateau, found = schema.SolverParameter(plateau_winsize=windows), Plateau(), []
+    p, best, found = schema.SolverParameter(plateau_winsize=windows), Best(), []
     for i, loss in enumerate(losses):
-        plateau.see_loss(p, i, loss)
-        if plateau.met(p, i):
+        best = plateau.after_loss(best, i, loss)
+        if plateau.ends(best, p, i):
+            best = plateau.counted(best, i)
             found.append(i)
     assert found == drops_of_the_forks(losses, windows)
-    assert plateau.best.count == len(found)
+    assert best.count == len(found)
 
 
-def test_a_test_counts_instead_of_the_loss_where_it_is_watched():
+def test_a_test_counts_where_it_is_watched_and_only_there():
     p = schema.SolverParameter(plateau_winsize=[3, 3])
     p.plateau_monitor.output, p.plateau_monitor.mode = "accuracy", schema.Monitor.MAX
-    plateau = Plateau()
-    for i in range(5):
-        plateau.see_loss(p, i, -float(i))
-        if i == 1:
-            plateau.see_tests(p, i, [{"outputs": {"accuracy": 0.5}}])
-        assert plateau.met(p, i) == (i == 4)
-    assert plateau.best == Best(0.5, 4, 1)
+    best = Best()
+    for i, accuracy in ((1, 0.5), (2, 0.4), (3, 0.5)):
+        best = plateau.after_tests(best, p, i, [{"outputs": {"accuracy": accuracy}}])
+        assert best == Best(0.5, 1)
+    assert [plateau.ends(best, p, i) for i in (3, 4)] == [False, True]
+    assert plateau.counted(best, 4) == Best(0.5, 4, 1)
+    unwatched = schema.SolverParameter()
+    assert plateau.after_tests(best, unwatched, 5, [{"outputs": {"accuracy": 1.0}}]) is best
 
 
 def test_there_is_no_plateau_before_the_first_test():
     p = schema.SolverParameter(plateau_winsize=[2])
     p.plateau_monitor.output, p.plateau_monitor.mode = "accuracy", schema.Monitor.MAX
-    plateau = Plateau()
-    assert not any(plateau.met(p, i) for i in range(9))
-    plateau.see_tests(p, 9, [{"outputs": {"accuracy": 0.5}}])
-    assert [plateau.met(p, i) for i in range(9, 12)] == [False, False, True]
+    assert not any(plateau.ends(Best(), p, i) for i in range(9))
+    best = plateau.after_tests(Best(), p, 9, [{"outputs": {"accuracy": 0.5}}])
+    assert [plateau.ends(best, p, i) for i in range(9, 12)] == [False, False, True]
 
 
 @on("cpu", "cuda:0")
@@ -105,7 +105,7 @@ def test_a_run_goes_on_in_the_middle_of_a_window(tmp_path, more, place):
     second.restore(state)
     second.step(7)
     assert of_first() + of_second() == of_whole()
-    assert whole.plateau.best == second.plateau.best and whole.plateau.best.count > 0
+    assert whole.plateau == second.plateau and whole.plateau.count > 0
 
 
 def test_a_forks_snapshot_goes_on_with_the_steps_it_counted(tmp_path):
@@ -116,9 +116,9 @@ def test_a_forks_snapshot_goes_on_with_the_steps_it_counted(tmp_path):
     first.step(6)
     _, state = first.snapshot()
     written = schema.SolverState.FromString((tmp_path / "s_iter_6.solverstate").read_bytes())
-    assert written.current_step == first.plateau.best.count == 2
+    assert written.current_step == first.plateau.count == 2
     written.ClearField("minidl_resume")
     (tmp_path / "s_iter_6.solverstate").write_bytes(written.SerializeToString())
     second = make(fields)
     second.restore(state)
-    assert second.plateau.best == Best(None, 6, 2)
+    assert second.plateau == Best(None, 6, 2)

@@ -84,7 +84,7 @@ class Algorithms:
     def _run(self, problem: Problem, way: Way, limit: int | None) -> Iterator[Algorithm]:
         setup, sizes = Setup(problem), problem.nbytes
         free, _ = self._device.memory() or (0, 0)
-        # Room for the most demanding algorithm that fits beside the arrays; the others need less.
+        # Room for the most demanding algorithm that fits next to the arrays; the others need less.
         most = free - packed_on_gpu(sizes.values())[1] if limit is None else limit
         needs = [a.workspace for a in self.expected(problem, way) if not a.refusal]
         room = max((need for need in needs if need <= most), default=0)

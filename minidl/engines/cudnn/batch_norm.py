@@ -78,8 +78,6 @@ def _plan(engine: Any, made: _Kind, backward: bool, layout: Dense | None) -> Bat
         keeps=("bottom",) if backward and isinstance(made, _Batch) else (),
         bottom_layouts=lies,
         top_layouts=lies,
-        bottom_diff_layouts=lies if backward else (),
-        top_diff_layouts=lies if backward else (),
         params=dict.fromkeys(STATISTICS),
         saved=len(made.KEPT) * 4 * _row(made) if backward else 0,
     )
@@ -182,10 +180,10 @@ class BatchNormPlan(CudnnPlan):
             forward = several([_averages(device, memory, rooms), normalise])
         else:
             forward = several([normalise, _sums(device, made, memory, rooms)])
-        if not self.bottom_diff_layouts:
+        gradients = memory.gradients()
+        if gradients is None:
             return forward, None
-        dx, dy = memory.bottom_diff_memory[0], memory.top_diff_memory[0]
-        assert dx is not None
+        dx, dy = gradients
         return forward, sequence(device, made.backward(x, dx.address, dy.address, at), keep=rooms)
 
 
@@ -209,7 +207,7 @@ def _row(made: _Kind) -> int:
 
 
 def _sums(device: Device, made: _Kind, memory: Bindings, rooms: Mapping[str, Any]) -> Run:
-    """statistic = fraction * statistic + what the batch says, for each of the three."""
+    """Compute statistic = fraction * statistic + what the batch says, for each of the three."""
     fraction, single = api.factor(made.op.fraction), Tensor((1, 1, 1, 1))
     now = {"mean": rooms["mean"], "variance": rooms["variance"], "scale_factor": rooms["one"]}
     params = [memory.params[name] for name in STATISTICS]

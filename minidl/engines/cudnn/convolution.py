@@ -19,7 +19,7 @@ from minidl.engines.cudnn.problem import DATA, FILTER, FORWARD, Algorithm, Probl
 from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.math import FLOAT32
 from minidl.engines.plan import Plan
-from minidl.engines.request import UNDECIDED, Declined, Request
+from minidl.engines.request import UNDECIDED, Declined, Request, no_convolution
 from minidl.errors import DeviceError
 
 Ask = Callable[[Problem, Way], Sequence[Algorithm]]
@@ -32,13 +32,8 @@ def plans(engine: Any, op: ops.Conv, request: Request) -> Iterator[Plan] | Decli
     In fp16 and bf16 bottom and top are halved, channels last: the tensor cores read them so.
     What is measured is so only when a third candidate is asked for: where all are to be tried.
     """
-    if len(request.bottom_shapes) != 1:
-        return Declined(
-            f"it has no plan for {len(request.bottom_shapes)} bottoms that share filters"
-        )
-    axes = len(request.params[0][1]) - 2
-    if not 1 <= axes <= 3:
-        return Declined(f"it convolves over one to three axes, not {axes}")
+    if (refusal := no_convolution(request, most=3)) is not None:
+        return refusal
     if any(home not in (None, UNDECIDED) for home in request.homes):
         return Declined("it needs the filters in plain arrays")
     if op.then is not None and (op.then.kind != "relu" or op.then.slope):
@@ -185,7 +180,6 @@ class _Search:
                 return Dense(shape, problem.dtype, "nchw") if halved else None
             return lies(shape)
 
-        backward = request.backward
         return ConvolutionPlan(
             device=self.engine.device,
             algorithm="",
@@ -196,7 +190,5 @@ class _Search:
             learning=self.learning,
             bottom_layouts=(lies(bottom),),
             top_layouts=(lies(top),),
-            bottom_diff_layouts=(lies(bottom),) if backward else (),
-            top_diff_layouts=(lies(top),) if backward else (),
             params=dict.fromkeys(name for name, _ in request.params),
         )

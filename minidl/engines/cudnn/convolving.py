@@ -15,6 +15,7 @@ from minidl.engines.cudnn.epilogue import Epilogue
 from minidl.engines.cudnn.plan import Call, CudnnPlan, part, sequence
 from minidl.engines.cudnn.problem import Algorithm, Problem, Setup, Way
 from minidl.engines.cupy_kernels.layout import Dense, converter
+from minidl.engines.cupy_kernels.maps import accumulated
 from minidl.engines.plan import Bindings, Run, packed_on_gpu, several
 
 
@@ -55,7 +56,7 @@ class ConvolutionPlan(CudnnPlan):
         self.workspace = max(self._rooms(name)[1] for name in whole)
 
     def rooms_end(self, name: str) -> int:
-        """Return the bytes of workspace that a pass needs beside its algorithm's."""
+        """Return the bytes of workspace that a pass needs besides its algorithm's."""
         return packed_on_gpu([*self._converted(name).values(), 1])[1] - 1
 
     def _converted(self, name: str) -> dict[str, int]:
@@ -148,15 +149,7 @@ class ConvolutionPlan(CudnnPlan):
             overwrite = several([here, converter(self.device, inside, total)])
             sums = sequence(self.device, [_sum(more, total)])
             add = several([here, converter(self.device, inside, more), sums])
-
-        def run() -> None:
-            if param.gradient.fresh:
-                param.gradient.fresh = False
-                overwrite()
-            else:
-                add()
-
-        return run
+        return accumulated(param, overwrite, add)
 
     def _gradient_calls(
         self, memory: Bindings, name: str, rooms: Mapping[str, int]

@@ -42,7 +42,7 @@ class Descriptor:
 class Tensor(Descriptor):
     """An array, N C and its spatial axes (4 to 8 axes in all), in any order in memory.
 
-    dims      its extents, in this order whatever the order in memory
+    dims      its extents, in this order, regardless of the order in memory
     dtype     "float32", "float16" or "bfloat16"
     strides   in elements, for each axis
     """

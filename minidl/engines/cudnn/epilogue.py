@@ -20,7 +20,7 @@ class Epilogue:
     """The calls for one layer; `at` holds addresses by name: "bottom", "weight", "workspace", ...
 
     top    how the layer's top lies
-    bias   one number for each of its channels, whatever the image and the place
+    bias   one number for each of its channels, the same for every image and place
     """
 
     def __init__(self, op: ops.Conv, problem: Problem) -> None:

@@ -7,14 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidl.arrays.memory import Shape, nbytes
-from minidl.engines.cudnn.plan import (
-    Call,
-    CudnnPlan,
-    arriving,
-    like,
-    sequence,
-    wants_backward,
-)
+from minidl.engines.cudnn.plan import Call, CudnnPlan, arriving, like, sequence, wants_backward
 from minidl.engines.cupy_kernels.layout import Dense
 from minidl.engines.plan import Bindings, Plan, Run
 from minidl.engines.request import Declined, Request
@@ -45,10 +38,10 @@ class FollowerPlan(CudnnPlan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
         forward = sequence(self.device, self.made.forward(x, y))
-        if not self.bottom_diff_layouts:
+        gradients = memory.gradients()
+        if gradients is None:
             return forward, None
-        dx, dy = memory.bottom_diff_memory[0], memory.top_diff_memory[0]
-        assert dx is not None
+        dx, dy = gradients
         calls = self.made.backward(x, y, dx.address, dy.address)
         return forward, sequence(self.device, calls)
 
@@ -80,15 +73,12 @@ def follow(
     key = name, op, few_in, few_out, like(layout, few_in), backward
     if refusal := engine.trials.refusal(key, sizes, calls):
         return Declined(refusal)
-    inner, outer = (layout,), (like(layout, top),)
     plan = FollowerPlan(
         device=engine.device,
         algorithm=name,
         made=made,
         keeps=keeps if backward else (),
-        bottom_layouts=inner,
-        top_layouts=outer,
-        bottom_diff_layouts=inner if backward else (),
-        top_diff_layouts=outer if backward else (),
+        bottom_layouts=(layout,),
+        top_layouts=(like(layout, top),),
     )
     return iter([plan])

@@ -192,7 +192,7 @@ def _remedy(named: str) -> str:
 
 
 def version(dll: ctypes.CDLL) -> str:
-    """ "9.28.0": of 92800, or of 8907 before version 9."""
+    """Return "9.28.0" for 92800; before version 9, "8.9.7" for 8907."""
     dll.cudnnGetVersion.restype = ctypes.c_size_t
     number = int(dll.cudnnGetVersion())
     major, rest = divmod(number, 10_000 if number >= 90_000 else 1_000)

@@ -53,7 +53,7 @@ class BatchNormPlan(PlainPlan):
         )
 
     def kept(self) -> int:
-        """Bytes for a copy of x."""
+        """Return the bytes for a copy of x."""
         return 0
 
     def launch(self, name: str, count: int, *arguments: Any) -> Run:

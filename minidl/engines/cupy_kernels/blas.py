@@ -111,7 +111,7 @@ def _strided(
     count: int,
     add: bool,
 ) -> Run:
-    """One call. cuBLAS has its matrices column by column, so it sees all of ours transposed, and
+    """Bind one call. cuBLAS has its matrices column by column, so it sees ours transposed, and
     result' = right' left' is what to ask of it."""
     kind, compute = ARITHMETIC[math.products]
     (m, n, k), beta = shape, _ONE if add else _ZERO

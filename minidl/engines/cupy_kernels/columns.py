@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -159,13 +158,13 @@ class Columns:
     # For each group: filters W (m, k), columns X (k, p), maps Y (m, p).
 
     def _multiply(self, chunk: Chunk, rooms: Rooms) -> Run:
-        """Y = W X."""
+        """Compute Y = W X."""
         m, k, p = self._extents(chunk)
         left, right = Matrix(rooms.weight, k, (m * k,)), Matrix(rooms.columns, p, (k * p,))
         return self._product((m, p, k), left, right, Matrix(rooms.maps, p, (m * p,)))
 
     def _multiply_back(self, chunk: Chunk, rooms: Rooms) -> Run:
-        """X = W' Y."""
+        """Compute X = W' Y."""
         m, k, p = self._extents(chunk)
         left, right = Matrix(rooms.weight, k, (m * k,)), Matrix(rooms.maps, p, (m * p,))
         result = Matrix(rooms.columns, p, (k * p,))
@@ -190,7 +189,7 @@ class Columns:
         return product(self.device, self.math, shape, left, right, result, batch=batch, **options)
 
     def _pointwise(self, source: int, weight: int, target: int, transposed: bool) -> Run:
-        """Y = W X or X = W' Y for every image and group, where the images lie."""
+        """Compute Y = W X or X = W' Y for every image and group, where the images lie."""
         g = self.geometry
         m, k, p = g.maps // g.group, g.channels // g.group, g.places
         rows, terms = (k, m) if transposed else (m, k)
@@ -210,12 +209,9 @@ class Columns:
 
     @cached_property
     def _chunks(self) -> list[Chunk]:
-        return list(self._cut())
-
-    def _cut(self) -> Iterator[Chunk]:
         images = self.geometry.images
-        for start in range(0, images, self.chunk):
-            yield Chunk(start, min(self.chunk, images - start))
+        starts = range(0, images, self.chunk)
+        return [Chunk(start, min(self.chunk, images - start)) for start in starts]
 
     def _extents(self, chunk: Chunk) -> tuple[int, int, int]:
         g = self.geometry

@@ -13,19 +13,14 @@ from minidl.engines.cupy_kernels.geometry import Geometry, geometry
 from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.engine import Engine
 from minidl.engines.plan import Bindings, Plan, Run, several
-from minidl.engines.request import Declined, Request
+from minidl.engines.request import Declined, Request, no_convolution
 
 
 @OPERATORS.serves(ops.Conv)
 def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | Declined:
     """Offer one plan: arrays and parameters are plain; only factors of products are rounded."""
-    if len(request.bottom_shapes) != 1:
-        return Declined(
-            f"it has no plan for {len(request.bottom_shapes)} bottoms that share filters"
-        )
-    axes = len(request.params[0][1]) - 2
-    if axes not in (1, 2):
-        return Declined(f"it convolves over one or two axes, not {axes}")
+    if (refusal := no_convolution(request, most=2)) is not None:
+        return refusal
     sizes = geometry(op, request)
     way: Columns | Depthwise
     if sizes.depthwise:
@@ -40,7 +35,6 @@ def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | De
 
 def _plan(way: Columns | Depthwise, op: ops.Conv, request: Request, g: Geometry) -> Plan:
     learning = request.learning if request.backward else ()
-    backward = (None,) if request.backward else ()
     # The bias's gradient needs sums of each plane; for a Deconvolution its planes are the image's.
     sums = 4 * g.images * op.num_output if "bias" in learning else 0
     needed = "weight" in learning or not way.in_place
@@ -51,8 +45,6 @@ def _plan(way: Columns | Depthwise, op: ops.Conv, request: Request, g: Geometry)
         keeps=("bottom",) if "weight" in learning else (),
         bottom_layouts=(None,),
         top_layouts=(None,),
-        bottom_diff_layouts=backward,
-        top_diff_layouts=backward,
         params={name: None for name, _ in request.params},
         way=way,
         op=op,

@@ -22,7 +22,7 @@ def plans(engine: Engine, op: ops.Dropout, request: Request) -> Iterator[Plan] |
 
     What stays is kept as one bit for each element. Backward could draw the numbers again, but only
     as long as the pass number is still that of its forward, and ten rounds of 64-bit products cost
-    more than a bit beside the 8 bytes of dy and dx.
+    more than one bit next to the 8 bytes of dy and dx.
     """
     if not request.counter:
         return Declined("the number of the pass is not in the device's memory")

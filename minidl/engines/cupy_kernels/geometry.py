@@ -66,7 +66,7 @@ class Geometry(NamedTuple):
         return self.maps * self.places
 
     def spatial(self) -> tuple[int, ...]:
-        """Height to dilation, in the order in which kernels take them."""
+        """Return height to dilation, in the order in which kernels take them."""
         each = self.size, self.out, self.kernel, self.stride, self.pad, self.dilation
         return tuple(number for pair in each for number in pair)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from minidl import ops
 from minidl.engines.cupy_kernels import blas, maps
@@ -20,8 +19,8 @@ from minidl.engines.request import Declined, Request
 
 @OPERATORS.serves(ops.Gemm)
 def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
-    """One plan on plain arrays. In fp16 and bf16 it multiplies copies of them, made in each pass:
-    the weights' change at every step, and the others are small beside them."""
+    """Offer one plan on plain arrays; in fp16 and bf16 it multiplies copies, made in each pass:
+    the weights' change at every step, and the others are small compared with them."""
     without = blas.missing()
     if without is not None:
         return without
@@ -29,15 +28,12 @@ def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | De
     rows = math.prod(top[:-1])
     sizes = Sizes(rows, math.prod(bottom) // rows, op.num_output)
     learning = request.learning if request.backward else ()
-    backward = (None,) if request.backward else ()
     plan = InnerProductPlan(
         device=engine.device,
         algorithm="gemm",
         keeps=("bottom",) if "weight" in learning else (),
         bottom_layouts=(None,),
         top_layouts=(None,),
-        bottom_diff_layouts=backward,
-        top_diff_layouts=backward,
         params={name: None for name, _ in request.params},
         op=op,
         sizes=sizes,
@@ -105,24 +101,26 @@ class InnerProductPlan(Plan):
     # ------------------------------------------------------------------ products
 
     def _forward(self, x: int, weight: int, y: int, room: int) -> Run:
-        """Y = X W'."""
+        """Compute Y = X W'."""
         s = self.sizes
         runs, (x, weight) = self._rounded(room, x=x, weight=weight)
         # cuBLAS transposes while reading: weights stay as they are stored.
         left, right, result = Matrix(x, s.inputs), self._weight(weight), Matrix(y, s.outputs)
         shape, turned = (s.rows, s.outputs, s.inputs), (False, not self.op.transpose)
-        return several([*runs, self._product(shape, left, right, result, transposed=turned)])
+        how = self.device, self.math, shape
+        return several([*runs, product(*how, left, right, result, transposed=turned)])
 
     def _back(self, dy: int, weight: int, dx: int, room: int) -> Run:
-        """dX = dY W."""
+        """Compute dX = dY W."""
         s = self.sizes
         runs, (weight, dy) = self._rounded(room, weight=weight, dy=dy)
         left, right, result = Matrix(dy, s.outputs), self._weight(weight), Matrix(dx, s.inputs)
         shape, turned = (s.rows, s.inputs, s.outputs), (False, self.op.transpose)
-        return several([*runs, self._product(shape, left, right, result, transposed=turned)])
+        how = self.device, self.math, shape
+        return several([*runs, product(*how, left, right, result, transposed=turned)])
 
     def _learn(self, x: int, dy: int, gradient: int, room: int, add: int) -> Run:
-        """dW = dY' X, or X' dY where the weights lie the other way round."""
+        """Compute dW = dY' X, or X' dY where the weights lie the other way round."""
         s = self.sizes
         runs, (x, dy) = self._rounded(room, x=x, dy=dy)
         one, other = (Matrix(dy, s.outputs), s.outputs), (Matrix(x, s.inputs), s.inputs)
@@ -130,20 +128,9 @@ class InnerProductPlan(Plan):
             one, other = other, one
         (left, m), (right, n) = one, other
         shape, turned = (m, n, s.rows), (True, False)
-        result = Matrix(gradient, n)
-        return several(
-            [*runs, self._product(shape, left, right, result, transposed=turned, add=bool(add))]
-        )
-
-    def _product(
-        self,
-        shape: tuple[int, int, int],
-        left: Matrix,
-        right: Matrix,
-        result: Matrix,
-        **options: Any,
-    ) -> Run:
-        return product(self.device, self.math, shape, left, right, result, **options)
+        how, result = (self.device, self.math, shape), Matrix(gradient, n)
+        last = product(*how, left, right, result, transposed=turned, add=bool(add))
+        return several([*runs, last])
 
     def _weight(self, address: int) -> Matrix:
         return Matrix(address, self.sizes.outputs if self.op.transpose else self.sizes.inputs)

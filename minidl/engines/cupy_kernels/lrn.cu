@@ -7,8 +7,8 @@
 //
 // A thread walks over a strip of channels at one place; threads side by side are at places side by
 // side. The window moves with it in registers, so an element is read once, not SIZE times, and its
-// squares are added up anew at every step: a running sum that adds one and drops one can leave a
-// quiet channel beside a loud one with a negative sum. Backward works s out again: two windows, the
+// squares are added up again at every step: a running sum that adds one and drops one can leave a
+// quiet channel next to a loud one with a negative sum. Backward works s out again: two windows, the
 // second h channels behind the first, cost less than an array of s to write and read.
 
 #include "kernels.cuh"

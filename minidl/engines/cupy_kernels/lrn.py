@@ -39,11 +39,8 @@ class AcrossPlan(PlainPlan):
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         op, (images, channels, *size) = self.op, self.request.bottom_shapes[0]
-        x, y, places = (
-            memory.bottom_memory[0].address,
-            memory.top_memory[0].address,
-            math.prod(size),
-        )
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
+        places = math.prod(size)
         count = images * -(-channels // STRIP) * places
         numbers = channels, places, STRIP, op.alpha, op.beta, op.k
         forward = self.kernel("lrn", "across_forward", SIZE=op.size).bind(count, x, y, *numbers)
@@ -67,12 +64,8 @@ class WithinPlan(PlainPlan):
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
         assert memory.saved is not None
         op, shape, s = self.op, self.request.bottom_shapes[0], memory.saved.address
-        x, y, count, size = (
-            memory.bottom_memory[0].address,
-            memory.top_memory[0].address,
-            math.prod(shape),
-            op.size,
-        )
+        x, y = memory.bottom_memory[0].address, memory.top_memory[0].address
+        count, size = math.prod(shape), op.size
         run = self.kernel("lrn_within", "forward", SIZE=size)
         forward = run.bind(count, x, y, s, *shape[2:], op.alpha, op.beta, op.k)
         if not self.has_backward:

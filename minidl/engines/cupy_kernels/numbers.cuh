@@ -44,7 +44,7 @@ struct Half {
         const unsigned fraction = bits & 0x3ffu;
         if (exponent == 31)
             return float_of(sign | 0x7f800000u | fraction << 13);
-        if (exponent == 0)  // subnormal: so many times 2**-24
+        if (exponent == 0)  // subnormal: a multiple of 2**-24
             return float_of(sign | bits_of((float)fraction * 5.9604644775390625e-8f));
         return float_of(sign | (exponent + 112) << 23 | fraction << 13);
     }

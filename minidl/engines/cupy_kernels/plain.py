@@ -1,4 +1,4 @@
-"""Plans on plain arrays alone: float32 in C order, whatever arrangement the bottoms come in."""
+"""Plans on plain arrays alone: float32 in C order, however the bottoms are arranged."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ class PlainPlan(Plan):
     def __post_init__(self) -> None:
         self.bottom_layouts = (None,) * len(self.request.bottom_shapes)
         self.top_layouts = (None,) * len(self.request.top_shapes)
-        if self.has_backward:
-            self.bottom_diff_layouts, self.top_diff_layouts = self.bottom_layouts, self.top_layouts
-        else:
+        if not self.has_backward:
             self.keeps = ()
 
     @property

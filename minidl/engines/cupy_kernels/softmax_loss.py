@@ -67,7 +67,7 @@ class SoftmaxLossPlan(PlainPlan):
         ignore = math.nan if self.op.ignore_label is None else float(self.op.ignore_label)
         team = self.scores.team
         softmax = self.kernel("softmax", f"forward_by_{team}").bind(items, x, p, classes, inner)
-        # Sums of PART items each, then their sum by one thread: one order, whatever runs first.
+        # Sums of PART items each, then their sum by one thread: always in one order.
         parts = self.kernel("softmax_loss", "parts").bind(
             self.parts, p, labels, losses, counted, items, PART, classes, inner, ignore
         )
@@ -81,16 +81,7 @@ class SoftmaxLossPlan(PlainPlan):
         dx = memory.bottom_diff_memory[0]
         assert dx is not None
         backward = self.kernel("softmax_loss", f"backward_by_{team}").bind(
-            items,
-            p,
-            labels,
-            dloss,
-            divisor,
-            dp[0] if dp else 0,
-            dx.address,
-            classes,
-            inner,
-            ignore,
+            items, p, labels, dloss, divisor, dp[0] if dp else 0, dx.address, classes, inner, ignore
         )
         return forward, backward
 

@@ -24,7 +24,7 @@ SHORTEST = 512  # elements of one of them
 def updater(
     device: Device, step: Step, arrays: Sequence[Any], stretches: Sequence[Stretch]
 ) -> Update | Declined:
-    """Moves all parameters in one launch, and clips in two more; see `Engine.updater`."""
+    """Return an update in one launch, and two more to clip; see `Engine.updater`."""
     if step.rule not in RULES:
         return Declined(f"it has no kernel for {step.rule}")
     if arrays[0].dtype != np.float32 or not arrays[0].size or arrays[0].size % TOGETHER:

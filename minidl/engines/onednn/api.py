@@ -157,10 +157,7 @@ SIGNATURES = {
     "softmax_backward_primitive_desc_create": "ppipppipp",
     "sum_primitive_desc_create": "pppippp",
 }
-RETURNS = {
-    "memory_desc_get_size": ctypes.c_size_t,
-    "primitive_desc_query_md": ctypes.c_void_p,
-}
+RETURNS = {"memory_desc_get_size": ctypes.c_size_t, "primitive_desc_query_md": ctypes.c_void_p}
 TYPES = {
     "p": ctypes.c_void_p,
     "i": ctypes.c_int,

@@ -1,4 +1,4 @@
-"""Arrangements of activations, whatever their extents: C order, channels last, channels in blocks.
+"""Arrangements of activations of any extents: C order, channels last, channels in blocks.
 
 A layout is one arrangement of one shape. An operator whose blobs differ in shape and are to be
 arranged alike needs the arrangement itself.

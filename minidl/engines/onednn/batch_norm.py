@@ -63,85 +63,79 @@ class BatchNormPlan(Plan):
     statistics_at: int = 0
 
     def bind(self, memory: Bindings) -> tuple[Run, Run | None]:
-        bound = (_Global if self.op.global_stats else _Batch)(self, memory)
-        return bound.forward, bound.backward if self.bottom_diff_layouts else None
+        return (_bind_global if self.op.global_stats else _bind_batch)(self, memory)
 
 
-class _Global:
-    """Bound, with global statistics."""
+def _bind_global(plan: BatchNormPlan, memory: Bindings) -> tuple[Run, Run | None]:
+    """Bind with global statistics."""
+    params = [memory.params[name] for name in STATISTICS]
+    mean, variance, zero = np.zeros((3, plan.shape[1]), np.float32)
+    scratchpad = memory.workspace.address if memory.workspace is not None else 0
 
-    def __init__(self, plan: BatchNormPlan, memory: Bindings) -> None:
-        self.params = [memory.params[name] for name in STATISTICS]
-        self.mean, self.variance, self.zero = np.zeros((3, plan.shape[1]), np.float32)
-        scratchpad = memory.workspace.address if memory.workspace is not None else 0
+    def scaled(source: Memory, target: Memory, mean: np.ndarray) -> Run:
+        data = {api.SRC: source.address, api.DST: target.address}
+        used = {api.MEAN: mean.ctypes.data, api.VARIANCE: variance.ctypes.data}
+        step = plan.forward.step({**data, **used}, scratchpad, keep=(mean, variance))
+        return sequence([step])
 
-        def run(source: Memory, target: Memory, mean: np.ndarray) -> Run:
-            data = {api.SRC: source.address, api.DST: target.address}
-            used = {api.MEAN: mean.ctypes.data, api.VARIANCE: self.variance.ctypes.data}
-            return sequence([plan.forward.step({**data, **used}, scratchpad)])
+    normalise = scaled(memory.bottom_memory[0], memory.top_memory[0], mean)
 
-        self.normalise = run(memory.bottom_memory[0], memory.top_memory[0], self.mean)
-        if plan.bottom_diff_layouts:
-            (dx,), (dy,) = memory.bottom_diff_memory, memory.top_diff_memory
-            assert dx is not None
-            self.scale = run(dy, dx, self.zero)
-
-    def forward(self) -> None:
-        mean, variance, factor = (param.values.memory.array for param in self.params)
+    def forward() -> None:
+        mean_sum, variance_sum, factor = (param.values.memory.array for param in params)
         # The statistics are sums over batches; their weight is in the third parameter, as in Caffe.
         weight = 1 / factor[0] if factor[0] else 0  # nothing was seen before: mean 0, variance 0
-        np.multiply(mean, weight, out=self.mean)
-        np.multiply(variance, weight, out=self.variance)
-        self.normalise()
+        np.multiply(mean_sum, weight, out=mean)
+        np.multiply(variance_sum, weight, out=variance)
+        normalise()
 
-    def backward(self) -> None:
-        self.scale()
+    gradients = memory.gradients()
+    if gradients is None:
+        return forward, None
+    dx, dy = gradients
+    return forward, scaled(dy, dx, zero)
 
 
-class _Batch:
-    """Bound, with the statistics of each batch, which are then added to the global ones."""
+def _bind_batch(plan: BatchNormPlan, memory: Bindings) -> tuple[Run, Run | None]:
+    """Bind with the statistics of each batch, which are then added to the global ones."""
+    params = [memory.params[name] for name in STATISTICS]
+    fraction, count = plan.op.fraction, math.prod(plan.shape) // plan.shape[1]
+    mean, variance = statistics = _statistics(plan, memory)
+    used = {api.MEAN: mean.ctypes.data, api.VARIANCE: variance.ctypes.data}
+    scratchpad = memory.workspace.address if memory.workspace is not None else 0
+    x, y, steps = memory.bottom_memory[0].address, memory.top_memory[0].address, []
+    # In place y overwrites x, which backward needs: forward then reads from a copy in `saved`.
+    if plan.copy is not None:
+        assert memory.saved is not None
+        kept = memory.saved.address
+        steps.append(plan.copy.step({api.SRC: x, api.DST: kept}, scratchpad))
+        x = kept
+    steps.append(plan.forward.step({api.SRC: x, api.DST: y, **used}, scratchpad, keep=statistics))
+    normalise = sequence(steps)
 
-    def __init__(self, plan: BatchNormPlan, memory: Bindings) -> None:
-        self.params = [memory.params[name] for name in STATISTICS]
-        self.mean, self.variance = self._statistics(plan, memory)
-        self.fraction, self.count = plan.op.fraction, math.prod(plan.shape) // plan.shape[1]
-        used = {api.MEAN: self.mean.ctypes.data, api.VARIANCE: self.variance.ctypes.data}
-        scratchpad = memory.workspace.address if memory.workspace is not None else 0
-        x, y, steps = memory.bottom_memory[0].address, memory.top_memory[0].address, []
-        # In place y overwrites x, which backward needs: forward then reads from a copy in `saved`.
-        if plan.copy is not None:
-            assert memory.saved is not None
-            kept = memory.saved.address
-            steps.append(plan.copy.step({api.SRC: x, api.DST: kept}, scratchpad))
-            x = kept
-        steps.append(plan.forward.step({api.SRC: x, api.DST: y, **used}, scratchpad))
-        self.normalise = sequence(steps)
-        if plan.backward is not None:
-            (dx,), (dy,) = memory.bottom_diff_memory, memory.top_diff_memory
-            assert dx is not None
-            gradients = {api.DIFF_SRC: dx.address, api.DIFF_DST: dy.address}
-            step = plan.backward.step({api.SRC: x, **gradients, **used}, scratchpad)
-            self.derive = sequence([step])
-
-    @staticmethod
-    def _statistics(plan: BatchNormPlan, memory: Bindings) -> Any:
-        if memory.saved is None:
-            return np.zeros((2, plan.shape[1]), np.float32)
-        kept = memory.saved.array[plan.statistics_at :]
-        return kept[: 8 * plan.shape[1]].view(np.float32).reshape(2, -1)
-
-    def forward(self) -> None:
-        self.normalise()
+    def forward() -> None:
+        normalise()
         # The library gives the biased variance, Caffe accumulates the unbiased one.
-        unbiased = self.count / (self.count - 1) if self.count > 1 else 1
-        for param, now in zip(self.params, (self.mean, self.variance * unbiased, 1), strict=True):
+        unbiased = count / (count - 1) if count > 1 else 1
+        for param, now in zip(params, (mean, variance * unbiased, 1), strict=True):
             statistic = param.values.memory.array
-            statistic *= self.fraction
+            statistic *= fraction
             statistic += now
             param.values.touch()
 
-    def backward(self) -> None:
-        self.derive()
+    gradients = memory.gradients()
+    if plan.backward is None or gradients is None:
+        return forward, None
+    dx, dy = gradients
+    both = {api.DIFF_SRC: dx.address, api.DIFF_DST: dy.address}
+    return forward, sequence([plan.backward.step({api.SRC: x, **both, **used}, scratchpad)])
+
+
+def _statistics(plan: BatchNormPlan, memory: Bindings) -> Any:
+    """Return room for mean and variance: in `saved`, where backward reads them again."""
+    if memory.saved is None:
+        return np.zeros((2, plan.shape[1]), np.float32)
+    kept = memory.saved.array[plan.statistics_at :]
+    return kept[: 8 * plan.shape[1]].view(np.float32).reshape(2, -1)
 
 
 def _global(op: ops.BatchNorm, request: Request, data: DnnlLayout) -> Plan | None:
@@ -185,8 +179,6 @@ def _stated(
     op: ops.BatchNorm, request: Request, data: DnnlLayout, forward: Description
 ) -> BatchNormPlan:
     """Return what the plans of both kinds have in common."""
-    layouts = (plain_or(data),)
-    gradients = layouts if wants_backward(request) else ()
     return BatchNormPlan(
         op=op,
         shape=request.bottom_shapes[0],
@@ -194,9 +186,7 @@ def _stated(
         algorithm=forward.name,
         passes={"forward": forward.name},
         workspace=forward.scratchpad,
-        bottom_layouts=layouts,
-        top_layouts=layouts,
-        bottom_diff_layouts=gradients,
-        top_diff_layouts=gradients,
+        bottom_layouts=(plain_or(data),),
+        top_layouts=(plain_or(data),),
         params=dict.fromkeys(STATISTICS),
     )

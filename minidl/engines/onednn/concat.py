@@ -58,7 +58,6 @@ def plans(engine: Engine, op: ops.Concat, request: Request) -> Iterator[Plan] | 
         ]
         scratchpads = [copy.scratchpad for copy in plan.backward if copy is not None]
         plan.workspace = max(plan.workspace, *scratchpads)
-        plan.bottom_diff_layouts, plan.top_diff_layouts = plan.bottom_layouts, plan.top_layouts
     return iter([plan])
 
 

@@ -25,7 +25,7 @@ from minidl.engines.onednn.operators import OPERATORS
 from minidl.engines.onednn.primitive import Description, attributes, implementations
 from minidl.engines.onednn.weighted import Stated, Trio, WeightedPlan
 from minidl.engines.plan import Plan
-from minidl.engines.request import UNDECIDED, Declined, Request
+from minidl.engines.request import UNDECIDED, Declined, Request, no_convolution
 
 # Where filling up blocks of channels makes so much more work, channels last are tried first:
 # LeNet's 20 and 50 maps would be 32 and 64, twice the work.
@@ -42,14 +42,9 @@ def plans(engine: Engine, op: ops.Conv, request: Request) -> Iterator[Plan] | De
     Whether blocks come first depends on how much has to be filled up in them. A layout that the
     bottom already has is kept if the same implementation works on it.
     """
-    if len(request.bottom_shapes) != 1:
-        return Declined(
-            f"it has no plan for {len(request.bottom_shapes)} bottoms that share filters"
-        )
-    axes = len(request.params[0][1]) - 2
-    if not 1 <= axes <= 3:
-        return Declined(f"it convolves over one to three axes, not {axes}")
-    search = _Search(op.over(axes), request)
+    if (refusal := no_convolution(request, most=3)) is not None:
+        return refusal
+    search = _Search(op.over(len(request.params[0][1]) - 2), request)
     home = request.homes[0]
     if isinstance(home, DnnlLayout) and home.dims != search.geometry.stored:
         return Declined(f"the filters live in a layout for other groups: {home.dims}")
@@ -193,14 +188,11 @@ class _Search:
         return transposed(filters) if self.op.transposed else filters
 
     def _plan(self, stated: Stated, trio: Trio) -> WeightedPlan:
-        src, dst = plain_or(stated.src), plain_or(stated.dst)
         home = self._turned(stated.weights)
         return WeightedPlan(
             algorithm=trio.forward.name + self._note(stated),
-            bottom_layouts=(src,),
-            top_layouts=(dst,),
-            bottom_diff_layouts=(src,),
-            top_diff_layouts=(dst,),
+            bottom_layouts=(plain_or(stated.src),),
+            top_layouts=(plain_or(stated.dst),),
             params={"weight": plain_or(home)} | ({"bias": None} if self.op.bias else {}),
             stated=stated,
             trio=trio,

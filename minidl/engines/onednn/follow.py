@@ -42,7 +42,7 @@ class FollowerPlan(Plan):
             return forward, None
         dx, dy = memory.bottom_diff_memory[0], memory.top_diff_memory[0]
         assert dx is not None
-        # Backward's arguments beside the gradients: what the plan has promised to leave in place.
+        # Backward's arguments besides the gradients: what the plan has promised to leave in place.
         again = {"bottom": {api.SRC: x}, "top": {api.DST: y}, "top sign": {api.DST: y}}
         for what in self.keeps:
             kept |= again[what]
@@ -113,7 +113,6 @@ def _plan(request: Request, passes: Passes, keeps: tuple[str, ...]) -> FollowerP
         plan.workspace = max(forward.scratchpad, backward.scratchpad)
         plan.saved = argument_bytes(forward, api.WORKSPACE)
         plan.keeps = keeps
-        plan.bottom_diff_layouts, plan.top_diff_layouts = plan.bottom_layouts, plan.top_layouts
     return plan
 
 

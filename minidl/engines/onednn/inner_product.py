@@ -30,7 +30,7 @@ Desc = Handle | DnnlLayout
 def plans(engine: Engine, op: ops.Gemm, request: Request) -> Iterator[Plan] | Declined:
     """Offer the weights' present layout first; otherwise the library's blocks for large ones.
 
-    Bottom and top are plain float32 matrices: they are small beside the weights, and a bottom in
+    Bottom and top are plain float32 matrices: next to the weights they are small, and a bottom in
     blocks of channels would have the weights rearranged at each step. In bf16 they are rounded
     inside the plan, and so is a copy of the weights; sums are float32. Where that does not pay,
     plans in float32 come first.
@@ -139,8 +139,6 @@ class _Search:
             algorithm=forward.name,
             bottom_layouts=(None,),
             top_layouts=(None,),
-            bottom_diff_layouts=(None,),
-            top_diff_layouts=(None,),
             params=params | ({"bias": None} if self.op.bias else {}),
             stated=Stated(
                 src=plain(self.src, shape=request.bottom_shapes[0]),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arrays.memory import Layout, Memory, Shape, aligned
+from minidl.arrays.memory import CPU, Layout, Memory, Shape
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.library import Handle, dnnl
 from minidl.engines.onednn.primitive import Description, Step, favourite, sequence
@@ -194,7 +194,7 @@ def _reorder(source: DnnlLayout, target: DnnlLayout, threads: int, child: int) -
 def _step(source: DnnlLayout, start: int, target: DnnlLayout, end: int, keep: Any = None) -> Step:
     """Return a reorder between two addresses, with a scratchpad of its own."""
     way = reorder(source, target)
-    spare = aligned(way.scratchpad)
+    spare = CPU.bytes_(way.scratchpad)
     return way.step({api.SRC: start, api.DST: end}, spare.ctypes.data, keep=(spare, keep))
 
 

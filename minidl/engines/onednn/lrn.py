@@ -130,8 +130,6 @@ def _frugal(plan: FollowerPlan, forward: Description, passes: Passes, parts: int
         keeps=plan.keeps,
         bottom_layouts=plan.bottom_layouts,
         top_layouts=plan.top_layouts,
-        bottom_diff_layouts=plan.bottom_diff_layouts,
-        top_diff_layouts=plan.top_diff_layouts,
     )
 
 

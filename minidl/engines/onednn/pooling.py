@@ -70,7 +70,7 @@ def _algorithm(kind: str, axes: tuple[Axis, ...]) -> int | Declined:
 
 def _geometry(axes: tuple[Axis, ...]) -> tuple[Any, ...]:
     """Return strides, kernel, dilation (0 is none), padding at the start and at the end."""
-    # Behind there is as much padding as the last window needs, whatever the prototxt says: Caffe
+    # Behind there is as much padding as the last window needs, independent of the prototxt: Caffe
     # rounds the number of windows up.
     behind = [(a.windows - 1) * a.stride + a.kernel - a.pad - a.size for a in axes]
     return (

@@ -20,11 +20,7 @@ from minidl.errors import RunError
 Step = Callable[[], int]  # returns the library's status
 REFERENCE = "ref"  # how the names of the slow, obviously right implementations begin
 
-ELTWISE = {
-    "relu": api.ELTWISE_RELU,
-    "sigmoid": api.ELTWISE_LOGISTIC,
-    "tanh": api.ELTWISE_TANH,
-}
+ELTWISE = {"relu": api.ELTWISE_RELU, "sigmoid": api.ELTWISE_LOGISTIC, "tanh": api.ELTWISE_TANH}
 
 
 class Description:

@@ -128,19 +128,15 @@ def _sum_plan(op: ops.Sum, request: Request, data: DnnlLayout, row: DnnlLayout) 
             Total(row, [weight]) if want else None
             for weight, want in zip(op.weights, request.wanted, strict=True)
         ]
-        plan.bottom_diff_layouts, plan.top_diff_layouts = plan.bottom_layouts, plan.top_layouts
     return plan
 
 
 def _split_plan(request: Request, data: DnnlLayout, row: DnnlLayout) -> SplitPlan:
     back = request.backward and request.wanted[0]
     total = Total(row, [1.0] * len(request.top_shapes)) if back else None
-    bottom, top = (plain_or(data),), (plain_or(data),) * len(request.top_shapes)
     return SplitPlan(
         algorithm=total.operation.name if total is not None else "none",
         backward=total,
-        bottom_layouts=bottom,
-        top_layouts=top,
-        bottom_diff_layouts=bottom if back else (),
-        top_diff_layouts=top if back else (),
+        bottom_layouts=(plain_or(data),),
+        top_layouts=(plain_or(data),) * len(request.top_shapes),
     )

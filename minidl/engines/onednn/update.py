@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arrays.memory import zeros
+from minidl.arrays.memory import CPU
 from minidl.engines.onednn import api, library
 from minidl.engines.onednn.layout import plain
 from minidl.engines.onednn.library import dnnl
@@ -64,7 +64,7 @@ def sgd(momentum: float, w: np.ndarray, g: np.ndarray, h: np.ndarray) -> Move | 
     makes nothing new. It multiplies them in one by one and may fuse a product with a sum, so it
     is off by at most 4 roundings of each term. A factor of 0 makes NaN of what is not finite.
     """
-    factors = zeros((2,), np.float32)
+    factors = CPU.zeros((2,), np.float32)
 
     def calls(count: int, start: int) -> Iterator[Call]:
         add = _operation(count, api.BINARY_ADD, 2, onto=momentum)
@@ -96,9 +96,9 @@ def adam(
     in four operations, of which the first two make f of both each for itself, with the roots of
     their factors where it is squared. What divides goes into room that stays in the cache.
     """
-    first, second, halves, step = (zeros((2,), np.float32) for _ in range(4))
+    first, second, halves, step = (CPU.zeros((2,), np.float32) for _ in range(4))
     halves[:] = 0.5
-    room = zeros((min(PIECE * dnnl().threads(), w.size),), np.float32)
+    room = CPU.zeros((min(PIECE * dnnl().threads(), w.size),), np.float32)
 
     def calls(count: int, start: int) -> Iterator[Call]:
         mean = _operation(count, api.BINARY_ADD, 2, onto=keep)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidl.arrays.blob import Param
-from minidl.arrays.memory import Memory, aligned
+from minidl.arrays.memory import CPU, Memory
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, reorder, wanted
 from minidl.engines.onednn.passes import Pass
@@ -92,7 +92,7 @@ class WeightedPlan(Plan):
         weight = memory.params["weight"]
         read, refresh = weight.values.memory.address, None
         if self._way is not None:
-            kept = aligned(self._copy_bytes) if memory.saved is None else memory.saved.array
+            kept = CPU.bytes_(self._copy_bytes) if memory.saved is None else memory.saved.array
             read = kept.ctypes.data
             ends = {api.SRC: weight.values.memory.address, api.DST: read}
             refresh = self._way.step(ends, room, keep=kept)
@@ -105,12 +105,7 @@ class WeightedPlan(Plan):
         if current is not None and descend is not None and self._shared:
             descend = several([current.follow, descend])
         runs = [run for run in (learn, descend) if run is not None]
-
-        def backward() -> None:
-            for run in runs:
-                run()
-
-        return forward, backward if runs else None
+        return forward, several(runs) if runs else None
 
     def _bind_forward(self, memory: Bindings, room: int, read: int, copy: _Copy | None) -> Run:
         addresses = {
@@ -152,7 +147,7 @@ class WeightedPlan(Plan):
         @functools.cache
         def aside(name: str) -> np.ndarray:
             """Allocate room for a gradient that has to be added to one already there."""
-            return aligned(sizes[name])
+            return CPU.bytes_(sizes[name])
 
         @functools.cache
         def into(direct: tuple[bool, ...]) -> Run:
@@ -161,7 +156,7 @@ class WeightedPlan(Plan):
             if "weight" not in params:  # the library knows no gradient of the bias alone
                 addresses[api.DIFF_WEIGHTS] = aside("weight").ctypes.data
             for (name, param), there in zip(params.items(), direct, strict=True):
-                place = _gradient(param).address if there else aside(name).ctypes.data
+                place = param.gradient.memory.address if there else aside(name).ctypes.data
                 addresses[GRADIENTS[name]] = place
             return sequence(made.steps(addresses, room))
 
@@ -173,7 +168,7 @@ class WeightedPlan(Plan):
                 if param.gradient.fresh:
                     param.gradient.fresh = False
                 else:
-                    _add(_gradient(param), aside(name))
+                    _add(param.gradient.memory, aside(name))
 
         return run
 
@@ -192,10 +187,6 @@ class _Copy:
     def follow(self) -> None:
         if self._weight.values.version != self._version:
             self.renew()
-
-
-def _gradient(param: Param) -> Memory:
-    return param.gradient.memory
 
 
 def _add(gradient: Memory, more: np.ndarray) -> None:

@@ -180,13 +180,7 @@ def test_a_graph_captures_all_that_runs(engine, math):
 
 def test_plain_arrays_come_first_then_channels_last(engine, lenet):
     plain, last = lenet.plans(engine)[:2]
-    assert (
-        plain.bottom_layouts
-        == plain.top_layouts
-        == plain.bottom_diff_layouts
-        == plain.top_diff_layouts
-        == (None,)
-    )
+    assert plain.bottom_layouts == plain.top_layouts == (None,)
     assert last.bottom_layouts == (Dense(lenet.truth.x.shape, "float32", "nhwc"),)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minidl.arrays.memory import Memory, aligned
+from minidl.arrays.memory import CPU, Memory
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import (
     DnnlLayout,
@@ -161,7 +161,7 @@ def test_a_conversion_moves_every_element(engine, shape, source, target):
 
 def test_other_number_types_and_orders_are_converted_on_the_way(engine):
     values, layout = random(SHAPE), channels_last(SHAPE)
-    held = Memory(SHAPE, layout, aligned(layout.nbytes))
+    held = Memory(SHAPE, layout, CPU.bytes_(layout.nbytes))
     held.assign(values.astype(np.float64))
     assert held.plain(np.float64).dtype == np.float64
     np.testing.assert_array_equal(held.plain(np.float64), values)

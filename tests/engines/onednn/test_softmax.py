@@ -57,7 +57,7 @@ def test_large_scores_do_not_overflow(engine):
 def test_plain_images_are_asked_for_with_the_channels_last(engine):
     shape = (2, 21, 5, 6)
     plan = first(engine.plans(ops.Softmax(1), request([np.zeros(shape)], [shape], [None])))
-    assert str(plan.bottom_layouts[0]) == str(plan.top_diff_layouts[0]) == "nhwc"
+    assert str(plan.bottom_layouts[0]) == str(plan.top_layouts[0]) == "nhwc"
 
 
 @pytest.mark.parametrize("axis", [0, 2])

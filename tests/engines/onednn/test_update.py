@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from minidl import schema
 from minidl.arrays.blob import Param
 from minidl.arrays.device import Device
-from minidl.arrays.memory import zeros
+from minidl.arrays.memory import CPU
 from minidl.engines.onednn import library, update
 from minidl.engines.request import Declined
 from minidl.engines.update import Step, Stretch
@@ -35,7 +35,7 @@ def numbers(count, seed=0, scales=(1.0, 1.0, 1.0)):
     rng = np.random.default_rng(seed)
     found = []
     for scale in scales:
-        array = zeros((count + 1,), np.float32)[1:]
+        array = CPU.zeros((count + 1,), np.float32)[1:]
         array[:] = rng.standard_normal(count) * scale
         found.append(array)
     return found
@@ -170,7 +170,7 @@ def test_it_takes_one_large_float32_stretch_under_sgd_and_l2(engine, monkeypatch
     stretch, sgd = Stretch(0, 0, 100, 1, 1), Step("sgd")
 
     def declines(step=sgd, size=100, dtype=np.float32, stretches=(stretch,)):
-        arrays = [zeros((size,), dtype) for _ in range(3)]
+        arrays = [CPU.zeros((size,), dtype) for _ in range(3)]
         return isinstance(engine.updater(step, arrays, stretches, 2), Declined)
 
     assert not declines()
