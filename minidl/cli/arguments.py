@@ -202,8 +202,19 @@ def add_device(parser: Parser) -> None:
     )
 
 
-def add_state(parser: Parser) -> None:
-    """Add -level and -stage: which rules of the prototxt's layers apply."""
+def add_state(parser: Parser, phase: str = "") -> None:
+    """Add what decides which layers of the prototxt are used: -level, -stage, and -phase.
+
+    phase   default of -phase; without it, the command has no such flag
+    """
+    if phase:
+        parser.add_argument(
+            "--phase",
+            type=str.upper,
+            choices=("TRAIN", "TEST"),
+            default=phase,
+            help=f"phase of the net (default: {phase})",
+        )
     parser.add_argument(
         "--level", type=whole(-(2**31)), default=0, metavar="N", help="level of the net"
     )
@@ -212,22 +223,11 @@ def add_state(parser: Parser) -> None:
     )
 
 
-def add_phase(parser: Parser, default: str) -> None:
-    """Add -phase TRAIN or TEST."""
-    parser.add_argument(
-        "--phase",
-        type=str.upper,
-        choices=("TRAIN", "TEST"),
-        default=default,
-        help=f"phase of the net (default: {default})",
-    )
-
-
 def add_shape(parser: Parser) -> None:
     """Add --shape: the shape of random records in place of missing ones."""
     parser.add_argument(
         "--shape",
-        type=dims,
+        type=wholes("a shape C,H,W such as 3,227,227", 3),
         metavar="C,H,W",
         help="shape of the records of a data set that is absent (default: guessed from crop_size,"
         " or from mnist, lenet, digits or cifar in the names)",
@@ -248,6 +248,9 @@ def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
         return value
 
     return convert
+
+
+seed = whole(0, 2**63 - 1)  # argument type: of random numbers
 
 
 def positive(text: str) -> float:
@@ -275,12 +278,24 @@ def stages(text: str) -> tuple[str, ...]:
     return names(text)
 
 
-def dims(text: str) -> tuple[int, ...]:
-    """Argument type: C,H,W (also written CxHxW)."""
-    parts = re.split(r"[,x]", text)
-    if len(parts) != 3 or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a shape C,H,W such as 3,227,227")
-    return tuple(int(p) for p in parts)
+def wholes(what: str, *counts: int) -> Callable[[str], tuple[int, ...]]:
+    """Argument type: comma-separated whole numbers above 0, also written 3x227x227.
+
+    what     they are, with an example: "a size H,W such as 256,256"
+    counts   how many there may be; by default any number
+
+    >>> wholes("a size H,W such as 256,256", 2)("240,320")
+    (240, 320)
+    """
+
+    def convert(text: str) -> tuple[int, ...]:
+        parts = names(re.sub(r"(?<=\d)\s*x\s*(?=\d)", ",", text))
+        right = len(parts) in counts if counts else bool(parts)
+        if not right or not all(part.isdecimal() and int(part) for part in parts):
+            raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
+        return tuple(map(int, parts))
+
+    return convert
 
 
 def text_of(path: str, what: str) -> str:

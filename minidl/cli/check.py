@@ -20,14 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minidl.arrays.units import bytes_
 from minidl.cli import as_json, engine_flags, models, parts, showing, table
-from minidl.cli.arguments import (
-    Parser,
-    add_device,
-    add_phase,
-    add_shape,
-    add_state,
-    existing,
-)
+from minidl.cli.arguments import Parser, add_shape, add_state, existing
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError, shortened
 
@@ -45,11 +38,9 @@ class Checked(NamedTuple):
 def add_arguments(parser: Parser) -> None:
     parser.add_file("model", "prototxt of a net or a solver")
     parser.add_argument("--solver", dest="model_flag", metavar="FILE", help="prototxt of a solver")
-    add_phase(parser, default="TEST")
+    add_state(parser, phase="TEST")
     parser.set_defaults(phase=None)  # of a solver: all its nets
-    add_state(parser)
     add_shape(parser)
-    add_device(parser)
     engine_flags.add(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -162,8 +153,7 @@ def _blueprint(param: Any, state: Any, path: str, args: Namespace) -> Any:
     from minidl.layers.context import Context
     from minidl.net.blueprint import Blueprint
 
-    record = models.guess_record(param, path, args)
-    with models.shape_hint(param, record):
+    with models.records(param, path, args) as record:
         device, streams = models.device(args), Streams(0)
         counter = DevicePasses(device, streams).address if device.kind == "cuda" else 0
         ctx = Context(

@@ -12,15 +12,15 @@ too.
 
 from __future__ import annotations
 
-import argparse
+import functools
 import logging
 from argparse import Namespace
 from typing import Any
 
-from minidl.cli import as_json
-from minidl.cli.arguments import Parser, names, text_of, whole
+from minidl.cli import as_json, confusion, picture_files
+from minidl.cli.arguments import Parser, text_of, whole, wholes
 from minidl.cli.log import logging_to
-from minidl.cli.pictures import add_net, add_words, is_grey, opened
+from minidl.cli.pictures import add_net, add_words, opened
 from minidl.errors import UsageError, did_you_mean
 
 log = logging.getLogger("minidl")
@@ -47,26 +47,33 @@ def add_arguments(parser: Parser) -> None:
     add_words(parser)
     parser.add_argument(
         "--images-dim",
-        type=size,
+        type=wholes("a size H,W such as 256,256", 2),
         metavar="H,W",
         help="resize to this, and average ten crops, as Caffe does",
     )
 
 
 def run(args: Namespace) -> int:
-    from minidl.cli import picture_files
-
     if len(args.pictures) > 1 and args.pictures[-1].endswith(".npy") and not args.out:
         args.out = args.pictures.pop()
     with logging_to(args):
+        import numpy as np
+
         from minidl.classifier import Classifier
+        from minidl.io import load_image
+        from minidl.storage import files
 
         with opened(Classifier, args) as net:
-            found = picture_files.find(args.pictures, _loader(net), args.ext)
+            grey = net.blobs[net.input].shape[1] == 1
+            load = functools.partial(load_image, color=not grey)
+            if net.preprocess is not None:
+                load = net.preprocess.load
+            found = picture_files.find(args.pictures, load, args.ext)
             pictures, scores = _scores(net, found, args)
     labels = _labels(args.labels, net, scores.shape[1])
     if args.out:
-        _save(args.out, scores)
+        with files.replacing(args.out) as file:
+            np.save(file, scores)
     truth = _truth(pictures, labels)
     known = [i for i, number in enumerate(truth) if number is not None]
     if args.json:
@@ -75,23 +82,14 @@ def run(args: Namespace) -> int:
     top = args.top if args.top is not None else 0 if known else TOP
     _print_best(pictures, scores, labels, top)
     if known:
-        _print_report(scores[known], [truth[i] for i in known], labels)
+        right = np.array([truth[i] for i in known])
+        print("\n".join(confusion.report(scores[known], right, labels)))
     return 0
-
-
-def _loader(net: Any) -> Any:
-    from minidl.io import load_image
-
-    if net.preprocess is not None:
-        return net.preprocess.load
-    return lambda path: load_image(path, color=not is_grey(net))
 
 
 def _scores(net: Any, found: list[Any], args: Namespace) -> tuple[list[Any], Any]:
     """Return the pictures that could be read, and their scores."""
     import numpy as np
-
-    from minidl.cli import picture_files
 
     ten = True if args.oversample else False if args.center_only else None
     pictures: list[Any] = []
@@ -149,28 +147,3 @@ def plainly(
             item["truth"] = labels[number]
         found.append({**item, "top": [[labels[i], float(row[i])] for i in order]})
     return {"labels": len(labels), "pictures": found}
-
-
-def _print_report(scores: Any, truth: list[Any], labels: list[str]) -> None:
-    import numpy as np
-
-    from minidl.cli import confusion
-
-    print("\n".join(confusion.report(scores, np.array(truth), labels)))
-
-
-def _save(path: str, scores: Any) -> None:
-    import numpy as np
-
-    from minidl.storage import files
-
-    with files.replacing(path) as file:
-        np.save(file, scores)
-
-
-def size(text: str) -> tuple[int, int]:
-    """Argument type: height and width, comma-separated."""
-    parts = names(text)
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size H,W such as 256,256")
-    return int(parts[0]), int(parts[1])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
+from contextlib import closing
 from pathlib import Path
 
 from minidl.cli.arguments import Parser
@@ -38,12 +39,9 @@ def run(args: Namespace) -> int:
     if args.out:
         files.check_target(args.out)
     with logging_to(args):
-        source = leveldb.open_store(Path(args.db), upright=not args.ignore_orientation)
-        try:
-            with bar(args, total=len(source), desc="adding up", unit="images") as progress:
-                mean, report = image_mean.compute(source, progress.update)
-        finally:
-            source.close()
+        store = leveldb.open_store(Path(args.db), upright=not args.ignore_orientation)
+        with closing(store), bar(args, total=len(store), desc="adding up", unit="images") as shown:
+            mean, report = image_mean.compute(store, shown.update)
         for error in report.unreadable:
             log.warning("left out: %s", str(error).splitlines()[0])
         log.info("Processed %d files.", report.written)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 from minidl.arrays.units import bytes_
 from minidl.cli import table
@@ -57,8 +56,8 @@ def convert(source: Path, target: Path, kind: str) -> list[str]:
     arrays = [array for _, array in content.named(weights)]
     numbers = table.count(sum(array.size for array in arrays))
     lines.append(
-        f"{target}: {kind}, {_plural(len(weights.layers), 'layer')}, "
-        f"{_plural(len(arrays), 'blob')}, {numbers} numbers, {bytes_(target.stat().st_size)}"
+        f"{target}: {kind}, {table.plural(len(weights.layers), 'layer')}, "
+        f"{table.plural(len(arrays), 'blob')}, {numbers} numbers, {bytes_(target.stat().st_size)}"
     )
     return lines
 
@@ -84,7 +83,3 @@ def _format_of(target: Path) -> str:
             fix=f"--to {', --to '.join(FORMATS)}",
         )
     return weight_files.format_of(target)
-
-
-def _plural(count: int, what: Any) -> str:
-    return f"{count} {what}{'s' if count != 1 else ''}"

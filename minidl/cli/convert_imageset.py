@@ -15,7 +15,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from minidl.cli.arguments import Parser, whole
+from minidl.cli.arguments import Parser, seed, whole
 from minidl.cli.log import logging_to
 from minidl.cli.progress import bar
 from minidl.errors import UsageError
@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("out", metavar="DB", help="folder to write")
     parser.add_argument("--gray", action="store_true", help="one channel, not three")
     parser.add_argument("--shuffle", action="store_true", help="write in a random order")
-    parser.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", help="of --shuffle")
+    parser.add_argument("--seed", type=seed, metavar="N", help="of --shuffle")
     parser.add_argument("--backend", default="lmdb", metavar="KIND", help="lmdb")
     side = dict(type=whole(0), default=0, metavar="N")
     parser.add_argument("--resize-height", help="stretch: rows", **side)  # type: ignore[arg-type]

@@ -82,7 +82,7 @@ def write(path: str, found: list[dict[str, Any]]) -> None:
     """Write the scores of all windows, in the format of the path's ending."""
     import numpy as np
 
-    from minidl.storage import files
+    from minidl.storage import files, hdf5
 
     windows = np.stack([entry["window"] for entry in found])
     scores = np.stack([entry["prediction"] for entry in found])
@@ -98,19 +98,5 @@ def write(path: str, found: list[dict[str, Any]]) -> None:
             table.writerow([name, *(f"{edge:g}" for edge in window), *(f"{s:.9g}" for s in row)])
         files.write_all(path, [text.getvalue().encode()])
     else:
-        _write_hdf5(path, {"filename": names, "window": windows, "prediction": scores})
-
-
-def _write_hdf5(path: str, arrays: dict[str, Any]) -> None:
-    from minidl.storage import files
-
-    try:
-        import h5py
-    except ImportError:
-        fix = "pip install h5py"
-        raise UsageError("h5py, which writes it, is not installed", where=path, fix=fix) from None
-    memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
-        for name, values in arrays.items():
-            file[name] = values
-    files.write_all(path, [memory.getvalue()])
+        with hdf5.writing(path) as file:
+            file["filename"], file["window"], file["prediction"] = names, windows, scores

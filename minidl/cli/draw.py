@@ -7,10 +7,9 @@ hovering which blob they are.
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Any
 
 from minidl.cli import models, summarize
-from minidl.cli.arguments import Parser, add_phase, add_shape, add_state
+from minidl.cli.arguments import Parser, add_shape, add_state
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError
 
@@ -25,8 +24,7 @@ def add_arguments(parser: Parser) -> None:
         default="TB",
         help="direction: from top to bottom, or from left to right (default: TB)",
     )
-    add_phase(parser, default="TEST")
-    add_state(parser)
+    add_state(parser, phase="TEST")
     add_shape(parser)
 
 
@@ -40,12 +38,14 @@ def run(args: Namespace) -> int:
     from minidl.draw.picture import picture
     from minidl.draw.svg import svg
     from minidl.layers.base import family_of
+    from minidl.prototxt import phases
     from minidl.storage import files
 
     param = models.read_net(args.model)
     with logging_to(args):
         net = summarize.summary(param, args)
-    specs = _specs(param, args)
+    state = phases.net_state(models.phase(args), args.level, args.stage)
+    specs = {layer.name: layer for layer in phases.filter_layers(param, state).layer}
     layers = [
         {**layer, "spec": specs[layer["name"]], "family": family_of(layer["type"])}
         for layer in net["layers"]
@@ -56,12 +56,3 @@ def run(args: Namespace) -> int:
     files.write_all(args.out, [text.encode()])
     print(f"{args.out}  {len(boxes)} boxes for {len(net['layers'])} layers")
     return 0
-
-
-def _specs(param: Any, args: Namespace) -> dict[str, Any]:
-    from minidl import prototxt
-    from minidl.prototxt import phases
-
-    net, _ = prototxt.upgrade_net(param)
-    state = phases.net_state(models.phase(args), args.level, args.stage)
-    return {layer.name: layer for layer in phases.filter_layers(net, state).layer}

@@ -7,7 +7,7 @@ import re
 from argparse import Namespace
 from typing import Any
 
-from minidl.cli.arguments import Parser
+from minidl.cli.arguments import Parser, add_device
 from minidl.engines.math import MATHS
 
 SIZE = re.compile(r"([\d.]+)\s*([kmg]?i?b)?", re.IGNORECASE)
@@ -15,11 +15,13 @@ SIZE = re.compile(r"([\d.]+)\s*([kmg]?i?b)?", re.IGNORECASE)
 # with it.
 ENGINES = ("auto", "numpy", "onednn", "cudnn", "cupy")
 TUNINGS = ("heuristic", "measure", "cached")
+OPTIONS = ("engine", "math", "algorithm", "workspace_limit", "tuning", "deterministic")
 DEFAULTS = {"math": "float32", "algorithm": "fastest", "tuning": "heuristic"}
 
 
 def add(parser: Parser) -> None:
-    """Add the flags for the fields of `minidl.engines.select.Policy`."""
+    """Add the flags for the fields of `minidl.engines.select.Policy`, and -gpu."""
+    add_device(parser)
     group = parser.add_argument_group("engines")
     group.add_argument(
         "--engine",
@@ -64,14 +66,7 @@ def add(parser: Parser) -> None:
 
 def options(args: Namespace) -> dict[str, Any]:
     """Return the options of a Net that the flags of `add` give."""
-    return {
-        "engine": args.engine,
-        "math": args.math,
-        "algorithm": args.algorithm,
-        "workspace_limit": args.workspace_limit,
-        "tuning": args.tuning,
-        "deterministic": args.deterministic,
-    }
+    return {name: getattr(args, name) for name in OPTIONS}
 
 
 def policy(args: Namespace) -> Any:
@@ -80,17 +75,9 @@ def policy(args: Namespace) -> Any:
     from minidl.cli import models
     from minidl.engines import select
 
-    limit = args.workspace_limit
-    return select.policy(
-        args.engine,
-        args.math,
-        args.algorithm,
-        limit,
-        threads(),
-        args.tuning,
-        device=models.device(args),
-        deterministic=args.deterministic,
-    )
+    asked = options(args)
+    limit = asked.pop("workspace_limit")
+    return select.policy(**asked, limit=limit, threads=threads(), device=models.device(args))
 
 
 def words(args: Namespace) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minidl.cli import as_json, engine_flags
-from minidl.cli.arguments import Parser, add_device, add_phase, add_shape, add_state
+from minidl.cli.arguments import Parser, add_shape, add_state
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError, shortened
 
@@ -34,10 +34,8 @@ def add_arguments(parser: Parser) -> None:
         "topic", nargs="?", help="Convolution, pooling_param, SGD, ... or a net's prototxt"
     )
     parser.add_argument("layer", nargs="?", help="name of a layer of that net")
-    add_phase(parser, default="TEST")
-    add_state(parser)
+    add_state(parser, phase="TEST")
     add_shape(parser)
-    add_device(parser)
     engine_flags.add(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -113,9 +111,8 @@ def _facts(facts: dict[str, str]) -> Iterator[str]:
         yield from (f"{label if i == 0 else '':<{LABEL}}{part}" for i, part in enumerate(lines))
 
 
-def _wrapped(text: str, first: str, rest: str | None = None) -> str:
+def _wrapped(text: str, indent: str) -> str:
     """Return paragraphs filled to the width of the screen; indented lines stay as they are."""
-    rest = first if rest is None else rest
     blocks: list[list[str]] = []
     for line in text.split("\n"):
         if line and not line.startswith(" ") and blocks and blocks[-1][-1][:1].strip():
@@ -125,9 +122,9 @@ def _wrapped(text: str, first: str, rest: str | None = None) -> str:
     lines = [
         line
         for block in blocks
-        for line in (block if block[0].startswith(" ") else _lines(" ".join(block), len(rest)))
+        for line in (block if block[0].startswith(" ") else _lines(" ".join(block), len(indent)))
     ]
-    return "\n".join((rest if i else first) + line for i, line in enumerate(lines)).rstrip()
+    return "\n".join(indent + line for line in lines).rstrip()
 
 
 def _lines(text: str, indent: int) -> Iterable[str]:

@@ -37,11 +37,16 @@ def run(args: Namespace) -> int:
             where="minidl export",
             expected=f"minidl export {args.model} --weights FILE.caffemodel --onnx FILE.onnx",
         )
+    from minidl.onnx import export
+
     param = models.read_net(args.model)
     if args.weights:
         existing(args.weights, "a caffemodel")
     with logging_to(args):
-        conversion = _export(param, args)
+        # nothing runs, so with array code the weights stay in the order of the file
+        options = dict(weights=args.weights, device="cpu", engine="numpy")
+        with models.net(param, args.model, args, **options) as net:
+            conversion = export(net, args.onnx)
         described = _describe(param, args)
     print(report(conversion, args.onnx, bool(args.weights)))
     if described is not None:
@@ -65,26 +70,6 @@ def _describe(param: Any, args: Namespace) -> Path | None:
     return path
 
 
-def _export(param: Any, args: Namespace) -> Any:
-    from minidl.net import Net
-    from minidl.onnx import export
-
-    record = models.guess_record(param, args.model, args)
-    with (
-        models.shape_hint(param, record),
-        Net(
-            param,
-            weights=args.weights,
-            level=args.level,
-            stages=args.stage,
-            absent_data=record,
-            device="cpu",
-            engine="numpy",  # nothing runs, so the weights stay in the order of the file
-        ) as net,
-    ):
-        return export(net, args.onnx)
-
-
 def report(conversion: Any, path: str, has_weights: bool) -> str:
     """Return lines about the changes and the model."""
     from minidl.onnx import OPSET
@@ -93,13 +78,10 @@ def report(conversion: Any, path: str, has_weights: bool) -> str:
     lines = [*conversion.notes]
     if not has_weights:
         lines.append("No weights were given: the parameters are as their fillers drew them.")
-    sizes = [(k, name, dims) for k in ("input", "output") for name, dims in _values(graph, k)]
+    sizes = [("input", *each) for each in graph.inputs.items()]
+    sizes += [("output", *each) for each in graph.outputs.items()]
     width = max(len(name) for _, name, _ in sizes)
     lines += [f"{kind:<8}{name:<{width}}  {' '.join(map(str, dims))}" for kind, name, dims in sizes]
     size = bytes_(Path(path).stat().st_size)
     lines.append(f"{'model':<8}{path}, {size}, {len(graph.ops)} operators of opset {OPSET}")
     return "\n".join(lines)
-
-
-def _values(graph: Any, kind: str) -> Any:
-    return (graph.inputs if kind == "input" else graph.outputs).items()

@@ -19,7 +19,7 @@ from argparse import Namespace
 from typing import Any
 
 from minidl.cli import engine_flags, feature_files, pictures
-from minidl.cli.arguments import Parser, add_device, add_state, existing, names, whole
+from minidl.cli.arguments import Parser, add_state, existing, names, seed, whole
 from minidl.cli.log import logging_to
 from minidl.cli.models import read_net, refuse_unfed, use_device
 from minidl.cli.progress import bar, steps
@@ -44,13 +44,10 @@ def add_arguments(parser: Parser) -> None:
         "--pictures", nargs="+", default=[], metavar="PICTURE", help="a file, folder or .npy"
     )
     parser.add_argument("--preprocess", metavar="FILE", help="their preprocessing, as in classify")
-    parser.set_defaults(run_folder=None)
+    parser.set_defaults(run_folder=None, snapshot=None)
     add_state(parser)
-    add_device(parser)
     engine_flags.add(parser)
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), metavar="N", help="of random crops and the like"
-    )
+    parser.add_argument("--seed", type=seed, metavar="N", help="of random crops and the like")
 
 
 def run(args: Namespace) -> int:
@@ -123,9 +120,21 @@ def of_pictures(args: Namespace) -> list[tuple[str, str, tuple[int, ...]]]:
 
 
 def _check(net: Any, files: list[tuple[Any, str]]) -> None:
-    _check_blobs(net, tuple(blob for _, blob in files))
-    for file, blob in files:
-        file.check(blob, net.blobs[blob].shape)
+    for file, name in files:
+        if name not in net.blobs:
+            raise UsageError(
+                f"net '{net.name}' has no blob '{name}'",
+                where="minidl extract_features",
+                fix=did_you_mean(name, net.blobs),
+            )
+        shape = net.blobs[name].shape
+        if not shape:
+            raise UsageError(
+                f"blob '{name}' is a single number",
+                where="minidl extract_features",
+                expected="a blob with an item for each record",
+            )
+        file.check(name, shape)
 
 
 def _add(net: Any, files: list[tuple[Any, str]], count: int | None = None) -> None:
@@ -143,22 +152,6 @@ def _add(net: Any, files: list[tuple[Any, str]], count: int | None = None) -> No
 
 def _written(files: list[tuple[Any, str]]) -> list[tuple[str, str, tuple[int, ...]]]:
     return [(str(file.path), blob, file.shapes[blob]) for file, blob in files]
-
-
-def _check_blobs(net: Any, blobs: tuple[str, ...]) -> None:
-    for name in blobs:
-        if name not in net.blobs:
-            raise UsageError(
-                f"net '{net.name}' has no blob '{name}'",
-                where="minidl extract_features",
-                fix=did_you_mean(name, net.blobs),
-            )
-        if not net.blobs[name].shape:
-            raise UsageError(
-                f"blob '{name}' is a single number",
-                where="minidl extract_features",
-                expected="a blob with an item for each record",
-            )
 
 
 def _set_device(args: Namespace) -> None:

@@ -6,6 +6,8 @@ import sys
 from typing import Any
 
 from minidl.arrays.device import INSTALL, Device, gpu_count
+from minidl.engines.cudnn import library
+from minidl.engines.cupy_kernels import blas
 from minidl.engines.request import Declined
 from minidl.errors import DeviceError
 from minidl.profile import machine
@@ -20,7 +22,8 @@ def gpus() -> dict[str, str]:
         built = _version(cupy.cuda.runtime.runtimeGetVersion())
         facts["CuPy"] = f"{cupy.__version__}, CUDA {built}"
         facts["NVRTC"] = _compiler(cupy)
-        facts["cuBLAS"] = _cublas()
+        without = blas.missing()
+        facts["cuBLAS"] = "loaded" if without is None else without.reason
     return {**facts, "cuDNN": _cudnn()}
 
 
@@ -49,17 +52,8 @@ def _compiler(cupy: Any) -> str:
     return f"{major}.{minor}"
 
 
-def _cublas() -> str:
-    from minidl.engines.cupy_kernels import blas
-
-    without = blas.missing()
-    return "loaded" if without is None else without.reason
-
-
 def _cudnn() -> str:
     """Return '9.28.0, /usr/lib/libcudnn.so.9'; or why it is not available."""
-    from minidl.engines.cudnn import library
-
     found = library.opened()
     if isinstance(found, Declined):
         return f"minidl's own kernels compute instead: {found.reason}"

@@ -13,17 +13,17 @@ from minidl.cli import models, table
 from minidl.cli.arguments import (
     Parser,
     add_device,
-    add_phase,
     add_shape,
     add_state,
     names,
     positive,
+    seed,
     whole,
 )
 from minidl.cli.log import logging_to
 from minidl.cli.progress import bar
 from minidl.cli.shrink import shrink
-from minidl.errors import MinidlError, RunError, UsageError, did_you_mean
+from minidl.errors import MinidlError, RunError
 
 if TYPE_CHECKING:
     from minidl.testing.gradcheck import Report
@@ -53,68 +53,53 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--step", type=positive, metavar="H", help="of the difference (1e-5)")
     parser.add_argument("--tolerance", type=positive, metavar="T", help="relative (1e-7)")
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the input (0)"
-    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the input (0)")
     add_device(parser)
-    add_phase(parser, default="TRAIN")
-    add_state(parser)
+    add_state(parser, phase="TRAIN")
     add_shape(parser)
 
 
 def run(args: Namespace) -> int:
     with logging_to(args):
-        rows, wrong, checked, elements = check_net(args)
+        rows, reports = check_net(args)
     header = ["layer", "type", "checked", "corners", "result"]
     print(table.render(header, rows, left=2))
     print()
+    wrong = [str(mismatch) for report in reports for mismatch in report.mismatches]
     if wrong:
         head = "a gradient is" if len(wrong) == 1 else f"{len(wrong)} gradients are"
         raise RunError("\n".join([f"{head} not the derivative:", *wrong]))
+    checked, elements = sum(r.checked for r in reports), sum(r.elements for r in reports)
+    which = f"All {checked:,} gradients"
     if checked < elements:
-        print(
-            f"Looked at {checked:,} of {elements:,} gradients: all agree with finite differences."
-        )
-    else:
-        print(f"All {checked:,} gradients agree with finite differences.")
+        which = f"Looked at {checked:,} of {elements:,} gradients: all"
+    print(f"{which} agree with finite differences.")
     return 0
 
 
-def check_net(args: Namespace) -> tuple[list[list[str]], list[str], int, int]:
-    """Return a table row for each layer, a text for each wrong gradient, and how many elements
-    were checked, of how many."""
+def check_net(args: Namespace) -> tuple[list[list[str]], list[Report]]:
+    """Return a table row for each layer, and the Report of each that has gradients."""
     import numpy as np
 
     from minidl.layers.context import Context
 
     param = models.read_net(args.model)
-    record = models.guess_record(param, args.model, args)
-    ctx = Context(models.device(args), np.float64, models.phase(args), absent_data=record)
-    with models.shape_hint(param, record):
+    with models.records(param, args.model, args) as record:
+        ctx = Context(models.device(args), np.float64, models.phase(args), absent_data=record)
         blueprint = shrink(param, ctx, args)
     models.warn_of_unused_shape(param, args)
-    known = [node.name for node in blueprint.nodes]
-    for name in args.layer:
-        if name not in known:
-            raise UsageError(
-                f"the net has no layer '{name}'", where="--layer", fix=did_you_mean(name, known)
-            )
+    models.refuse_unknown_layers(args.layer, [node.name for node in blueprint.nodes], "--layer")
     nodes = [n for n in blueprint.nodes if not args.layer or n.name in args.layer]
     types = {layer.name: layer.type for layer in param.layer}  # before data became Input
-    rows: list[list[str]] = []
-    wrong: list[str] = []
-    checked = elements = 0
+    rows, reports = [], []
     with bar(args, total=len(nodes), unit="layer") as progress:
         for node in nodes:
             progress.set_description(node.name)
             row, report = check_node(node, args)
             rows.append([node.name, types.get(node.name, node.type), *row])
-            if report is not None:
-                wrong += map(str, report.mismatches)
-                checked += report.checked
-                elements += report.elements
+            reports += [report] if report is not None else []
             progress.update()
-    return rows, wrong, checked, elements
+    return rows, reports
 
 
 def check_node(node: Any, args: Namespace) -> tuple[list[str], Report | None]:
@@ -129,7 +114,6 @@ def check_node(node: Any, args: Namespace) -> tuple[list[str], Report | None]:
     if not layer.differentiable:
         return ["", "", "has no gradient"], None
     rng = np.random.default_rng(args.seed)
-    options = {"step": args.step, "tolerance": args.tolerance}
     try:
         bottoms = layer.sample_bottoms(node.bottom_shapes, rng)
         report = gradcheck.check(
@@ -137,7 +121,8 @@ def check_node(node: Any, args: Namespace) -> tuple[list[str], Report | None]:
             *bottoms,
             limit=args.limit,
             seed=args.seed,
-            **{name: value for name, value in options.items() if value is not None},
+            step=args.step or gradcheck.STEP,
+            tolerance=args.tolerance or gradcheck.TOLERANCE,
         )
     except MinidlError:
         raise

@@ -58,12 +58,13 @@ def _layer(found: check.Checked, index: int) -> Page:
     spec = node.layer.spec
     origin = spec.minidl_origin
     file = f"{origin.file}:{origin.line}" if origin.line else found.facts["file"]
+    work = facts["multiply_adds"]
     title = f"a {node.type} layer in {file}, phase {found.facts['phase']}"
     made = {
         "reads": _blobs(node.bottoms, node.bottom_shapes),
         "makes": _blobs(node.tops, node.top_shapes) + (", in place" if node.in_place else ""),
         "learns": "\n".join(_parameter(p, spec, i) for i, p in enumerate(node.params)),
-        "costs": _cost(facts),
+        "costs": f"{table.count(work)} multiply-adds forward" if work else "no multiply-adds",
         "memory": _memory(facts),
         "backward": "runs" if facts["backward"] else "does not run: no gradient is asked for",
         "engine": _engine(found, index),
@@ -94,11 +95,6 @@ def _parameter(param: Any, spec: Any, index: int) -> str:
     said += [f"decay_mult {rates.decay_mult:g}"] if rates is not None else []
     said += [f"that of {param.owner}"] if param.owner != param.key else []
     return ", ".join(said)
-
-
-def _cost(facts: dict[str, Any]) -> str:
-    work = facts["multiply_adds"]
-    return f"{table.count(work)} multiply-adds forward" if work else "no multiply-adds"
 
 
 def _memory(facts: dict[str, Any]) -> str:

@@ -52,11 +52,6 @@ def on_terminal(args: Namespace) -> bool:
     return sys.stderr.isatty() and not to_stderr(args)
 
 
-def lines_wanted(args: Namespace) -> bool:
-    """Return whether stderr gets the whole log rather than warnings."""
-    return to_stderr(args) or (args.command in CAFFES and not on_terminal(args))
-
-
 def to_stderr(args: Namespace) -> bool:
     """Return -logtostderr, or glog's environment variable for it."""
     return args.logtostderr or os.environ.get("GLOG_logtostderr", "0") not in ("", "0")
@@ -85,9 +80,10 @@ def logging_to(args: Namespace, file: Path | None = None) -> Iterator[None]:
 
     file    appended to; its folder is made. Without it, -log_dir DIR gives DIR/<command>.log.
     """
-    if file is None and folder(args) is not None:
-        file = folder(args) / f"{args.command}.log"  # type: ignore[operator]
-    handlers: list[Any] = [logging.StreamHandler() if lines_wanted(args) else WarningsHandler()]
+    if file is None and (place := folder(args)) is not None:
+        file = place / f"{args.command}.log"
+    whole = to_stderr(args) or (args.command in CAFFES and not on_terminal(args))
+    handlers: list[Any] = [logging.StreamHandler() if whole else WarningsHandler()]
     if file is not None:
         handlers.append(_file_handler(file))
     before = log.level
@@ -102,8 +98,8 @@ def logging_to(args: Namespace, file: Path | None = None) -> Iterator[None]:
         if file is not None:
             known = isinstance(error, MinidlError)
             text, trace = (str(error), None) if known else ("a bug in minidl:", sys.exc_info())
-            place = (log.name, logging.ERROR, __file__, 0, text, (), trace)
-            handlers[-1].handle(log.makeRecord(*place))
+            parts = (log.name, logging.ERROR, __file__, 0, text, (), trace)
+            handlers[-1].handle(log.makeRecord(*parts))
         raise
     finally:
         log.setLevel(before)

@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pb2
 
 import minidl.layers  # noqa: F401  (registers every layer)
 from minidl import errors, schema
+from minidl.cli import COMMANDS, parser_for
 from minidl.errors import UsageError, nearest
 from minidl.layers.base import FAMILIES, REGISTRY, Layer, family_of
 from minidl.layers.fillers import FILLERS
@@ -100,8 +101,8 @@ def listing() -> dict[str, list[str]]:
     groups["other messages"] = [n for n in _messages() if not n.endswith(("Parameter", "Origin"))]
     groups["other messages"] += ["NetParameter", "LayerParameter", "SolverParameter"]
     groups["other messages"] += ["FillerParameter", "TransformationParameter", "LossParameter"]
-    for kind in ("solver type", "rate policy", "filler", "error", "command"):
-        groups[PLURALS[kind]] = list(KINDS[kind][0]())
+    for kind, title in PLURALS.items():
+        groups[title] = list(KINDS[kind][0]())
     return {title: names for title, names in groups.items() if names}
 
 
@@ -122,11 +123,12 @@ def _nearest(name: str, known: list[str]) -> str:
 def layer(name: str) -> Page:
     """Return the page of a layer type: its docstring, who else computes it, where it is."""
     cls = REGISTRY[name]
+    ours = cls.__module__.startswith("minidl.")
     facts = {
         "messages": ", ".join(cls.parameters) or "none",
         "engines": engines(cls),
         "in ONNX": _in_onnx(name),
-        "from": cls.fork or ("BVLC's Caffe" if _is_ours(cls) else cls.__module__),
+        "from": cls.fork or ("BVLC's Caffe" if ours else cls.__module__),
         "written in": ", ".join(sources(cls)),
     }
     return Page(
@@ -167,10 +169,6 @@ def engines(cls: type[Layer]) -> str:
     return ", ".join([*names, "array code everywhere"])
 
 
-def _is_ours(cls: type[Layer]) -> bool:
-    return cls.__module__.startswith("minidl.")
-
-
 def _in_onnx(type: str) -> str:
     import minidl.onnx.ops  # noqa: F401  (fills the table)
     from minidl.onnx.table import becomes
@@ -203,7 +201,7 @@ def message(name: str) -> Page:
 def field_(name: str) -> Page:
     """Return the page of a field by its own name: which messages have it, what it means there."""
     owner, _, member = name.rpartition(".")
-    homes = [_message(owner)[1]] if owner else list(_every_message())
+    homes = [_message(owner)[1]] if owner else _every_message()
     has = [d for d in homes if member in _fields(d)]
     rows = [_row(_fields(d)[member])._replace(name=f"{_called(d)}.{member}") for d in has]
     readers = list(dict.fromkeys(t for d in has for p in _called_by(d) for t in _readers(p)))
@@ -268,11 +266,10 @@ def _messages() -> dict[str, Any]:
     return {name: cls.DESCRIPTOR for name, cls in schema.messages().items()}
 
 
-def _every_message() -> Iterator[Any]:
+def _every_message() -> list[Any]:
     """The messages that a file may have today, then those of old forms."""
-    every = list(_messages().values())
-    old = [d for d in every if d.name.startswith(("V0", "V1"))]
-    return iter([d for d in every if d not in old and d.name != "Origin"] + old)
+    every = [d for d in _messages().values() if d.name != "Origin"]
+    return sorted(every, key=lambda d: d.name.startswith(("V0", "V1")))
 
 
 def _fields(descriptor: Any) -> dict[str, Any]:
@@ -395,32 +392,24 @@ def _errors() -> list[str]:
 
 def command(name: str) -> Page:
     """Return the page of a command: its help."""
-    from minidl.cli import COMMANDS, parser_for
-
     return Page(name, "command", f"a command: {COMMANDS[name]}", parser_for(name).format_help())
-
-
-def _commands() -> list[str]:
-    from minidl.cli import COMMANDS
-
-    return list(COMMANDS)
 
 
 # Kind -> its names, and the page of one of them. In the order in which pages are printed.
 KINDS: dict[str, tuple[Callable[[], Any], Callable[[str], Page]]] = {
-    "layer type": (lambda: list(REGISTRY), layer),
-    "solver type": (lambda: list(RULES), rule),
-    "rate policy": (lambda: list(POLICIES), policy),
-    "filler": (lambda: list(FILLERS), filler),
+    "layer type": (lambda: REGISTRY, layer),
+    "solver type": (lambda: RULES, rule),
+    "rate policy": (lambda: POLICIES, policy),
+    "filler": (lambda: FILLERS, filler),
     "error": (_errors, error),
     "message": (lambda: [*_messages(), *_parameters()], message),
     "field": (_field_names, field_),
     "kind": (lambda: [e.name for e in _enums()], enum),
     "value": (lambda: [v.name for e in _enums() for v in e.values], value),
-    "command": (_commands, command),
+    "command": (lambda: COMMANDS, command),
 }
 SUBORDINATE = ("value", "kind")  # shown where nothing else has the name
-PLURALS = {
+PLURALS = {  # of those kinds whose names `listing` has
     "solver type": "solver types",
     "rate policy": "rate policies",
     "filler": "fillers",

@@ -7,15 +7,16 @@ import logging
 import os
 import re
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidl.cli.arguments import existing
-from minidl.errors import DataError, DeviceError, UsageError
+from minidl.errors import DataError, DeviceError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from minidl.arrays.device import Device
+    from minidl.net import Net
     from minidl.net.blueprint import Blueprint
 
 log = logging.getLogger("minidl")
@@ -104,6 +105,14 @@ def refuse_unfed(net: Any, where: str, fix: str = "") -> None:
         )
 
 
+def refuse_unknown_layers(asked: Collection[str], known: Collection[str], where: str) -> None:
+    """Refuse names that are none of the net's layers."""
+    for name in asked:
+        if name not in known:
+            fix = did_you_mean(name, known)
+            raise UsageError(f"the net has no layer '{name}'", where=where, fix=fix)
+
+
 def is_solver(path: str) -> bool:
     """Return whether a prototxt holds a solver rather than a net, by its outermost fields."""
     from minidl import prototxt, schema
@@ -158,15 +167,20 @@ def guess_record(net: Any, path: str, args: Namespace) -> tuple[int, ...] | None
 
 def blueprint(args: Namespace, phase: int) -> Blueprint:
     """Return the net of `args.model` on paper, with random records if a data set is absent."""
-    from minidl.arrays.device import Device
     from minidl.layers.context import Context
     from minidl.net.blueprint import Blueprint
 
     param = read_net(args.model)
-    record = guess_record(param, args.model, args)
-    with shape_hint(param, record):
-        ctx = Context(Device("cpu"), phase=phase, absent_data=record)
-        return Blueprint(param, ctx, args.level, args.stage)
+    with records(param, args.model, args) as record:
+        return Blueprint(param, Context(phase=phase, absent_data=record), args.level, args.stage)
+
+
+def net(param: Any, path: str, args: Namespace, **options: Any) -> Net:
+    """Return the net with these options of Net, with random records if a data set is absent."""
+    from minidl.net import Net
+
+    with records(param, path, args) as record:
+        return Net(param, level=args.level, stages=args.stage, absent_data=record, **options)
 
 
 def absent_sources(net: Any) -> list[str]:
@@ -184,13 +198,15 @@ def _sources(layer: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def shape_hint(net: Any, record: tuple[int, ...] | None) -> Iterator[None]:
-    """If no record shape was guessed, let the error of an absent data set mention --shape.
+def records(net: Any, path: str, args: Namespace) -> Iterator[tuple[int, ...] | None]:
+    """Yield the shape of random records that is guessed; without one, the error of an absent data
+    set inside the block mentions --shape.
 
     The error of an existing but damaged one does not: nothing would replace it.
     """
+    record = guess_record(net, path, args)
     try:
-        yield
+        yield record
     except DataError as error:
         for one in error.errors:
             absent = any(source and source in one.where for source in absent_sources(net))

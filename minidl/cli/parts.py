@@ -17,15 +17,13 @@ def states(net: Any, level: int, stages: Sequence[str]) -> list[Any]:
     from minidl import schema
     from minidl.prototxt.phases import included, net_state
 
-    found = []
-    seen = []
+    found: dict[tuple[int, ...], Any] = {}  # by the layers that are kept
     for phase in (schema.TEST, schema.TRAIN):
         state = net_state(phase, level, stages)
-        kept = [i for i, layer in enumerate(net.layer) if included(layer, state)]
-        if kept not in seen and any(not net.layer[i].bottom for i in kept):
-            found.append(state)
-            seen.append(kept)
-    return found or [net_state(schema.TEST, level, stages)]
+        kept = tuple(i for i, layer in enumerate(net.layer) if included(layer, state))
+        if any(not net.layer[i].bottom for i in kept):
+            found.setdefault(kept, state)
+    return list(found.values()) or [net_state(schema.TEST, level, stages)]
 
 
 def check_all(net: Any, found: Sequence[Any], check: Callable[[Any], object]) -> None:

@@ -47,11 +47,8 @@ def _of_array(path: Path, images: Any) -> list[Picture]:
     images = images[None] if images.ndim == 3 else images
     if images.ndim != 4 or not len(images):
         raise UsageError(f"has the shape {images.shape}", where=str(path), expected="(N, H, W, C)")
-    return [Picture(f"{path.name}[{i}]", partial(_given, x)) for i, x in enumerate(images)]
-
-
-def _given(image: Any) -> Any:
-    return image
+    get = images.__getitem__
+    return [Picture(f"{path.name}[{i}]", partial(get, i)) for i in range(len(images))]
 
 
 def _of_folder(folder: Path, load: Callable[[str], Any], ending: str) -> list[Picture]:

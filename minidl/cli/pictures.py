@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.cli import engine_flags
-from minidl.cli.arguments import Parser, add_device, add_state, existing, names, whole
+from minidl.cli.arguments import Parser, add_state, existing, names, whole
 from minidl.cli.models import read_net, use_device
 from minidl.errors import UsageError
 
@@ -54,11 +54,10 @@ def add_words(parser: Parser) -> None:
         metavar="I,J,K",
         help="order of the channels (default: 2,1,0, RGB to BGR; 0 for grey)",
     )
-    add_device(parser)
     engine_flags.add(parser)
 
 
-def files(args: Namespace) -> tuple[str, str, str | None]:
+def files(args: Namespace) -> tuple[str, str, str | Path | None]:
     """Return the net, its weights and the description that the flags name."""
     if args.run_folder:
         from minidl.runs import store
@@ -68,7 +67,7 @@ def files(args: Namespace) -> tuple[str, str, str | None]:
         run = store.find(args.run_folder, args.weights, args.snapshot)
         existing(str(run.weights), "weights")
         log.info("Weights of %s", run.weights)
-        return str(run.net), str(run.weights), args.preprocess or _path(run.description)
+        return str(run.net), str(run.weights), args.preprocess or run.description
     if args.snapshot is not None:
         raise UsageError("--snapshot needs --run", where=f"minidl {args.command}")
     if not args.model or not args.weights:
@@ -79,10 +78,6 @@ def files(args: Namespace) -> tuple[str, str, str | None]:
         )
     existing(args.weights, "weights")
     return args.model, args.weights, args.preprocess
-
-
-def _path(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 def opened(cls: Any, args: Namespace, **more: Any) -> Any:
@@ -138,10 +133,14 @@ def _words(model: Any, args: Namespace) -> dict[str, Any]:
 
     from minidl import preprocess
     from minidl.prototxt import deploy
+    from minidl.storage import mean as mean_image
 
     if args.mean_file and args.mean_value:
         raise UsageError("mean_file and mean_value are both given", expected="one of them")
-    mean = read_mean(args.mean_file) if args.mean_file else args.mean_value
+    mean = args.mean_value
+    if args.mean_file:
+        read = load_npy if args.mean_file.endswith(".npy") else mean_image.read
+        mean = read(args.mean_file)
     swap = args.channel_swap
     words = dict(
         mean=None if mean is None else np.asarray(mean, np.float32),
@@ -158,18 +157,6 @@ def _words(model: Any, args: Namespace) -> dict[str, Any]:
         own = (resize.height, resize.width) if resize is not None and resize.height else None
         words["image_dims"] = args.images_dim or own
     return words
-
-
-def is_grey(net: Any) -> bool:
-    """Return whether a net takes pictures of one channel."""
-    return bool(net.blobs[net.input].shape[1] == 1)
-
-
-def read_mean(path: str) -> Any:
-    """Return a mean image (C, H, W), or a number per channel, from a .npy or .binaryproto file."""
-    from minidl.storage import mean
-
-    return load_npy(path) if path.endswith(".npy") else mean.read(path)
 
 
 def load_npy(path: str) -> Any:

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minidl.cli import figure
 from minidl.cli.arguments import Parser, existing_run
 from minidl.errors import UsageError
 from minidl.runs import store
 from minidl.runs.record import Record, Row
 
-ENDINGS = (".svg", ".png", ".pdf")
 COLOURS = ("#3d74b0", "#bd7431", "#4d8c46", "#b3474d", "#7d58a8", "#6b7a80", "#a78f28")
 Points = list[tuple[float, float]]
 
@@ -46,12 +46,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     if not args.runs:
         raise UsageError("no run given", where="minidl plot", expected="minidl plot RUN -o run.svg")
-    if not args.out or Path(args.out).suffix.lower() not in ENDINGS:
-        raise UsageError(
-            f"cannot write '{args.out}'" if args.out else "no output file",
-            where="minidl plot -o",
-            expected=f"a file that ends with {', '.join(ENDINGS)}",
-        )
+    figure.check(args.out, "minidl plot -o")
     records = [store.record(existing_run(path)) for path in args.runs]
     found = panels(records, labels(args.runs), args.over)
     _draw(found, args)
@@ -88,7 +83,8 @@ def panels(records: Sequence[Record], names: Sequence[str], x: str) -> dict[str,
                 curve = points(
                     (r.iteration, r.seconds, r.outputs[output]) for r in rows if output in r.outputs
                 )
-                panel = "loss" if is_loss else "accuracy" if _is_share(curve) else output
+                shares = all(0 <= value <= 1 for _, value in curve if not math.isnan(value))
+                panel = "loss" if is_loss else "accuracy" if shares else output
                 label = f"{prefix}{which} {output}"
                 found.setdefault(panel, []).append(Curve(i, label, curve, which != "training"))
         rates.append(Curve(i, f"{prefix}rate", points(record.rates), False))
@@ -112,38 +108,15 @@ def _tests(record: Record) -> list[tuple[str, list[Row]]]:
     return [(f"test #{n}" if several else "test", rows) for n, rows in sorted(record.tests.items())]
 
 
-def _is_share(points: Points) -> bool:
-    return all(0 <= value <= 1 for _, value in points if not math.isnan(value))
-
-
 def _draw(found: dict[str, list[Curve]], args: Namespace) -> None:
-    import io
-
-    from minidl.storage import files
-
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError(
-            "the package matplotlib is not installed",
-            where="minidl plot",
-            fix="pip install matplotlib",
-        ) from None
-    ending = Path(args.out).suffix.lower()[1:]
-    style: Any = {"font.size": 9, "svg.hashsalt": "minidl", "svg.fonttype": "none"}
-    with rc_context(style):
-        figure = Figure(figsize=(7.5, 0.5 + 2.4 * len(found)), layout="constrained")
-        axes = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+    size = 7.5, 0.5 + 2.4 * len(found)
+    with figure.drawing(args.out, "minidl plot", size, font=9, dpi=130) as page:
+        axes = page.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (name, curves) in zip(axes, found.items(), strict=True):
             _panel(panel, name, curves, len(args.runs))
         axes[-1].set_xlabel(args.over)
         if args.title:
-            figure.suptitle(args.title.encode("utf-8", "replace").decode())
-        file = io.BytesIO()
-        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(ending, {})
-        figure.savefig(file, format=ending, dpi=130, metadata=metadata)
-    files.write_all(args.out, [file.getvalue()])
+            page.suptitle(args.title.encode("utf-8", "replace").decode())
 
 
 def _panel(axes: Any, name: str, curves: Sequence[Curve], runs: int) -> None:

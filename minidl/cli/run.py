@@ -41,7 +41,10 @@ def run(args: Namespace) -> int:
             print(f"minidl: {path}:{here[-1].lineno}: {here[-1].line}", file=sys.stderr)
             raise
         except Exception as error:
-            _show(error, path)
+            trace = error.__traceback__  # as Python shows it, from the program's first line on
+            while trace is not None and trace.tb_frame.f_code.co_filename != str(path):
+                trace = trace.tb_next
+            traceback.print_exception(type(error), error, trace or error.__traceback__)
             return 1
     return 0
 
@@ -57,11 +60,3 @@ def _check(path: Path) -> None:
             where=f"{path}:{line}" if line else str(path),
             fix="convert a program in Python 2 first, for example with 2to3",
         ) from None
-
-
-def _show(error: Exception, path: Path) -> None:
-    """Print the error as Python does, with its way from the program's first line on."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != str(path):
-        trace = trace.tb_next
-    traceback.print_exception(type(error), error, trace or error.__traceback__)

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from minidl.cli import as_json, engine_flags, models, pictures, table
-from minidl.cli.arguments import Parser, add_device, add_shape, add_state, names, whole
+from minidl.cli import as_json, engine_flags, figure, models, pictures, table
+from minidl.cli.arguments import Parser, add_shape, add_state, names, whole
 from minidl.cli.log import logging_to
-from minidl.errors import UsageError, did_you_mean
 
-ENDINGS = (".png", ".svg", ".pdf")
 PLANES = 1024  # drawn of one array, at most
 SMALLEST = 3  # height and width, in pixels, of a plane that shows anything
 
@@ -58,17 +55,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the statistics as JSON")
     add_state(parser)
     add_shape(parser)
-    add_device(parser)
     engine_flags.add(parser)
 
 
 def run(args: Namespace) -> int:
-    if args.out and Path(args.out).suffix.lower() not in ENDINGS:
-        raise UsageError(
-            f"cannot write '{args.out}'",
-            where="minidl show --out",
-            expected=f"a file that ends with {', '.join(ENDINGS)}",
-        )
+    if args.out:
+        figure.check(args.out, "minidl show --out")
     with logging_to(args), opened(args) as net:
         shown = list(found(net, args))
         drawn = [each for each in shown if each.planes is not None][: args.most]
@@ -80,8 +72,7 @@ def run(args: Namespace) -> int:
     if args.out and not args.json:
         left = sum(each.planes is not None for each in shown) - len(drawn)
         more = f", {left} more are not drawn: --layers, --most" if left else ""
-        count = f"{len(drawn)} array{'s' if len(drawn) != 1 else ''}"
-        print(f"\n{args.out}  {count}{more}")
+        print(f"\n{args.out}  {table.plural(len(drawn), 'array')}{more}")
     return 0
 
 
@@ -89,14 +80,8 @@ def opened(args: Namespace) -> Any:
     """Return the net with its weights, after a forward pass if there is a picture."""
     path, weights, _ = pictures.files(args)
     if args.picture is None:
-        from minidl.net import Net
-
-        param = models.read_net(path)
-        record = models.guess_record(param, path, args)
-        state: dict[str, Any] = dict(level=args.level, stages=args.stage)
-        with models.shape_hint(param, record):
-            device = models.use_device(args)
-            return Net(param, weights=weights, absent_data=record, device=device, **state)
+        param, device = models.read_net(path), models.use_device(args)
+        return models.net(param, path, args, weights=weights, device=device)
     from minidl.net import NetOfImages
 
     net = pictures.opened(NetOfImages, args)
@@ -108,10 +93,7 @@ def opened(args: Namespace) -> Any:
 def found(net: Any, args: Namespace) -> Iterator[Shown]:
     """Yield the arrays of the layers asked for, in the order of the net."""
     host = net.device.to_host
-    for name in args.layers:
-        if name not in net.layer_dict:
-            fix = did_you_mean(name, net.layer_dict)
-            raise UsageError(f"the net has no layer '{name}'", where="--layers", fix=fix)
+    models.refuse_unknown_layers(args.layers, net.layer_dict, "--layers")
     makers: dict[str, list[Any]] = {}  # of each blob: its layer, and those that work in place
     for node in net.blueprint.nodes:
         for top in node.tops:

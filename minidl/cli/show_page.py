@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from minidl.cli import table
+from minidl.cli import figure, table
 from minidl.errors import UsageError, escaped
 
 WIDTH, LEAST, MOST = 7.5, 1.4, 5.0  # inches: of the page, and heights of a row
@@ -15,20 +14,8 @@ SPREAD = 2.0  # of the histogram
 
 def draw(arrays: Sequence[Any], path: str) -> None:
     """Write the page of these arrays, each with name, values, planes and columns."""
-    import io
-
     from minidl.draw import tiles
-    from minidl.storage import files
 
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError(
-            "the package matplotlib is not installed",
-            where="minidl show --out",
-            fix="pip install matplotlib",
-        ) from None
     if not arrays:
         raise UsageError(
             "there is nothing to draw: no filter or blob has height and width",
@@ -37,10 +24,9 @@ def draw(arrays: Sequence[Any], path: str) -> None:
         )
     grids = [tiles.grid(each.planes, each.columns) for each in arrays]
     heights = [_height(grid) for grid in grids]
-    ending = Path(path).suffix.lower()[1:]
-    with rc_context({"font.size": 8, "svg.hashsalt": "minidl", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
-        axes = figure.subplots(
+    size = WIDTH, sum(heights)
+    with figure.drawing(path, "minidl show --out", size, font=8, dpi=150) as page:
+        axes = page.subplots(
             len(arrays),
             2,
             squeeze=False,
@@ -52,10 +38,6 @@ def draw(arrays: Sequence[Any], path: str) -> None:
             left.set_title(title, loc="left", fontsize=8)
             left.set_axis_off()
             _spread(right, each.values)
-        file = io.BytesIO()
-        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(ending, {})
-        figure.savefig(file, format=ending, dpi=150, metadata=metadata)
-    files.write_all(path, [file.getvalue()])
 
 
 def _height(grid: Any) -> float:

@@ -24,8 +24,7 @@ def terminable() -> Iterator[None]:
 
     If SIGTERM already has another meaning, it keeps that.
     """
-    mine = threading.current_thread() is threading.main_thread()
-    if not mine or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
     owner = os.getpid()
@@ -34,24 +33,27 @@ def terminable() -> Iterator[None]:
         if not _left_to_child(owner, number, signal.SIG_DFL):
             raise Terminated
 
-    signal.signal(signal.SIGTERM, terminate)
-    try:
+    with _installed({signal.SIGTERM: terminate}):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def given_back() -> contextlib.AbstractContextManager[None]:
+    """Give SIGTERM its own meaning inside the block: for other people's programs."""
+    return _installed({signal.SIGTERM: signal.SIG_DFL})
 
 
 @contextlib.contextmanager
-def given_back() -> Iterator[None]:
-    """Give SIGTERM its own meaning inside the block: for other people's programs."""
+def _installed(handlers: dict[int, Any]) -> Iterator[None]:
+    """Install handlers; only the main thread may, elsewhere signals keep their meaning."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _left_to_child(owner: int, number: int, before: Any) -> bool:
@@ -147,17 +149,7 @@ class Signals:
             text = f"\nminidl: {self.stopped}: stopping after this step{again}\n"
             os.write(2, text.encode())
 
-    @contextlib.contextmanager
-    def handled(self) -> Iterator[None]:
-        """Install the handlers; only the main thread may, elsewhere signals keep their meaning."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+    def handled(self) -> contextlib.AbstractContextManager[None]:
+        """Install the handlers inside the block, if this is the main thread."""
         self._before = {number: signal.getsignal(number) for number in self._effects}
-        for number in self._effects:
-            signal.signal(number, self._handle)
-        try:
-            yield
-        finally:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+        return _installed(dict.fromkeys(self._effects, self._handle))

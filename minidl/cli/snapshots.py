@@ -55,9 +55,11 @@ def latest(prefix: str) -> Path:
     the higher iteration counts. Damaged ones are skipped with a warning: they can only come
     from outside, for snapshots appear whole or not at all.
     """
+    from minidl.storage import snapshot, weight_files
+
     for path in store.states(prefix):
         try:
-            _read_through(path)
+            weight_files.read(snapshot.weights_path(snapshot.read(path), path))
             return path
         except MinidlError as error:
             log.warning("skipped a snapshot: %s", error)
@@ -66,9 +68,3 @@ def latest(prefix: str) -> Path:
         where="-snapshot latest",
         fix="leave out -snapshot to start from the beginning",
     )
-
-
-def _read_through(path: Path) -> None:
-    from minidl.storage import snapshot, weight_files
-
-    weight_files.read(snapshot.weights_path(snapshot.read(path), path))

@@ -12,7 +12,7 @@ from typing import Any
 
 from minidl.arrays.units import bytes_
 from minidl.cli import as_json, check, models, parser_for, table
-from minidl.cli.arguments import Parser, add_phase, add_shape, add_state
+from minidl.cli.arguments import Parser, add_shape, add_state
 from minidl.cli.log import logging_to
 from minidl.errors import shortened
 
@@ -22,8 +22,7 @@ SUMS = ("params", "multiply_adds", "bytes")
 
 def add_arguments(parser: Parser) -> None:
     parser.add_file("model", "prototxt of the net")
-    add_phase(parser, default="TEST")
-    add_state(parser)
+    add_state(parser, phase="TEST")
     add_shape(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -49,6 +49,15 @@ def count(number: float) -> str:
     return f"{number:g}"
 
 
+def plural(number: int, what: str) -> str:
+    """Return a number of things.
+
+    >>> plural(1, "layer"), plural(2000, "layer")
+    ('1 layer', '2,000 layers')
+    """
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
+
+
 def shape(dims: Sequence[int]) -> str:
     """Return a shape as Caffe's log shows it.
 

@@ -10,7 +10,7 @@ from argparse import Namespace
 from typing import Any
 
 from minidl.cli import as_json, engine_flags
-from minidl.cli.arguments import Parser, add_device, add_state, existing, whole
+from minidl.cli.arguments import Parser, add_state, existing, seed, whole
 from minidl.cli.log import logging_to
 from minidl.cli.models import read_net, refuse_unfed, use_device
 from minidl.cli.progress import steps
@@ -26,11 +26,8 @@ def add_arguments(parser: Parser) -> None:
         "--iterations", type=whole(1), default=50, metavar="N", help="batches to run (default: 50)"
     )
     add_state(parser)
-    add_device(parser)
     engine_flags.add(parser)
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), metavar="N", help="of random crops and the like"
-    )
+    parser.add_argument("--seed", type=seed, metavar="N", help="of random crops and the like")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

@@ -16,15 +16,7 @@ from argparse import Namespace
 from typing import Any
 
 from minidl.cli import as_json, engine_flags, time_algorithms, time_data, time_layers, time_training
-from minidl.cli.arguments import (
-    Parser,
-    add_device,
-    add_phase,
-    add_shape,
-    add_state,
-    names,
-    whole,
-)
+from minidl.cli.arguments import Parser, add_shape, add_state, names, whole, wholes
 from minidl.cli.log import logging_to
 from minidl.errors import UsageError
 
@@ -49,7 +41,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--batches",
-        type=time_training.sizes,
+        type=wholes("a list of batch sizes such as 64,128"),
         default=(),
         metavar="N,N",
         help="batch sizes to compare at: 64,128,256; with --algorithms one (default: the net's)",
@@ -64,10 +56,8 @@ def add_arguments(parser: Parser) -> None:
         action="store_true",
         help="run all of cuDNN's algorithms on every convolution instead, on a GPU",
     )
-    add_phase(parser, default="TRAIN")
-    add_state(parser)
+    add_state(parser, phase="TRAIN")
     add_shape(parser)
-    add_device(parser)
     engine_flags.add(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

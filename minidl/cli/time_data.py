@@ -6,7 +6,7 @@ from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from minidl.cli import engine_flags, models
+from minidl.cli import engine_flags, models, table
 from minidl.cli.progress import steps
 from minidl.errors import UsageError
 
@@ -66,7 +66,7 @@ def text(found: DataRate, model: str) -> str:
     if ratio < 1:
         lines[-1] += " Training waits for it."
     for reader in found.readers:
-        threads = f"{reader.threads} thread{'s' if reader.threads > 1 else ''}"
+        threads = table.plural(reader.threads, "thread")
         lines.append(f"{reader.name}: {reader.type}, {threads}, {reader.source}")
     lines.append(f"{found.device}: {found.computer.name}; {found.computer.math}")
     return "\n".join(lines)

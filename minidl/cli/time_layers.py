@@ -12,35 +12,22 @@ from minidl.cli.arguments import existing
 from minidl.cli.progress import steps
 
 if TYPE_CHECKING:
-    from minidl.profile import LayerTimes, NetTimes, Times
+    from minidl.profile import LayerTimes, NetTimes, PassTimes, Times
+    from minidl.profile.net_times import Iteration
 
 Json = dict[str, Any]
 ITERATIONS = 50
-WAYS = ("forward", "backward")
 
 
 def measure(args: Namespace) -> NetTimes:
     """Make the net that the flags ask for, and time its layers."""
     device = models.use_device(args)
     param = models.read_net(args.model)
-    weights = [existing(path, "a caffemodel") for path in args.weights]
-    record = models.guess_record(param, args.model, args)
+    options = engine_flags.options(args) | {"device": device, "phase": models.phase(args)}
+    options["weights"] = [existing(path, "a caffemodel") for path in args.weights]
     from minidl import profile
-    from minidl.net import Net
 
-    with models.shape_hint(param, record):
-        net = Net(
-            param,
-            models.phase(args),
-            weights=weights,
-            level=args.level,
-            stages=args.stage,
-            device=device,
-            absent_data=record,
-            share=None,
-            **engine_flags.options(args),
-        )
-    with net:
+    with models.net(param, args.model, args, share=None, **options) as net:
         models.warn_of_unused_shape(net.param, args)
         return profile.layers(net, args.iterations, partial(steps, args=args))
 
@@ -50,7 +37,6 @@ def measure(args: Namespace) -> NetTimes:
 
 def facts(found: NetTimes) -> Json:
     """Return the result with --json's names."""
-    waiting, between = found.waiting, found.between
     result = {
         "net": found.net,
         "phase": found.phase,
@@ -60,10 +46,10 @@ def facts(found: NetTimes) -> Json:
         **_times("forward", found.forward),
         **_times("backward", found.backward),
         **_times("forward_backward", found.both),
-        **_times("waiting", waiting),
-        **_times("between_layers", between),
-        "waiting_share": waiting.median_ms / found.pass_ms,
-        "between_layers_share": between.median_ms / found.pass_ms,
+        **_times("waiting", found.waiting),
+        **_times("between_layers", found.between),
+        "waiting_share": found.waiting.median_ms / found.pass_ms,
+        "between_layers_share": found.between.median_ms / found.pass_ms,
         "total_ms": found.total_ms,
         "device": found.device,
         "engine": found.engine,
@@ -74,41 +60,36 @@ def facts(found: NetTimes) -> Json:
         "copy_gbytes": {size: speed / 1e9 for size, speed in found.speeds.copies.items()},
         "worst": [layer.name for layer in found.worst],
     }
-    if found.iteration is not None:
+    if (iteration := found.iteration) is not None:
         result |= {
-            **_times("iteration", found.iteration.times),
+            **_times("iteration", iteration.times),
             "iteration_x_floor": found.iteration_x_floor,
-            "graph": not found.iteration.graph_off,
-            "graph_off": found.iteration.graph_off,
-            "gpu": found.iteration.gpu,
+            "graph": not iteration.graph_off,
+            "graph_off": iteration.graph_off,
+            "gpu": iteration.gpu,
         }
     return result
 
 
 def _layer(layer: LayerTimes, pass_ms: float) -> Json:
-    passes = list(zip(WAYS, (layer.forward, layer.backward), strict=True))
     return {
         "name": layer.name,
         "type": layer.type,
-        **{key: ms for way, each in passes for key, ms in _times(way, each.times).items()},
+        **_pass("forward", layer.forward),
+        **_pass("backward", layer.backward),
         "multiply_adds": layer.multiply_adds,
         "gflops": layer.gflops,
         **vars(layer.execution),
-        **{
-            f"{way}_{key}": value
-            for way, each in passes
-            for key, value in (
-                ("floor_ms", each.floor_ms),
-                ("bytes", each.work.bytes),
-                ("flop", each.work.flop),
-                ("bound", each.bound),
-            )
-        },
         "floor_ms": layer.floor_ms,
         "above_floor_ms": layer.above_floor_ms,
         "conversions": [copy.facts() for copy in layer.conversions],
         "share": layer.median_ms / pass_ms,
     }
+
+
+def _pass(way: str, found: PassTimes) -> Json:
+    known = {"floor_ms": found.floor_ms, **found.work._asdict(), "bound": found.bound}
+    return {**_times(way, found.times), **{f"{way}_{key}": value for key, value in known.items()}}
 
 
 def _times(what: str, times: Times) -> Json:
@@ -139,14 +120,16 @@ def text(found: NetTimes, model: str) -> str:
         f"records/s; medians of {found.iterations} passes in phase {found.phase}"
     )
     if found.iteration is not None:
-        lines.append(_iteration(found))
-    return "\n".join([*lines, "", _speeds(found), *_explained(found)])
+        lines.append(_iteration(found, found.iteration))
+    lines += ["", _speeds(found)]
+    if found.worst:
+        lines += ["furthest above their floors:", *map(_explain, found.worst)]
+    return "\n".join(lines)
 
 
-def _iteration(found: NetTimes) -> str:
+def _iteration(found: NetTimes, iteration: Iteration) -> str:
     """Return the time of a training iteration on a GPU, without timing single layers."""
-    assert found.iteration is not None
-    ms, why = found.iteration.times.median_ms, found.iteration.graph_off
+    ms, why = iteration.times.median_ms, iteration.graph_off
     how = f"no CUDA graph ({why})" if why else "one CUDA graph"
     said = f"as a solver runs it, {how}: {ms:.3f} ms, {found.batch / ms * 1e3:.1f} records/s"
     floor = found.iteration_x_floor
@@ -177,29 +160,21 @@ def _ratio(ms: float, floor: float) -> str:
 
 def _speeds(found: NetTimes) -> str:
     """Return the speeds on which the floors are based."""
-    sizes = found.speeds.copies
-    ends = (min(sizes), max(sizes))
-    copies = (f"{sizes[size] / 1e9:.0f} GB/s of {bytes_(size)}" for size in ends)
-    where = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
+    sizes = sorted(found.speeds.copies.items())
+    copies = (f"{speed / 1e9:.0f} GB/s of {bytes_(size)}" for size, speed in (sizes[0], sizes[-1]))
+    where = table.plural(found.threads, "thread")
     if found.iteration is not None:
         where = f"{found.math} on {found.iteration.gpu}"
-    product = f"{found.speeds.product / 1e9:.0f} GFLOP/s"
     return (
-        f"floors: {product}, the best of matrix products and layers; "
-        f"copies at {' to '.join(copies)}; {where}"
+        f"floors: {found.speeds.product / 1e9:.0f} GFLOP/s, the best of matrix products and layers;"
+        f" copies at {' to '.join(copies)}; {where}"
     )
-
-
-def _explained(found: NetTimes) -> list[str]:
-    """Return a line for each of the layers that are furthest above their floor."""
-    worst = found.worst
-    return ["furthest above their floors:", *map(_explain, worst)] if worst else []
 
 
 def _explain(layer: LayerTimes) -> str:
     """Return 'norm1: 3.1 ms above its floor; ...; forward 2.9 ms, arrays (74 MiB) take 1.2 ms'."""
     said = [f"{layer.above_floor_ms:.3g} ms above its floor", str(layer.execution)]
-    for way, each in zip(WAYS, (layer.forward, layer.backward), strict=True):
+    for way, each in (("forward", layer.forward), ("backward", layer.backward)):
         if not each.floor_ms:
             continue
         what = f"arrays ({bytes_(each.work.bytes)}) take"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +12,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 ITERATIONS = 20
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    """Argument type: comma-separated batch sizes.
-
-    >>> sizes("64,128")
-    (64, 128)
-    """
-    try:
-        numbers = tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of batch sizes such as 64,128")
-    return numbers
 
 
 def measure(args: Namespace) -> TrainingTimes:

@@ -242,12 +242,12 @@ def filled(shape: Shape, layout: Layout | None, device: Device) -> Memory:
 
 
 def _random(shape: Shape) -> np.ndarray:
-    """Return normal numbers that repeat: drawing each would take longer than the plans."""
-    return np.resize(_normal(), shape)
+    return np.resize(normal(), shape)
 
 
 @functools.cache
-def _normal() -> np.ndarray:
+def normal() -> np.ndarray:
+    """Return normal numbers to be repeated: drawing each would take longer than the plans."""
     return np.random.default_rng(0).standard_normal(65537, np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from minidl import ops, prototxt
 from minidl.arrays.device import Device
@@ -72,14 +73,17 @@ def algorithms(
     engine = Cudnn.load(device)
     if isinstance(engine, Declined):
         raise EngineError(f"cuDNN is not available: {engine.reason}")
-    alike: dict[tuple[Problem | str, bool], list[Node]] = {}
+    found: dict[Any, Convolution] = {}
     for node in nodes:
         problem = _problem(node, policy, batch)
-        # A convolution that is declined is like no other: the reason is its own.
-        key = node.name if isinstance(problem, Declined) else problem
-        alike.setdefault((key, node.layer.op.transposed), []).append(node)
-    found = [_convolution(engine, same, policy, batch, iterations) for same in alike.values()]
-    return Algorithms(engine.isa, engine.version, policy.math.name, tuple(found))
+        alike = problem, node.layer.op.transposed
+        if isinstance(problem, Declined):
+            found[node.name] = Convolution((node.name,), problem.reason)
+        elif alike in found:
+            found[alike] = replace(found[alike], layers=(*found[alike].layers, node.name))
+        else:
+            found[alike] = _convolution(engine, node, problem, policy, iterations)
+    return Algorithms(engine.isa, engine.version, policy.math.name, tuple(found.values()))
 
 
 def _request(node: Node, policy: Policy) -> Request:
@@ -110,20 +114,17 @@ def _problem(node: Node, policy: Policy, batch: int | None) -> Problem | Decline
 
 
 def _convolution(
-    engine: Cudnn, alike: list[Node], policy: Policy, batch: int | None, iterations: int
+    engine: Cudnn, node: Node, problem: Problem, policy: Policy, iterations: int
 ) -> Convolution:
-    layers, op = tuple(node.name for node in alike), alike[0].layer.op
-    problem, request = _problem(alike[0], policy, batch), _request(alike[0], policy)
-    if isinstance(problem, Declined):
-        return Convolution(layers, problem.reason)
+    op, request = node.layer.op, _request(node, policy)
+    results = list(survey(engine.device, engine.algorithms, problem, iterations, policy.limit))
     taken = {}
     for name, way in ways(op).items():
         choices = choose(engine.algorithms.expected(problem, way), request, request.limit)
         star = next(choices).algorithm
         taken[name] = star.name if star is not None else ""
-    results = list(survey(engine.device, engine.algorithms, problem, iterations, policy.limit))
     return Convolution(
-        layers,
+        (node.name,),
         bottom=problem.y if op.transposed else problem.x,
         filters=problem.w,
         top=problem.x if op.transposed else problem.y,

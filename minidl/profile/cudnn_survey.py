@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from minidl.engines.cudnn.plan import sequence
 from minidl.engines.cudnn.problem import WAYS, Algorithm, Problem, Setup, Way
 from minidl.engines.plan import packed_on_gpu
 from minidl.errors import DeviceError
-from minidl.profile import gpu_clock, samples
+from minidl.profile import gpu_clock, numbers, samples
 
 SAMPLED = 64  # elements of a result that are compared with the definition
 
@@ -55,11 +54,10 @@ def survey(
         bench = _Bench(device, problem)
         for way in WAYS:
             listed = known.expected(problem, way)
-            named = {algorithm.name for algorithm in listed}
             missing = [
                 Algorithm(name, number, "not listed for this problem")
                 for number, name in enumerate(way.algorithms)
-                if name not in named
+                if all(algorithm.name != name for algorithm in listed)
             ]
             for order, algorithm in enumerate([*listed, *missing]):
                 if limit is not None and algorithm.workspace > limit:
@@ -83,7 +81,10 @@ class _Bench:
             self.host[name] = self._fill(name)
         rng = np.random.default_rng(1)
         self.places = {n: samples.places(getattr(problem, n), SAMPLED, rng) for n in "xwy"}
-        self.expected: dict[str, np.ndarray] = {}
+        self.expected = {
+            name: np.array([samples.element(problem, self.host, name, p) for p in places])
+            for name, places in self.places.items()
+        }
 
     def result(self, way: Way, algorithm: Algorithm, order: int, repeats: int) -> Result:
         """Run one algorithm; what it refuses now is said in its `refusal`."""
@@ -104,53 +105,19 @@ class _Bench:
     def _fill(self, name: str) -> np.ndarray:
         """Normal numbers for one array; returns them as the device has them, in N C H W."""
         shape: Shape = getattr(self.problem, name)
-        flat = np.resize(_normal(), math.prod(shape))
-        bits = _narrowed(flat, self.problem.dtype)
+        bits = numbers.normal((math.prod(shape),), self.problem.dtype)
         self.device.write(self.part[name].view(bits.dtype), bits)
-        return _in_order(_widened(bits, self.problem.dtype), shape, self.problem.order)
+        values = numbers.widened(bits, self.problem.dtype)
+        if self.problem.order == "nchw":
+            return values.reshape(shape)
+        return np.moveaxis(values.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
 
     def _error(self, way: Way, written: Any) -> float:
-        name = way.writes
-        if name not in self.expected:
-            sums = [samples.element(self.problem, self.host, name, p) for p in self.places[name]]
-            self.expected[name] = np.array(sums)
-        expected = self.expected[name]
-        shape: Shape = getattr(self.problem, name)
-        where = np.array(self.places[name]) @ np.array(dense(shape, self.problem.order))
+        """Compare some elements of what was written with the definition."""
+        expected, places = self.expected[way.writes], np.array(self.places[way.writes])
+        where = places @ np.array(dense(getattr(self.problem, way.writes), self.problem.order))
         bits = written.view("uint32" if self.problem.dtype == "float32" else "uint16")
         taken = self.device.xp.take(bits, self.device.xp.asarray(where))
-        found = _widened(self.device.to_host(taken), self.problem.dtype)
+        found = numbers.widened(self.device.to_host(taken), self.problem.dtype)
         worst = np.abs(found.astype(np.float64) - expected).max()
         return float(worst / np.sqrt(np.mean(expected**2)))
-
-
-@functools.cache
-def _normal() -> np.ndarray:
-    """Normal numbers that are repeated: drawing millions would take longer than all runs."""
-    return np.random.default_rng(0).standard_normal(65537, np.float32)
-
-
-def _in_order(flat: np.ndarray, shape: Shape, order: str) -> np.ndarray:
-    """View memory that is in this order as an array (N, C, ...)."""
-    if order == "nchw":
-        return flat.reshape(shape)
-    return np.moveaxis(flat.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
-
-
-def _narrowed(values: np.ndarray, dtype: str) -> np.ndarray:
-    """float32 numbers as the bits of another type, rounded to nearest, ties to even."""
-    if dtype == "float32":
-        return values.view(np.uint32)
-    if dtype == "float16":
-        return values.astype(np.float16).view(np.uint16)
-    bits = values.view(np.uint32).astype(np.uint64)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
-
-
-def _widened(bits: np.ndarray, dtype: str) -> np.ndarray:
-    """The way back."""
-    if dtype == "float32":
-        return bits.view(np.float32)
-    if dtype == "float16":
-        return bits.view(np.float16).astype(np.float32)
-    return (bits.astype(np.uint32) << 16).view(np.float32)

@@ -77,7 +77,10 @@ def works(schedule: Schedule, i: int) -> tuple[Work, Work]:
     flop = 2.0 * node.multiply_adds
     params = {p.owner: p for p in node.params}
     weights = sum(param_bytes(schedule, p) for p in params.values())
-    size = functools.partial(_sizes, schedule)
+
+    def size(numbers: Iterable[int | None]) -> int:
+        return sum(nbytes(schedule, schedule.walk.arrays[n]) for n in numbers if n is not None)
+
     forward = Work(flop, weights + size(place.bottom_arrays) + size(place.top_arrays))
     if step.fused or _is_view(schedule, place.bottom_arrays, place.top_arrays):
         forward = Work(0, 0)
@@ -92,11 +95,6 @@ def works(schedule: Schedule, i: int) -> tuple[Work, Work]:
     if any(node.wanted):
         moved += weights
     return forward, Work(flop * (bool(learning) + any(node.wanted)), moved)
-
-
-def _sizes(schedule: Schedule, numbers: Iterable[int | None]) -> int:
-    arrays = schedule.walk.arrays
-    return sum(nbytes(schedule, arrays[n]) for n in numbers if n is not None)
 
 
 def _is_view(schedule: Schedule, bottoms: Sequence[int | None], tops: Sequence[int]) -> bool:
@@ -150,7 +148,9 @@ class HostMeter(Meter):
     def __init__(self, policy: Policy) -> None:
         super().__init__(SIZES)
         self._threads = policy.threads
-        self._products = [_numpy_product(), *_engine_products(policy)]
+        a, b, c = (np.ones((PRODUCT, PRODUCT), np.float32) for _ in range(3))
+        numpys = functools.partial(np.matmul, a, b, out=c)
+        self._products: list[Run] = [numpys, *_engine_products(policy)]
 
     def products(self) -> Iterator[tuple[float, float]]:
         for run in self._products:
@@ -158,15 +158,6 @@ class HostMeter(Meter):
 
     def copy(self, size: int) -> float:
         return tuning.seconds(_copy(size, self._threads))
-
-
-def _numpy_product() -> Run:
-    a, b, c = (np.ones((PRODUCT, PRODUCT), np.float32) for _ in range(3))
-
-    def run() -> None:
-        np.matmul(a, b, out=c)
-
-    return run
 
 
 def _engine_products(policy: Policy) -> list[Run]:

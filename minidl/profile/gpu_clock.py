@@ -48,11 +48,10 @@ def median_ms(device: Device, run: Run, repeats: int) -> float:
 
 def _timed(device: Device, run: Run, count: int) -> float:
     """Seconds of one of `count` runs, one right after the other."""
-    cuda = device.xp.cuda
-    start, end = cuda.Event(), cuda.Event()
-    start.record()
+    marks = Marks(device)
+    start = marks.now()
     for _ in range(count):
         run()
-    end.record()
+    end = marks.now()
     end.synchronize()
-    return float(cuda.get_elapsed_time(start, end)) / 1e3 / count
+    return marks.seconds(start, end) / count

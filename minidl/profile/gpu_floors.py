@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from minidl.arrays.device import Device
 from minidl.engines.cupy_kernels import blas
 from minidl.engines.math import Math
 from minidl.engines.plan import Run
-from minidl.profile import gpu_clock
+from minidl.profile import gpu_clock, numbers
 from minidl.profile.floors import Meter
 
 PRODUCTS = 4096, 8192  # rows and columns of the matrices whose products are timed
@@ -55,21 +56,13 @@ class DeviceMeter(Meter):
 
     def _random(self, n: int) -> Any:
         """Return a square matrix of normal numbers, of the type that the arithmetic multiplies."""
-        numbers = np.random.default_rng(0).standard_normal(65537, np.float32)
-        if self._math.products == "float16":
-            numbers = numbers.astype(np.float16)
-        elif self._math.products == "bfloat16":
-            numbers = (numbers.view(np.uint32) >> 16).astype(np.uint16)
-        array = self._device.zeros((n, n), numbers.dtype)
-        self._device.write(array, np.resize(numbers, (n, n)))
+        bits = numbers.normal((n, n), self._math.arrays)
+        array = self._device.zeros((n, n), bits.dtype)
+        self._device.write(array, bits)
         return array
 
 
 def copy(device: Device, size: int) -> Run:
     """Return a copy of `size` bytes within the device's memory."""
     source, target = (device.zeros((size // 4,), np.float32) for _ in range(2))
-
-    def run() -> None:
-        device.xp.copyto(target, source)
-
-    return run
+    return functools.partial(device.xp.copyto, target, source)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from time import perf_counter
-from typing import Any
 
 from minidl.engines.math import FLOAT32
 from minidl.net import Net
 from minidl.profile import gpu_clock, gpu_floors
 from minidl.profile.gpu_clock import Marks
-from minidl.profile.passes import Steps, Timings, marking
+from minidl.profile.passes import Layers, Steps, Timings
 
 LEAD = 2  # times as long as launching takes, the device has other things to do before a pass
 WARM = 3  # passes before whole ones are timed: the second is recorded as a graph
 
 
 def by_device(net: Net, iterations: int, steps: Steps) -> Timings:
-    """Time every layer's kernels, one after the other, then whole iterations as in training.
+    """Time every layer's kernels, one after the other.
 
     Launching a small layer's kernels takes longer than running them. So before each pass the
     device is given copies to make, until the host is ahead of it; what lies between the points
@@ -31,57 +29,8 @@ def by_device(net: Net, iterations: int, steps: Steps) -> Timings:
             layers.run()
     found = layers.read()
     for i in range(iterations):
-        found.log(i)
-    _whole_iterations(net, iterations, found)
+        layers.log(i)
     return found
-
-
-class Layers:
-    """Passes with marks where each layer begins and ends; within `with`, no one else sees them."""
-
-    def __init__(self, net: Net) -> None:
-        self._net, self._marks = net, Marks(net.device)
-        self._spans: list[tuple[str, int, Any, Any]] = []
-        self._passes: list[tuple[Any, Any, Any]] = []
-        self._start: Any = None
-
-    def __enter__(self) -> Layers:
-        self._marking = contextlib.ExitStack()
-        self._marking.enter_context(marking(self._net, self._begin, self._end))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._marking.close()
-
-    def run(self) -> None:
-        """Launch one pass."""
-        net, now = self._net, self._marks.now
-        net.clear_param_diffs()
-        first = now()
-        net.forward()
-        middle = now()
-        net.backward_pass()
-        self._passes.append((first, middle, now()))
-
-    def read(self) -> Timings:
-        """Wait for the device; return what it took."""
-        net, seconds = self._net, self._marks.seconds
-        net.device.synchronize()
-        found = Timings(len(net.layers))
-        for way, i, start, end in self._spans:
-            getattr(found, way)[i].append(seconds(start, end))
-        for first, middle, last in self._passes:
-            found.whole_forward.append(seconds(first, middle))
-            found.whole_backward.append(seconds(middle, last))
-            found.both.append(seconds(first, last))
-        found.total = sum(found.both)
-        return found
-
-    def _begin(self, _: int) -> None:
-        self._start = self._marks.now()
-
-    def _end(self, way: str, i: int) -> None:
-        self._spans.append((way, i, self._start, self._marks.now()))
 
 
 class Lead:
@@ -104,8 +53,8 @@ class Lead:
                 self._copy()
 
 
-def _whole_iterations(net: Net, count: int, found: Timings) -> None:
-    """Time forward and backward as a solver runs them: no callbacks, one graph if it can be."""
+def iterations(net: Net, count: int) -> list[float]:
+    """Return the seconds of passes as a solver runs them: no callbacks, one graph if it can be."""
     marks = Marks(net.device)
     points = []
     for i in range(WARM + count):
@@ -115,5 +64,4 @@ def _whole_iterations(net: Net, count: int, found: Timings) -> None:
         net.training_pass()
     points.append(marks.now())
     net.device.synchronize()
-    found.iterations = [marks.seconds(*pair) for pair in zip(points, points[1:], strict=False)]
-    found.graph_off = net.graph_off
+    return [marks.seconds(*pair) for pair in zip(points, points[1:], strict=False)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from minidl.net import Net, report
 from minidl.net.blueprint import Node
@@ -177,31 +178,23 @@ def layers(net: Net, iterations: int = 50, steps: Steps = unseen) -> NetTimes:
     meter.measure()
     log.info("*** Benchmark begins ***")
     log.info("Testing for %d iterations.", iterations)
-    run = gpu_passes.by_device if on_gpu else passes.by_host
-    timings = run(net, iterations, steps)
-    meter.measure()
-    result = _result(net, timings, meter)
-    _log_as_caffe(result)
-    return result
-
-
-def _result(net: Net, timings: Timings, meter: Meter) -> NetTimes:
-    found = _layers(net, timings, meter)
-    first = net.blueprint.nodes[0].top_shapes[0] if net.blueprint.nodes else ()
+    timings = (gpu_passes.by_device if on_gpu else passes.by_host)(net, iterations, steps)
     iteration = None
-    if timings.iterations:
-        times, name = Times.of(timings.iterations), machine.gpu_name(net.device)
-        iteration = Iteration(times, timings.graph_off, name)
-    return NetTimes(
+    if on_gpu:
+        times = Times.of(gpu_passes.iterations(net, iterations))
+        iteration = Iteration(times, net.graph_off, machine.gpu_name(net.device))
+    meter.measure()
+    first = net.blueprint.nodes[0].top_shapes[0] if net.blueprint.nodes else ()
+    result = NetTimes(
         net=net.name,
         phase=PHASE_NAMES[net.phase],
-        iterations=len(timings.both),
+        iterations=iterations,
         batch=first[0] if first else 1,
         device=net.device.name,
         engine=net.policy.engine,
         math=net.policy.math.name,
         threads=net.policy.threads,
-        layers=tuple(found),
+        layers=tuple(_layers(net, timings, meter)),
         forward=Times.of(timings.whole_forward),
         backward=Times.of(timings.whole_backward),
         both=Times.of(timings.both),
@@ -211,30 +204,31 @@ def _result(net: Net, timings: Timings, meter: Meter) -> NetTimes:
         speeds=meter.speeds,
         iteration=iteration,
     )
+    _log_as_caffe(result)
+    return result
 
 
-def _layers(net: Net, timings: Timings, meter: Meter) -> list[LayerTimes]:
-    schedule, nodes = net.schedule, net.blueprint.nodes
-    forward, backward = (list(map(Times.of, each)) for each in (timings.forward, timings.backward))
-    works = [floors.works(schedule, i) for i in range(len(nodes))]
-    for i, work in enumerate(works):
-        for times, what in zip((forward[i], backward[i]), work, strict=True):
-            if times.median_ms:  # a floor that a layer beats would be none
-                meter.saw(what.flop / times.median_ms * 1e3)
-    copies = report.conversions(schedule)
-    return [
-        LayerTimes(
-            node.name,
-            node.type,
-            node.multiply_adds,
-            _gflops(node, forward[i].median_ms + backward[i].median_ms),
-            report.execution(schedule.steps[i]),
-            tuple(copy for copy in copies if copy.layer == node.name),
-            _pass(forward[i], works[i][0], meter.speeds),
-            _pass(backward[i], works[i][1], meter.speeds),
+def _layers(net: Net, timings: Timings, meter: Meter) -> Iterator[LayerTimes]:
+    """Yield what is known of each layer, with floors at the best speeds that were seen."""
+    pairs = zip(timings.forward, timings.backward, strict=True)
+    times = [(Times.of(forward), Times.of(backward)) for forward, backward in pairs]
+    works = [floors.works(net.schedule, i) for i in range(len(times))]
+    for what, spent in zip(chain(*works), chain(*times), strict=True):
+        if spent.median_ms:  # a floor that a layer beats would be none
+            meter.saw(what.flop / spent.median_ms * 1e3)
+    copies = report.conversions(net.schedule)
+    for step, (forward, backward), work in zip(net.schedule.steps, times, works, strict=True):
+        node = step.node
+        yield LayerTimes(
+            name=node.name,
+            type=node.type,
+            multiply_adds=node.multiply_adds,
+            gflops=_gflops(node, forward.median_ms + backward.median_ms),
+            execution=report.execution(step),
+            conversions=tuple(copy for copy in copies if copy.layer == node.name),
+            forward=_pass(forward, work[0], meter.speeds),
+            backward=_pass(backward, work[1], meter.speeds),
         )
-        for i, node in enumerate(nodes)
-    ]
 
 
 def _pass(times: Times, work: Work, speeds: Speeds) -> PassTimes:

@@ -1,19 +1,22 @@
-"""The passes of a net, layer by layer, by the host's clock; what is noted of them anywhere."""
+"""The passes of a net, layer by layer, timed by the clock of its device."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from minidl.net import Net
+from minidl.net.state import Callbacks
+from minidl.profile.gpu_clock import Marks
 
 log = logging.getLogger("minidl")
 
 # Counts passes as `range(count)` does, and may show somebody how far they are: (count, "timing").
 Steps = Callable[[int, str], Iterable[int]]
+Spans = list[tuple[Any, Any]]  # points in time, of a clock
 
 
 def unseen(count: int, what: str) -> Iterable[int]:
@@ -25,88 +28,111 @@ def unseen(count: int, what: str) -> Iterable[int]:
 class Timings:
     """Seconds of each pass, before anything is made of them.
 
-    layers        how many there are
     forward, backward            by layer; empty for one that does not run
     whole_forward, whole_backward, both   of all layers
     waiting       for batches: a net looks at their shapes before its first layer
     total         of all passes
-    iterations    on a GPU, forward and backward as a solver runs them, without looking at layers
-    graph_off     why those were no CUDA graph; "" if they were
     """
 
-    layers: int
-    forward: list[list[float]] = field(init=False)
-    backward: list[list[float]] = field(init=False)
-    whole_forward: list[float] = field(default_factory=list)
-    whole_backward: list[float] = field(default_factory=list)
-    both: list[float] = field(default_factory=list)
-    waiting: list[float] = field(default_factory=list)
-    total: float = 0.0
-    iterations: list[float] = field(default_factory=list)
-    graph_off: str = ""
-
-    def __post_init__(self) -> None:
-        self.forward = [[] for _ in range(self.layers)]
-        self.backward = [[] for _ in range(self.layers)]
+    forward: list[list[float]]
+    backward: list[list[float]]
+    whole_forward: list[float]
+    whole_backward: list[float]
+    both: list[float]
+    waiting: list[float]
+    total: float
 
     def between(self) -> list[float]:
         """Return what is left of each pass without its layers and the waiting."""
         parts = [part for part in (*self.forward, *self.backward, self.waiting) if part]
         return [whole - sum(pieces) for whole, *pieces in zip(self.both, *parts, strict=True)]
 
-    def log(self, i: int) -> None:
-        """Log the time of pass i in Caffe's words."""
-        log.info("Iteration: %d forward-backward time: %g ms.", i + 1, self.both[i] * 1e3)
 
+class Layers:
+    """Passes with marks where each layer begins and ends; within `with`, no one else sees them.
 
-@contextlib.contextmanager
-def marking(
-    net: Net, begin: Callable[[int], None], end: Callable[[str, int], None]
-) -> Iterator[None]:
-    """Meanwhile call `begin(i)` before layer i runs, and `end("forward" or "backward", i)` after.
-
-    They look at no blob, so layers are fused as they would be without them.
+    The callbacks look at no blob, so layers are fused as they would be without them.
     """
-    lists = net.before_forward, net.after_forward, net.before_backward, net.after_backward
-    calls = begin, lambda i: end("forward", i), begin, lambda i: end("backward", i)
-    seeing = [callbacks.seeing for callbacks in lists]
-    try:
-        for callbacks, call in zip(lists, calls, strict=True):
+
+    def __init__(self, net: Net) -> None:
+        self._net, self._on_gpu = net, net.device.kind == "cuda"
+        self._now: Callable[[], Any] = perf_counter
+        self._seconds: Callable[[Any, Any], float] = lambda start, end: end - start
+        if self._on_gpu:
+            marks = Marks(net.device)
+            self._now, self._seconds = marks.now, marks.seconds
+        self._passes: list[tuple[Any, Any, Any]] = []  # where they begin, turn round, end
+        self._forward, self._backward = ([Spans() for _ in net.layers] for _ in range(2))
+        self._start: Any = None
+        self._calls: tuple[tuple[Callbacks, Callable[[int], None]], ...] = (
+            (net.before_forward, self._begin),
+            (net.after_forward, lambda i: self._end(self._forward[i])),
+            (net.before_backward, self._begin),
+            (net.after_backward, lambda i: self._end(self._backward[i])),
+        )
+
+    def __enter__(self) -> Layers:
+        self._seeing = [callbacks.seeing for callbacks, _ in self._calls]
+        for callbacks, call in self._calls:
             callbacks.seeing &= bool(callbacks)
             callbacks.append(call)
-        yield
-    finally:
-        for callbacks, call, before in zip(lists, calls, seeing, strict=True):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for (callbacks, call), seeing in zip(self._calls, self._seeing, strict=True):
             callbacks.remove(call)
-            callbacks.seeing = before
+            callbacks.seeing = seeing
+
+    def _begin(self, i: int) -> None:
+        self._start = self._now()
+
+    def _end(self, spans: Spans) -> None:
+        spans.append((self._start, self._now()))
+
+    def run(self) -> None:
+        """Run one pass; a GPU is given its work and not waited for, not even for the loss."""
+        net, now = self._net, self._now
+        forward = net.forward if self._on_gpu else net.forward_pass
+        net.clear_param_diffs()
+        first = now()
+        forward()
+        middle = now()
+        net.backward_pass()
+        self._passes.append((first, middle, now()))
+
+    def log(self, i: int) -> None:
+        """Log the time of pass i in Caffe's words, once the device is done with it."""
+        first, _, last = self._passes[i]
+        ms = 1e3 * self._seconds(first, last)
+        log.info("Iteration: %d forward-backward time: %g ms.", i + 1, ms)
+
+    def read(self) -> Timings:
+        """Wait for the device; return what it took."""
+        self._net.device.synchronize()
+        seconds = self._seconds
+        both = [seconds(first, last) for first, _, last in self._passes]
+        waiting = []
+        if self._net.data_layers and not self._on_gpu:
+            begun = zip(self._passes, self._forward[0], strict=True)
+            waiting = [seconds(first, start) for (first, _, _), (start, _) in begun]
+        return Timings(
+            forward=[[seconds(*span) for span in spans] for spans in self._forward],
+            backward=[[seconds(*span) for span in spans] for spans in self._backward],
+            whole_forward=[seconds(first, middle) for first, middle, _ in self._passes],
+            whole_backward=[seconds(middle, last) for _, middle, last in self._passes],
+            both=both,
+            waiting=waiting,
+            total=sum(both),
+        )
 
 
 def by_host(net: Net, iterations: int, steps: Steps) -> Timings:
     """Run the net forward and backward, and look at the clock around each layer."""
-    found = Timings(len(net.layers))
-    start = t0 = 0.0
-
-    def begin(i: int) -> None:
-        nonlocal start
-        start = perf_counter()
-        if i == 0 and net.data_layers:
-            found.waiting.append(start - t0)
-
-    def end(way: str, i: int) -> None:
-        getattr(found, way)[i].append(perf_counter() - start)
-
     began = perf_counter()
-    with marking(net, begin, end):
+    with Layers(net) as layers:
         for i in steps(iterations, "timing"):
-            net.clear_param_diffs()
-            t0 = perf_counter()
-            net.forward_pass()
-            t1 = perf_counter()
-            net.backward_pass()
-            t2 = perf_counter()
-            found.whole_forward.append(t1 - t0)
-            found.whole_backward.append(t2 - t1)
-            found.both.append(t2 - t0)
-            found.log(i)
+            layers.run()
+            layers.log(i)
+    found = layers.read()
     found.total = perf_counter() - began
     return found

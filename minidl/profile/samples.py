@@ -12,7 +12,7 @@ and nothing where i lies outside the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,7 @@ Arrays = dict[str, np.ndarray]  # "x", "w", "y" (or dy), in N C H W for any orde
 
 def element(problem: Problem, of: Arrays, writes: str, place: Shape) -> float:
     """One element of "y", "x" (dx) or "w" (dw), from the other two arrays."""
-    make: Callable[[Problem, Arrays, Shape], float] = {"y": _y, "x": _dx, "w": _dw}[writes]
-    return make(problem, of, place)
+    return {"y": _y, "x": _dx, "w": _dw}[writes](problem, of, place)
 
 
 def places(shape: Shape, count: int, rng: np.random.Generator) -> list[Shape]:
@@ -37,26 +36,23 @@ def places(shape: Shape, count: int, rng: np.random.Generator) -> list[Shape]:
 
 
 def _y(p: Problem, of: Arrays, place: Shape) -> float:
-    n, k, *out = place
+    n, k, *o = place
     c = _channels_of_filter(p, k)
-    pairs = [list(_from_top(p, axis, o)) for axis, o in enumerate(out)]
-    i, r = _split(pairs)
+    i, r, _ = _meetings(p, o=o)
     return _dot(of["x"][n, c][np.ix_(range(len(c)), *i)], of["w"][k][np.ix_(range(len(c)), *r)])
 
 
 def _dx(p: Problem, of: Arrays, place: Shape) -> float:
-    n, c, *image = place
+    n, c, *i = place
     k = _filters_of_channel(p, c)
-    pairs = [list(_from_image(p, axis, i)) for axis, i in enumerate(image)]
-    o, r = _split(pairs)
+    _, r, o = _meetings(p, i=i)
     w = of["w"][k.start : k.stop, c % p.w[1]]
     return _dot(of["y"][n, k][np.ix_(range(len(k)), *o)], w[np.ix_(range(len(k)), *r)])
 
 
 def _dw(p: Problem, of: Arrays, place: Shape) -> float:
-    k, c, *kernel = place
-    pairs = [list(_from_kernel(p, axis, r)) for axis, r in enumerate(kernel)]
-    i, o = _split(pairs)
+    k, c, *r = place
+    i, _, o = _meetings(p, r=r)
     images = range(p.x[0])
     x = of["x"][:, _channels_of_filter(p, k)[c]]
     return _dot(x[np.ix_(images, *i)], of["y"][:, k][np.ix_(images, *o)])
@@ -64,12 +60,6 @@ def _dw(p: Problem, of: Arrays, place: Shape) -> float:
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.vdot(a.astype(np.float64), b.astype(np.float64)))
-
-
-def _split(pairs: list[list[tuple[int, int]]]) -> tuple[list[Any], list[Any]]:
-    """Return for each axis the first of each pair, and the second."""
-    first = [np.array([a for a, _ in axis], int) for axis in pairs]
-    return first, [np.array([b for _, b in axis], int) for axis in pairs]
 
 
 def _channels_of_filter(p: Problem, k: int) -> range:
@@ -82,25 +72,20 @@ def _filters_of_channel(p: Problem, c: int) -> range:
     return range(group * size, (group + 1) * size)
 
 
-def _from_top(p: Problem, axis: int, o: int) -> Iterator[tuple[int, int]]:
-    """(i, r) along an axis for a place of the top."""
-    for r in range(p.w[2 + axis]):
-        i = o * p.stride[axis] - p.pad[axis] + r * p.dilation[axis]
-        if 0 <= i < p.x[2 + axis]:
-            yield i, r
-
-
-def _from_image(p: Problem, axis: int, i: int) -> Iterator[tuple[int, int]]:
-    """(o, r) along an axis for a place of the image."""
-    for r in range(p.w[2 + axis]):
-        o, rest = divmod(i + p.pad[axis] - r * p.dilation[axis], p.stride[axis])
-        if rest == 0 and 0 <= o < p.y[2 + axis]:
-            yield o, r
-
-
-def _from_kernel(p: Problem, axis: int, r: int) -> Iterator[tuple[int, int]]:
-    """(i, o) along an axis for a place of the kernel."""
-    for o in range(p.y[2 + axis]):
-        i = o * p.stride[axis] - p.pad[axis] + r * p.dilation[axis]
-        if 0 <= i < p.x[2 + axis]:
-            yield i, o
+def _meetings(
+    p: Problem,
+    i: Sequence[int] | None = None,
+    r: Sequence[int] | None = None,
+    o: Sequence[int] | None = None,
+) -> list[Any]:
+    """Return all i, r, o that belong together, those given fixed: for every axis an array each."""
+    found = []
+    for axis, (stride, pad, dilation) in enumerate(zip(p.stride, p.pad, p.dilation, strict=True)):
+        kernel, top = np.ogrid[: p.w[2 + axis], : p.y[2 + axis]]
+        image = top * stride - pad + kernel * dilation
+        meet = (image >= 0) & (image < p.x[2 + axis])
+        for places, given in ((image, i), (kernel, r), (top, o)):
+            if given is not None:
+                meet &= places == given[axis]
+        found.append((image[meet], *np.nonzero(meet)))
+    return list(zip(*found, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
@@ -77,17 +78,13 @@ def training(
     batches     by default the net's own
     """
     engines = engines or Engines()
+    own = next((shape[0] for shape in _tops(blueprint).values() if shape), 1)
     rows = [
         Row(batch, {d.name: _cell(blueprint, d, batch, iterations, engines) for d in devices})
-        for batch in batches or [batch_size(blueprint)]
+        for batch in batches or [own]
     ]
     about = {d.name: Computer(computer(d), engines.on(d).math) for d in devices}
     return TrainingTimes(blueprint.name, iterations, about, tuple(rows))
-
-
-def batch_size(blueprint: Blueprint) -> int:
-    """Return the records of the first blob that is read."""
-    return next((shape[0] for shape in _tops(blueprint).values() if shape), 1)
 
 
 def _cell(
@@ -109,8 +106,8 @@ def seconds(
     """Return the seconds of these iterations."""
     solver = prototxt.read_solver(SOLVER)
     solver.net_param.CopyFrom(_fed(blueprint, batch))
-    made = get_solver(solver, device=device, share=True, **asdict(engines.on(device)))
-    try:
+    options = asdict(engines.on(device))
+    with closing(get_solver(solver, device=device, share=True, **options)) as made:
         random = np.random.default_rng(1)
         for node in blueprint.nodes:
             if not node.bottoms:  # its first top is images; others are labels, which stay 0
@@ -122,8 +119,6 @@ def seconds(
         made.step(iterations)
         device.synchronize()
         return perf_counter() - began
-    finally:
-        made.close()
 
 
 # ------------------------------------------------------------------ the net

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from minidl.cli import main, parser_for
-from minidl.cli.train import resume_command
+from minidl.cli.train import resume
 from tests.support import ROOT, need_onednn
 
 DIGITS = "zoo/lenet/digits_solver.prototxt"
@@ -133,7 +133,7 @@ def test_why_array_code_runs_is_said_once_for_each_layer(run_folder, capsys):
 
 def test_the_command_to_go_on_asks_for_the_same_engines():
     words = ["solver.prototxt", "--engine", "numpy", "--workspace-limit", "8MB"]
-    again = shlex.split(resume_command(parser_for("train").read(words), "x.solverstate"))
+    again = shlex.split(resume.command(parser_for("train").read(words), "x.solverstate"))
     assert again[-4:] == ["--engine", "numpy", "--workspace-limit", "8000000"]
 
 

@@ -84,7 +84,7 @@ def test_only_where_nothing_was_guessed_and_nothing_is_there_the_error_mentions_
     net = schema.NetParameter()
     net.layer.add(name="d", type="Data").data_param.source = str(path)
     with pytest.raises(DataError) as error:
-        with models.shape_hint(net, record):
+        with models.records(net, "net.prototxt", Namespace(shape=record)):
             raise DataError("no such data set", where=f"Data layer 'd': {path}", fix="get it")
     assert ("fix: get it; or give --shape C,H,W" in str(error.value)) == hinted
 
@@ -93,6 +93,6 @@ def test_an_error_about_one_data_set_has_no_hint_for_the_absence_of_another(tmp_
     net = schema.NetParameter()
     net.layer.add(name="d", type="Data").data_param.source = str(tmp_path / "gone")
     with pytest.raises(DataError) as error:
-        with models.shape_hint(net, None):
+        with models.records(net, "net.prototxt", Namespace(shape=None)):
             raise DataError("is damaged", where=f"Data layer 'e': {tmp_path / 'other'}")
     assert "--shape" not in str(error.value)

@@ -14,9 +14,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from minidl.cli.arguments import Parser, names, whole
+from minidl.cli.arguments import Parser, seed, whole, wholes
 from minidl.cli.dataset import place
 from minidl.cli.progress import bar
+from minidl.cli.table import plural
 from minidl.errors import UsageError
 
 log = logging.getLogger("minidl")
@@ -48,9 +49,7 @@ def add_arguments(parser: Parser) -> None:
         group.add_argument(
             f"--{part}-max", type=whole(1), metavar="N", help="pictures to use of a class there"
         )
-    group.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the split (0)"
-    )
+    group.add_argument("--seed", type=seed, default=0, metavar="N", help="of the split (0)")
 
 
 def add_form(parser: Parser) -> None:
@@ -203,7 +202,7 @@ def report(made: Any, out: Path) -> list[str]:
     height, width = made.found.size
     lines.append(f"{height} x {width}, {color}, by {made.found.resize}")
     if made.unreadable:
-        lines.append(f"{_plural(len(made.unreadable), 'file')} left out that could not be read")
+        lines.append(f"{plural(len(made.unreadable), 'file')} left out that could not be read")
     if made.few:
         lines.append(f"left out, as they have too few pictures: {', '.join(made.few)}")
     if made.others:
@@ -228,16 +227,10 @@ def suitable(data: Path) -> str:
     return "squeezenet" if min(resize.height, resize.width) >= LARGE else "lenet"
 
 
-def _plural(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' if count != 1 else ''}"
-
-
 def size(text: str) -> tuple[int, int]:
-    """Argument type: a side, or height and width, comma-separated."""
-    parts = names(text)
-    if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) for part in parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 256 or 240,320")
-    return int(parts[0]), int(parts[-1])
+    """Argument type: a side, or height and width."""
+    sides = wholes("a size such as 256 or 240,320", 1, 2)(text)
+    return sides[0], sides[-1]
 
 
 def mode(text: str) -> str:

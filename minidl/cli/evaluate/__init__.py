@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.cli import engine_flags, jobs
-from minidl.cli.arguments import Parser, add_device, add_state, whole
+from minidl.cli.arguments import Parser, add_state, whole
 from minidl.cli.evaluate import show, thumbs
 from minidl.cli.log import logging_to
 from minidl.cli.models import use_device
@@ -49,7 +49,6 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--scores", action="store_true", help="write scores.npy, all outputs, too")
     parser.add_argument("--json", action="store_true", help="print evaluation.json")
     add_state(parser)
-    add_device(parser)
     engine_flags.add(parser)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidl.cli import engine_flags, jobs, models, snapshots
-from minidl.cli.arguments import Parser, add_device, add_state, names, whole
+from minidl.cli.arguments import Parser, add_state, names, seed
 from minidl.cli.log import folder as log_folder
 from minidl.cli.log import logging_to, on_terminal
 from minidl.cli.signals import EFFECTS, Request, Signals
@@ -59,9 +59,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="FIELD=VALUE",
         help="replace a field of the solver file, e.g. max_iter=1000; may be given again",
     )
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), metavar="N", help="the same as random_seed=N"
-    )
+    parser.add_argument("--seed", type=seed, metavar="N", help="the same as random_seed=N")
     for name, default in (("sigint", "stop"), ("sighup", "snapshot")):
         parser.add_argument(
             f"--{name}-effect",
@@ -71,7 +69,6 @@ def add_arguments(parser: Parser) -> None:
         )
     new_run.add_arguments(parser)
     add_state(parser)
-    add_device(parser)
     engine_flags.add(parser)
 
 

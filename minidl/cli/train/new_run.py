@@ -12,6 +12,7 @@ from typing import Any
 from minidl.cli import zoo
 from minidl.cli.arguments import Parser, existing, whole
 from minidl.cli.dataset import folder
+from minidl.cli.table import plural
 from minidl.errors import UsageError
 from minidl.runs import store
 
@@ -82,7 +83,8 @@ def prepare(args: Namespace) -> str:
     if (run / store.SOLVER).exists():
         raise UsageError("holds a run already", where=str(run), fix="--out with another folder")
     notes = []
-    data, crop = given, _crop(model.net)
+    data = given
+    crop = max((layer.transform_param.crop_size for layer in model.net.layer), default=0)
     if not (given / preprocess.NAME).is_file():
         data = run / "data"
         notes += _make_data(given, data, model, crop, args)
@@ -96,7 +98,8 @@ def prepare(args: Namespace) -> str:
     run.mkdir(parents=True, exist_ok=True)
     net_file, solver_file = run / store.TRAINING_NET, run / store.SOLVER
     files.write_all(net_file, [_text(net, f"{model.name} for {given}")])
-    title = f"How {store.TRAINING_NET} learns {given}: {_sizes(counts)}"
+    sizes = ", ".join(f"{part} {count:,}" for part, count in counts.items())
+    title = f"How {store.TRAINING_NET} learns {given}: {sizes}"
     files.write_all(solver_file, [_text(solver, title)])
     for line in [*notes, f"net     {net_file}", f"solver  {solver_file}"]:
         print(line, flush=True)
@@ -106,10 +109,6 @@ def prepare(args: Namespace) -> str:
 def _slug(data: Path) -> str:
     """Return the name of a folder without blanks."""
     return "_".join(data.resolve().name.split())
-
-
-def _crop(net: Any) -> int:
-    return max((layer.transform_param.crop_size for layer in net.layer), default=0)
 
 
 def _make_data(pictures: Path, out: Path, model: Any, crop: int, args: Namespace) -> list[str]:
@@ -154,10 +153,6 @@ def _counts(data: Path) -> dict[str, int]:
     if "train" not in counts:
         raise UsageError("has no train_lmdb", where=str(data), fix="make it again with --force")
     return counts
-
-
-def _sizes(counts: dict[str, int]) -> str:
-    return ", ".join(f"{part} {count:,}" for part, count in counts.items())
 
 
 def _batches(counts: dict[str, int], asked: int | None) -> tuple[int, int]:
@@ -237,8 +232,7 @@ def _fine_tuned(net: Any, args: Namespace, data: str) -> list[str]:
             where=", ".join(args.weights),
             expected=f"layers such as {net.layer[2].name}",
         )
-    count = len(set(taken))
-    notes.append(f"weights of {', '.join(args.weights)}: {count} layer{'s' * (count != 1)}")
+    notes.append(f"weights of {', '.join(args.weights)}: {plural(len(set(taken)), 'layer')}")
     if absent:
         unused = sorted(set(blobs) - set(taken) - set(names))
         also = f"; unused in the file: {_listed(unused)}" if unused else ""
