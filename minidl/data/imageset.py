@@ -85,7 +85,7 @@ def convert(
         store = stack.enter_context(Writer(folder))
         beside = stack.enter_context(Writer(labels_folder)) if labels_folder else None
         made = ((n, lambda n=n: _datum(images, n, form)) for n in order)
-        for number, message in _ahead(made, workers):
+        for number, message in ahead(made, workers):
             tick()
             if isinstance(message, DataError):
                 report.unreadable.append(message)
@@ -168,7 +168,7 @@ def encode(pixels: np.ndarray, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _ahead(
+def ahead(
     calls: Iterable[tuple[int, Callable[[], Any]]], workers: int
 ) -> Iterator[tuple[int, Any]]:
     """(number, result) of calls that threads make, in order, a few ahead of who takes them."""

@@ -29,6 +29,7 @@ from minidl.storage import files, replaceable
 log = logging.getLogger("minidl")
 
 MODES = {"squash": "STRETCH", "crop": "CROP", "fill": "FILL", "half_crop": "HALF_CROP"}
+MOST_CLASSES = 10_000  # that are named by their numbers
 SIDE = 256  # of pictures of different sizes
 LISTS = {part: f"{part}.txt" for part in PARTS}
 STORES = {part: f"{part}_lmdb" for part in PARTS}
@@ -67,7 +68,7 @@ class Form:
 
     def stored(self, size: tuple[int, int], color: bool) -> imageset.Form:
         """Return the form for this size and number of channels."""
-        resize = Resize(resize_param(self.mode, size), _reject)
+        resize = Resize(resize_param(self.mode, size), reject)
         return imageset.Form(resize, color, bool(self.encode), self.encode)
 
 
@@ -327,6 +328,7 @@ def describe(
     )
 
 
-def _reject(found: str, **parts: Any) -> NoReturn:
+def reject(found: str, **parts: Any) -> NoReturn:
+    """Refuse what a Resize cannot do."""
     parts.pop("field", None)
     raise UsageError(found, **parts)

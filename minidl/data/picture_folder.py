@@ -75,6 +75,19 @@ def find(folder: str | os.PathLike[str]) -> Found:
     return found
 
 
+def below(folder: str | os.PathLike[str], others: Counter[str]) -> list[str]:
+    """Return the paths of all pictures below a folder, in order; count other files in `others`.
+
+    Errors: DataError for a folder that is not there, or has none.
+    """
+    if not Path(folder).is_dir():
+        raise DataError("there is no such folder", where=str(folder))
+    found = sorted(_pictures(Path(folder), others, set()))
+    if not found:
+        raise DataError("has no pictures", where=str(folder))
+    return found
+
+
 def _sub_folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not _hidden(p.name))
 

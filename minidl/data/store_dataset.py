@@ -18,8 +18,6 @@ from minidl.data.surveying import Survey
 from minidl.errors import DataError, FormatError
 from minidl.storage import files, mean, sniff
 
-MOST_NAMES = 10_000  # of classes that are named by their numbers
-
 
 class Store(NamedTuple):
     """Where a part is, in which form, and what to write down of it."""
@@ -181,7 +179,7 @@ def _names(
             remarks.append(Remark("label", text))
     most = max((bounds[1] for bounds in ranges.values() if bounds), default=-1)
     if not given:
-        given = tuple(map(str, range(most + 1))) if most < MOST_NAMES else ()
+        given = tuple(map(str, range(most + 1))) if most < making.MOST_CLASSES else ()
     for part, found in surveys.items():
         if found.labels is None:
             continue

@@ -13,13 +13,23 @@ from pathlib import Path
 
 from minidl.cli import log
 from minidl.cli.arguments import Parser
-from minidl.cli.dataset import browse, folder, preview, scan, store
+from minidl.cli.dataset import browse, folder, lists, pairs, preview, scan, store
 from minidl.errors import UsageError
 
-KINDS = {"folder": folder, "store": store, "scan": scan, "preview": preview, "browse": browse}
+KINDS = {
+    "folder": folder,
+    "lists": lists,
+    "store": store,
+    "pairs": pairs,
+    "scan": scan,
+    "preview": preview,
+    "browse": browse,
+}
 LISTED = {
     "folder PICTURES": "your own pictures, a folder for each class",
+    "lists --train L": "pictures that text files list, with their classes",
     "store --train S": "stores that are there, in place: LMDB, LevelDB, HDF5",
+    "pairs A B": "pictures of two folders, matched by their names",
     "scan PICTURES": "what is in such a folder",
     "preview PICTURE": "a picture as a data set would hold it",
     "browse DATA": "records of a data set, a page at a time",

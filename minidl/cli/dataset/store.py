@@ -20,11 +20,11 @@ from minidl.errors import UsageError
 
 log = logging.getLogger("minidl")
 WHERE = "minidl dataset store"
-PARTS = ("train", "val", "test")
+PARTS = {"train": "to learn from", "val": "for validation", "test": "for test"}
 
 
 def add_arguments(parser: Parser) -> None:
-    for part, what in zip(PARTS, ("to learn from", "for validation", "for test"), strict=True):
+    for part, what in PARTS.items():
         parser.add_argument(f"--{part}", metavar="STORE", help=f"records {what}")
     parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line")
     parser.add_argument("--mean", metavar="FILE", help="the mean image (default: computed)")
