@@ -10,15 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from minidl.schema import ORIGIN, added
 
-MESSAGE, STRING, BYTES, BOOL, ENUM, INTEGER, FLOAT = (
-    "message",
-    "string",
-    "bytes",
-    "bool",
-    "enum",
-    "integer",
-    "float",
-)
+MESSAGE, STRING, BYTES, BOOL = "message", "string", "bytes", "bool"
+ENUM, INTEGER, FLOAT = "enum", "integer", "float"
 
 _RANGES = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),

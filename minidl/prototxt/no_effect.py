@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from minidl.prototxt.fields import is_repeated
@@ -18,8 +19,7 @@ def without_effect(message: Any) -> tuple[Any, list[str]]:
     """
     if next(_marked(message), None) is None:
         return message, []
-    changed = type(message)()
-    changed.CopyFrom(message)
+    changed = deepcopy(message)
     found = sorted(_marked(changed), key=lambda mark: mark.line)
     for mark in found:
         mark.message.ClearField(mark.field)

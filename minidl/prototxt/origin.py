@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from minidl.schema import ORIGIN
@@ -47,8 +48,7 @@ def move_line(origin: Any, old: str, new: str) -> None:
 
 def without_origins(message: Any) -> Any:
     """Return a copy that prints as people know it: see `clear_origins`."""
-    copy = type(message)()
-    copy.CopyFrom(message)
+    copy = deepcopy(message)
     clear_origins(copy)
     return copy
 

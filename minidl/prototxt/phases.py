@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from minidl import schema
@@ -39,8 +40,7 @@ def included(spec: Any, state: Any) -> bool:
 
 def filter_layers(net: Any, state: Any) -> Any:
     """Return a copy of `net` in `state`, with only the layers whose rules fit it."""
-    kept = schema.NetParameter()
-    kept.CopyFrom(net)
+    kept = deepcopy(net)
     del kept.layer[:]
     kept.layer.extend(spec for spec in net.layer if included(spec, state))
     kept.state.CopyFrom(state)

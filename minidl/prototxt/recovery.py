@@ -52,12 +52,7 @@ class Recovery:
         return len(self.problems) < 50
 
     def _problem(
-        self,
-        at: Token | int,
-        block: Block,
-        found: str,
-        expected: str = "",
-        fix: str = "",
+        self, at: Token | int, block: Block, found: str, expected: str = "", fix: str = ""
     ) -> None:
         position = at if isinstance(at, int) else at.start
         if len(self.problems) == MAX_PROBLEMS:

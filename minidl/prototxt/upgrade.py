@@ -6,9 +6,9 @@ its argument is never altered, and is itself the result if there is nothing to d
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
-from minidl import schema
 from minidl.errors import PrototxtError
 from minidl.prototxt.no_effect import without_effect
 from minidl.prototxt.origin import label, move_line, v1_type, where
@@ -77,8 +77,7 @@ def upgrade_solver(solver: Any) -> tuple[Any, Notes]:
     solver, dropped = without_effect(solver)
     file = solver.minidl_origin.file
     notes += [f"{file}: {note}" if file else note for note in dropped]
-    upgraded = schema.SolverParameter()
-    upgraded.CopyFrom(solver)
+    upgraded = deepcopy(solver)
     for name in ("net_param", "train_net_param"):
         if solver.HasField(name):
             net, done = upgrade_net(getattr(solver, name))
@@ -100,7 +99,7 @@ def old_transforms(net: Any) -> tuple[Any, Notes]:
     moved = [i for i, (_, names) in found.items() if names]
     if not moved:
         return net, []
-    net = _copy(net)
+    net = deepcopy(net)
     for i in moved:
         layer = net.layers[i]
         param, names = found[i]
@@ -121,9 +120,9 @@ def inner_transforms(net: Any) -> tuple[Any, Notes]:
         param = _data_param(layer)
         if param in _INNER and getattr(layer, param).HasField("transform_param"):
             if not notes:
-                net = _copy(net)
+                net = deepcopy(net)
             layer = [*net.layer, *net.layers][i]
-            moved = _copy(getattr(layer, param).transform_param)
+            moved = deepcopy(getattr(layer, param).transform_param)
             moved.MergeFrom(layer.transform_param)
             layer.transform_param.CopyFrom(moved)
             getattr(layer, param).ClearField("transform_param")
@@ -146,7 +145,7 @@ def ignored_transforms(net: Any) -> tuple[Any, Notes]:
                 "as in Caffe; transform_param is the place for it"
             )
     if dropped:
-        net = _copy(net)
+        net = deepcopy(net)
         for i, param, names in dropped:
             for name in names:
                 getattr(net.layer[i], param).ClearField(name)
@@ -163,7 +162,7 @@ def input_fields(net: Any) -> tuple[Any, Notes]:
     shapes = [list(shape.dim) for shape in net.input_shape]
     if not (count or shapes or dims):
         return net, []
-    upgraded = _copy(net)
+    upgraded = deepcopy(net)
     for name in ("input", "input_shape", "input_dim"):
         upgraded.ClearField(name)
     if not count:
@@ -205,7 +204,7 @@ def batch_norm_params(net: Any) -> tuple[Any, Notes]:
     ]
     if not old:
         return net, []
-    net = _copy(net)
+    net = deepcopy(net)
     for i in old:
         for param in net.layer[i].param:
             param.lr_mult = param.decay_mult = 0
@@ -225,7 +224,7 @@ def solver_type(solver: Any) -> tuple[Any, Notes]:
         )
     values = solver.DESCRIPTOR.enum_types_by_name["SolverType"].values_by_number
     old = values[solver.solver_type].name
-    solver = _copy(solver)
+    solver = deepcopy(solver)
     solver.ClearField("solver_type")
     solver.type = _SOLVER_TYPES[old]
     move_line(solver.minidl_origin, "solver_type", "type")
@@ -265,9 +264,3 @@ def _data_param(layer: Any) -> str:
     """Return the name of a data layer's message that may hold transform fields; '' for others."""
     old = layer.DESCRIPTOR.name == "V1LayerParameter"
     return _DATA_PARAMS.get(v1_type(layer) if old else layer.type, "")
-
-
-def _copy(message: Any) -> Any:
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from minidl import schema
@@ -22,8 +23,7 @@ def short_sides(net: Any) -> tuple[Any, list[str]]:
     places = [i for i, layer in enumerate(net.layer) if _says(layer)]
     if not places:
         return net, []
-    upgraded, notes = schema.NetParameter(), []
-    upgraded.CopyFrom(net)
+    upgraded, notes = deepcopy(net), []
     for layer in (upgraded.layer[i] for i in places):
         if layer.image_data_param.new_dim:
             _resize(layer)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
-from minidl import schema
 from minidl.prototxt.origin import label
 
 IMPLICIT = "implicit"
@@ -23,8 +23,7 @@ def implicit_layers(net: Any) -> tuple[Any, list[str]]:
     if not any(marks):
         return net, []
     notes = []
-    upgraded = schema.NetParameter()
-    upgraded.CopyFrom(net)
+    upgraded = deepcopy(net)
     del upgraded.layer[:]
     for layer, is_mark in zip(net.layer, marks, strict=True):
         passed_on = is_mark and list(layer.top) not in ([], list(layer.bottom))
@@ -48,8 +47,7 @@ def drawn_inputs(net: Any) -> tuple[Any, list[str]]:
     found = [i for i, layer in enumerate(net.layer) if _is_drawn_input(layer)]
     if not found:
         return net, []
-    upgraded, notes = schema.NetParameter(), []
-    upgraded.CopyFrom(net)
+    upgraded, notes = deepcopy(net), []
     for i in found:
         notes.append(f"{label(net.layer[i])}: turned into an Input layer: it has input_param alone")
         upgraded.layer[i].type = "Input"

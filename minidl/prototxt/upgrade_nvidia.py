@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from minidl import schema
@@ -22,8 +23,7 @@ def scale_bias(net: Any) -> tuple[Any, list[str]]:
     names = [layer.name for layer in net.layer if _has_scale(layer)]
     if not names:
         return net, []
-    upgraded = schema.NetParameter()
-    upgraded.CopyFrom(net)
+    upgraded = deepcopy(net)
     del upgraded.layer[:]
     for layer in net.layer:
         norm = upgraded.layer.add()

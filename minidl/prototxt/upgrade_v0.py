@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from minidl import schema
@@ -36,79 +37,44 @@ TYPES = {
     "window_data": "WINDOW_DATA",
 }
 
-_CONV, _POOL, _IP = "convolution_param", "pooling_param", "inner_product_param"
-_LOCAL = "local_param"
-_DATA, _IMAGES, _WINDOWS = "data_param", "image_data_param", "window_data_param"
-_HDF5, _INFOGAIN = "hdf5_data_param", "infogain_loss_param"
+_DATA = {"data": "data_param", "images": "image_data_param"}
+_IMAGES, _WINDOWS = {"images": "image_data_param"}, {"window_data": "window_data_param"}
+_BATCHES = {**_DATA, **_WINDOWS, "hdf5_data": "hdf5_data_param"}
+_SOURCES = {**_BATCHES, "infogain_loss": "infogain_loss_param"}
+_SLIDING = {"conv": "convolution_param", "locally_connected": "local_param"}
+_LEARNED = {**_SLIDING, "innerproduct": "inner_product_param"}
+_WINDOWED = {**_SLIDING, "pool": "pooling_param"}
+_LRN = {"lrn": "lrn_param"}
 
-# old field -> {old type: (new message, new field)}
-_FIELDS: dict[str, dict[str, tuple[str, str]]] = {
-    "num_output": {
-        "conv": (_CONV, "num_output"),
-        "innerproduct": (_IP, "num_output"),
-        "locally_connected": (_LOCAL, "num_output"),
-    },
-    "biasterm": {
-        "conv": (_CONV, "bias_term"),
-        "innerproduct": (_IP, "bias_term"),
-        "locally_connected": (_LOCAL, "bias_term"),
-    },
-    "weight_filler": {
-        "conv": (_CONV, "weight_filler"),
-        "innerproduct": (_IP, "weight_filler"),
-        "locally_connected": (_LOCAL, "weight_filler"),
-    },
-    "bias_filler": {
-        "conv": (_CONV, "bias_filler"),
-        "innerproduct": (_IP, "bias_filler"),
-        "locally_connected": (_LOCAL, "bias_filler"),
-    },
-    "pad": {
-        "conv": (_CONV, "pad"),
-        "pool": (_POOL, "pad"),
-        "locally_connected": (_LOCAL, "pad"),
-    },
-    "kernelsize": {
-        "conv": (_CONV, "kernel_size"),
-        "pool": (_POOL, "kernel_size"),
-        "locally_connected": (_LOCAL, "kernel_size"),
-    },
-    "group": {"conv": (_CONV, "group")},
-    "stride": {
-        "conv": (_CONV, "stride"),
-        "pool": (_POOL, "stride"),
-        "locally_connected": (_LOCAL, "stride"),
-    },
-    "pool": {"pool": (_POOL, "pool")},
-    "dropout_ratio": {"dropout": ("dropout_param", "dropout_ratio")},
-    "local_size": {"lrn": ("lrn_param", "local_size")},
-    "alpha": {"lrn": ("lrn_param", "alpha")},
-    "beta": {"lrn": ("lrn_param", "beta")},
-    "k": {"lrn": ("lrn_param", "k")},
-    "source": {
-        "data": (_DATA, "source"),
-        "hdf5_data": (_HDF5, "source"),
-        "images": (_IMAGES, "source"),
-        "window_data": (_WINDOWS, "source"),
-        "infogain_loss": (_INFOGAIN, "source"),
-    },
-    "batchsize": {
-        "data": (_DATA, "batch_size"),
-        "hdf5_data": (_HDF5, "batch_size"),
-        "images": (_IMAGES, "batch_size"),
-        "window_data": (_WINDOWS, "batch_size"),
-    },
-    "rand_skip": {"data": (_DATA, "rand_skip"), "images": (_IMAGES, "rand_skip")},
-    "shuffle_images": {"images": (_IMAGES, "shuffle")},
-    "new_height": {"images": (_IMAGES, "new_height")},
-    "new_width": {"images": (_IMAGES, "new_width")},
-    "concat_dim": {"concat": ("concat_param", "concat_dim")},
-    "det_fg_threshold": {"window_data": (_WINDOWS, "fg_threshold")},
-    "det_bg_threshold": {"window_data": (_WINDOWS, "bg_threshold")},
-    "det_fg_fraction": {"window_data": (_WINDOWS, "fg_fraction")},
-    "det_context_pad": {"window_data": (_WINDOWS, "context_pad")},
-    "det_crop_mode": {"window_data": (_WINDOWS, "crop_mode")},
-    "hdf5_output_param": {"hdf5_output": ("hdf5_output_param", "")},
+# old field -> new field, and the message it is in: {old type: new message}
+_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
+    "num_output": ("num_output", _LEARNED),
+    "biasterm": ("bias_term", _LEARNED),
+    "weight_filler": ("weight_filler", _LEARNED),
+    "bias_filler": ("bias_filler", _LEARNED),
+    "pad": ("pad", _WINDOWED),
+    "kernelsize": ("kernel_size", _WINDOWED),
+    "stride": ("stride", _WINDOWED),
+    "group": ("group", {"conv": "convolution_param"}),
+    "pool": ("pool", {"pool": "pooling_param"}),
+    "dropout_ratio": ("dropout_ratio", {"dropout": "dropout_param"}),
+    "local_size": ("local_size", _LRN),
+    "alpha": ("alpha", _LRN),
+    "beta": ("beta", _LRN),
+    "k": ("k", _LRN),
+    "source": ("source", _SOURCES),
+    "batchsize": ("batch_size", _BATCHES),
+    "rand_skip": ("rand_skip", _DATA),
+    "shuffle_images": ("shuffle", _IMAGES),
+    "new_height": ("new_height", _IMAGES),
+    "new_width": ("new_width", _IMAGES),
+    "concat_dim": ("concat_dim", {"concat": "concat_param"}),
+    "det_fg_threshold": ("fg_threshold", _WINDOWS),
+    "det_bg_threshold": ("bg_threshold", _WINDOWS),
+    "det_fg_fraction": ("fg_fraction", _WINDOWS),
+    "det_context_pad": ("context_pad", _WINDOWS),
+    "det_crop_mode": ("crop_mode", _WINDOWS),
+    "hdf5_output_param": ("", {"hdf5_output": "hdf5_output_param"}),
 }
 _ANY_TYPE = {  # old field -> field of transform_param, for every type
     "scale": "scale",
@@ -128,8 +94,7 @@ def padding_layers(net: Any) -> tuple[Any, list[str]]:
         return net, []
     errors: list[PrototxtError] = []
     source: dict[str, Any] = {}  # the layer that last wrote each blob
-    upgraded = schema.NetParameter()
-    upgraded.CopyFrom(net)
+    upgraded = deepcopy(net)
     del upgraded.layers[:]
     for layer in net.layers:
         padding = layer.layer.type == "padding"
@@ -164,8 +129,7 @@ def memory_inputs(net: Any) -> tuple[Any, list[str]]:
     found = [layer for layer in net.layers if _is_memory(layer)]
     if not found or net.input:
         return net, []
-    upgraded = schema.NetParameter()
-    upgraded.CopyFrom(net)
+    upgraded = deepcopy(net)
     del upgraded.layers[:]
     upgraded.layers.extend(layer for layer in net.layers if not _is_memory(layer))
     notes = []
@@ -203,8 +167,7 @@ def v0_layers(net: Any) -> tuple[Any, list[str]]:
         ]
     )
     notes = [f"upgraded {len(old)} layers from the form of 2013 (layers {{ layer {{ ... }} }})"]
-    upgraded = schema.NetParameter()
-    upgraded.CopyFrom(net)
+    upgraded = deepcopy(net)
     del upgraded.layers[:]
     for layer in net.layers:
         if layer.HasField("layer"):
@@ -240,12 +203,13 @@ def _layer(outer: Any, new: Any, notes: list[str]) -> None:
         elif name == "subtraction":
             _subtract(old, new)
         elif name != schema.ORIGIN:
-            place = _FIELDS.get(name, {}).get(old.type)
-            if place is None:
+            renamed, homes = _FIELDS.get(name, ("", {}))
+            if old.type not in homes:
                 notes.append(f"{label(outer)}: dropped {name}, which means nothing to this type")
                 continue
-            _put(new, place, value)
-            _line(old, new, name, ".".join(part for part in place if part))
+            home = homes[old.type]
+            _put(getattr(new, home), renamed, value)
+            _line(old, new, name, f"{home}.{renamed}" if renamed else home)
 
 
 def _subtract(old: Any, new: Any) -> None:
@@ -260,8 +224,8 @@ def _subtract(old: Any, new: Any) -> None:
     _line(old, new, "subtraction", "transform_param.mean_value")
 
 
-def _put(new: Any, place: tuple[str, str], value: Any) -> None:
-    message, field = getattr(new, place[0]), place[1]
+def _put(message: Any, field: str, value: Any) -> None:
+    """Set a field of a message, or the whole message if the field is ''."""
     if not field:
         message.CopyFrom(value)
     elif hasattr(value, "CopyFrom"):

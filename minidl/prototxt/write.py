@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from minidl.prototxt.origin import clear_origins
+from minidl.prototxt.origin import without_origins
 
 # Python prints 2.0 where Caffe prints 2. Strings end in a quote, so only numbers can match.
 _ADDED = re.compile(r"^( *)\[minidl\.(\w+)\] ", re.MULTILINE)  # by schema.extend
@@ -25,8 +25,5 @@ def to_text(message: Any) -> str:
     type: "gaussian"
     std: 0.01
     """
-    copy = type(message)()
-    copy.CopyFrom(message)
-    clear_origins(copy)
-    text = str(text_format.MessageToString(copy, as_utf8=True))
+    text = str(text_format.MessageToString(without_origins(message), as_utf8=True))
     return _ADDED.sub(r"\1\2 ", _WHOLE.sub(r"\1", text))
