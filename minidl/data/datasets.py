@@ -13,6 +13,7 @@ from minidl.data import digits, download, idx, lmdb_writer
 from minidl.data.download import Remote
 from minidl.data.sources.lmdb import Lmdb
 from minidl.errors import DataError, UsageError, did_you_mean
+from minidl.storage.files import sha256
 
 log = logging.getLogger("minidl")
 PARTS = ("train", "test")
@@ -22,50 +23,28 @@ IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-MNIST = (
-    Remote(
-        "train-images-idx3-ubyte.gz",
-        9912422,
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+
+
+def _four(*files: tuple[int, str]) -> tuple[Remote, ...]:
+    """The gzipped files of a data set, from the size and the checksum of each."""
+    names = [f"{name}.gz" for names in IDX_FILES.values() for name in names]
+    return tuple(Remote(name, *file) for name, file in zip(names, files, strict=True))
+
+
+FILES = {
+    "mnist": _four(
+        (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+        (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+        (1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+        (4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     ),
-    Remote(
-        "train-labels-idx1-ubyte.gz",
-        28881,
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "fashion-mnist": _four(
+        (26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        (29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        (4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        (5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
     ),
-    Remote(
-        "t10k-images-idx3-ubyte.gz",
-        1648877,
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    ),
-    Remote(
-        "t10k-labels-idx1-ubyte.gz",
-        4542,
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ),
-)
-FASHION_MNIST = (
-    Remote(
-        "train-images-idx3-ubyte.gz",
-        26421880,
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-    ),
-    Remote(
-        "train-labels-idx1-ubyte.gz",
-        29515,
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-    ),
-    Remote(
-        "t10k-images-idx3-ubyte.gz",
-        4422102,
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-    ),
-    Remote(
-        "t10k-labels-idx1-ubyte.gz",
-        5148,
-        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-    ),
-)
+}
 MIRRORS = {
     "mnist": (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -73,7 +52,6 @@ MIRRORS = {
     ),
     "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
-FILES = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST}
 
 
 def listing() -> dict[str, str]:
@@ -154,7 +132,7 @@ def _refuse_other(name: str, folder: Path) -> None:
     known = {file.sha256: other for other, files in FILES.items() for file in files}
     for file in (part for names in IDX_FILES.values() for part in names):
         path = idx.find(folder, file)
-        other = known.get(download.checksum(path), name)
+        other = known.get(sha256(path), name)
         if other != name:
             raise DataError(
                 f"is a file of {other}, not of {name}, by its checksum",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import logging
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minidl.errors import DataError
+from minidl.storage.files import sha256
 
 log = logging.getLogger("minidl")
 CHUNK = 1 << 16
@@ -39,7 +39,7 @@ def fetch(file: Remote, bases: Sequence[str], folder: Path, progress: bool = Tru
     answered.
     """
     path, part = folder / file.name, folder / f"{file.name}.part"
-    if path.is_file() and checksum(path) == file.sha256:
+    if path.is_file() and sha256(path) == file.sha256:
         return path
     failures = []
     for base in bases:
@@ -61,15 +61,6 @@ def fetch(file: Remote, bases: Sequence[str], folder: Path, progress: bool = Tru
     )
 
 
-def checksum(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _continue(url: str, part: Path, file: Remote, progress: bool) -> None:
     """Bring `part` to its full size and check it."""
     have = part.stat().st_size if part.exists() else 0
@@ -78,7 +69,7 @@ def _continue(url: str, part: Path, file: Remote, progress: bool) -> None:
         have = 0
     if have < file.size:
         _transfer(url, part, have, file, progress)
-    found = checksum(part)
+    found = sha256(part)
     if found != file.sha256:
         part.unlink()
         raise DataError(f"has the SHA-256 {found}, expected {file.sha256}")

@@ -113,9 +113,4 @@ def _replace(fresh: Path, folder: Path) -> None:
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
-    if hasattr(os, "O_DIRECTORY"):  # make the renaming survive a power cut, where possible
-        handle = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    files.sync_folder(folder.parent)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minidl.errors import MinidlError, RunError, UsageError, did_you_mean
+from minidl.errors import FormatError, MinidlError, RunError, UsageError, did_you_mean
 from minidl.storage import replaceable
 
 PathLike = str | os.PathLike[str]
@@ -71,6 +71,26 @@ def read(
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot be read: {reason}", where=str(path)) from None
+
+
+@contextlib.contextmanager
+def explaining(path: PathLike, form: str, expected: str) -> Iterator[None]:
+    """Blame the file at `path`, of the format `form`, for all that goes wrong inside the block:
+    for a damaged file libraries raise nearly anything."""
+    try:
+        yield
+    except MinidlError:
+        raise
+    except MemoryError:
+        raise RunError("not enough memory for its arrays", where=str(path)) from None
+    except Exception as error:
+        said = " ".join(str(error).split())[:120] or type(error).__name__
+        raise FormatError(
+            f"cannot be read as {form}: {said}",
+            where=str(path),
+            expected=expected,
+            fix="copy or download the file again",
+        ) from None
 
 
 def check_size(size: int, path: PathLike, what: str, limit: int | None = None) -> None:
@@ -159,7 +179,7 @@ def replacing(path: PathLike, own: bool = False) -> Iterator[BinaryIO]:
         if target.exists() and not own:
             replaceable.check(target, replaceable.kind_of(partial))
         os.replace(partial, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except BaseException as error:
         with contextlib.suppress(OSError, ValueError):
             partial.unlink()
@@ -211,7 +231,7 @@ def _cannot_write(path: Path, error: OSError) -> MinidlError:
     return UsageError(f"cannot be written: {reason}", where=str(path), fix=fix)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename durable; some file systems cannot do that for a folder, and report EINVAL."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

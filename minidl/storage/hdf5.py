@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import FormatError, MinidlError, RunError, UsageError
+from minidl.errors import FormatError, UsageError
 from minidl.storage import files
 
 _DEEPEST, _MOST_LINKS = 32, 1 << 17  # a damaged group may hold itself
@@ -40,23 +40,9 @@ def open_file(path: str | os.PathLike[str], what: str) -> Any:
         return h5py.File(path, "r", locking=False)  # locks fail on some network drives
 
 
-@contextlib.contextmanager
-def explaining(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def explaining(path: str | os.PathLike[str], what: str) -> contextlib.AbstractContextManager[None]:
     """Blame the file at `path` for anything that goes wrong inside the block."""
-    try:
-        yield
-    except MinidlError:
-        raise
-    except MemoryError:
-        raise RunError("not enough memory for its arrays", where=str(path)) from None
-    except Exception as error:  # for a damaged file libhdf5 raises nearly anything
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        raise FormatError(
-            f"cannot be read as HDF5: {said}",
-            where=str(path),
-            expected=f"a complete {what} file in HDF5",
-            fix="copy or download the file again",
-        ) from None
+    return files.explaining(path, "HDF5", f"a complete {what} file in HDF5")
 
 
 @contextlib.contextmanager

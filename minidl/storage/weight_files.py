@@ -7,14 +7,7 @@ from pathlib import Path
 
 from minidl import schema
 from minidl.errors import UsageError
-from minidl.storage import (
-    caffemodel,
-    files,
-    sniff,
-    weights_hdf5,
-    weights_npz,
-    weights_safetensors,
-)
+from minidl.storage import caffemodel, files, sniff, weights_hdf5, weights_npz, weights_safetensors
 from minidl.storage.content import Weights
 
 CAFFEMODEL, HDF5, NPZ, SAFETENSORS = "caffemodel", "hdf5", "npz", "safetensors"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from minidl.errors import FormatError, MinidlError, RunError, UsageError
+from minidl.errors import UsageError
 from minidl.storage import content, files
 from minidl.storage.content import Weights
 
@@ -24,29 +24,17 @@ def read(path: str | os.PathLike[str]) -> Weights:
     path that cannot be read.
     """
     where = str(path)
-    data = files.read(path, "weights")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data.data)) as archive:
-            members = {info.filename: info for info in archive.infolist()}
-            unpacked = sum(info.file_size for info in members.values())
-            files.check_unpacked(unpacked, path, "weights")
-            text = _description(archive, members.pop(f"{content.DESCRIPTION}.json", None))
-            arrays = {
-                name.removesuffix(".npy"): _array(archive, info, where)
-                for name, info in members.items()
-            }
-    except MinidlError:
-        raise
-    except MemoryError:
-        raise RunError("not enough memory for its arrays", where=where) from None
-    except Exception as error:  # for a damaged header NumPy and zipfile raise nearly anything
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        raise FormatError(
-            f"cannot be read as .npz: {said}",
-            where=where,
-            expected="a zip archive of .npy files, as numpy.savez writes it",
-            fix="copy or download the file again",
-        ) from None
+    expected = "a zip archive of .npy files, as numpy.savez writes it"
+    packed = io.BytesIO(files.read(path, "weights").data)
+    with files.explaining(path, ".npz", expected), zipfile.ZipFile(packed) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        unpacked = sum(info.file_size for info in members.values())
+        files.check_unpacked(unpacked, path, "weights")
+        text = _description(archive, members.pop(f"{content.DESCRIPTION}.json", None))
+        arrays = {
+            name.removesuffix(".npy"): _array(archive, info, where)
+            for name, info in members.items()
+        }
     return content.gather(arrays, text, where, owners_only=False)
 
 

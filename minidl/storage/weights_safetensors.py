@@ -31,15 +31,8 @@ def read(path: str | os.PathLike[str]) -> Weights:
             where=where,
             expected=f"at most {_LONGEST_HEADER:,}",
         )
-    try:
+    with files.explaining(path, "safetensors", "a whole safetensors file"):
         tensors = module.deserialize(data)
-    except Exception as error:  # SafetensorError is a plain Exception
-        raise FormatError(
-            f"cannot be read as safetensors: {str(error)[:120]}",
-            where=where,
-            expected="a whole safetensors file",
-            fix="copy or download the file again",
-        ) from None
     arrays = {name: _array(name, tensor, where) for name, tensor in tensors}
     size = int.from_bytes(data[:8], "little")
     said = json.loads(data[8 : 8 + size]).get("__metadata__")  # deserialize has checked it

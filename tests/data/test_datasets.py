@@ -126,7 +126,7 @@ def test_files_are_downloaded_into_the_folder_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "fetch", fetch)
     out = tmp_path / "out"
     assert list(datasets.prepare("mnist", out=out, progress=False).values()) == [12, 5]
-    assert [name for name, _, _ in asked] == [file.name for file in datasets.MNIST]
+    assert [name for name, _, _ in asked] == [file.name for file in datasets.FILES["mnist"]]
     assert all(bases == datasets.MIRRORS["mnist"] and not bar for _, bases, bar in asked)
     assert (out / "downloads").is_dir()
 
