@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from minidl.layers.base import Layer, register
+from minidl.layers.detection.permute import Permute
 
 
 @register("Transpose")
-class Transpose(Layer):
+class Transpose(Permute):
     """Put all axes of a blob into another order.
 
         y[i[dim[0]], i[dim[1]], ...] = x[i[0], i[1], ...]
@@ -16,41 +17,33 @@ class Transpose(Layer):
     top[0]            the sizes of bottom[0] in the new order
     transpose_param   dim: the axis that comes first, the one that comes second, ...; all of them
 
-    Permute does the same, and may leave the last axes out.
+    Permute does the same, and computes it; there the last axes may be left out.
 
     Source: tianzhi0549/CTPN's Caffe, after junhyukoh/caffe-lstm.
     """
 
-    family = "shape"
     fork = "tianzhi0549/CTPN, after junhyukoh/caffe-lstm"
     parameters = ("transpose_param",)
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
-        self.order = tuple(spec.transpose_param.dim)
-        if sorted(self.order) != list(range(len(self.order))) or not self.order:
+        self.dim = tuple(spec.transpose_param.dim)
+        if sorted(self.dim) != list(range(len(self.dim))) or not self.dim:
             self.reject(
-                f"dim is {self.order}",
+                f"dim is {self.dim}",
                 expected="each axis once, such as 0, 2, 3, 1",
                 field="transpose_param.dim",
             )
 
-    def top_shapes(self, bottom):
-        if len(bottom) != len(self.order):
+    def order(self, shape):
+        if len(shape) != len(self.dim):
             self.reject(
-                f"dim {self.order} names {len(self.order)} axes, but the bottom {bottom} has "
-                f"{len(bottom)}",
+                f"dim {self.dim} names {len(self.dim)} axes, but the bottom {shape} has "
+                f"{len(shape)}",
                 expected="all axes of the bottom",
                 field="transpose_param.dim",
             )
-        return (tuple(bottom[axis] for axis in self.order),)
-
-    def forward(self, bottom, top):
-        top[0].data[...] = bottom[0].data.transpose(self.order)
-
-    def backward(self, top, wanted, bottom):
-        # Through a view: no inverse order needed
-        bottom[0].diff.transpose(self.order)[...] = top[0].diff
+        return self.dim
 
 
 @register("Reverse")

@@ -36,18 +36,18 @@ class Permute(Layer):
             )
 
     def top_shapes(self, bottom):
-        return (tuple(bottom[axis] for axis in self._order(bottom)),)
+        return (tuple(bottom[axis] for axis in self.order(bottom)),)
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data
-        y[...] = x.transpose(self._order(x.shape))
+        y[...] = x.transpose(self.order(x.shape))
 
     def backward(self, top, wanted, bottom):
         dx, dy = bottom[0].diff, top[0].diff
-        dx.transpose(self._order(dx.shape))[...] = dy
+        dx.transpose(self.order(dx.shape))[...] = dy  # through a view: no inverse order needed
 
-    def _order(self, shape):
-        """All axes of a bottom of this shape, in the new order."""
+    def order(self, shape):
+        """Return all axes of a bottom of this shape, in the new order."""
         outside = [axis for axis in self.named if axis >= len(shape)]
         if outside:
             self.reject(

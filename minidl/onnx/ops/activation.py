@@ -6,22 +6,27 @@ from minidl.onnx.graph import Step
 from minidl.onnx.table import exports
 
 
+def _of_one_operator(type: str, operator: str) -> None:
+    """Let a layer type become one operator, without attributes."""
+
+    @exports(type, operator)
+    def emit(step: Step) -> list[str]:
+        return [step.emit(operator, step.x)]
+
+
+_of_one_operator("Sigmoid", "Sigmoid")
+_of_one_operator("TanH", "Tanh")
+_of_one_operator("BNLL", "Softplus")
+_of_one_operator("AbsVal", "Abs")
+_of_one_operator("HardSwish", "HardSwish")
+
+
 @exports("ReLU", "Relu, or LeakyRelu with its negative_slope")
 def relu(step: Step) -> list[str]:
     slope = step.layer.negative_slope
     if slope == 0:
         return [step.emit("Relu", step.x)]
     return [step.emit("LeakyRelu", step.x, alpha=slope)]
-
-
-@exports("Sigmoid", "Sigmoid")
-def sigmoid(step: Step) -> list[str]:
-    return [step.emit("Sigmoid", step.x)]
-
-
-@exports("TanH", "Tanh")
-def tanh(step: Step) -> list[str]:
-    return [step.emit("Tanh", step.x)]
 
 
 @exports("PReLU", "PRelu, its slopes broadcast from the channels")
@@ -36,22 +41,12 @@ def elu(step: Step) -> list[str]:
     return [step.emit("Elu", step.x, alpha=step.layer.spec.elu_param.alpha)]
 
 
-@exports("BNLL", "Softplus")
-def bnll(step: Step) -> list[str]:
-    return [step.emit("Softplus", step.x)]
-
-
 @exports("Swish", "Mul by Sigmoid of the same, scaled by beta")
 def swish(step: Step) -> list[str]:
     beta, inner = step.layer.spec.swish_param.beta, step.x
     if beta != 1:
         inner = step.emit("Mul", inner, step.number(beta))
     return [step.emit("Mul", step.x, step.emit("Sigmoid", inner))]
-
-
-@exports("AbsVal", "Abs")
-def absolute(step: Step) -> list[str]:
-    return [step.emit("Abs", step.x)]
 
 
 @exports("Clip", "Clip")
@@ -69,8 +64,3 @@ def threshold(step: Step) -> list[str]:
 @exports("ReLU6", "Clip from 0 to 6")
 def relu6(step: Step) -> list[str]:
     return [step.emit("Clip", step.x, step.array("min", 0), step.array("max", 6))]
-
-
-@exports("HardSwish", "HardSwish")
-def hard_swish(step: Step) -> list[str]:
-    return [step.emit("HardSwish", step.x)]

@@ -150,11 +150,7 @@ def softmax(step: Step) -> list[str]:
     return [step.emit("Softmax", step.x, axis=step.layer.class_axis)]
 
 
-@exports("SoftmaxWithLoss", "Softmax for its second top, if it has one")
-def softmax_with_loss(step: Step) -> list[str | None]:
-    return [None, step.emit("Softmax", step.x, axis=step.layer.spec.softmax_param.axis)]
-
-
 @exports("InfogainLoss", "Softmax for its second top, if it has one")
-def infogain_loss(step: Step) -> list[str | None]:
-    return [None, step.emit("Softmax", step.x, axis=step.layer.spec.infogain_loss_param.axis)]
+@exports("SoftmaxWithLoss", "Softmax for its second top, if it has one")
+def probabilities_of_a_loss(step: Step) -> list[str | None]:
+    return [None, *softmax(step)]

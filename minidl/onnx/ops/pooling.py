@@ -81,11 +81,7 @@ def _is_global(step: Step, op: ops.Pool) -> bool:
 def _windows(step: Step, op: ops.Pool) -> dict[str, list[int]]:
     """Padding at the end as far as the last window reaches, so that rounding has no say."""
     ends = [max(0, axis.starts[-1] + axis.kernel - axis.size) for axis in _axes(step, op)]
-    return {
-        "kernel_shape": list(op.kernel),
-        "strides": list(op.stride),
-        "pads": [*op.pad, *ends],
-    }
+    return {"kernel_shape": list(op.kernel), "strides": list(op.stride), "pads": [*op.pad, *ends]}
 
 
 def _axes(step: Step, op: ops.Pool) -> list[Axis]:

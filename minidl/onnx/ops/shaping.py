@@ -32,10 +32,6 @@ def split(step: Step) -> list[str]:
 
 
 @exports("Flatten", "Reshape")
-def flatten(step: Step) -> list[str]:
-    return [step.reshape(step.x, step.bottom_shapes[0], step.top_shapes[0])]
-
-
 @exports("Reshape", "Reshape")
 def reshape(step: Step) -> list[str]:
     return [step.reshape(step.x, step.bottom_shapes[0], step.top_shapes[0])]
@@ -86,23 +82,19 @@ def crop_center(step: Step) -> list[str]:
 def flip(step: Step) -> list[str]:
     p = step.layer.spec.flip_param
     axes = [axis for axis, turned in ((2, p.flip_height), (3, p.flip_width)) if turned]
-    if not axes:
-        return [step.x]
-    values = {"start": -1, "end": BEFORE_FIRST, "axes": 0, "step": -1}
-    where = {name: [value] * len(axes) for name, value in values.items()} | {"axes": axes}
-    return [step.emit("Slice", step.x, *[step.ints(name, v) for name, v in where.items()])]
-
-
-@exports("Transpose", "Transpose")
-def transpose(step: Step) -> list[str]:
-    return [step.emit("Transpose", step.x, perm=list(step.layer.order))]
+    return [_backward(step, axes) if axes else step.x]
 
 
 @exports("Reverse", "Slice that goes backward")
 def reverse(step: Step) -> list[str]:
-    axis = step.layer.spec.reverse_param.axis % len(step.bottom_shapes[0])
-    values = {"start": -1, "end": BEFORE_FIRST, "axes": axis, "step": -1}
-    return [step.emit("Slice", step.x, *[step.ints(name, [v]) for name, v in values.items()])]
+    return [_backward(step, [step.layer.spec.reverse_param.axis % len(step.bottom_shapes[0])])]
+
+
+def _backward(step: Step, axes: list[int]) -> str:
+    """The bottom with these axes turned around."""
+    values = {"start": -1, "end": BEFORE_FIRST, "axes": 0, "step": -1}
+    where = {name: [value] * len(axes) for name, value in values.items()} | {"axes": axes}
+    return step.emit("Slice", step.x, *[step.ints(name, v) for name, v in where.items()])
 
 
 @exports("ShuffleChannel", "Reshape, Transpose, Reshape")
@@ -115,9 +107,7 @@ def shuffle_channel(step: Step) -> list[str]:
     return [step.reshape(y, mixed, shape)]
 
 
+@exports("Transpose", "Transpose")
 @exports("Permute", "Transpose; axes that its order does not name come last")
 def permute(step: Step) -> list[str]:
-    axes = range(len(step.bottom_shapes[0]))
-    order = [axis % len(axes) for axis in step.layer.spec.permute_param.order]
-    perm = order + [axis for axis in axes if axis not in order]
-    return [step.emit("Transpose", step.x, perm=perm)]
+    return [step.emit("Transpose", step.x, perm=list(step.layer.order(step.bottom_shapes[0])))]
