@@ -13,10 +13,11 @@ net.prototxt:41: Pooling layer 'pool1': kernel_size is 7 but the padded bottom i
 from __future__ import annotations
 
 import builtins
+import contextlib
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 # Control characters but for tab and newline, halves of pairs (how Python holds bytes that are not
@@ -52,6 +53,27 @@ class MinidlError(RuntimeError):
         if self.fix:
             lines.append(f"  fix: {self.fix}")
         return legible("\n".join(lines))
+
+
+@contextlib.contextmanager
+def placed_at(where: str) -> Iterator[None]:
+    """Give this place to an error raised inside that has none."""
+    try:
+        yield
+    except MinidlError as error:
+        error.where = error.where or where
+        raise
+
+
+@contextlib.contextmanager
+def placed_in(where: str) -> Iterator[None]:
+    """Put this place, such as a layer's, before those of the errors raised inside."""
+    try:
+        yield
+    except MinidlError as error:
+        for one in error.errors:
+            one.where = f"{where}: {one.where}"
+        raise
 
 
 class UsageError(MinidlError, ValueError):

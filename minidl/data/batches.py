@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
@@ -71,25 +71,23 @@ def room(
     )
 
 
-class Batches:
-    """Read records in the sampler's order, transform each into its place in the batch.
+class ThreadedMaker:
+    """Base of the makers of batches whose items threads make from records.
 
-    The random numbers of batch n are those of (seed, name, n), dealt to its items before any of
-    them is made: the same in every thread, for any number of threads, however often, and whether or
-    not the batches before it were made.
+    Random numbers follow from the seed, `name` and the batch's number: a batch is the same for any
+    number of threads, however often it is made, and whether or not those before it were made.
 
+    source   the records; closed with the maker
+    look     what is done to a record
     order    which records make up which batch
     workers  threads that make the items of a batch
     empty    makes a batch's arrays: shape and dtype -> an array with any contents
-
-    The first record decides the shape of its batch. Another shape within the batch is a DataError
-    that names both records, unless crop_size makes them equal.
     """
 
     def __init__(
         self,
-        source: Source,
-        transform: Transform,
+        source: Any,
+        look: Any,
         order: Sequential,
         dtype: Any,
         streams: Streams,
@@ -97,20 +95,48 @@ class Batches:
         workers: int = 1,
         empty: Callable[[Shape, Any], np.ndarray] = np.empty,
     ) -> None:
-        self._source, self._transform, self._order = source, transform, order
-        self._dtype, self._streams, self._name = dtype, streams, name
-        self._empty_array = empty
-        self._pool = (
-            ThreadPoolExecutor(workers, f"minidl worker of {name}") if workers > 1 else None
-        )
-        self.restarts, self.length = self._order.restarts, self._order.length
+        self._source, self._look, self._order = source, look, order
+        self._dtype, self._streams, self._name, self._empty = dtype, streams, name, empty
+        pool = ThreadPoolExecutor(workers, f"minidl worker of {name}") if workers > 1 else None
+        self._pool, self.restarts, self.length = pool, order.restarts, order.length
+
+    def describe(self, record: tuple[int, str]) -> str:
+        name: str = self._source.describe(*record)
+        return name
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._source.close()
+
+    def _room(self, shapes: tuple[Shape, ...], spare: Batch | None) -> tuple[np.ndarray, ...]:
+        return room(shapes, self._dtype, spare, self._empty)
+
+    def _each(self, make: Callable[..., Any], *items: Iterable[Any]) -> list[Any]:
+        """Return ``make(*item)`` for each item, in threads; raise what the first of them raised."""
+        run = map if self._pool is None else self._pool.map
+        return list(run(make, *items))
+
+
+class Batches(ThreadedMaker):
+    """Read records in the sampler's order, transform each into its place in the batch.
+
+    The random numbers of batch n are those of (seed, name, n), dealt to its items before any of
+    them is made. The `look` is the Transform.
+
+    The first record decides the shape of its batch. Another shape within the batch is a DataError
+    that names both records, unless crop_size makes them equal.
+    """
+
+    _source: Source
+    _look: Transform
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         numbers = self._order.batch(number)
         first = self._source[numbers[0]]
         shape, key = self._shape(numbers[0], first), (numbers[0], first.key)
         shapes = (len(numbers), *shape), (len(numbers), *self.label_shape(first))
-        batch = Batch(room(shapes, self._dtype, spare, self._empty_array), [key] * len(numbers))
+        batch = Batch(self._room(shapes, spare), [key] * len(numbers))
         u = self._draw(number, len(numbers))
 
         def put(i: int, sample: Sample | None = None) -> None:
@@ -119,42 +145,32 @@ class Batches:
             found = self._shape(numbers[i], sample)
             if found != shape:
                 self._refuse(batch.records[i], found, key, shape)
-            self._transform(sample.image, None if u is None else u[i], batch.data[i])
+            self._look(sample.image, None if u is None else u[i], batch.data[i])
             if batch.labels.ndim == 4:
-                self._transform.label(sample.label, None if u is None else u[i], batch.labels[i])
+                self._look.label(sample.label, None if u is None else u[i], batch.labels[i])
             else:
                 batch.labels[i] = sample.label
 
         put(0, first)
-        run = map if self._pool is None else self._pool.map
-        for _ in run(put, range(1, len(numbers))):  # raises what the first of them raised
-            pass
+        self._each(put, range(1, len(numbers)))
         return batch
 
     def label_shape(self, sample: Sample) -> Shape:
         """Return the shape of a sample's label in a batch: cut as the sample's image is."""
         shape = sample.label_shape
-        return self._transform.label_shape(shape) if len(shape) == 3 else shape
-
-    def describe(self, record: tuple[int, str]) -> str:
-        return self._source.describe(*record)
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-        self._source.close()
+        return self._look.label_shape(shape) if len(shape) == 3 else shape
 
     def _draw(self, number: int, count: int) -> np.ndarray | None:
         """Return a row of numbers from [0, 1) for each item of batch `number`."""
-        if not self._transform.random:
+        if not self._look.random:
             return None
         rng = self._streams.generator(self._name, number)
-        return rng.random((count, self._transform.draws))
+        return rng.random((count, self._look.draws))
 
     def _shape(self, number: int, sample: Sample) -> Shape:
         """Return the shape of the record, transformed."""
         name = self._source.describe(number, sample.key)
-        return self._transform.top_shape(sample.image.shape, name)
+        return self._look.top_shape(sample.image.shape, name)
 
     def _refuse(
         self, record: tuple[int, str], found: Shape, first: tuple[int, str], shape: Shape

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from minidl.arrays.rng import Streams
-from minidl.data.batches import Batch, Shape, room
+from minidl.data.batches import Batch, ThreadedMaker
 from minidl.data.resize import stretch
-from minidl.data.sampler import Sequential
 from minidl.data.sources import image
-from minidl.data.sources.image_pairs import read_pairs
-from minidl.errors import DataError
+from minidl.data.sources.image_pairs import Pairs
+from minidl.errors import DataError, placed_at
 
 DRAWS = 8  # random numbers an image takes: its scale, four margins, three colours
 LARGEST = 1 << 28  # pixels of an image that is brought to the size of its torso
@@ -55,7 +51,7 @@ class Look(NamedTuple):
     recolor: bool
 
 
-class Poses:
+class Poses(Pairs):
     """The images and points listed in a text file: a sequence of both.
 
     A line is the path of an image and that of a text file of whole numbers, x and y of each point
@@ -63,24 +59,16 @@ class Poses:
     """
 
     def __init__(self, file: Path, joints: int) -> None:
-        self.file, self._joints, self.pairs = file, joints, read_pairs(file)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
+        super().__init__(file)
+        self._joints = joints
 
     def read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """The image (3, H, W) and its points (joints + 2, 2), x and y from 0 on."""
         line, picture, points = self.pairs[number]
         where = f"{self.file}:{line}"
-        try:
+        with placed_at(where):
             pixels = image.decode(image.read(picture, where), True)
             return pixels, self._points(points, image.read(points, where))
-        except DataError as error:
-            error.where = error.where or where
-            raise
-
-    def describe(self, number: int) -> str:
-        return f"'{self.pairs[number][1]}', line {self.pairs[number][0]} of {self.file}"
 
     def _points(self, path: str, text: bytes) -> np.ndarray:
         words, wanted = text.split(), 2 * (self._joints + 2)
@@ -156,24 +144,11 @@ def _inside(row: int, column: int, rows: int, columns: int) -> bool:
     return 0 <= row < rows and 0 <= column < columns
 
 
-class PoseBatches:
+class PoseBatches(ThreadedMaker):
     """Batch n, a pure function of (seed, name, n): images (N, 3, H, W), maps (N, joints, h, w)."""
 
-    def __init__(
-        self,
-        poses: Poses,
-        look: Look,
-        order: Sequential,
-        dtype: Any,
-        streams: Streams,
-        name: str,
-        workers: int,
-        empty: Callable[[Shape, Any], np.ndarray] = np.empty,
-    ) -> None:
-        self._poses, self._look, self._order, self._dtype = poses, look, order, dtype
-        self._streams, self._name, self._empty = streams, name, empty
-        self._pool = ThreadPoolExecutor(workers, f"minidl worker of {name}")
-        self.restarts, self.length = order.restarts, order.length
+    _source: Poses
+    _look: Look
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         numbers, look = self._order.batch(number), self._look
@@ -183,23 +158,16 @@ class PoseBatches:
             (count, 3, look.height, look.width),
             (count, look.joints, look.rows, look.columns),
         )
-        batch = Batch(room(shapes, self._dtype, spare, self._empty), [(n, "") for n in numbers])
+        batch = Batch(self._room(shapes, spare), [(n, "") for n in numbers])
 
         def put(i: int) -> None:
             self._fill(numbers[i], u[i], batch.data[i], batch.labels[i])
 
-        for _ in self._pool.map(put, range(count)):  # raises what the first of them raised
-            pass
+        self._each(put, range(count))
         return batch
 
-    def describe(self, record: tuple[int, str]) -> str:
-        return self._poses.describe(record[0])
-
-    def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
     def _fill(self, number: int, u: np.ndarray, data: np.ndarray, maps: np.ndarray) -> None:
-        look, (pixels, points) = self._look, self._poses.read(number)
+        look, (pixels, points) = self._look, self._source.read(number)
         ratio = look.height * look.torso / math.dist(*points[-2:].tolist())
         height, width = (int(side * ratio) for side in pixels.shape[1:])
         if not 0 < height * width <= LARGEST:
@@ -228,4 +196,4 @@ class PoseBatches:
         maps[...] = joint_maps(points, look.rows, look.columns)
 
     def _refuse(self, number: int, found: str) -> None:
-        raise DataError(f"{self._poses.describe(number)} {found}")
+        raise DataError(f"{self._source.describe(number)} {found}")

@@ -16,7 +16,7 @@ from minidl.data.batches import Batch, Shape, room
 from minidl.data.resize import stretch
 from minidl.data.sources import image
 from minidl.data.sources.window_file import WindowFile
-from minidl.errors import DataError
+from minidl.errors import DataError, placed_at
 
 
 class Cut(NamedTuple):
@@ -113,12 +113,12 @@ class WindowBatches:
         root: str,
         size: int,
         foreground: int,
+        cache: bool,
         look: Look,
         dtype: Any,
         streams: Streams,
         name: str,
         workers: int,
-        cache: bool,
         empty: Callable[[Shape, Any], np.ndarray] = np.empty,
     ) -> None:
         self._file, self._root, self._size, self._foreground = file, root, size, foreground
@@ -188,11 +188,8 @@ class WindowBatches:
     def _decode(self, picture: int) -> np.ndarray:
         path, expected = self._file.paths[picture], self._file.shapes[picture]
         where = f"{self._root}{path}, of {self._file.file}"
-        try:
+        with placed_at(where):
             pixels = image.decode(self._read(picture), True, self._look.upright)
-        except DataError as error:
-            error.where = error.where or where
-            raise
         if pixels.shape[1:] != expected[1:]:
             raise DataError(
                 f"has {pixels.shape[1]} rows and {pixels.shape[2]} columns",

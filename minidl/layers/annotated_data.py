@@ -15,7 +15,7 @@ from minidl.data.annotated.fit import Fit
 from minidl.data.annotated.noise import Noise
 from minidl.data.batches import Maker
 from minidl.data.sources.annotated import AnnotatedDatums
-from minidl.errors import DataError
+from minidl.errors import placed_in
 from minidl.layers.base import register
 from minidl.layers.context import Context
 from minidl.layers.data import warn_of_backend
@@ -113,34 +113,17 @@ class AnnotatedData(ImageReader):
             return self._stand_in()
         warn_of_backend(self.spec.data_param, Path(self.data_source), self.where)
         boxes = True if self.spec.annotated_data_param.HasField("anno_type") else None
-        try:
-            source = AnnotatedDatums(
-                Path(self.data_source),
-                self.color,
-                self.transform.upright,
-                boxes,
-                labels=len(self.spec.top) > 1,
-            )
+        labels = len(self.spec.top) > 1
+        with placed_in(self.where):
+            file, upright = Path(self.data_source), self.transform.upright
+            source = AnnotatedDatums(file, self.color, upright, boxes, labels)
             first = source[0]
-        except DataError as error:
-            for one in getattr(error, "errors", [error]):
-                one.where = f"{self.where}: {one.where}"
-            raise
         n, shape = self.batch_size, first.image.shape
         if self.look.fit is not None:
             shape = self.look.fit.shape(shape)
         shape = self.transform.top_shape(shape, source.describe(0, first.key))
         self.workers = min(n, self.spec.transform_param.workers or threads())
-        maker = AnnotatedBatches(
-            source,
-            self.look,
-            self._order(len(source)),
-            self.dtype,
-            self.ctx.streams,
-            self.name,
-            self.workers,
-            self.ctx.device.host_empty,
-        )
+        maker = AnnotatedBatches(source, self.look, self.order_of(len(source)), *self.making)
         objects = (1, 1, max(1, len(first.label)), ROW) if first.label_shape else (n,)
         return maker, ((n, *shape), objects)
 

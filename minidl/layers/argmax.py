@@ -39,7 +39,7 @@ class ArgMax(Layer):
         self.along = p.axis if p.HasField("axis") else None
         self.top_k, self.out_max_val = p.top_k, p.out_max_val
         if self.top_k < 1:
-            self.reject("top_k is 0", expected="1 or more", field="argmax_param.top_k")
+            self.reject_field("argmax_param.top_k", expected="1 or more")
 
     def top_shapes(self, bottom):
         axis, (_, count, _) = self._axis(bottom), self._fold(bottom)

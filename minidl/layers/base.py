@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from minidl.engines.request import Wish
 from minidl.errors import DeviceError, LayerConfigError, UnknownLayerTypeError
 from minidl.layers.context import Context
 from minidl.prototxt.elsewhere import type_hint
+from minidl.prototxt.fields import is_repeated
 
 log = logging.getLogger("minidl")
 # Values of `engine` fields, by the kind of device. CAFFE is Caffe's own code: on the CPU the
@@ -295,6 +297,38 @@ class Layer:
         where = prototxt.where(self.spec, field)
         raise LayerConfigError(found, where=where, expected=expected, fix=fix)
 
+    def reject_field(self, field: str, *, expected: str = "", fix: str = "") -> NoReturn:
+        """Refuse the value of a field: of "lrn_param.local_size" it says "local_size is 4", or
+        "local_size is missing" where it is not set and has no default."""
+        message, _, name = field.rpartition(".")
+        p = attrgetter(message)(self.spec)
+        value, known = getattr(p, name), p.DESCRIPTOR.fields_by_name[name]
+        if isinstance(value, float):
+            value = f"{value:g}"
+        elif isinstance(value, str):
+            value = repr(value)
+        if not (known.has_default_value or is_repeated(known) or p.HasField(name)):
+            value = "missing"
+        self.reject(f"{name} is {value}", expected=expected, fix=fix, field=field)
+
+    def check_positive(self, message: str, *names: str) -> None:
+        """Refuse fields of a message ("local_param") that are below 1."""
+        p = getattr(self.spec, message)
+        for name in names:
+            field, value = p.DESCRIPTOR.fields_by_name[name], getattr(p, name)
+            if value < 1:
+                found = "0 or missing" if value == field.default_value == 0 else value
+                where = f"{message}.{name}"
+                self.reject(f"{name} is {found}", expected="at least 1", field=where)
+
+    def check_images(self, bottom: Shape) -> None:
+        """Refuse a bottom that is not (N, C, H, W), or is empty."""
+        if len(bottom) != 4 or 0 in bottom:
+            self.reject(
+                f"the bottom has the shape {bottom}",
+                expected="a 4-dimensional bottom (N, C, H, W), not empty",
+            )
+
     def check_engine(self, params: Any) -> None:
         """Note which engine the prototxt asks for; warn where that is one for other devices."""
         value = params.Engine.Name(params.engine)
@@ -303,9 +337,7 @@ class Layer:
             return
         if value not in ENGINES[kind]:
             log.warning(
-                "%s: engine %s is not available, another one computes it",
-                self.where,
-                value,
+                "%s: engine %s is not available, another one computes it", self.where, value
             )
             return
         described = params.DESCRIPTOR

@@ -96,13 +96,9 @@ class BN(Layer):
 
     def _check_numbers(self):
         if not 0 <= self.momentum <= 1:
-            self.reject(
-                f"momentum is {self.momentum:g}", expected="0 to 1", field="bn_param.momentum"
-            )
+            self.reject_field("bn_param.momentum", expected="0 to 1")
         if not (self.eps >= 0 and math.isfinite(self.eps)):
-            self.reject(
-                f"eps is {self.eps:g}", expected="a finite number >= 0", field="bn_param.eps"
-            )
+            self.reject_field("bn_param.eps", expected="a finite number >= 0")
 
     def top_shapes(self, bottom):
         if len(bottom) < 2 or 0 in bottom:

@@ -30,13 +30,7 @@ class ContinuationIndicator(Source):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         p = spec.continuation_indicator_param
-        for name in ("time_step", "batch_size"):
-            if getattr(p, name) == 0:
-                self.reject(
-                    f"{name} is 0 or missing",
-                    expected="at least 1",
-                    field=f"continuation_indicator_param.{name}",
-                )
+        self.check_positive("continuation_indicator_param", "time_step", "batch_size")
         self.shape = (p.time_step, p.batch_size)
 
     def top_shapes(self):

@@ -34,16 +34,10 @@ class DenseImageData(ImageReader):
       is_color     True: three channels, grey images too; False: one
       mirror       as in transform_param
       mean_file    refused: transform_param has the place for it
-    transform_param   scale, mean_file, mean_value for images alone; mirror and crop_size, or
-                      crop_h and crop_w, for both, at the same place; force_color and force_gray
-                      overrule is_color; ignore_orientation and workers, which are not Caffe's.
-                      resize and augment are refused, and so are SSD's resize_param, noise_param,
-                      emit_constraint, distort_param and expand_param
-                      NVIDIA's, which draw a size for every picture, are refused:
-                      img_rand_resize_lower, img_rand_resize_upper, rand_resize_ratio_lower,
-                      rand_resize_ratio_upper, vertical_stretch_lower, vertical_stretch_upper,
-                      horizontal_stretch_lower, horizontal_stretch_upper, interpolation_algo_down,
-                      interpolation_algo_up, allow_upscale
+    transform_param   as for Data, but scale, mean_file and mean_value are for images alone; mirror
+                      and crop_size, or crop_h and crop_w, are for both, at the same place;
+                      force_color and force_gray overrule is_color; resize, augment, and NVIDIA's
+                      fields, which draw a size for every picture, are refused
 
     Batch n is a function of n as in Data layers, and so is a stand-in for a list that is not there.
 

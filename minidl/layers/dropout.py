@@ -42,11 +42,10 @@ class Dropout(Layer):
         super().__init__(spec, ctx)
         self.ratio = spec.dropout_param.dropout_ratio
         if not 0 < self.ratio < 1:
-            self.reject(
-                f"dropout_ratio is {self.ratio:g}",
+            self.reject_field(
+                "dropout_param.dropout_ratio",
                 expected="above 0 and below 1: the probability of dropping an element",
                 fix="to drop nothing, take the layer out" if self.ratio == 0 else "",
-                field="dropout_param.dropout_ratio",
             )
         self.draws = ctx.training or spec.dropout_param.sample_weights_test
         self.scales_up = spec.dropout_param.scale_train

@@ -17,10 +17,8 @@ class Based(Pieces):
         p = getattr(spec, field)
         if not (p.base == -1 or 0 < p.base < math.inf) or (p.base == 1 and self.type == "Log"):
             but = ", but not 1" if self.type == "Log" else ""
-            self.reject(
-                f"base is {p.base:g}",
-                expected=f"a number above 0{but}; or -1, which stands for e",
-                field=f"{field}.base",
+            self.reject_field(
+                f"{field}.base", expected=f"a number above 0{but}; or -1, which stands for e"
             )
         self.scale, self.shift = p.scale, p.shift
         self.log_base = 1.0 if p.base == -1 else math.log(p.base)  # -1 stands for e

@@ -36,11 +36,7 @@ def filler(name: str) -> Callable[[F], F]:
 
 
 def fill(
-    array: Any,
-    param: Any,
-    rng: np.random.Generator,
-    where: str = "",
-    device: Device | None = None,
+    array: Any, param: Any, rng: np.random.Generator, where: str = "", device: Device | None = None
 ) -> None:
     """Overwrite `array`, of float32 or float64, as the FillerParameter says.
 

@@ -21,11 +21,8 @@ class FilterChannels(Layer):
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
+        self.check_positive("filter_param", "num_output")
         self.kept = spec.filter_param.num_output
-        if self.kept < 1:
-            self.reject(
-                f"num_output is {self.kept}", expected="at least 1", field="filter_param.num_output"
-            )
 
     def top_shapes(self, *bottom):
         along = self._along(bottom[0])

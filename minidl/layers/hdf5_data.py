@@ -10,9 +10,8 @@ import numpy as np
 from minidl.arrays.blob import Shape
 from minidl.data.batches import Maker
 from minidl.data.rows import RowBatches
-from minidl.data.sampler import Sequential, Shuffled, shuffling
 from minidl.data.sources.hdf5 import Hdf5Rows
-from minidl.errors import MinidlError
+from minidl.errors import placed_in
 from minidl.layers.base import register
 from minidl.layers.context import Context
 from minidl.layers.reader import Reader
@@ -43,6 +42,7 @@ class HDF5Data(Reader):
         super().__init__(spec, ctx)
         self.read_sizes("hdf5_data_param", "batch_size")
         self.read_source("hdf5_data_param", "train.txt")
+        self.shuffle = spec.hdf5_data_param.shuffle
         if spec.HasField("transform_param"):
             self.reject(
                 "has transform_param, but takes rows as they are",
@@ -56,15 +56,9 @@ class HDF5Data(Reader):
             assert self.ctx.absent_data is not None
             # The first top stands for images, the others for labels.
             return self.stand_in((n, *self.ctx.absent_data), *[(n,)] * (len(tops) - 1))
-        try:
+        with placed_in(self.where):
             rows = Hdf5Rows(Path(self.data_source), tops)
-        except MinidlError as error:
-            error.where = f"{self.where}: {error.where}"
-            raise
-        order = Sequential(len(rows), n)
-        if self.spec.hdf5_data_param.shuffle:
-            permutation = shuffling(self.ctx.streams, tuple(rows.lengths))
-            order = Shuffled(len(rows), n, permutation)
+        order = self.order_of(*rows.lengths)
         maker = RowBatches(rows, order, self.dtype, self.ctx.device.host_empty)
         return maker, maker.shapes
 

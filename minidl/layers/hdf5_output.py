@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -79,9 +78,6 @@ class HDF5Output(Layer):
                 f"cannot be written: {error}", where=f"{self.where}: {self.path}"
             ) from None
         self._shapes = shapes
-
-    def backward(self, top: list[Blob], wanted: Sequence[bool], bottom: list[Blob]) -> None:
-        pass
 
     def _h5py(self) -> Any:
         try:

@@ -36,16 +36,8 @@ class ImageData(ImageReader):
                    for other ways see transform_param { resize }
       new_dim, bicubic   another fork's words for transform_param { resize }: read as that
       is_color     True: three channels, grey images too; False: one
-    transform_param   scale, mirror, crop_size, mean_file, mean_value; force_color and force_gray
-                      overrule is_color; resize, augment, workers and ignore_orientation, which are
-                      not Caffe's: see minidl.data.transform.Transform; crop_h and crop_w, SSD's.
-                      Its resize_param, noise_param, emit_constraint, distort_param and
-                      expand_param are refused
-                      NVIDIA's img_rand_resize_lower, img_rand_resize_upper,
-                      rand_resize_ratio_lower, rand_resize_ratio_upper, vertical_stretch_lower,
-                      vertical_stretch_upper, horizontal_stretch_lower, horizontal_stretch_upper,
-                      interpolation_algo_down, interpolation_algo_up, allow_upscale: a size drawn
-                      for every picture, see minidl.data.varied.VariedSize
+      scale, mirror, mean_file, crop_size   refused: since 2013 they are in transform_param
+    transform_param   as for Data; force_color and force_gray overrule is_color
 
     Batch n is a function of n as in Data layers, and so is a stand-in for a list that is not there.
     JPEGs may differ by one or two steps of a byte from what OpenCV decodes; grey of a coloured one

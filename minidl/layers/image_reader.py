@@ -10,28 +10,23 @@ from minidl.arrays.blob import Shape
 from minidl.arrays.threads import threads
 from minidl.data.batches import Batches, Maker
 from minidl.data.resize import Resize
-from minidl.data.sampler import Sequential, Shuffled, shuffling
 from minidl.data.sources import Source as Records
 from minidl.data.transform import Transform
-from minidl.errors import DataError
+from minidl.errors import DataError, placed_in
 from minidl.layers.context import Context
 from minidl.layers.reader import Reader
-
-OLD = ("scale", "mean_file", "crop_size", "mirror")  # fields of 2013, now in transform_param
 
 
 class ImageReader(Reader):
     """Batches of transformed records and their labels.
 
-    A subclass sets `batch_size`, `prefetch`, `transform`, `shuffle` and `skip` (records left out at
-    the beginning), and opens the source in `open_source`.
+    A subclass sets `batch_size`, `prefetch`, `transform` and `shuffle`, and opens the source in
+    `open_source`.
     """
 
     transform: Transform
 
     tops = (1, 2)
-    shuffle = False
-    skip = 0
 
     def __init__(self, spec: Any, ctx: Context) -> None:
         super().__init__(spec, ctx)
@@ -44,16 +39,6 @@ class ImageReader(Reader):
     def open_source(self) -> Records:
         """Return the records. Errors: DataError, to whose place the layer's is added."""
         raise NotImplementedError
-
-    def refuse_old_fields(self, field: str) -> None:
-        """Refuse fields of this message that have moved to transform_param."""
-        for name in OLD:
-            if getattr(self.spec, field).HasField(name):
-                self.reject(
-                    f"{field} has {name}, which is the form of 2013",
-                    fix=f"move {name} to transform_param",
-                    field=f"{field}.{name}",
-                )
 
     def stretch_to(self, field: str) -> Callable[[], Resize] | None:
         """Return a function that makes the Resize to new_height and new_width, fields of the
@@ -105,36 +90,16 @@ class ImageReader(Reader):
         """Open the source, or its stand-in, and look at the first record."""
         if self.absent():
             return self._stand_in()
-        try:
+        with placed_in(self.where):
             source = self.open_source()
             first = source[0]
-        except DataError as error:
-            for one in error.errors:  # of the file; told as this layer's
-                one.where = f"{self.where}: {one.where}"
-            raise
         shape = self.transform.top_shape(first.image.shape, source.describe(0, first.key))
         # Several threads pay only where pixels are decoded or worked on.
         n, heavy = self.batch_size, source.decoded or self.transform.costly
         asked = self.spec.transform_param.workers or (threads() if heavy else 1)
         self.workers = min(n, asked)
-        maker = Batches(
-            source,
-            self.transform,
-            self._order(len(source)),
-            self.dtype,
-            self.ctx.streams,
-            self.name,
-            self.workers,
-            self.ctx.device.host_empty,
-        )
+        maker = Batches(source, self.transform, self.order_of(len(source)), *self.making)
         return maker, ((n, *shape), (n, *maker.label_shape(first)))
-
-    def _order(self, length: int) -> Sequential:
-        n, skip = self.batch_size, self.skip
-        if not self.shuffle:
-            return Sequential(length, n, skip=skip)
-        order = shuffling(self.ctx.streams, (length,))
-        return Shuffled(length, n, order, skip=skip)
 
     def _stand_in(self) -> tuple[Maker, tuple[Shape, ...]]:
         assert self.ctx.absent_data is not None

@@ -120,9 +120,7 @@ class InnerProduct(Layer):
 
     def _add_weight_gradient(self, x, dy):
         left, right = (x, dy) if self.gemm.transpose else (dy, x)
-        if (
-            self.weight.gradient.fresh
-        ):  # counts as zero: not to be read, so not to be cleared either
+        if self.weight.gradient.fresh:  # counts as zero: neither read nor cleared
             whole = self.weight.gradient.memory.array.reshape(self.weight.shape)
             self.xp.matmul(left.T, right, out=whole)
             self.weight.gradient.fresh = False

@@ -27,8 +27,7 @@ class Input(Source):
         super().__init__(spec, ctx)
         if not spec.input_param.shape:
             self.reject(
-                "shape is missing",
-                fix="input_param { shape { dim: 1 dim: 3 dim: 227 dim: 227 } }",
+                "shape is missing", fix="input_param { shape { dim: 1 dim: 3 dim: 227 dim: 227 } }"
             )
         self.shapes = self.shapes_for_tops(spec.input_param, "input_param")
 

@@ -49,16 +49,10 @@ class Interp(Resampling):
             )
         self.size = (p.height, p.width) if sized else None
         self.shrink, self.zoom = p.shrink_factor, p.zoom_factor
-        for name in sized + factors:
-            if getattr(p, name) < 1:
-                self.reject(f"{name} is {getattr(p, name)}", expected="at least 1")
+        self.check_positive("interp_param", *sized, *factors)
         for name in ("pad_beg", "pad_end"):
             if getattr(p, name) > 0:
-                self.reject(
-                    f"{name} is {getattr(p, name)}",
-                    expected="0, or less: places to cut off",
-                    field=f"interp_param.{name}",
-                )
+                self.reject_field(f"interp_param.{name}", expected="0, or less: places to cut off")
         self.cut = (-p.pad_beg, -p.pad_end)
 
     def top_shapes(self, bottom):

@@ -46,10 +46,8 @@ class LabelDropout(Layer):
         self.ratio, self.hard, self.rand = p.drop_neg_ratio, p.hard_ratio, p.rand_ratio
         for name in ("drop_neg_ratio", "hard_ratio", "rand_ratio"):
             if not 0 <= getattr(p, name) < np.inf:
-                self.reject(
-                    f"{name} is {getattr(p, name):g}",
-                    expected="a number that is not negative",
-                    field=f"label_drop_param.{name}",
+                self.reject_field(
+                    f"label_drop_param.{name}", expected="a number that is not negative"
                 )
         if self.hard + self.rand > 1:
             self.reject(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -113,6 +114,10 @@ class Labelled(Layer):
         self.xp.sum(self.ignored, dtype=np.intp, out=self.count)
         self.xp.subtract(self.place.size, self.count, out=self.count)
         return self.count
+
+    def sample_bottoms(self, shapes: Sequence[Shape], rng: np.random.Generator) -> list[np.ndarray]:
+        scores, labels = shapes[:2]
+        return [rng.standard_normal(scores), self.sample_labels(scores, labels, rng)]
 
     def sample_labels(self, scores: Shape, labels: Shape, rng: np.random.Generator) -> np.ndarray:
         """Random labels, about a third of them `ignore_label` where that is set."""

@@ -46,9 +46,7 @@ class Local(Layer):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         p = spec.local_param
-        for name in ("num_output", "kernel_size", "stride"):
-            if getattr(p, name) < 1:
-                self.reject(f"{name} is 0", expected="at least 1", field=f"local_param.{name}")
+        self.check_positive("local_param", "num_output", "kernel_size", "stride")
         self.fillers = {"weight": p.weight_filler, "bias": p.bias_filler}
         # Not `op`, by which engines would take this for a convolution.
         kernel, stride, pad = (p.kernel_size,), (p.stride,), (p.pad,)
@@ -56,11 +54,7 @@ class Local(Layer):
         self._unfolding = method_cache(self._make_unfolding, 4)
 
     def top_shapes(self, bottom):
-        if len(bottom) != 4 or 0 in bottom:
-            self.reject(
-                f"the bottom has the shape {bottom}",
-                expected="a 4-dimensional bottom (N, C, H, W), not empty",
-            )
+        self.check_images(bottom)
         out = self.window.out(bottom[2:])
         if min(out) < 1:
             size, pad = self.window.kernel[0], self.window.pad[0]

@@ -56,11 +56,7 @@ class LossLayer(Layer):
             self.normalization = self.default_normalization
         self.pre_fixed = p.pre_fixed_normalizer
         if not 0 < self.pre_fixed < math.inf:
-            self.reject(
-                f"pre_fixed_normalizer is {self.pre_fixed:g}",
-                expected="a number above 0",
-                field="loss_param.pre_fixed_normalizer",
-            )
+            self.reject_field("loss_param.pre_fixed_normalizer", expected="a number above 0")
 
     def sum_over(self, outer: int, inner: int, valid: Any) -> Any:
         """Return the divisor that `normalization` names, before it is raised to at least 1: a
@@ -118,4 +114,24 @@ class LossLayer(Layer):
             self.reject(
                 f"bottoms '{first}' {bottom} and '{second}' {other} differ in their first axis",
                 expected="one item of each for every item of the batch",
+            )
+
+    def check_as_many(self, *bottom: Shape) -> None:
+        """Refuse bottoms that do not all have as many elements."""
+        for name, shape in zip(self.spec.bottom, bottom, strict=True):
+            if math.prod(shape) != math.prod(bottom[0]):
+                self.reject(
+                    f"'{name}' has the shape {shape}, '{self.spec.bottom[0]}' {bottom[0]}",
+                    expected="as many elements in all bottoms",
+                )
+
+    def check_same_items(self, a: Shape, b: Shape) -> None:
+        """Refuse bottoms that do not have as many items with as many elements each."""
+        self.check_same_batch(a, b)
+        if math.prod(a) != math.prod(b):
+            first, second = self.spec.bottom[:2]
+            self.reject(
+                f"items of '{first}' {a} have {math.prod(a[1:])} elements, those of "
+                f"'{second}' {b} have {math.prod(b[1:])}",
+                expected="as many elements in both",
             )

@@ -47,14 +47,7 @@ class ContrastiveLoss(LossLayer):
         self.margin, self.legacy = p.margin, p.legacy_version
 
     def top_shapes(self, a, b, alike):
-        self.check_same_batch(a, b)
-        if math.prod(a) != math.prod(b):
-            first, second = self.spec.bottom[:2]
-            self.reject(
-                f"items of '{first}' {a} have {math.prod(a[1:])} elements, those of "
-                f"'{second}' {b} have {math.prod(b[1:])}",
-                expected="as many elements in both",
-            )
+        self.check_same_items(a, b)
         if math.prod(alike) != a[0]:
             self.reject(
                 f"{a[0]} pairs need as many numbers that say whether they are alike, but "

@@ -48,9 +48,7 @@ class CtcLoss(LossLayer):
         super().__init__(spec, ctx)
         p = spec.ctc_loss_param
         self.classes, self.steps, self.blank = p.alphabet_size, p.time_step, p.blank_label
-        for name in ("alphabet_size", "time_step"):
-            if getattr(p, name) == 0:
-                self.reject(f"{name} is 0 or missing", field=f"ctc_loss_param.{name}")
+        self.check_positive("ctc_loss_param", "alphabet_size", "time_step")
         if not 0 <= self.blank < self.classes:
             self.reject(
                 f"blank_label is {self.blank}, alphabet_size {self.classes}",

@@ -31,20 +31,13 @@ class EuclideanLoss(LossLayer):
     no_gradient = ()
 
     def top_shapes(self, a, b):
-        self.check_same_batch(a, b)
-        if math.prod(a) != math.prod(b):
-            first, second = self.spec.bottom
-            self.reject(
-                f"items of '{first}' {a} have {math.prod(a[1:])} elements, those of "
-                f"'{second}' {b} have {math.prod(b[1:])}",
-                expected="as many elements in both",
-            )
+        self.check_same_items(a, b)
         return ((),)
 
     def buffers(self, a, b):
         count = (math.prod(a),)
         return {
-            "difference": saved(count),
+            "slope": saved(count),  # a - b
             "product": scratch(product_shape(self.ctx.device, count)),
             "share": scratch(()),
         }
@@ -53,7 +46,7 @@ class EuclideanLoss(LossLayer):
         return math.prod(a)
 
     def forward(self, bottom, top):
-        a, b, d, loss = bottom[0].data, bottom[1].data, self.difference, top[0].data
+        a, b, d, loss = bottom[0].data, bottom[1].data, self.slope, top[0].data
         self.xp.subtract(a.reshape(-1), b.reshape(-1), out=d)
         dot(self.xp, d, d, loss, self.product)  # a sum of squares without an array of squares
         loss /= 2 * max(1, bottom[0].shape[0])
@@ -62,5 +55,5 @@ class EuclideanLoss(LossLayer):
         self.xp.divide(top[0].diff, max(1, bottom[0].shape[0]), out=self.share)
         for blob, want in zip(bottom, wanted, strict=True):
             if want:
-                self.xp.multiply(self.difference, self.share, out=blob.diff.reshape(-1))
+                self.xp.multiply(self.slope, self.share, out=blob.diff.reshape(-1))
             self.xp.negative(self.share, out=self.share)  # what b gets

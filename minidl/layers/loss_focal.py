@@ -54,16 +54,10 @@ class FocalLoss(SoftmaxWithLoss):
                 fix="type: ORIGIN",
                 field="focal_loss_param.type",
             )
-        for name, value, enough in (
-            ("gamma", p.gamma, p.gamma >= 0),
-            ("alpha", p.alpha, p.alpha > 0),
-        ):
-            if not enough or not math.isfinite(value):
-                self.reject(
-                    f"{name} is {value:g}",
-                    expected=f"a number {'of at least' if name == 'gamma' else 'above'} 0",
-                    field=f"focal_loss_param.{name}",
-                )
+        if not 0 <= p.gamma < math.inf:
+            self.reject_field("focal_loss_param.gamma", expected="a number of at least 0")
+        if not 0 < p.alpha < math.inf:
+            self.reject_field("focal_loss_param.alpha", expected="a number above 0")
         self.op = None  # engines have no such loss
         self.weighs_items = True
 

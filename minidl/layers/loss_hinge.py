@@ -58,15 +58,12 @@ class HingeLoss(LossLayer, ItemLabelled):
     def multiply_adds(self, scores, labels):
         return math.prod(scores)
 
-    def sample_bottoms(self, shapes, rng):
-        return [rng.standard_normal(shapes[0]), self.sample_labels(*shapes, rng)]
-
     def forward(self, bottom, top):
         xp, side, violation, loss = self.xp, self.side, self.violation, top[0].data
         self.read_labels(bottom[1].data, side.shape[1])
         # -1 for the true class, 1 for the others.
         side.fill(1)
-        xp.add.at(side.reshape(-1), self.place.reshape(-1), self.table(_minus_two, self.dtype))
+        xp.add.at(side.reshape(-1), self.place.reshape(-1), self.table(np.array, -2, self.dtype))
         xp.multiply(bottom[0].data.reshape(side.shape), side, out=violation)
         violation += 1
         xp.maximum(violation, 0, out=violation)
@@ -85,7 +82,3 @@ class HingeLoss(LossLayer, ItemLabelled):
             xp.sign(self.violation, out=dx)  # 1 where the margin is violated
         dx *= self.side
         dx *= self.share
-
-
-def _minus_two(dtype):
-    return np.array(-2, dtype)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from minidl.errors import MinidlError
+from minidl.errors import placed_in
 from minidl.layers.base import register, saved, scratch
 from minidl.layers.labels import Labelled
 from minidl.layers.loss import LossLayer
@@ -62,11 +62,8 @@ class InfogainLoss(LossLayer, Labelled):
                     "has neither infogain_loss_param.source nor a third bottom",
                     expected="a matrix, a row for each true class",
                 )
-            try:
+            with placed_in(self.where):
                 self.matrix_size = read_matrix(self.source, np.float32).size
-            except MinidlError as error:
-                error.where = f"{self.where}: {error.where}"
-                raise
 
     def top_shapes(self, scores, labels, matrix=None):
         self.check_same_batch(scores, labels)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from minidl.layers.base import register, saved, scratch
-from minidl.layers.loss import LossLayer
+from minidl.layers.loss_euclidean import EuclideanLoss
 
 
 @register("L1Loss")
-class L1Loss(LossLayer):
+class L1Loss(EuclideanLoss):
     r"""The sum of all distances between two batches, per item.
 
     With N items of any size,
@@ -17,7 +17,8 @@ class L1Loss(LossLayer):
         loss = sum(|a - b|) / N
         da   = w * sign(a - b) / N          db = -da
 
-    where w is the gradient of the loss, its loss weight, and the sign of 0 is 0.
+    where w is the gradient of the loss, its loss weight, and the sign of 0 is 0. Backward is
+    EuclideanLoss's, with the sign as the slope.
 
     bottom[0]   a: (N, ...)
     bottom[1]   b: as many items with as many elements each, in any shape; it receives a gradient
@@ -29,35 +30,19 @@ class L1Loss(LossLayer):
     """
 
     fork = "NVIDIA/caffe"
-    no_gradient = ()
-
-    def top_shapes(self, a, b):
-        self.check_same_batch(a, b)
-        if math.prod(a) != math.prod(b):
-            first, second = self.spec.bottom
-            self.reject(
-                f"items of '{first}' {a} have {math.prod(a[1:])} elements, those of "
-                f"'{second}' {b} have {math.prod(b[1:])}",
-                expected="as many elements in both",
-            )
-        return ((),)
 
     def buffers(self, a, b):
         count = (math.prod(a),)
-        return {"sign": saved(count), "distance": scratch(count), "share": scratch(())}
+        return {"slope": saved(count), "distance": scratch(count), "share": scratch(())}
+
+    def multiply_adds(self, a, b):
+        return 0
 
     def forward(self, bottom, top):
         xp, loss = self.xp, top[0].data
         a, b = (blob.data.reshape(-1) for blob in bottom)
         xp.subtract(a, b, out=self.distance)
-        xp.sign(self.distance, out=self.sign)  # all that backward needs
+        xp.sign(self.distance, out=self.slope)  # all that backward needs
         xp.absolute(self.distance, out=self.distance)
         xp.sum(self.distance, out=loss)
         loss /= max(1, bottom[0].shape[0])
-
-    def backward(self, top, wanted, bottom):
-        self.xp.divide(top[0].diff, max(1, bottom[0].shape[0]), out=self.share)
-        for blob, want in zip(bottom, wanted, strict=True):
-            if want:
-                self.xp.multiply(self.sign, self.share, out=blob.diff.reshape(-1))
-            self.xp.negative(self.share, out=self.share)  # what b gets

@@ -46,11 +46,7 @@ class MultiSoftmaxLoss(SoftmaxWithLoss):
         self.op = None  # engines know no labels from 1
         self.loss_scale = spec.loss_param.scale
         if not 0 < self.loss_scale < math.inf:
-            self.reject(
-                f"scale is {self.loss_scale:g}",
-                expected="a number above 0",
-                field="loss_param.scale",
-            )
+            self.reject_field("loss_param.scale", expected="a number above 0")
 
     def fill_divisor(self, divisor, outer, inner, valid):
         super().fill_divisor(divisor, outer, inner, valid)

@@ -96,9 +96,6 @@ class SoftmaxWithLoss(LossLayer, Labelled):
     def multiply_adds(self, scores, labels):
         return math.prod(scores)
 
-    def sample_bottoms(self, shapes, rng):
-        return [rng.standard_normal(shapes[0]), self.sample_labels(*shapes, rng)]
-
     def forward(self, bottom, top):
         xp, prob = self.xp, self.prob
         outer, classes, inner = prob.shape
@@ -128,7 +125,7 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         dx = bottom[0].diff.reshape(prob.shape)
         # p - 1 for the true class, p for the others.
         dx[...] = prob
-        xp.add.at(dx.reshape(-1), self.place.reshape(-1), self.table(_minus_one, self.dtype))
+        xp.add.at(dx.reshape(-1), self.place.reshape(-1), self.table(np.array, -1, self.dtype))
         if self.weighs_items:
             dx *= self.item_weight
         if self.ignore_label is not None:
@@ -151,7 +148,3 @@ class SoftmaxWithLoss(LossLayer, Labelled):
         """Return the gradient of what each item adds, for all items or each of them; `share` is the
         loss's own part of it."""
         return self.share
-
-
-def _minus_one(dtype):
-    return np.array(-1, dtype)

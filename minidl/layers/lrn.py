@@ -68,11 +68,7 @@ class LRN(Layer):
         self.op = ops.LRN(p.local_size, p.alpha / places, p.beta, k, within)
 
     def top_shapes(self, bottom):
-        if len(bottom) != 4 or 0 in bottom:
-            self.reject(
-                f"the bottom has the shape {bottom}",
-                expected="a 4-dimensional bottom (N, C, H, W), not empty",
-            )
+        self.check_images(bottom)
         return (bottom,)
 
     def buffers(self, bottom):

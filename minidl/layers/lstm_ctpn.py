@@ -44,10 +44,8 @@ class Lstm(LSTM):
         super().__init__(spec, ctx)
         self.limit = spec.lstm_param.clipping_threshold
         if not (0 <= self.limit < math.inf):
-            self.reject(
-                f"clipping_threshold is {self.limit:g}",
-                expected="a number above 0, or 0 for none",
-                field="lstm_param.clipping_threshold",
+            self.reject_field(
+                "lstm_param.clipping_threshold", expected="a number above 0, or 0 for none"
             )
 
     def read_counts(self, p):

@@ -33,7 +33,7 @@ class Margin(ItemLabelled):
         self.m = p.m
         self.active = ctx.training or p.transform_test
         if not 0 <= self.m <= math.pi:
-            self.reject(f"m is {self.m:g}", expected="an angle from 0 to pi", field=f"{field}.m")
+            self.reject_field(f"{field}.m", expected="an angle from 0 to pi")
 
     def top_shapes(self, cosines, labels):
         if len(cosines) < 2:
@@ -175,11 +175,7 @@ class AdaCosAddmScale(Margin):
         super().__init__(spec, ctx)
         self.classes = spec.adacos_add_m_scale_param.num_classes
         if not 2 < self.classes < math.inf:
-            self.reject(
-                f"num_classes is {self.classes:g}",
-                expected="more than 2",
-                field="adacos_add_m_scale_param.num_classes",
-            )
+            self.reject_field("adacos_add_m_scale_param.num_classes", expected="more than 2")
 
     def buffers(self, cosines, labels):
         return {

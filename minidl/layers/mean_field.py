@@ -62,10 +62,8 @@ class MultiStageMeanfield(Layer):
             )
         for name in THETAS:
             if not 0 < getattr(p, name) < math.inf:
-                self.reject(
-                    f"{name} is {getattr(p, name):g}" if p.HasField(name) else f"{name} is missing",
-                    expected="a number above 0",
-                    field=f"multi_stage_meanfield_param.{name}",
+                self.reject_field(
+                    f"multi_stage_meanfield_param.{name}", expected="a number above 0"
                 )
         self._filters = []  # of each image: (lattice, norm) of places, and of places and colours
 

@@ -46,13 +46,7 @@ class MemoryData(Source):
         super().__init__(spec, ctx)
         p = spec.memory_data_param
         self.position = 0
-        for field in ("batch_size", "channels", "height", "width"):
-            if getattr(p, field) < 1:
-                self.reject(
-                    f"{field} is {getattr(p, field)}",
-                    expected="at least 1",
-                    field=f"memory_data_param.{field}",
-                )
+        self.check_positive("memory_data_param", "batch_size", "channels", "height", "width")
         if spec.HasField("transform_param"):
             log.warning("%s: transform_param is not applied, as in Caffe", self.where)
         self.batch_size = p.batch_size

@@ -44,8 +44,7 @@ class Accuracy(Labelled):
         p = spec.accuracy_param
         self.top_k, self.class_axis = p.top_k, p.axis
         self.ignore_label = p.ignore_label if p.HasField("ignore_label") else None
-        if self.top_k == 0:
-            self.reject("top_k is 0", expected="at least 1", field="accuracy_param.top_k")
+        self.check_positive("accuracy_param", "top_k")
 
     def top_shapes(self, scores, labels):
         _, classes, _ = self.fold_scores(scores, labels)
@@ -71,9 +70,6 @@ class Accuracy(Labelled):
             **by_class,
             **self.label_buffers(scores, labels),
         }
-
-    def sample_bottoms(self, shapes, rng):
-        return [rng.standard_normal(shapes[0]), self.sample_labels(*shapes, rng)]
 
     def forward(self, bottom, top):
         xp, rank, correct = self.xp, self.rank, self.correct

@@ -45,9 +45,7 @@ class MVN(Layer):
         self.normalize_variance, self.across_channels = p.normalize_variance, p.across_channels
         self.eps = p.eps
         if not (self.eps >= 0 and math.isfinite(self.eps)):
-            self.reject(
-                f"eps is {self.eps:g}", expected="a finite number >= 0", field="mvn_param.eps"
-            )
+            self.reject_field("mvn_param.eps", expected="a finite number >= 0")
         if self.normalize_variance:
             self.keeps = ("top",)
 

@@ -61,17 +61,12 @@ class BatchNorm(Layer):
         self.use_global_stats = p.use_global_stats if has_choice else not ctx.training
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         if not 0 <= self.fraction <= 1:
-            self.reject(
-                f"moving_average_fraction is {self.fraction:g}",
+            self.reject_field(
+                "batch_norm_param.moving_average_fraction",
                 expected="0 (only the last batch counts) to 1 (all batches count the same)",
-                field="batch_norm_param.moving_average_fraction",
             )
         if not (self.eps >= 0 and math.isfinite(self.eps)):
-            self.reject(
-                f"eps is {self.eps:g}",
-                expected="a finite number >= 0",
-                field="batch_norm_param.eps",
-            )
+            self.reject_field("batch_norm_param.eps", expected="a finite number >= 0")
         self.check_engine(p)
         self.op = ops.BatchNorm(self.eps, self.fraction, self.use_global_stats)
         for i, param in enumerate(spec.param):

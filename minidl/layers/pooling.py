@@ -78,11 +78,7 @@ class Pooling(Layer):
     # ------------------------------------------------------------------ declare
 
     def top_shapes(self, bottom):
-        if len(bottom) != 4 or 0 in bottom:
-            self.reject(
-                f"the bottom has the shape {bottom}",
-                expected="a 4-dimensional bottom (N, C, H, W), not empty",
-            )
+        self.check_images(bottom)
         size, op = bottom[2:], self.op.over(bottom[2:])
         out = op.out(size)
         if min(out) < 1:

@@ -36,11 +36,7 @@ class Pyramid(Layer):
         raise NotImplementedError
 
     def top_shapes(self, bottom):
-        if len(bottom) != 4 or 0 in bottom:
-            self.reject(
-                f"the bottom has the shape {bottom}",
-                expected="a 4-dimensional bottom (N, C, H, W), not empty",
-            )
+        self.check_images(bottom)
         pooled = [level.top_shapes(bottom)[0] for level in self._poolings(bottom)]
         if len(pooled) == 1:
             return (pooled[0],)

@@ -11,7 +11,7 @@ from minidl.arrays.blob import Shape
 from minidl.arrays.threads import threads
 from minidl.data.batches import Maker
 from minidl.data.poses import Look, PoseBatches, Poses
-from minidl.errors import DataError, MinidlError
+from minidl.errors import DataError, placed_in
 from minidl.layers.base import register
 from minidl.layers.context import Context
 from minidl.layers.image_reader import ImageReader
@@ -91,26 +91,12 @@ class PoseImageData(ImageReader):
         )
         if self.absent():
             return self.stand_in(*shapes)
-        try:
+        with placed_in(self.where):
             poses = Poses(Path(self.data_source), p.key_point_num)
             self.draw_skip(p.rand_skip, len(poses), self.data_source)
             look = self._look()
-        except MinidlError as error:
-            for one in error.errors:
-                one.where = f"{self.where}: {one.where}"
-            raise
         self.workers = min(n, threads())
-        maker = PoseBatches(
-            poses,
-            look,
-            self._order(len(poses)),
-            self.dtype,
-            self.ctx.streams,
-            self.name,
-            self.workers,
-            self.ctx.device.host_empty,
-        )
-        return maker, shapes
+        return PoseBatches(poses, look, self.order_of(len(poses)), *self.making), shapes
 
     def _look(self) -> Look:
         p = self.spec.pose_image_data_param
@@ -136,5 +122,4 @@ class PoseImageData(ImageReader):
         return pixels.astype(self.dtype)
 
     def _refuse(self, name: str, expected: str) -> None:
-        value = getattr(self.spec.pose_image_data_param, name)
-        self.reject(f"{name} is {value:g}", expected=expected, field=f"{FIELD}.{name}")
+        self.reject_field(f"{FIELD}.{name}", expected=expected)

@@ -11,12 +11,14 @@ import numpy as np
 from minidl.arrays.blob import Blob, Shape
 from minidl.data.batches import Batch, Maker, StandIn
 from minidl.data.prefetch import Prefetcher
+from minidl.data.sampler import Sequential, Shuffled, shuffling
 from minidl.data.upload import Upload
 from minidl.errors import DataError
 from minidl.layers.context import Context
 from minidl.layers.source import Source
 
 log = logging.getLogger("minidl")
+OLD = ("scale", "mean_file", "crop_size", "mirror")  # fields of 2013, now in transform_param
 
 
 class Reader(Source):
@@ -29,11 +31,15 @@ class Reader(Source):
     batch_size   items in a batch
     prefetch     batches that lie ready
     workers      threads that make the items of a batch
+    shuffle      whether records come in another random order in every pass over them
+    skip         records left out at the beginning
     data_source  what the data set is called, for messages
     """
 
     prefetch = 4
     workers = 1
+    shuffle = False
+    skip = 0
     position: int
     batch_size: int
     data_source = ""
@@ -54,17 +60,25 @@ class Reader(Source):
 
     def read_sizes(self, field: str, *names: str) -> None:
         """Read these fields of the layer's message `field`, which must be at least 1."""
+        self.check_positive(field, *names)
         for name in names:
-            value = getattr(getattr(self.spec, field), name)
-            if value < 1:
-                self.reject(f"{name} is {value}", expected="at least 1", field=f"{field}.{name}")
-            setattr(self, name, value)
+            setattr(self, name, getattr(getattr(self.spec, field), name))
 
     def read_source(self, field: str, example: str) -> None:
         """Read the field `source`, which may be missing where random records may stand in."""
         self.data_source = getattr(self.spec, field).source
         if not self.data_source and self.ctx.absent_data is None:
             self.reject("source is missing", fix=f'{field} {{ source: "{example}" }}')
+
+    def refuse_old_fields(self, field: str) -> None:
+        """Refuse fields of this message that have moved to transform_param."""
+        for name in OLD:
+            if getattr(self.spec, field).HasField(name):
+                self.reject(
+                    f"{field} has {name}, which is the form of 2013",
+                    fix=f"move {name} to transform_param",
+                    field=f"{field}.{name}",
+                )
 
     def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
         self._opened()
@@ -133,6 +147,19 @@ class Reader(Source):
             shapes[0][1:],
         )
         return StandIn(shapes, self.dtype, self.ctx.streams, self.name), shapes
+
+    def order_of(self, *lengths: int) -> Sequential:
+        """Return the order of the records in files of these lengths."""
+        n, skip = self.batch_size, self.skip
+        if not self.shuffle:
+            return Sequential(sum(lengths), n, skip=skip)
+        return Shuffled(sum(lengths), n, shuffling(self.ctx.streams, lengths), skip=skip)
+
+    @property
+    def making(self) -> tuple[Any, ...]:
+        """What makers of batches take: number type, random streams, name, threads, memory."""
+        ctx = self.ctx
+        return self.dtype, ctx.streams, self.name, self.workers, ctx.device.host_empty
 
     # ------------------------------------------------------------------
 

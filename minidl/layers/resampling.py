@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.arrays.blob import Shape
 from minidl.layers.base import Layer, scratch
 
 
@@ -20,13 +19,6 @@ class Resampling(Layer):
         """Return A, (places of the top, places of the bottom): the share of each of `size` places
         in each of `out`. A `table`."""
         raise NotImplementedError
-
-    def check_images(self, bottom: Shape) -> None:
-        if len(bottom) != 4 or 0 in bottom:
-            self.reject(
-                f"the bottom has the shape {bottom}",
-                expected="a 4-dimensional bottom (N, C, H, W), not empty",
-            )
 
     def buffers(self, bottom):
         (n, c, h, _), (_, _, height, width) = bottom, self.top_shapes(bottom)[0]

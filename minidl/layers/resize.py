@@ -46,11 +46,7 @@ class Resize(Resampling):
         self.factors = tuple(getattr(p, name) for name in names)
         for name, value in zip(names, self.factors, strict=True):
             if not 0 < value < math.inf:
-                self.reject(
-                    f"{name} is {value:g}" if p.HasField(name) else f"{name} is missing",
-                    expected="a number above 0",
-                    field=f"resize_param.{name}",
-                )
+                self.reject_field(f"resize_param.{name}", expected="a number above 0")
 
     def top_shapes(self, bottom):
         self.check_images(bottom)

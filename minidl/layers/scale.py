@@ -28,10 +28,9 @@ class Broadcast(Layer):
 
     def _line_up(self, p, prefix):
         if p.num_axes < -1:
-            self.reject(
-                f"num_axes is {p.num_axes}",
+            self.reject_field(
+                f"{prefix}.num_axes",
                 expected="-1 (all axes from axis on), 0 (a single number) or more",
-                field=f"{prefix}.num_axes",
             )
         self.first_axis, self.num_axes = p.axis, p.num_axes
 

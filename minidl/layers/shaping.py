@@ -199,8 +199,21 @@ class Split(Layer):
             dx += blob.diff
 
 
+class View(Layer):
+    """A layer whose top is the bottom's memory under another shape: nothing is left to do."""
+
+    family = "shape"
+    views = {0: 0}
+
+    def forward(self, bottom, top):
+        pass
+
+    def backward(self, top, wanted, bottom):
+        pass
+
+
 @register("Flatten")
-class Flatten(Layer):
+class Flatten(View):
     """Make one axis of several: (N, C, H, W) becomes (N, C * H * W).
 
         y = x, in the same memory; dx = dy
@@ -213,9 +226,7 @@ class Flatten(Layer):
     Source: Caffe.
     """
 
-    family = "shape"
     parameters = ("flatten_param",)
-    views = {0: 0}
 
     def top_shapes(self, shape):
         p = self.spec.flatten_param
@@ -230,15 +241,9 @@ class Flatten(Layer):
             )
         return ((*shape[:start], math.prod(shape[start:end]), *shape[end:]),)
 
-    def forward(self, bottom, top):
-        pass
-
-    def backward(self, top, wanted, bottom):
-        pass
-
 
 @register("Reshape")
-class Reshape(Layer):
+class Reshape(View):
     """Give a blob another shape with as many elements.
 
         y = x, in the same memory; dx = dy
@@ -253,9 +258,7 @@ class Reshape(Layer):
     Source: Caffe.
     """
 
-    family = "shape"
     parameters = ("reshape_param",)
-    views = {0: 0}
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
@@ -268,10 +271,9 @@ class Reshape(Layer):
                 field="reshape_param.shape",
             )
         if self.num_axes < -1:
-            self.reject(
-                f"num_axes is {self.num_axes}",
+            self.reject_field(
+                "reshape_param.num_axes",
                 expected="-1 for all axes from axis on, or how many to replace",
-                field="reshape_param.num_axes",
             )
 
     def top_shapes(self, shape):
@@ -330,12 +332,6 @@ class Reshape(Layer):
                 field="reshape_param.shape",
             )
         return shape[index]
-
-    def forward(self, bottom, top):
-        pass
-
-    def backward(self, top, wanted, bottom):
-        pass
 
 
 @register("Silence")

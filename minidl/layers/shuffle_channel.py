@@ -29,9 +29,8 @@ class ShuffleChannel(Layer):
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
+        self.check_positive("shuffle_channel_param", "group")
         self.group = spec.shuffle_channel_param.group
-        if self.group == 0:
-            self.reject("group is 0", expected="at least 1", field="shuffle_channel_param.group")
 
     def top_shapes(self, bottom):
         if len(bottom) < 2:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from minidl.arrays.blob import Blob, Shape
+from minidl.arrays.blob import Shape
 from minidl.layers.base import Count, Layer
 
 
@@ -35,6 +34,3 @@ class Source(Layer):
             if any(d < 0 for d in shape):
                 self.reject(f"shape {shape} has a negative size", field=f"{field}.shape")
         return given if len(given) == tops else given * tops
-
-    def backward(self, top: list[Blob], wanted: Sequence[bool], bottom: list[Blob]) -> None:
-        pass

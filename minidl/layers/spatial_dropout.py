@@ -43,10 +43,9 @@ class SpatialDropout(Layer):
         p = spec.spatial_dropout_param
         self.ratio = p.dropout_ratio
         if not 0 < self.ratio < 1:
-            self.reject(
-                f"dropout_ratio is {self.ratio:g}",
+            self.reject_field(
+                "spatial_dropout_param.dropout_ratio",
                 expected="above 0 and below 1: the probability of dropping a channel",
-                field="spatial_dropout_param.dropout_ratio",
             )
         phase = p.phase if p.HasField("phase") else ctx.phase  # the fork can draw in testing, too
         self.draws = phase == schema.TRAIN

@@ -28,8 +28,7 @@ class Tile(Layer):
         p = spec.tile_param
         self.along, self.tiles = p.axis, p.tiles
         if self.tiles < 1:
-            found = f"tiles is {self.tiles}" if p.HasField("tiles") else "tiles is missing"
-            self.reject(found, expected="the number of copies, 1 or more", field="tile_param.tiles")
+            self.reject_field("tile_param.tiles", expected="the number of copies, 1 or more")
 
     def top_shapes(self, bottom):
         axis = self.axis(self.along, bottom, "tile_param.axis")

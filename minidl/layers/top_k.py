@@ -38,7 +38,7 @@ class TopK(Layer):
         if p.k < 1:
             self.reject("k is 0 or missing", fix="topk_param { k: 100 }")
         if not (p.a > 0 and math.isfinite(p.a)):
-            self.reject(f"a is {p.a:g}", expected="a number above 0", field="topk_param.a")
+            self.reject_field("topk_param.a", expected="a number above 0")
         self.k = p.k if ctx.training else int(p.k * p.a)  # a > 1 lets more pass in testing
         if self.k < 1:
             self.reject(f"a is {p.a:g}, so a * k is below 1", field="topk_param.a")

@@ -13,10 +13,9 @@ from minidl.data.batches import Maker
 from minidl.data.sources.window_file import WindowFile
 from minidl.data.transform import Transform
 from minidl.data.windows import Look, WindowBatches
-from minidl.errors import DataError, MinidlError
+from minidl.errors import DataError, placed_in
 from minidl.layers.base import register
 from minidl.layers.context import Context
-from minidl.layers.image_reader import OLD
 from minidl.layers.reader import Reader
 from minidl.storage import mean
 
@@ -40,18 +39,12 @@ class WindowData(Reader):
       crop_mode     "warp" stretches a window to the square, "square" widens it to a square first
       context_pad   pixels of surroundings, counted in the square, that are shown around it
       cache_images  keep the image files in memory
-    transform_param   crop_size, which is needed; mirror; mean_value, or mean_file, from the middle
-                      of which a square is cut; scale; augment and workers, which are not Caffe's. A
-                      window has its size from crop_size, so resize is refused; images are read
-                      in colour, so force_color says nothing new and force_gray is refused; they
-                      are turned as EXIF says, unless ignore_orientation (not Caffe's) is true.
-                      Of SSD's fields crop_h and crop_w are not read, and resize_param, noise_param,
-                      emit_constraint, distort_param and expand_param refused
-                      NVIDIA's, which draw a size for every picture, are refused:
-                      img_rand_resize_lower, img_rand_resize_upper, rand_resize_ratio_lower,
-                      rand_resize_ratio_upper, vertical_stretch_lower, vertical_stretch_upper,
-                      horizontal_stretch_lower, horizontal_stretch_upper, interpolation_algo_down,
-                      interpolation_algo_up, allow_upscale
+      scale, mirror, mean_file, crop_size   refused: since 2013 they are in transform_param
+    transform_param   as for Data, but crop_size is needed, and a square from the middle of
+                      mean_file counts. A window has its size from crop_size, so resize, and
+                      NVIDIA's fields, which draw a size for every picture, are refused, and crop_h
+                      and crop_w not read; images are read in colour, so force_color says nothing
+                      new and force_gray is refused
 
     Which windows a batch has is a function of the seed, the layer's name and the batch's number.
     `position`, the number of batches given, may be set, and is what a snapshot keeps.
@@ -67,13 +60,7 @@ class WindowData(Reader):
         p, t = spec.window_data_param, spec.transform_param
         self.read_sizes("window_data_param", "batch_size")
         self.read_source("window_data_param", "window_file.txt")
-        for name in OLD:
-            if p.HasField(name):
-                self.reject(
-                    f"window_data_param has {name}, which is the form of 2013",
-                    fix=f"move {name} to transform_param",
-                    field=f"window_data_param.{name}",
-                )
+        self.refuse_old_fields("window_data_param")
         self.transform = Transform(t, ctx.training, ctx.dtype, self.reject, self.where)
         self.crop = t.crop_size
         if not self.crop:
@@ -86,32 +73,25 @@ class WindowData(Reader):
         # In float32, as Caffe rounds it.
         self.foreground = int(np.float32(self.batch_size) * np.float32(p.fg_fraction))
         if not 0 <= p.fg_fraction <= 1:
-            self._refuse(f"fg_fraction is {p.fg_fraction:g}", "0 to 1", "fg_fraction")
+            self.reject_field("window_data_param.fg_fraction", expected="0 to 1")
         if p.crop_mode not in ("warp", "square"):
-            self._refuse(f"crop_mode is '{p.crop_mode}'", "warp or square", "crop_mode")
+            self.reject_field("window_data_param.crop_mode", expected="warp or square")
         if 2 * p.context_pad >= self.crop:
-            self._refuse(
+            self.reject(
                 f"context_pad is {p.context_pad}, crop_size {self.crop}",
-                "context_pad below half of crop_size",
-                "context_pad",
+                expected="context_pad below half of crop_size",
+                field="window_data_param.context_pad",
             )
-
-    def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
-        n = self.batch_size
-        self._opened()
-        return (n, 3, self.crop, self.crop), (n,)
 
     def open(self) -> tuple[Maker, tuple[Shape, ...]]:
         p, n = self.spec.window_data_param, self.batch_size
         shapes: tuple[Shape, ...] = ((n, 3, self.crop, self.crop), (n,))
         if self.absent():
             return self.stand_in(*shapes)
-        try:
+        with placed_in(self.where):
             file = WindowFile(Path(self.data_source), p.fg_threshold, p.bg_threshold)
-            for kind, count in (
-                ("foreground", self.foreground),
-                ("background", n - self.foreground),
-            ):
+            counts = {"foreground": self.foreground, "background": n - self.foreground}
+            for kind, count in counts.items():
                 if count and not len(getattr(file.windows, kind)):
                     raise DataError(
                         f"has no window that counts as {kind}, and a batch wants {count}",
@@ -120,29 +100,14 @@ class WindowData(Reader):
                     )
             self.transform.check_channels(3, "a window")
             pixels = self._mean()
-        except MinidlError as error:
-            error.where = f"{self.where}: {error.where}"
-            raise
         self.workers = min(n, self.spec.transform_param.workers or threads())
         t = self.transform
         square = p.crop_mode == "square"
         look = Look(
             self.crop, p.context_pad, square, t.mirror, pixels, t.scale, t.augment, t.upright
         )
-        maker = WindowBatches(
-            file,
-            p.root_folder,
-            n,
-            self.foreground,
-            look,
-            self.dtype,
-            self.ctx.streams,
-            self.name,
-            self.workers,
-            p.cache_images,
-            self.ctx.device.host_empty,
-        )
-        return maker, shapes
+        windows = file, p.root_folder, n, self.foreground, p.cache_images
+        return WindowBatches(*windows, look, *self.making), shapes
 
     def _mean(self) -> np.ndarray:
         """Return what is subtracted: the middle of the mean file, (3, crop, crop), or (3 or 1, 1,
@@ -160,6 +125,3 @@ class WindowData(Reader):
         # The middle, whatever the window
         top, left = ((side - crop) // 2 for side in pixels.shape[1:])
         return pixels[:, top : top + crop, left : left + crop].astype(self.dtype)
-
-    def _refuse(self, found: str, expected: str, field: str) -> None:
-        self.reject(found, expected=expected, field=f"window_data_param.{field}")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.arrays.rng import Streams
 from minidl.data.annotated import samples
 from minidl.data.annotated.boxes import emitted, mirrored, project
 from minidl.data.annotated.distort import Distort
 from minidl.data.annotated.expand import Expand
 from minidl.data.annotated.fit import Fit
 from minidl.data.annotated.noise import Noise
-from minidl.data.batches import Batch, Shape, StandIn, room
-from minidl.data.sampler import Sequential
+from minidl.data.batches import Batch, Shape, StandIn, ThreadedMaker
 from minidl.data.sources.annotated import AnnotatedDatums
 from minidl.data.transform import Transform
 from minidl.errors import DataError
@@ -50,61 +47,34 @@ class _Item(NamedTuple):
     record: tuple[int, str]
 
 
-class AnnotatedBatches:
+class AnnotatedBatches(ThreadedMaker):
     """Batch n: images (N, C, H, W), and objects (1, 1, G, 8), or labels (N).
 
     A row is the item of its object in the batch, class, instance, xmin, ymin, xmax, ymax,
     difficult; by item, then in the order of the record. A batch without objects has one row of -1.
 
-    The random numbers of item i are those of (seed, name, i, n): the same in every thread, and
-    whether or not the batches before it were made.
-
-    workers   threads that make the items of a batch
-    empty     makes a batch's arrays: shape and dtype -> an array with any contents
+    The random numbers of item i are those of (seed, name, i, n).
     """
 
-    def __init__(
-        self,
-        source: AnnotatedDatums,
-        look: Look,
-        order: Sequential,
-        dtype: Any,
-        streams: Streams,
-        name: str,
-        workers: int,
-        empty: Callable[[Shape, Any], np.ndarray] = np.empty,
-    ) -> None:
-        self._source, self._look, self._order, self._dtype = source, look, order, dtype
-        self._streams, self._name, self._empty = streams, name, empty
-        self._pool = ThreadPoolExecutor(workers, f"minidl worker of {name}")
-        self.restarts, self.length = order.restarts, order.length
+    _source: AnnotatedDatums
+    _look: Look
 
     def make(self, number: int, spare: Batch | None = None) -> Batch:
         numbers = self._order.batch(number)
         count = len(numbers)
-        items = list(self._pool.map(self._item, numbers, range(count), [number] * count))
+        items = self._each(self._item, numbers, range(count), [number] * count)
         for item in items:
             self._compare(item, items[0])
         label = labels([item.label for item in items], self._dtype)
         shapes = ((count, *items[0].shape), label.shape)
-        batch = Batch(
-            room(shapes, self._dtype, spare, self._empty), [item.record for item in items]
-        )
+        batch = Batch(self._room(shapes, spare), [item.record for item in items])
         batch.labels[...] = label
 
         def put(i: int) -> None:
             self._look.transform(items[i].image, items[i].u, batch.data[i])
 
-        for _ in self._pool.map(put, range(count)):
-            pass
+        self._each(put, range(count))
         return batch
-
-    def describe(self, record: tuple[int, str]) -> str:
-        return self._source.describe(*record)
-
-    def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        self._source.close()
 
     def _item(self, record: int, place: int, batch: int) -> _Item:
         sample = self._source[record]

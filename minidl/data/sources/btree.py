@@ -308,8 +308,7 @@ class BTree:
 
     def _damaged(self, what: str) -> NoReturn:
         self._refuse(
-            f"is damaged: {what}",
-            fix="make the data set again, or copy it again from its origin",
+            f"is damaged: {what}", fix="make the data set again, or copy it again from its origin"
         )
 
     def _refuse(self, found: str, expected: str = "", fix: str = "") -> NoReturn:

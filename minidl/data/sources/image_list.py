@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minidl.data.sources import Sample, image
-from minidl.errors import DataError, UsageError, raise_all
+from minidl.errors import DataError, UsageError, placed_at, raise_all
 from minidl.storage import files, sniff
 
 MOST_TEXT = 1 << 30  # bytes of a list
@@ -80,11 +80,8 @@ class ImageList:
     def __getitem__(self, number: int) -> Sample:
         path = self.paths[number]
         label = self.labels[number] if self.count > 1 else self.labels[number, 0]
-        try:
+        with placed_at(self._place(number)):
             return Sample(path, image.decode(self.read(number), self.color, self.upright), label)
-        except DataError as error:
-            error.where = error.where or self._place(number)
-            raise
 
     def read(self, number: int) -> bytes:
         """The bytes of an image file. Errors: DataError."""

@@ -8,12 +8,29 @@ import numpy as np
 
 from minidl.data.sources import Sample, image
 from minidl.data.sources.image_list import MOST_ERRORS, read_lines
-from minidl.errors import DataError, raise_all
+from minidl.errors import DataError, placed_at, raise_all
 
 Size = tuple[int, int]  # height and width
 
 
-class ImagePairs:
+class Pairs:
+    """The lines of a text file that hold two paths each, the first of which is an image's."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.pairs = file, read_pairs(file)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def describe(self, number: int, key: str = "") -> str:
+        line, path, _ = self.pairs[number]
+        return f"'{path}', line {line} of {self.file}"
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+
+class ImagePairs(Pairs):
     """The images that a text file names, as ``street.png street_labels.png``, two paths a line.
 
     file      the text file; paths have no blanks, empty lines are skipped
@@ -31,24 +48,17 @@ class ImagePairs:
     def __init__(
         self, file: Path, roots: tuple[str, str], color: bool, size: Size | None, upright: bool
     ) -> None:
-        self.file, self.roots, self.color = file, roots, color
-        self.size, self.upright = size, upright
-        self.pairs = read_pairs(file)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
+        super().__init__(file)
+        self.roots, self.color, self.size, self.upright = roots, color, size, upright
 
     def __getitem__(self, number: int) -> Sample:
         line, *paths = self.pairs[number]
         where = f"{self.file}:{line}"
-        try:
+        with placed_at(where):
             data, labels = (
                 image.decode(image.read(root + path, where), color, self.upright)
                 for root, path, color in zip(self.roots, paths, (self.color, False), strict=True)
             )
-        except DataError as error:
-            error.where = error.where or where
-            raise
         if self.size is not None:
             labels = nearest(labels, self.size)
         elif labels.shape[1:] != data.shape[1:]:
@@ -59,12 +69,6 @@ class ImagePairs:
                 expected="a label for each pixel",
             )
         return Sample(paths[0], data, labels)
-
-    def describe(self, number: int, key: str) -> str:
-        return f"'{key}', line {self.pairs[number][0]} of {self.file}"
-
-    def close(self) -> None:
-        pass
 
 
 def read_pairs(file: Path) -> list[tuple[int, str, str]]:

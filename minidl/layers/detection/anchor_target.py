@@ -59,17 +59,9 @@ class AnchorTarget(Layer):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         p = spec.anchor_target_param
-        for name in ("feat_stride", "base_size", "batch_size"):
-            if getattr(p, name) == 0:
-                self.reject(
-                    f"{name} is 0", expected="at least 1", field=f"anchor_target_param.{name}"
-                )
+        self.check_positive("anchor_target_param", "feat_stride", "base_size", "batch_size")
         if not 0 <= p.fg_fraction <= 1:
-            self.reject(
-                f"fg_fraction is {p.fg_fraction:g}",
-                expected="a share, 0 to 1",
-                field="anchor_target_param.fg_fraction",
-            )
+            self.reject_field("anchor_target_param.fg_fraction", expected="a share, 0 to 1")
         ratios, scales = tuple(p.ratio) or (0.5, 1, 2), tuple(p.scale) or (8, 16, 32)
         if min(ratios + scales) <= 0:
             self.reject(f"ratio is {ratios} and scale {scales}", expected="numbers above 0")

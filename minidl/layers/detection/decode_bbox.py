@@ -62,11 +62,7 @@ class DecodeBBox(Layer):
         if bool(p.bbox_mean) != bool(p.bbox_std):
             self.reject("has one of bbox_mean and bbox_std", expected="both, or none")
         if any(not std > 0 for std in p.bbox_std):
-            self.reject(
-                f"bbox_std is {list(p.bbox_std)}",
-                expected="numbers above 0",
-                field="bbox_reg_param.bbox_std",
-            )
+            self.reject_field("bbox_reg_param.bbox_std", expected="numbers above 0")
         if len(spec.bottom) > 2 and not ctx.training:
             self.reject(f"has a third bottom, '{spec.bottom[2]}', which is for phase TRAIN alone")
 
@@ -113,6 +109,3 @@ class DecodeBBox(Layer):
         end = END.astype(boxes.dtype)
         with np.errstate(over="ignore"):
             return decode(boxes + end, None, moves, CENTER_SIZE) - end
-
-    def backward(self, top, wanted, bottom):
-        pass

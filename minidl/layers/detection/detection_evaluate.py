@@ -65,11 +65,7 @@ class DetectionEvaluate(Layer):
         if p.num_classes < 1:
             self.reject("num_classes is missing", expected="the classes, with the background")
         if not p.overlap_threshold > 0:
-            self.reject(
-                f"overlap_threshold is {p.overlap_threshold:g}",
-                expected="above 0",
-                field="detection_evaluate_param.overlap_threshold",
-            )
+            self.reject_field("detection_evaluate_param.overlap_threshold", expected="above 0")
         r = p.resize_param
         if p.HasField("resize_param") and not (r.height and r.width):
             self.reject(

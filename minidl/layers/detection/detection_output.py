@@ -75,10 +75,8 @@ class DetectionOutput(Layer):
         if not 0 < self.eta <= 1:
             self.reject(f"eta is {self.eta:g}", expected="above 0, at most 1")
         if self.keep == 0 or self.keep < -1:
-            self.reject(
-                f"keep_top_k is {self.keep}",
-                expected="at least 1, or -1 for all",
-                field="detection_output_param.keep_top_k",
+            self.reject_field(
+                "detection_output_param.keep_top_k", expected="at least 1, or -1 for all"
             )
 
     def top_shapes(self, offsets, scores, priors):

@@ -6,7 +6,7 @@ import numpy as np
 
 from minidl import prototxt
 from minidl.data import cubic, detectnet
-from minidl.errors import LabelError, MinidlError
+from minidl.errors import LabelError, placed_in
 from minidl.layers.base import Layer, register
 from minidl.layers.detection import coverage
 from minidl.storage import mean
@@ -61,16 +61,9 @@ class DetectNetTransformation(Layer):
                                    (0.7), scale_max (1); flip_prob (0.33); rotation_prob (0.33),
                                    max_rotate_degree (1); hue_rotation_prob (0.33), hue_rotation
                                    (15); desaturation_prob (0.33), desaturation_max (0.5)
-    transform_param                mean_value, one or three, or mean_file, stretched to (H, W). What
-                                   does nothing in the fork is refused: scale, mirror, crop_size,
-                                   force_color, force_gray, resize, augment, workers,
-                                   ignore_orientation, crop_h, crop_w, resize_param, noise_param,
-                                   emit_constraint, distort_param, expand_param,
-                                   img_rand_resize_lower, img_rand_resize_upper,
-                                   rand_resize_ratio_lower, rand_resize_ratio_upper,
-                                   vertical_stretch_lower, vertical_stretch_upper,
-                                   horizontal_stretch_lower, horizontal_stretch_upper,
-                                   interpolation_algo_down, interpolation_algo_up, allow_upscale
+    transform_param                as for Data, but mean_value alone, one or three, or mean_file,
+                                   stretched to (H, W); all other fields, which do nothing in the
+                                   fork, are refused
 
     What is drawn depends on the net's seed, the layer's name and the number of the pass only.
     Colours are turned in HSV (minidl.data.hsv), pictures stretched as minidl.data.cubic and turned
@@ -83,11 +76,7 @@ class DetectNetTransformation(Layer):
 
     family = "detection"
     fork = "NVIDIA/caffe"
-    parameters = (
-        "detectnet_groundtruth_param",
-        "detectnet_augmentation_param",
-        "transform_param",
-    )
+    parameters = ("detectnet_groundtruth_param", "detectnet_augmentation_param", "transform_param")
     bottoms = 2
     tops = 2
     no_gradient = (0, 1)
@@ -95,17 +84,10 @@ class DetectNetTransformation(Layer):
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
-        self.grid, self.changes = (
-            spec.detectnet_groundtruth_param,
-            spec.detectnet_augmentation_param,
-        )
-        for name in ("stride", "image_size_x", "image_size_y"):
-            if getattr(self.grid, name) < 1:
-                self.reject(
-                    f"{name} is {getattr(self.grid, name)}",
-                    expected="at least 1",
-                    field=f"detectnet_groundtruth_param.{name}",
-                )
+        self.grid = spec.detectnet_groundtruth_param
+        self.changes = spec.detectnet_augmentation_param
+        sizes = ("stride", "image_size_x", "image_size_y")
+        self.check_positive("detectnet_groundtruth_param", *sizes)
         self._check_changes()
         self._check_mean()
         self._last_mean = None  # a size, and what is taken off pictures of it
@@ -130,10 +112,8 @@ class DetectNetTransformation(Layer):
         ):
             value = getattr(self.changes, name)
             if not least <= value <= most:
-                self.reject(
-                    f"{name} is {value:g}",
-                    expected=f"{least:g} to {most:g}",
-                    field=f"detectnet_augmentation_param.{name}",
+                self.reject_field(
+                    f"detectnet_augmentation_param.{name}", expected=f"{least:g} to {most:g}"
                 )
 
     def _check_mean(self):
@@ -216,11 +196,8 @@ class DetectNetTransformation(Layer):
 
     def _read_mean(self):
         p = self.spec.transform_param
-        try:
+        with placed_in(prototxt.where(self.spec, "transform_param.mean_file")):
             image = mean.read(p.mean_file)
-        except MinidlError as error:
-            error.where = f"{prototxt.where(self.spec, 'transform_param.mean_file')}: {error.where}"
-            raise
         if len(image) != 3:
             self.reject(
                 f"mean_file {p.mean_file} has the shape {image.shape}",
@@ -243,6 +220,3 @@ class DetectNetTransformation(Layer):
         classes = rows[:, 5].clip(-1, 2**32).astype(np.int64)
         known = [i for i, c in enumerate(classes.tolist()) if c in self.planes]
         return rows[known, :4], np.array([self.planes[int(c)] for c in classes[known]], int)
-
-    def backward(self, top, wanted, bottom):
-        pass

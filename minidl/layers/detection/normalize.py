@@ -61,9 +61,7 @@ class Normalize(Layer):
         self.across_spatial, self.channel_shared = p.across_spatial, p.channel_shared
         self.eps = p.eps
         if not (self.eps >= 0 and math.isfinite(self.eps)):
-            self.reject(
-                f"eps is {self.eps:g}", expected="a finite number >= 0", field="norm_param.eps"
-            )
+            self.reject_field("norm_param.eps", expected="a finite number >= 0")
         one = schema.FillerParameter(type="constant", value=1)
         self.fillers["scale"] = p.scale_filler if p.HasField("scale_filler") else one
 
@@ -139,11 +137,7 @@ class NormalizePixels(Normalize):
         if spec.HasField("norm_param"):
             self.reject("has both norm_param and normalize_param, which are two forks'")
         if p.normalize_type not in ("L1", "L2"):
-            self.reject(
-                f"normalize_type is {p.normalize_type!r}",
-                expected="L2 or L1",
-                field="normalize_param.normalize_type",
-            )
+            self.reject_field("normalize_param.normalize_type", expected="L2 or L1")
         self.is_square, self.returns_length = p.normalize_type == "L2", p.bp_norm
 
     def top_shapes(self, bottom):

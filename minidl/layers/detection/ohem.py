@@ -46,8 +46,7 @@ class BoxAnnotatorOHEM(Layer):
         super().__init__(spec, ctx)
         p = spec.box_annotator_ohem_param
         self.most, self.ignored = p.roi_per_img, p.ignore_label
-        if self.most == 0:
-            self.reject("roi_per_img is 0 or missing", expected="at least 1")
+        self.check_positive("box_annotator_ohem_param", "roi_per_img")
 
     def top_shapes(self, regions, losses, labels, weights):
         names = self.spec.bottom

@@ -8,8 +8,36 @@ from minidl.layers.base import Layer, register
 from minidl.layers.detection.boxes import CENTER_SIZE, best_first, decode, suppress
 
 
+class OfAnchors(Layer):
+    """A layer that makes boxes of anchors, from scores, offsets and the size of one image."""
+
+    family = "detection"
+    bottoms = 3
+    tops = (1, 2)
+    no_gradient = (0, 1, 2)
+    differentiable = False
+    stride: int  # pixels for each place of the map
+
+    def check_maps(self, scores, offsets, anchors, numbers):
+        """Refuse other shapes than (1, 2 anchors, H, W) and (1, numbers anchors, H, W)."""
+        names = self.spec.bottom[:2]
+        counts = (2 * anchors, numbers * anchors)
+        for name, shape, channels in zip(names, (scores, offsets), counts, strict=True):
+            if len(shape) != 4 or shape[:2] != (1, channels) or shape[2:] != scores[2:]:
+                self.reject(
+                    f"'{name}' is {shape}, with {anchors} anchors at each place",
+                    expected=f"(1, {channels}, H, W), for one image",
+                )
+
+    def sample_bottoms(self, shapes, rng):
+        scores, offsets, image = shapes
+        info = np.ones(image)  # height, width, and a scale of 1
+        info.reshape(-1)[:2] = np.array(scores[2:]) * self.stride
+        return [rng.random(scores), rng.standard_normal(offsets) / 4, info]
+
+
 @register("Proposal")
-class Proposal(Layer):
+class Proposal(OfAnchors):
     r"""Turn what a region proposal network says about anchors into the best regions.
 
     At each place of the map there are A anchors, boxes of each ratio and scale around base_size.
@@ -41,20 +69,14 @@ class Proposal(Layer):
     this layer.
     """
 
-    family = "detection"
     fork = "the C++ forms of py-faster-rcnn's rpn.proposal_layer"
     parameters = ("proposal_param",)
-    bottoms = 3
-    tops = (1, 2)
-    no_gradient = (0, 1, 2)
-    differentiable = False
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         p = spec.proposal_param
-        for name in ("feat_stride", "base_size", "pre_nms_topn", "post_nms_topn"):
-            if getattr(p, name) == 0:
-                self.reject(f"{name} is 0", expected="at least 1", field=f"proposal_param.{name}")
+        counts = ("feat_stride", "base_size", "pre_nms_topn", "post_nms_topn")
+        self.check_positive("proposal_param", *counts)
         self.stride, self.least = p.feat_stride, p.min_size
         self.before, self.after, self.overlap = p.pre_nms_topn, p.post_nms_topn, p.nms_thresh
         ratios, scales = tuple(p.ratio) or (0.5, 1, 2), tuple(p.scale) or (8, 16, 32)
@@ -63,26 +85,12 @@ class Proposal(Layer):
         self.anchors = tuple(map(tuple, anchors(p.base_size, ratios, scales).tolist()))
 
     def top_shapes(self, scores, offsets, image):
-        a = len(self.anchors)
-        for name, shape, channels in zip(
-            self.spec.bottom, (scores, offsets), (2 * a, 4 * a), strict=False
-        ):
-            if len(shape) != 4 or shape[:2] != (1, channels) or shape[2:] != scores[2:]:
-                self.reject(
-                    f"'{name}' is {shape}, with {a} anchors at each place",
-                    expected=f"(1, {channels}, H, W), for one image",
-                )
+        self.check_maps(scores, offsets, len(self.anchors), 4)
         if np.prod(image) < 3:
             self.reject(
                 f"'{self.spec.bottom[2]}' is {image}", expected="(1, 3): height, width and scale"
             )
         return ((self.after, 5), (self.after, 1))[: len(self.spec.top)]
-
-    def sample_bottoms(self, shapes, rng):
-        scores, offsets, image = shapes
-        info = np.zeros(image)
-        info.reshape(-1)[:3] = scores[2] * self.stride, scores[3] * self.stride, 1
-        return [rng.random(scores), rng.standard_normal(offsets) / 4, info]
 
     def forward(self, bottom, top):
         scores, offsets, image = (self.ctx.device.to_host(blob.data) for blob in bottom)

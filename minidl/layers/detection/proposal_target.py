@@ -62,17 +62,9 @@ class ProposalTarget(Layer):
         p = spec.proposal_target_param
         for name, least in (("num_classes", 2), ("batch_size", 1)):
             if getattr(p, name) < least:
-                self.reject(
-                    f"{name} is {getattr(p, name)}",
-                    expected=f"at least {least}",
-                    field=f"proposal_target_param.{name}",
-                )
+                self.reject_field(f"proposal_target_param.{name}", expected=f"at least {least}")
         if not 0 <= p.fg_fraction <= 1:
-            self.reject(
-                f"fg_fraction is {p.fg_fraction:g}",
-                expected="a share, 0 to 1",
-                field="proposal_target_param.fg_fraction",
-            )
+            self.reject_field("proposal_target_param.fg_fraction", expected="a share, 0 to 1")
         for name in ("mean", "std"):
             if len(getattr(p, name)) not in (0, 4):
                 self.reject(f"{name} has {len(getattr(p, name))} numbers", expected="four or none")

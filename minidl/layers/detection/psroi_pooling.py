@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minidl.layers.base import register
-from minidl.layers.detection.regions import Regions, bins, check_scale, round_half_up
+from minidl.layers.detection.regions import Regions, bins, round_half_up
 
 
 @register("PSROIPooling")
@@ -37,15 +37,8 @@ class PSROIPooling(Regions):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         p = spec.psroi_pooling_param
-        for field in ("output_dim", "group_size"):
-            if getattr(p, field) < 1:
-                self.reject(
-                    f"{field} is {getattr(p, field)}",
-                    expected="at least 1",
-                    field=f"psroi_pooling_param.{field}",
-                )
-        check_scale(self, p, "psroi_pooling_param")
-        self.scale, self.channels, self.group = p.spatial_scale, p.output_dim, p.group_size
+        self.scale = self.read_scale("psroi_pooling_param", "output_dim", "group_size")
+        self.channels, self.group = p.output_dim, p.group_size
         self._parts = []
 
     def pooled(self, bottom):

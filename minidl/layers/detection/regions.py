@@ -20,6 +20,18 @@ class Regions(Layer):
     bottoms = 2
     no_gradient = (1,)
 
+    def read_scale(self, message, *sizes):
+        """Return spatial_scale; refuse one that is not above 0, and sizes below 1."""
+        self.check_positive(message, *sizes)
+        scale = getattr(self.spec, message).spatial_scale
+        if not scale > 0:
+            self.reject(
+                f"spatial_scale is {scale:g}",
+                field=f"{message}.spatial_scale",
+                expected="places of the map for each pixel of the image, such as 0.0625",
+            )
+        return scale
+
     def top_shapes(self, bottom, regions):
         if len(bottom) != 4 or 0 in bottom:
             self.reject(f"the map is {bottom}", expected="4 axes (N, C, H, W), none of them 0")
@@ -58,23 +70,6 @@ class Regions(Layer):
                 value=float(images[first]),
             )
         return images.astype(int), np.array(rows[:, 1:])
-
-
-def check_pooled(layer, p, name):
-    """Refuse a pooled_h or pooled_w of 0, and a spatial_scale that is not above 0."""
-    for field in ("pooled_h", "pooled_w"):
-        if getattr(p, field) == 0:
-            layer.reject(f"{field} is 0 or missing", expected="at least 1", field=f"{name}.{field}")
-    check_scale(layer, p, name)
-
-
-def check_scale(layer, p, name):
-    if not p.spatial_scale > 0:
-        layer.reject(
-            f"spatial_scale is {p.spatial_scale:g}",
-            expected="places of the map for each pixel of the image, such as 0.0625",
-            field=f"{name}.spatial_scale",
-        )
 
 
 def round_half_up(values):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minidl.layers.base import register, saved
-from minidl.layers.detection.regions import Regions, check_pooled
+from minidl.layers.detection.regions import Regions
 
 
 @register("ROIAlign")
@@ -38,12 +38,8 @@ class ROIAlign(Regions):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         p = spec.roi_align_param
-        check_pooled(self, p, "roi_align_param")
-        self.size, self.scale, self.samples = (
-            (p.pooled_h, p.pooled_w),
-            p.spatial_scale,
-            p.sampling_ratio,
-        )
+        self.scale = self.read_scale("roi_align_param", "pooled_h", "pooled_w")
+        self.size, self.samples = (p.pooled_h, p.pooled_w), p.sampling_ratio
         if self.samples < 0:
             self.reject(f"sampling_ratio is {self.samples}", expected="0 or more")
         self._images = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minidl.layers.base import register, saved, scratch
-from minidl.layers.detection.regions import Regions, bins, check_pooled, round_half_up
+from minidl.layers.detection.regions import Regions, bins, round_half_up
 
 
 @register("ROIPooling")
@@ -36,16 +36,18 @@ class ROIPooling(Regions):
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         p = spec.roi_pooling_param
-        check_pooled(self, p, "roi_pooling_param")
-        self.size, self.scale = (p.pooled_h, p.pooled_w), p.spatial_scale
+        self.scale = self.read_scale("roi_pooling_param", "pooled_h", "pooled_w")
+        self.size = (p.pooled_h, p.pooled_w)
 
     def pooled(self, bottom):
         return (bottom[1], *self.size)
 
     def buffers(self, bottom, regions):
         top = self.top_shapes(bottom, regions)[0]
-        return {"winner": saved(top, np.intp), "place": scratch(top, np.intp)} | {
-            "empty": saved(top, np.bool_)
+        return {
+            "winner": saved(top, np.intp),
+            "place": scratch(top, np.intp),
+            "empty": saved(top, np.bool_),
         }
 
     def forward(self, bottom, top):

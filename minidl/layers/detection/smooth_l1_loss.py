@@ -43,11 +43,7 @@ class SmoothL1Loss(LossLayer):
         super().__init__(spec, ctx)
         sigma = spec.smooth_l1_loss_param.sigma
         if not sigma > 0:
-            self.reject(
-                f"sigma is {sigma:g}",
-                expected="a number above 0",
-                field="smooth_l1_loss_param.sigma",
-            )
+            self.reject_field("smooth_l1_loss_param.sigma", expected="a number above 0")
         self.keeps = ("bottom",) if len(spec.bottom) == 4 else ()
         if len(spec.bottom) == 3:
             self.reject(
@@ -57,13 +53,7 @@ class SmoothL1Loss(LossLayer):
         self.curvature = sigma * sigma
 
     def top_shapes(self, *bottom):
-        for i, shape in enumerate(bottom):
-            if math.prod(shape) != math.prod(bottom[0]):
-                self.reject(
-                    f"'{self.spec.bottom[i]}' has the shape {shape}, '{self.spec.bottom[0]}' "
-                    f"{bottom[0]}",
-                    expected="as many elements in all bottoms",
-                )
+        self.check_as_many(*bottom)
         self.check_same_batch(*bottom[:2])
         return ((),)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from minidl.layers.base import Layer, register, scratch
-from minidl.layers.detection.proposal import anchors_of
+from minidl.layers.base import register, scratch
+from minidl.layers.detection.proposal import OfAnchors, anchors_of
 
 HEIGHTS = (11, 16, 23, 33, 48, 68, 97, 139, 198, 283)
 A = len(HEIGHTS)
 
 
 @register("TextProposal")
-class TextProposal(Layer):
+class TextProposal(OfAnchors):
     r"""Move anchors up and down to where the text is: columns 16 pixels wide, of any height.
 
     At each place of the map there are A = 10 anchors of heights 11 to 283 in one column. With cy
@@ -36,29 +36,16 @@ class TextProposal(Layer):
     Source: Tian et al. 2016; tianzhi0549/CTPN, src/anchor.py, as Python 2 divides.
     """
 
-    family = "detection"
     fork = "tianzhi0549/CTPN, a Python layer"
     parameters = ("text_proposal_param",)
-    bottoms = 3
-    tops = (1, 2)
-    no_gradient = (0, 1, 2)
-    differentiable = False
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
+        self.check_positive("text_proposal_param", "feat_stride")
         self.stride = spec.text_proposal_param.feat_stride
-        if self.stride == 0:
-            self.reject(
-                "feat_stride is 0", expected="at least 1", field="text_proposal_param.feat_stride"
-            )
 
     def top_shapes(self, scores, offsets, image):
-        for name, shape in zip(self.spec.bottom, (scores, offsets), strict=False):
-            if len(shape) != 4 or shape[:2] != (1, 2 * A) or shape[2:] != scores[2:]:
-                self.reject(
-                    f"'{name}' is {shape}, with {A} anchors at each place",
-                    expected=f"(1, {2 * A}, H, W), for one image",
-                )
+        self.check_maps(scores, offsets, A, 2)
         if np.prod(image) < 2:
             self.reject(f"'{self.spec.bottom[2]}' is {image}", expected="(1, 2): height and width")
         count = A * scores[2] * scores[3]
@@ -67,12 +54,6 @@ class TextProposal(Layer):
     def buffers(self, scores, offsets, image):
         place = scratch((*scores[2:], A))
         return {"first": place, "last": place, "most": scratch((2,))}
-
-    def sample_bottoms(self, shapes, rng):
-        scores, offsets, image = shapes
-        info = np.zeros(image)
-        info.reshape(-1)[:2] = np.array(scores[2:]) * self.stride
-        return [rng.random(scores), rng.standard_normal(offsets) / 4, info]
 
     def forward(self, bottom, top):
         scores, offsets, image = (blob.data for blob in bottom)
@@ -97,9 +78,6 @@ class TextProposal(Layer):
             xp.maximum(ends, 0, out=ends)
         if len(top) > 1:
             top[1].data.reshape(*size, A)[...] = scores[0, A:].transpose(1, 2, 0)
-
-    def backward(self, top, wanted, bottom):
-        pass
 
 
 def _anchors(stride, size, dtype):
