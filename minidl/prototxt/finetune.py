@@ -35,6 +35,11 @@ def heads(net: Any) -> list[Any]:
     return found
 
 
+def outputs(head: Any) -> int:
+    """Return how many outputs a layer of `heads` has."""
+    return int(getattr(head, _LEARNING[head.type]).num_output)
+
+
 def set_classes(net: Any, count: int) -> None:
     """Give the last layers `count` outputs, and take out measures of more than the best `count`."""
     for layer in heads(net):

@@ -50,7 +50,8 @@ def add_arguments(parser: Parser) -> None:
         type=names,
         default=(),
         metavar="A,B",
-        help="caffemodels to start from (fine-tuning): layers are matched by name",
+        help="caffemodels to start from (fine-tuning), or folders of runs: layers are matched by"
+        " name",
     )
     parser.add_argument(
         "--set",
@@ -76,15 +77,23 @@ def run(args: Namespace) -> int:
     if args.resume and not (args.solver or args.net):
         return resume.run(args)
     new_run.check(args)
+    if args.plan:
+        with logging_to(args):
+            new_run.show(args)
+        return 0
     reads = needs(args)
     ending = Request(processes.AFTER_EPOCH, "stopping when this epoch ends")
     with contextlib.ExitStack() as stack:
         stack.enter_context(ending.handled())
+        report = None
         if args.resume:
             resume.prepare(args)
         elif args.net:
+            place = new_run.place(args)
+            if (place / job.JOB).is_file():  # that of a page, which waits to see it run
+                report = stack.enter_context(jobs.running(args, place, reads))
             with logging_to(args):
-                args.solver = new_run.prepare(args)
+                args.solver = new_run.prepare(args, place)
         check(args)
         param = solver_file.read(args)
         solver_file.read_nets(param)
@@ -92,15 +101,15 @@ def run(args: Namespace) -> int:
         if args.resume:
             resume.check(args, param, prefix)
         solver_file.make_folder(prefix.parent)
-        place = log_folder(args) or prefix.parent
-        file = place / f"{prefix.name}.log"
-        report = stack.enter_context(jobs.running(args, prefix.parent, reads))
+        logs = log_folder(args) or prefix.parent
+        file = logs / f"{prefix.name}.log"
+        report = report or stack.enter_context(jobs.running(args, prefix.parent, reads))
         stack.enter_context(logging_to(args, file))
-        summary, signals = train(param, place / store.EVENTS, report, ending, args)
+        summary, signals = train(param, logs / store.EVENTS, report, ending, args)
         stopped = bool(signals.stopped) and summary.reason == "stopped"
         if stopped:  # unlike by a signal in the last test
             report.become(job.STOPPED)
-    for line in [*summary.lines(), f"log      {file}", f"events   {place / store.EVENTS}"]:
+    for line in [*summary.lines(), f"log      {file}", f"events   {logs / store.EVENTS}"]:
         print(line)
     if not stopped:
         if args.net:
@@ -134,7 +143,8 @@ def check(args: Namespace) -> None:
 def needs(args: Namespace) -> dict[str, str | Path]:
     """Return the folders of other jobs that the run reads, by role."""
     found: dict[str, str | Path] = {"data": args.data} if args.data else {}
-    for run in (Path(path).parent for path in args.weights):
+    for path in map(Path, args.weights):
+        run = path if path.is_dir() else path.parent
         if (run / job.JOB).is_file():
             found["weights"] = run
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 from minidl.cli import models, overrides, snapshots
 from minidl.cli.arguments import existing
+from minidl.cli.train import nets
 from minidl.errors import UsageError
 
 log = logging.getLogger("minidl")
@@ -25,10 +26,8 @@ def read(args: Namespace) -> Any:
     if args.seed is not None:
         param.random_seed = args.seed
     if args.weights:
-        for path in args.weights:
-            existing(path, "a caffemodel")
         del param.weights[:]
-        param.weights.extend(args.weights)
+        param.weights.extend(nets.weight_files(args.weights))
     elif args.snapshot:
         if args.snapshot != snapshots.LATEST:
             snapshots.resolve(args.snapshot, "")
@@ -42,12 +41,12 @@ def read_nets(param: Any) -> None:
 
     The log stays silent: the solver reads the nets again, with the log file open.
     """
-    from minidl.solver import nets
+    from minidl.solver.nets import Sources
 
     level = log.level
     log.setLevel(logging.CRITICAL)
     try:
-        sources = nets.Sources(param)
+        sources = Sources(param)
         sources.training()
         sources.testing()
         sources.weights()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -220,4 +221,10 @@ class Description(Hook):
         files.write_all(self.place / store.NET, [text.encode()])
         found = preprocess.of_net(net)
         if found is not None:
+            found = replace(found, labels=found.labels or self._labels())
             found.write(self.place / preprocess.NAME)
+
+    def _labels(self) -> tuple[str, ...]:
+        """Return names of classes that were written here before, of a data set without them."""
+        there = self.place / preprocess.NAME
+        return preprocess.read(there).labels if there.is_file() else ()

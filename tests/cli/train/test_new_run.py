@@ -1,6 +1,7 @@
 """minidl train --net NET --data FOLDER: what is written, what it learns, what is refused."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import minidl
 from minidl import preprocess, prototxt
 from minidl.cli import main, zoo
+from minidl.runs import job
 from minidl.storage import weight_files
 
 image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
@@ -156,3 +158,24 @@ def test_what_cannot_be_is_refused(words, message, capsys, folder):
     err = capsys.readouterr().err
     assert re.search(message, err), err
     assert not (folder / "runs").exists()
+
+
+def test_a_folder_that_waits_says_at_once_what_became_of_it(capsys):
+    """A page makes it, with what was asked for, before the command runs."""
+    for name in ("runs/good", "runs/bad"):
+        Path(name).mkdir(parents=True)
+        job.write(name, job.Job("train", name="my run", form={"epochs": 1}))
+        job.write_status(name, job.Status(job.WAITING))
+    words = ["--data", "pictures", "--epochs", "1", "--out"]
+    assert main(["train", "--net", "small.prototxt", *words, "runs/good"]) == 0
+    made = job.read("runs/good")
+    assert (made.name, made.form, made.needs) == (
+        "my run",
+        {"epochs": 1},
+        {"data": "../../pictures"},
+    )
+    assert [s for s, _ in job.status("runs/good").history] == ["running", "done"]
+    Path("small.prototxt").write_text("layer {")
+    assert main(["train", "--net", "small.prototxt", *words, "runs/bad"]) == 2
+    found = job.status("runs/bad")
+    assert found.state == "failed" and "small.prototxt" in found.error["message"]
