@@ -35,6 +35,8 @@ WARM = (
     "minidl.layers.base",
     "minidl.storage.weight_files",
     "minidl.preprocess",
+    "minidl.data.browsing",
+    "minidl.data.scanning",
     "minidl.draw.picture",
     "minidl.draw.svg",
     "minidl.cli.arguments",

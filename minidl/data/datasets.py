@@ -63,6 +63,29 @@ def listing() -> dict[str, str]:
     }
 
 
+CLOTHES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+
+
+def labels(name: str) -> tuple[str, ...]:
+    """Return the names of a data set's classes."""
+    return CLOTHES if name == "fashion-mnist" else tuple("0123456789")
+
+
+def check(name: str, source: str | os.PathLike[str] | None = None) -> None:
+    """Refuse the name of no data set, and a source for one that has its own. Errors: UsageError."""
+    if name not in listing():
+        raise UsageError(
+            f"there is no data set '{name}'",
+            expected=", ".join(listing()),
+            fix=did_you_mean(name, listing()),
+        )
+    if source is not None and name == "digits":
+        raise UsageError("digits come with scikit-learn, not from a folder", fix="leave out --from")
+
+
 def prepare(
     name: str,
     source: str | os.PathLike[str] | None = None,
@@ -82,14 +105,7 @@ def prepare(
     are kept in OUT/downloads. Errors: UsageError for an unknown name; DataError and FormatError
     for bad files; existing stores then remain.
     """
-    if name not in listing():
-        raise UsageError(
-            f"there is no data set '{name}'",
-            expected=", ".join(listing()),
-            fix=did_you_mean(name, listing()),
-        )
-    if source is not None and name == "digits":
-        raise UsageError("digits come with scikit-learn, not from a folder", fix="leave out --from")
+    check(name, source)
     folder = Path(out) if out is not None else Path("data", name)
     load: Callable[[], Arrays]
     if name == "digits":

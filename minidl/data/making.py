@@ -22,7 +22,7 @@ from minidl.data.picture_folder import PARTS, Looks
 from minidl.data.resize import Resize
 from minidl.data.sources.image_list import ImageList
 from minidl.data.sources.lmdb import Lmdb, is_lmdb
-from minidl.errors import FormatError, UsageError
+from minidl.errors import DataError, FormatError, UsageError
 from minidl.runs import job
 from minidl.storage import files, replaceable
 
@@ -244,7 +244,12 @@ def write_mean(folder: Path, store: str, watch: Watch) -> tuple[tuple[float, ...
 
 
 def write_mean_picture(folder: Path, mean: np.ndarray) -> None:
-    """Write mean.png, for people, of a mean image (C, H, W)."""
+    """Write mean.png, for people, of a mean image (C, H, W); without Pillow they have none."""
+    try:
+        planes.pillow()
+    except DataError as error:
+        log.info("no %s: %s", folder / MEAN_PICTURE, error.found)
+        return
     pixels = np.rint(np.clip(mean, 0, 255)).astype(np.uint8)
     data = imageset.encode(pixels if len(pixels) == 1 else pixels[:3], "png")
     files.write_all(folder / MEAN_PICTURE, [data])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from minidl.cli import log
 from minidl.cli.arguments import Parser
-from minidl.cli.dataset import browse, folder, lists, pairs, preview, scan, store
+from minidl.cli.dataset import browse, folder, lists, pairs, place, preview, scan, store
 from minidl.errors import UsageError
 
 KINDS = {
@@ -59,14 +59,31 @@ def run(args: Namespace) -> int:
         raise UsageError(
             f"there is no data set '{args.name}'", fix=f"minidl dataset folder {args.name}"
         )
-    with log.logging_to(args):
-        counts = datasets.prepare(
-            args.name,
-            source=args.source,
-            out=args.out,
-            force=args.force,
-            progress=log.on_terminal(args),
-        )
+    counts = _prepared(args, Path(args.out) if args.out else Path("data", args.name))
     for path, count in counts.items():
         print(f"{path}  {count:,} records")
     return 0
+
+
+def _prepared(args: Namespace, out: Path) -> dict[str, int]:
+    """Get a data set with a name; describe it, unless nothing of it is new."""
+    from minidl.data import datasets, described, making, store_dataset
+
+    datasets.check(args.name, args.source)
+    stores = {part: out / making.STORES[part] for part in datasets.PARTS}
+    with place.working(args, out) as watch:
+        if args.force or not all(path.exists() for path in stores.values()):
+            making.begin(out)
+        counts = datasets.prepare(
+            args.name,
+            source=args.source,
+            out=out,
+            force=args.force,
+            progress=log.on_terminal(args),
+        )
+        if not described.is_one(out):
+            labels = datasets.labels(args.name)
+            store.describe(
+                store_dataset.prepare(stores, out, labels, watch=watch), out, "squash", "pixel"
+            )
+    return counts
