@@ -40,6 +40,9 @@ def add_arguments(parser: Parser) -> None:
         help="classes to print for each picture (default: 5, for folders of classes 0)",
     )
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
+    parser.add_argument(
+        "--target", metavar="FILE", help="what a net that answers with pictures should (--json)"
+    )
     crops = parser.add_mutually_exclusive_group()
     crops.add_argument("--oversample", action="store_true", help="ten crops averaged")
     crops.add_argument("--center-only", action="store_true", help="only the centre crop")
@@ -54,6 +57,8 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
+    if args.target and not args.json:
+        raise UsageError("--target needs --json", where="minidl classify")
     if len(args.pictures) > 1 and args.pictures[-1].endswith(".npy") and not args.out:
         args.out = args.pictures.pop()
     with logging_to(args):
@@ -69,6 +74,9 @@ def run(args: Namespace) -> int:
             if net.preprocess is not None:
                 load = net.preprocess.load
             found = picture_files.find(args.pictures, load, args.ext)
+            if args.json and (others := _others(net, found, args)) is not None:
+                print(as_json.dumps(others))
+                return 0
             pictures, scores = _scores(net, found, args)
     labels = _labels(args.labels, net, scores.shape[1])
     if args.out:
@@ -85,6 +93,26 @@ def run(args: Namespace) -> int:
         right = np.array([truth[i] for i in known])
         print("\n".join(confusion.report(scores[known], right, labels)))
     return 0
+
+
+def _others(net: Any, found: list[Any], args: Namespace) -> dict[str, Any] | None:
+    """Return the answers, for --json, of a net that does not answer classes; None of one that
+    does."""
+    from minidl.evaluation import answers, task
+
+    what = task.of(net.blueprint.nodes)
+    if what.kind == task.CLASSES:
+        if args.target:
+            raise UsageError("--target is for nets that answer with pictures")
+        return None
+    if args.target and len(found) != 1:
+        raise UsageError(f"--target is given for {len(found)} pictures", expected="one")
+    target = net.preprocess.load(args.target) if args.target and net.preprocess else None
+    labels = [] if net.preprocess is None else list(net.preprocess.labels)
+    items = []
+    for some, pixels in picture_files.loaded(found, 1):
+        items.append({"name": some[0].name} | answers.answer(net, what, pixels[0], labels, target))
+    return {"task": what.kind, "labels": len(labels), "pictures": items}
 
 
 def _scores(net: Any, found: list[Any], args: Namespace) -> tuple[list[Any], Any]:

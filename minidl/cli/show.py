@@ -2,21 +2,25 @@
 
     minidl show NET --weights FILE --out filters.png
     minidl show --run RUN --picture cat.jpg --out cat.svg
+    minidl show RUN cat.jpg --out FOLDER
 
-A row is printed for each parameter, and with --picture for each blob. In the file filters and
+A row is printed for each parameter, and with a picture for each blob. In the file filters and
 activations are drawn as planes in a grid, black the least and white the greatest of them, next to
-the histogram of their values.
+the histogram of their values. In a folder, layers.json has the figures and the histogram of every
+array, next to a PNG for each that can be drawn.
 """
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from minidl.cli import as_json, engine_flags, figure, models, pictures, table
+from minidl.cli import as_json, engine_flags, figure, models, pictures, show_folder, table
 from minidl.cli.arguments import Parser, add_shape, add_state, names, whole
 from minidl.cli.log import logging_to
+from minidl.errors import UsageError
 
 PLANES = 1024  # drawn of one array, at most
 SMALLEST = 3  # height and width, in pixels, of a plane that shows anything
@@ -33,7 +37,8 @@ class Shown(NamedTuple):
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_file("model", "prototxt of the net, for training or deployment", required=False)
+    parser.add_file("model", "prototxt of the net, or folder of a run", required=False)
+    parser.add_argument("image", nargs="?", metavar="PICTURE", help="the same as --picture")
     parser.add_argument("--weights", metavar="FILE", help="caffemodel (default: RUN's last)")
     parser.add_argument("--run", dest="run_folder", metavar="RUN", help="folder of a run")
     parser.add_argument(
@@ -41,7 +46,10 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--picture", metavar="FILE", help="the net's input")
     parser.add_argument("--preprocess", metavar="FILE", help="its preprocessing, as in classify")
-    parser.add_argument("--out", "-o", metavar="FILE", help="FILE.png, .svg or .pdf to draw")
+    parser.add_argument(
+        "--out", "-o", metavar="FILE", help="FILE.png, .svg or .pdf to draw; or a folder"
+    )
+    parser.add_argument("--force", action="store_true", help="replace what is in the folder")
     parser.add_argument(
         "--layers", type=names, default=(), metavar="A,B", help="only these (default: all)"
     )
@@ -59,6 +67,9 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
+    _sort_words(args)
+    if args.out and show_folder.is_meant(args.out):
+        return show_folder.run(args, without_picture)
     if args.out:
         figure.check(args.out, "minidl show --out")
     with logging_to(args), opened(args) as net:
@@ -76,18 +87,36 @@ def run(args: Namespace) -> int:
     return 0
 
 
+def _sort_words(args: Namespace) -> None:
+    """Tell apart what the words name: a run's folder or a prototxt, and a picture."""
+    words = [args.model, args.image]
+    if args.run_folder and args.model and not args.model.endswith(".prototxt"):
+        args.model, words = None, [None, *words]
+    elif args.model and Path(args.model).is_dir() and not args.run_folder:
+        args.run_folder, args.model = args.model, None
+    given = [word for word in (*words[1:], args.picture) if word]
+    if len(given) > 1:
+        raise UsageError(f"{len(given)} pictures are given", where="minidl show", expected="one")
+    args.picture = given[0] if given else None
+
+
 def opened(args: Namespace) -> Any:
     """Return the net with its weights, after a forward pass if there is a picture."""
-    path, weights, _ = pictures.files(args)
     if args.picture is None:
-        param, device = models.read_net(path), models.use_device(args)
-        return models.net(param, path, args, weights=weights, device=device)
+        return without_picture(args)
     from minidl.net import NetOfImages
 
     net = pictures.opened(NetOfImages, args)
     ready = net.preprocess(args.picture)
     net.forward(**{net.input: ready[None]})
     return net
+
+
+def without_picture(args: Namespace) -> Any:
+    """Return the net with its weights; random records take the place of absent data."""
+    path, weights, _ = pictures.files(args)
+    param, device = models.read_net(path), models.use_device(args)
+    return models.net(param, path, args, weights=weights, device=device)
 
 
 def found(net: Any, args: Namespace) -> Iterator[Shown]:

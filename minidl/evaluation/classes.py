@@ -51,8 +51,10 @@ class Classes:
             ("loss", "<f4"),
         ]
 
-    def add(self, batch: Batch) -> tuple[list[list[str]], np.ndarray]:
-        """Count a batch; return its rows for the table, and their numbers."""
+    kept: tuple[str, ...] = ()
+
+    def add(self, batch: Batch) -> tuple[list[list[str]], np.ndarray, dict[str, np.ndarray]]:
+        """Count a batch; return its rows for the table, their numbers, and no pictures."""
         scores = batch.output.reshape(len(batch.names), -1)
         truth = self._truth(batch)
         shares = measures.softmax(scores) if self._softmax else scores
@@ -68,7 +70,7 @@ class Classes:
         numbers = np.empty(len(scores), self.dtype)
         numbers["truth"], numbers["classes"] = truth, found.classes
         numbers["scores"], numbers["loss"] = best, losses
-        return [self._row(batch, i, numbers[i]) for i in range(len(scores))], numbers
+        return [self._row(batch, i, numbers[i]) for i in range(len(scores))], numbers, {}
 
     def result(self) -> dict[str, Any]:
         """Return the figures; None for those that need labels where there are none."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import FormatError, UsageError, did_you_mean
-from minidl.evaluation import pictures, records, run, task
+from minidl.evaluation import boxes, kept, pictures, records, run, task
 from minidl.evaluation.measures import UNKNOWN
 from minidl.evaluation.sources import Origin
 
@@ -68,6 +68,9 @@ class Evaluation:
         some = chosen[choice.offset : choice.offset + choice.count].tolist()
         names = self._rows.names(some)
         items = [self._item(i, name) for i, name in zip(some, names, strict=True)]
+        if self.facts["task"] == task.BOXES:
+            found = boxes.stored(self.folder, some, self.labels)
+            items = [item | more for item, more in zip(items, found, strict=True)]
         if side is not None:
             self._add_pictures(items, side)
         return {"total": len(chosen), "offset": choice.offset, "items": items}
@@ -80,21 +83,21 @@ class Evaluation:
         if choice.best_per_class:
             return self._best(choice.best_per_class)
         numbers = self._rows.numbers
-        kept = np.ones(len(numbers), bool)
+        wanted = np.ones(len(numbers), bool)
         if self.facts["task"] == task.CLASSES:
             answers, truth = numbers["classes"][:, 0], numbers["truth"]
             for name, values in ((choice.truth, truth), (choice.predicted, answers)):
                 if name:
-                    kept &= values == self._class(name)
+                    wanted &= values == self._class(name)
             if choice.wrong is not None:
-                kept &= (truth != UNKNOWN) & ((answers != truth) == choice.wrong)
+                wanted &= (truth != UNKNOWN) & ((answers != truth) == choice.wrong)
         elif choice.truth or choice.predicted or choice.wrong is not None:
             raise UsageError(
                 f"is of the task {self.facts['task']}",
                 where=str(self.folder),
                 expected=f"that of a {task.CLASSES} for a choice by classes",
             )
-        found = np.flatnonzero(kept)
+        found = np.flatnonzero(wanted)
         keys = self._keys(choice.sort, found)
         return found if keys is None else found[np.argsort(keys, kind="stable")]
 
@@ -157,10 +160,20 @@ class Evaluation:
             item["truth"] = None if truth == UNKNOWN else self.labels[truth]
             item |= {"predicted": top[0][0], "score": top[0][1], "top": top}
             item["loss"] = float(numbers["loss"])
+            return item
+        for figure in numbers.dtype.names:
+            if figure != "at":
+                item[figure] = numbers[figure].item()
         return item
 
     def _add_pictures(self, items: list[dict[str, Any]], side: int) -> None:
-        """Add "png" and "size" to each item; "why_not", a sentence, where there is no picture."""
+        """Add "png" and "size" to each item; "why_not", a sentence, where there is no picture.
+
+        Of pictures that were kept also "output_png" and "target_png".
+        """
+        if self.facts["task"] in (task.PICTURES, task.PIXELS):
+            self._add_kept(items, side)
+            return
         origin = self.facts.get("origin", {})
         path = os.path.normpath(self.folder / origin.get("path", ""))
         places = [(item["index"], item["name"]) for item in items]
@@ -170,6 +183,17 @@ class Evaluation:
                 item |= {"png": None, "why_not": picture}
             else:
                 item |= {"png": pictures.png(picture, side), "size": list(picture.shape[1:])}
+
+    def _add_kept(self, items: list[dict[str, Any]], side: int) -> None:
+        found = kept.stored(self.folder, [item["index"] for item in items])
+        for item, arrays in zip(items, found, strict=True):
+            for name, array in arrays.items():
+                mapped = self.facts["task"] == task.PIXELS and name != "png"
+                item[name] = (pictures.png_of_classes if mapped else pictures.png)(array, side)
+                item["size"] = list(array.shape[-2:])
+            if not arrays:
+                count = self.facts.get("kept", 0)
+                item |= {"png": None, "why_not": f"pictures were kept of the first {count:,} only"}
 
 
 def read(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minidl.data import browsing
 from minidl.data.sources import image as image_files
 from minidl.data.sources import leveldb
 from minidl.data.sources.annotated import AnnotatedDatums
@@ -18,37 +18,27 @@ from minidl.evaluation.sources import Origin
 from minidl.storage import files
 
 SIDE = 96  # of a small picture, at most
+IGNORED = 255  # class of pixels that do not count
 
 
 def png(pixels: np.ndarray, side: int | None = None) -> str:
-    """Return pixels as a PNG in base64.
-
-    pixels   uint8: (H, W), (H, W, 3) red, green, blue, or (1 or 3, H, W), blue first
-    side     at most, in pixels, of the result; larger pictures are made smaller
+    """Return bytes (C, H, W), blue first, as a PNG in base64, no side longer than `side`.
 
     Errors: UsageError without Pillow.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise UsageError("pictures need Pillow", fix="pip install Pillow") from None
-    picture = Image.fromarray(upright(pixels))
-    if side is not None and max(picture.size) > side:
-        picture.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
-    file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=1)
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return _text(browsing.png(pixels, side))
 
 
-def upright(pixels: np.ndarray) -> np.ndarray:
-    """Return (H, W) or (H, W, 3) of what `png` takes; other channels than the first three are left
-    out, and where there are two, the second."""
-    if pixels.ndim == 3 and (pixels.shape[2] != 3 or pixels.shape[0] in (1, 3)):
-        colours = pixels[2::-1] if len(pixels) >= 3 else pixels[:1]
-        pixels = colours.transpose(1, 2, 0)
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    return np.ascontiguousarray(pixels)
+def png_of_classes(classes: np.ndarray, side: int | None = None) -> str:
+    """Return a map of classes (1, H, W) as a PNG in base64, in PASCAL VOC's colours; 255 is white.
+
+    Errors: as of `png`.
+    """
+    return _text(browsing.png_of_classes(classes, side, IGNORED))
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:

@@ -16,7 +16,11 @@ import numpy as np
 
 from minidl.errors import UsageError
 from minidl.evaluation import records, task
+from minidl.evaluation.boxes import Boxes
 from minidl.evaluation.classes import Classes
+from minidl.evaluation.images import Pictures
+from minidl.evaluation.kept import Kept, Rows
+from minidl.evaluation.maps import Maps
 from minidl.evaluation.subject import Subject
 from minidl.runs import job
 from minidl.storage import files
@@ -49,21 +53,31 @@ def evaluate(
     own = any((folder / name).exists() for name in (NAME, job.JOB))
     folder.mkdir(parents=True, exist_ok=True)
     collector = collector_of(subject)
-    kept = Scores(folder, subject.records) if scores else None
+    scoring = Rows(folder / SCORES, subject.records) if scores else None
+    keeping = Kept(folder, subject.records, collector.kept)
     began, done = time.monotonic(), 0
-    with files.replacing(folder / records.TABLE, own=own) as file:
-        writer = records.Writer(file, collector.columns, collector.dtype)
-        for batch in subject.batches():
-            rows, numbers = collector.add(batch)
-            writer.add(rows, numbers)
-            if kept is not None:
-                kept.add(batch.output)
-            done += len(batch.names)
-            tick(done)
-    seconds = time.monotonic() - began
-    writer.write_numbers(folder)
-    if kept is not None:
-        kept.close()
+    try:
+        with files.replacing(folder / records.TABLE, own=own) as file:
+            writer = records.Writer(file, collector.columns, collector.dtype)
+            for batch in subject.batches():
+                rows, numbers, pictures = collector.add(batch)
+                writer.add(rows, numbers)
+                keeping.add(pictures)
+                if scoring is not None and subject.task.kind != task.BOXES:
+                    scoring.add(batch.output)
+                done += len(batch.names)
+                tick(done)
+        seconds = time.monotonic() - began
+        writer.write_numbers(folder)
+        kept = keeping.close()
+        if scoring is not None:
+            scoring.close()
+    finally:
+        for one in (keeping, scoring):
+            if one is not None:
+                one.drop()
+    if hasattr(collector, "write"):
+        collector.write(folder)
     result = {
         "format": FORMAT,
         "task": subject.task.kind,
@@ -75,6 +89,7 @@ def evaluate(
         "left_out": subject.left_out,
         "labels": subject.labels,
         **collector.result(),
+        "kept": kept,
         "origin": {
             "kind": subject.origin.kind,
             "path": _relative(subject.origin.path, folder) if subject.origin.path else "",
@@ -82,7 +97,7 @@ def evaluate(
         "seconds": round(seconds, 3),
         "rate": round(done / seconds, 1) if seconds else None,
     }
-    if result.get("per_class"):
+    if result.get("per_class") and hasattr(collector, "confusion"):
         _write_confusion(folder / CONFUSION, collector.confusion, subject.labels)
     files.write_all(folder / NAME, [to_json(result).encode("utf-8", "surrogateescape")], own=True)
     return result
@@ -98,14 +113,11 @@ def refuse_existing(folder: Path, force: bool) -> None:
 
 def collector_of(subject: Subject) -> Any:
     """Return what counts a subject's answers, by its task."""
-    what = subject.task
-    if what.kind == task.CLASSES:
-        return Classes(subject.labels, what.then == "softmax", what.ignore)
-    raise UsageError(
-        f"answers a {what.kind} task",
-        where=f"net '{subject.net.name}'",
-        expected="a net that answers with classes",
-    )
+    kind = subject.task.kind
+    if kind == task.CLASSES:
+        then, ignore = subject.task.then, subject.task.ignore
+        return Classes(subject.labels, then == "softmax", ignore)
+    return {task.PICTURES: Pictures, task.PIXELS: Maps, task.BOXES: Boxes}[kind](subject)
 
 
 def to_json(result: dict[str, Any]) -> str:
@@ -122,34 +134,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class Scores:
-    """All outputs as scores.npy, written as they come."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self._folder, self._count, self._done = folder, count, 0
-        self._array: Any = None
-
-    def add(self, output: np.ndarray) -> None:
-        if self._array is None:
-            shape = (self._count, *output.shape[1:])
-            part = self._folder / f".{SCORES}"
-            self._array = np.lib.format.open_memmap(part, "w+", output.dtype, shape)
-        self._array[self._done : self._done + len(output)] = output
-        self._done += len(output)
-
-    def close(self) -> None:
-        if self._array is None:
-            return
-        self._array.flush()
-        part = self._folder / f".{SCORES}"
-        if self._done == self._count:
-            os.replace(part, self._folder / SCORES)
-            return
-        with files.replacing(self._folder / SCORES, own=True) as file:  # some were left out
-            np.save(file, self._array[: self._done])
-        part.unlink()
 
 
 def _relative(path: str | os.PathLike[str], folder: Path) -> str:

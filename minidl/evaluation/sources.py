@@ -4,15 +4,14 @@ it, or pictures in files."""
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minidl import schema
+from minidl.data import browsing, described
 from minidl.data.sources import leveldb
 from minidl.data.sources.hdf5 import Hdf5Rows
 from minidl.data.sources.image_list import read_lines
@@ -22,9 +21,6 @@ from minidl.prototxt.phases import filter_layers, net_state
 from minidl.runs import job
 
 PARTS = ("train", "val", "test")
-DATASET, DATASET_FORMAT = "dataset.json", "minidl dataset 1"
-LARGEST = 1 << 26  # bytes of a dataset.json
-_NUMBER = re.compile(r"\d{8,}_(?=.)")  # convert_imageset's, before the path in a key
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,8 @@ def part(
     for layer in found.layer:
         _from(base, layer)
     if name or data:
-        stores = _stores(readers, _train_reader(net, level, stages, base), name, data, run)
+        train = _train_reader(net, level, stages, base)
+        name, stores = _stores(readers, train, name, data)
         for layer, path in zip(readers, stores, strict=False):
             source_of(layer).source = path
     for layer in readers:
@@ -90,8 +87,7 @@ def part(
                 param.ClearField(field)
     own = source_of(readers[0]).source
     records, origin = _look(readers[0], own)
-    called = name or next((p for p in PARTS if Path(own).name.lower().startswith(p)), "")
-    return Part(called, found, readers[0].name, records, origin)
+    return Part(name or _part_of(own), found, readers[0].name, records, origin)
 
 
 def source_of(layer: Any) -> Any:
@@ -108,15 +104,16 @@ def working_folder(run: Path) -> Path:
     return Path()
 
 
-def labels_of(run: Path, net: Any, described: Sequence[str], count: int) -> list[str]:
+def labels_of(run: Path, net: Any, named: Sequence[str], count: int) -> list[str]:
     """Return the names of the classes; their numbers where nothing gives as many names.
 
-    described   of preprocess.json, or none
+    named   those of preprocess.json, or none
     """
-    found = list(described)
+    found = list(named)
     folder = data_folder(run, net)
     if len(found) != count and folder is not None:
-        found = dataset(folder).get("labels", []) or _lines(folder / "labels.txt")
+        known = described.read(folder).labels if described.is_one(folder) else ()
+        found = list(known) or _lines(folder / "labels.txt")
     return found if len(found) == count else [str(i) for i in range(count)]
 
 
@@ -133,25 +130,9 @@ def data_folder(run: Path, net: Any) -> Path | None:
     return path.parent if source_of(layers[0]).source and path.exists() else None
 
 
-def dataset(folder: Path) -> dict[str, Any]:
-    """Return what a data set's dataset.json says; {} without one. Errors: FormatError."""
-    path = folder / DATASET
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_bytes()[:LARGEST])
-        if found["format"] != DATASET_FORMAT or not isinstance(found.get("splits", {}), dict):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, RecursionError, OSError):
-        raise FormatError(
-            "does not describe a data set", where=str(path), expected=f'"{DATASET_FORMAT}"'
-        ) from None
-    return dict(found)
-
-
 def name_of(key: str, number: int) -> str:
-    """Return what to call a record: the path in its key, as convert_imageset writes it."""
-    return _NUMBER.sub("", key, count=1) or str(number)
+    """Return what to call a record: the path in its key, the key, or its number."""
+    return browsing.name_of(key) or str(number)
 
 
 # ---------------------------------------------------------------------- parts of a data set
@@ -176,18 +157,23 @@ def _train_reader(net: Any, level: int, stages: Sequence[str], base: Path) -> An
     return layer
 
 
-def _stores(readers: Sequence[Any], train: Any, name: str, data: str, run: Path) -> list[str]:
-    """Return the sources of a part: that of the pictures, and that of their targets if any."""
+def _part_of(source: str) -> str:
+    """Return the part that a source is, by its name; "" if it does not say so."""
+    return next((p for p in PARTS if Path(source).name.lower().startswith(p)), "")
+
+
+def _stores(readers: Sequence[Any], train: Any, name: str, data: str) -> tuple[str, list[str]]:
+    """Return the name of a part and its sources: that of the pictures, and of targets if any."""
     own = Path(source_of(readers[0]).source)
     folder = Path(data) if data else own.parent
     if data and not folder.is_dir():
         raise UsageError("there is no such folder", where=data, expected="that of a data set")
-    described = dataset(folder).get("splits", {})
-    name = name or next((p for p in PARTS if own.name.lower().startswith(p)), "val")
-    if name in described:
-        split = described[name]
-        paths = [split.get("store"), split.get("target")]
-        return [str(folder / path) for path in paths if isinstance(path, str) and path]
+    splits = described.read(folder).splits if described.is_one(folder) else {}
+    name = name or _part_of(str(own)) or "val"
+    if name in splits:
+        split = splits[name]
+        target = [str(described.target(folder, split))] if split.target else []
+        return name, [str(described.store(folder, split)), *target]
     beside = {p: folder / f"{p}_{kind}" for p in PARTS for kind in ("leveldb", "lmdb")}
     beside |= {p: folder / f"{p}_lmdb" for p in PARTS if (folder / f"{p}_lmdb").is_dir()}
     found = {p: str(path) for p, path in beside.items() if path.is_dir()}
@@ -195,15 +181,18 @@ def _stores(readers: Sequence[Any], train: Any, name: str, data: str, run: Path)
         found.setdefault("train", source_of(train).source)
         if Path(source_of(train).source) != own and not {"val", "test"} & set(found):
             found["val"] = str(own)
+    if name == "val" and name not in found and not data:
+        # A data set without a part for validation: what the run was tested on.
+        return _part_of(str(own)) or name, [str(own)]
     if name not in found:
-        known = sorted({*described, *found}, key=PARTS.index)
+        known = sorted({*splits, *found}, key=PARTS.index)
         raise UsageError(
             f"has no part '{name}'",
             where=str(folder),
             expected=", ".join(known) or "the folder of a data set",
             fix="--list FILE, or --folder DIR, for pictures of your own",
         )
-    return [found[name]]
+    return name, [found[name]]
 
 
 def _look(layer: Any, path: str) -> tuple[int, Origin]:

@@ -38,12 +38,14 @@ class Batch(NamedTuple):
     names    of the records
     output   the net's answers, an item for each record; of boxes all rows
     truth    what should have come, likewise; None where nothing says so
+    seen     what went in, (N, C, H, W), where the answers are as large as pictures; else None
     """
 
     first: int
     names: list[str]
     output: np.ndarray
     truth: np.ndarray | None
+    seen: np.ndarray | None = None
 
 
 class Subject:
@@ -58,7 +60,9 @@ class Subject:
     records    how many there are;  split   "val", or "list", "folder"
     weights    the file;  iter   how far it was trained, -1 where its name does not say
     origin     where the pictures of records are found again
-    transform  the TransformationParameter of what the net sees
+    top        the blob that holds the pictures;  picture   the shape of one, (C, H, W)
+    transforms the TransformationParameter of each top of a data layer
+    rgb        whether the net takes red first
     left_out   a sentence for each picture that could not be read, once `batches` has ended
     """
 
@@ -71,12 +75,15 @@ class Subject:
         split: str,
         weights: Path,
         origin: Origin,
-        transform: Any,
+        top: str,
+        transforms: dict[str, Any],
+        rgb: bool = False,
     ) -> None:
         self.net, self.task, self.labels = net, what, labels
         self.records, self.split, self.origin = records, split, origin
         self.weights, self.iter = weights, store.iteration_of(weights)
-        self.transform = transform
+        self.top, self.transforms, self.rgb = top, transforms, rgb
+        self.picture = tuple(net.blobs[top].shape[1:])
         self.left_out: list[str] = []
 
     def batches(self) -> Iterator[Batch]:
@@ -88,6 +95,12 @@ class Subject:
 
     def __exit__(self, *_: object) -> None:
         self.net.close()
+
+    def _seen(self, count: int) -> np.ndarray | None:
+        """Return what went in, where somebody wants to see it beside what came out."""
+        if self.task.kind not in (task.PICTURES, task.PIXELS) or len(self.picture) != 3:
+            return None
+        return self._answers(self.top, count)
 
     def _answers(self, name: str, count: int) -> np.ndarray:
         """Return the first `count` items of a blob, in memory of their own; of boxes all rows."""
@@ -109,7 +122,8 @@ class OfSplit(Subject):
             read = layer.last_records[: self.records - done]
             truth = self._answers(self.task.truth, len(read)) if self.task.truth else None
             names = [sources.name_of(key, number) for number, key in read]
-            yield Batch(done, names, self._answers(self.task.output, len(read)), truth)
+            output = self._answers(self.task.output, len(read))
+            yield Batch(done, names, output, truth, self._seen(len(read)))
             done += len(read)
 
 
@@ -133,9 +147,8 @@ class OfPictures(Subject):
             inputs: dict[str, Any] = {self.net.inputs[0]: ready}
             self.net.forward(**inputs)
             names = [one.path for one in some]
-            yield Batch(
-                done, names, self._answers(self.task.output, len(some)), self._truth(some, ready)
-            )
+            output = self._answers(self.task.output, len(some))
+            yield Batch(done, names, output, self._truth(some, ready), self._seen(len(some)))
             done += len(some)
         if first is not None and not done:
             raise first
@@ -212,16 +225,19 @@ def opened(
     what = task.of(blueprint.nodes)
     for layer in blueprint.layers:
         layer.close()
-    keep = [name for name in (what.output, what.truth) if name]
+    readers = [layer for layer in part.net.layer if layer.type in deploy.READERS]
+    top = readers[0].top[0]
+    keep = [name for name in (top, what.output, what.truth) if name]
     made = Net(
         part.net, schema.TEST, weights=found.weights, share=True, keep=keep, **state, **options
     )
-    reader = next(layer for layer in part.net.layer if layer.name == part.reader)
     names = described.labels if described else ()
     labels = _labels(what, Path(run), net, names)
     records = part.records if count is None else min(count, part.records)
+    rgb = described is not None and described.channels == "RGB"
     given = made, what, labels, records, part.name, found.weights, part.origin
-    return OfSplit(*given, reader.transform_param, reader=part.reader)
+    transforms = {name: layer.transform_param for layer in readers for name in layer.top}
+    return OfSplit(*given, top, transforms, rgb, reader=part.reader)
 
 
 def _of_pictures(
@@ -252,8 +268,10 @@ def _of_pictures(
     if what.kind == task.CLASSES:
         pictures = sources.numbered(pictures, labels, str(run))
     pictures = pictures[:count]
+    top, rgb = made.inputs[0], prepare.channels == "RGB"
     given = made, what, labels, len(pictures), called, weights, Origin("files", os.getcwd())
-    return OfPictures(*given, prepare.transform, pictures=pictures, prepare=prepare)
+    transforms = {top: prepare.transform}
+    return OfPictures(*given, top, transforms, rgb, pictures=pictures, prepare=prepare)
 
 
 def _labels(what: Task, run: Path, net: Any, described: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ from minidl.errors import UsageError
 
 log = logging.getLogger("minidl")
 KINDS = {"show": show, "thumbs": thumbs}
+FIGURES = ("top1", "top5", "accuracy", "miou", "map", "psnr", "input_psnr", "loss")
 PARTS = ("train", "val", "test")
 
 
@@ -113,8 +114,8 @@ def options(args: Namespace) -> dict[str, Any]:
 def lines(result: dict[str, Any], out: Path) -> list[str]:
     """Return the figures of an evaluation for a terminal."""
     found = []
-    for name in ("top1", "top5", "loss", "psnr"):
+    for name in FIGURES:
         if result.get(name) is not None:
-            found.append(f"{name:<9}{result[name]:.6g}")
-    found.append(f"records  {result['records']:,}, {result['rate'] or 0:,.0f} a second")
+            found.append(f"{name:<10} {result[name]:.6g}")
+    found.append(f"records    {result['records']:,}, {result['rate'] or 0:,.0f} a second")
     return [*found, str(out / "evaluation.json"), str(out / "predictions.csv")]

@@ -17,7 +17,9 @@ from minidl.cli.arguments import Parser, names, whole
 
 SORTS = ("index", "confident", "unsure", "loss")  # minidl.evaluation's, which loads NumPy
 COUNT = 50
-COLUMNS = ("index", "name", "truth", "predicted", "score", "loss")
+COLUMNS = tuple(
+    "index name truth predicted score psnr input_psnr accuracy loss objects found right".split()
+)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -78,15 +80,19 @@ def answer(choice: Any, args: Namespace) -> None:
 
 def report(found: dict[str, Any]) -> str:
     """Return a row for each record."""
-    columns = [c for c in COLUMNS if any(c in item for item in found["items"])]
-    rows: list[Sequence[str]] = []
-    for item in found["items"]:
-        values = (item.get(column) for column in columns)
-        rows.append(
-            ["" if v is None else f"{v:.4f}" if isinstance(v, float) else str(v) for v in values]
-        )
+    columns = [c for c in COLUMNS if any(cell(item.get(c)) for item in found["items"])]
+    rows: list[Sequence[str]] = [
+        [cell(item.get(column)) for column in columns] for item in found["items"]
+    ]
     total = f"{len(rows)} of {found['total']:,}"
     return f"{table.render(columns, rows, left=4)}\n\n{total}" if rows else total
+
+
+def cell(value: Any) -> str:
+    """Return a value as text; nothing of None and NaN."""
+    if value is None or value != value:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def indices(text: str) -> tuple[int, ...]:

@@ -135,6 +135,15 @@ def test_a_row_for_each_record_even_where_the_last_batch_begins_again(folder):
         assert float(row["loss"]) == pytest.approx(-np.log(share[truth]), abs=1e-5)
 
 
+def test_records_come_in_order_where_tests_shuffle(folder, capsys):
+    evaluated()
+    text = NET.replace("batch_size: 6 backend: LMDB", "batch_size: 6 backend: LMDB shuffle: true")
+    (folder / "run/trained_net.prototxt").write_text(text)
+    assert main(["evaluate", "run", "--out", "again"]) == 0
+    for name in ("predictions.csv", "confusion.csv"):
+        assert (folder / "again" / name).read_text() == (folder / "e" / name).read_text()
+
+
 def test_the_weights_of_an_iteration(folder, capsys):
     facts = evaluated("--snapshot", "5")
     labels, scores = expected("run/x_iter_5.caffemodel")
@@ -150,6 +159,14 @@ def test_the_first_records_only(folder):
     labels, scores = expected(source="data/train_lmdb", batches=2)
     assert facts["records"] == 8
     assert facts["top1"] == (scores.argmax(axis=1) == labels)[:8].mean()
+
+
+def test_where_no_part_is_for_validation_it_is_what_the_run_was_tested_on(folder):
+    os.rename("data/val_lmdb", "data/test_lmdb")
+    text = NET.replace("data/val_lmdb", "data/test_lmdb")
+    (folder / "run/trained_net.prototxt").write_text(text)
+    facts = evaluated("--split", "val")
+    assert (facts["split"], facts["records"]) == ("test", 24)
 
 
 def test_the_folder_is_a_job(folder):
