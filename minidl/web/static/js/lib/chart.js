@@ -279,6 +279,11 @@ export class Chart {
     return this.options.smooth === false ? 0 : this.group.view.smooth;
   }
 
+  /** Whether a line is smoothed: not the few points of the tests, each of which counts. @param {Line} line */
+  evens(line) {
+    return this.smoothed > 0 && !line.dots;
+  }
+
   draw() {
     if (!this.place.clientWidth) return; // in a hidden tab; the observer comes back
     const shown = [...this.lines.values()];
@@ -322,7 +327,7 @@ export class Chart {
       return ascending(
         xs,
         floor,
-        this.smoothed ? smooth(floor, this.smoothed) : floor.map(() => null),
+        this.evens(line) ? smooth(floor, this.smoothed) : floor.map(() => null),
       );
     });
     return uPlot.join(tables);
@@ -337,10 +342,10 @@ export class Chart {
       ticks: { show: false },
       grid: { stroke: colour("--line"), width: 1 },
     };
-    const raw = this.smoothed > 0;
     /** @type {uPlot.Series[]} */
     const series = [{}];
     for (const line of lines) {
+      const raw = this.evens(line);
       const look = { dash: line.dash, show: !line.hidden, spanGaps: false };
       const dots = {
         size: 5,
@@ -430,7 +435,7 @@ export class Chart {
   tickText(value, splits) {
     if (this.logged)
       return Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6
-        ? num(value, 2)
+        ? String(Number(value.toPrecision(1)))
         : "";
     const step = Math.abs((splits[1] ?? value) - splits[0]) || 1;
     if (this.options.percents)
@@ -492,7 +497,7 @@ export class Chart {
     const words = [];
     for (const line of this.lines.values()) {
       i += 2;
-      const column = this.plot?.data[this.smoothed ? i : i - 1];
+      const column = this.plot?.data[this.evens(line) ? i : i - 1];
       const index = pointing ? nearest(column ?? [], /** @type {number} */ (at.idx)) : null;
       const value = index !== null && column ? column[index] : this.lastOf(column);
       const text = typeof value === "number" ? this.format(value) : "";
@@ -528,7 +533,7 @@ export class Chart {
     for (const line of this.lines.values()) {
       i += 2;
       if (line.hidden) continue;
-      const column = u.data[this.smoothed ? i : i - 1];
+      const column = u.data[this.evens(line) ? i : i - 1];
       const index = nearest(column, idx);
       const value = index === null ? null : column[index];
       if (typeof value === "number")
@@ -764,6 +769,6 @@ function sparse(u, i, from, to, dots) {
 
 /** @param {number} value @param {X} x */
 function xText(value, x) {
-  if (x === "time") return duration(value);
+  if (x === "time") return value < 100 ? `${Number(value.toFixed(1))} s` : duration(value);
   return x === "epoch" ? num(value, 3) : whole(value);
 }

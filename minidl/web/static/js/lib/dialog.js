@@ -55,14 +55,19 @@ export function ask(what) {
       title: what.title,
       body: what.body ?? null,
       footer: [
-        h("button", { class: "btn", value: "", type: "submit" }, what.cancel ?? "Cancel"),
+        // where something is lost, the Return key loses nothing
+        h(
+          "button",
+          { class: "btn", value: "", type: "submit", autofocus: what.danger },
+          what.cancel ?? "Cancel",
+        ),
         h(
           "button",
           {
             class: `btn primary${what.danger ? " danger" : ""}`,
             value: "yes",
             type: "submit",
-            autofocus: true,
+            autofocus: !what.danger,
           },
           what.action,
         ),

@@ -3,6 +3,7 @@
 //   h("td", {class: "num", onclick: go, "aria-label": "..."}, "text", node, null, [more])
 //   s("path", {d: "..."})            the same for SVG
 //   fill(node, ...children)          replace what is in it, without touching what stays equal
+//   keeping(list, draw)              draw rows anew, and leave the focus where it is
 //   byId("head")                     the element, or an Error that names it
 //   frame(draw)                      a function that runs `draw` once per frame at most
 //   later(ms, act)                   a function that runs `act` when it was quiet for `ms`
@@ -12,7 +13,7 @@
 /** @typedef {Record<string, any>} Props  on...: a listener; `style`: an object; `data`: an object;
  *    value, checked, disabled and the like: properties; null and false: left out */
 
-const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "indeterminate", "hidden"]);
+const PROPERTIES = new Set(["checked", "disabled", "selected", "indeterminate", "hidden"]);
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
@@ -44,12 +45,9 @@ export function s(tag, props, ...children) {
 
 /** @param {Element} node @param {Props} props */
 function set(node, props) {
-  // A range's value is clipped to its limits, so these come first.
-  const late = Object.entries(props).sort(
-    ([a], [b]) => Number(a === "value") - Number(b === "value"),
-  );
-  for (const [name, value] of late) {
-    if (value === null || value === undefined || value === false) continue;
+  for (const name in props) {
+    const value = props[name];
+    if (value === null || value === undefined || value === false || name === "value") continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (name === "style") {
       for (const [key, text] of Object.entries(value)) {
@@ -59,6 +57,9 @@ function set(node, props) {
     else if (PROPERTIES.has(name)) /** @type {any} */ (node)[name] = value;
     else node.setAttribute(name, value === true ? "" : String(value));
   }
+  // last, for a range's value is clipped to its limits
+  if (props.value !== undefined && props.value !== null)
+    /** @type {any} */ (node).value = props.value;
 }
 
 /** @param {Element} node @param {(Child|Child[])[]} children */
@@ -85,6 +86,24 @@ export function fill(node, ...children) {
 /** Set a node's text, if it is another. @param {Element} node @param {string} text */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/**
+ * Draw the rows of a list anew, leaving the focus where it is: in the same row (by its data-id), at
+ * the same link or button.
+ * @param {HTMLElement} host
+ * @param {() => void} draw
+ */
+export function keeping(host, draw) {
+  const focused = document.activeElement;
+  const row = /** @type {HTMLElement|null} */ (focused?.closest("[data-id]") ?? null);
+  const parts = "a, button, input";
+  const at = row && focused ? [...row.querySelectorAll(parts)].indexOf(focused) : -1;
+  const inside = row !== null && host.contains(row);
+  draw();
+  if (!inside || at < 0) return;
+  const again = host.querySelector(`[data-id="${CSS.escape(row.dataset.id ?? "")}"]`);
+  /** @type {HTMLElement|undefined} */ (again?.querySelectorAll(parts)[at])?.focus();
 }
 
 /** @param {string} id @returns {HTMLElement} */

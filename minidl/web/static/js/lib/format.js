@@ -71,19 +71,22 @@ export function ago(time) {
   return date(time);
 }
 
+// made once: making one takes longer than all that is formatted with it
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
 /** @param {number} time */
 function date(time) {
   const day = new Date(time * 1000);
-  const year = day.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
-  return day.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
+  return (day.getFullYear() === new Date().getFullYear() ? DAY : DATE).format(day);
 }
 
 /** @param {number|null|undefined} time in seconds since 1970 */
 export function moment(time) {
   if (!time) return NONE;
   const day = new Date(time * 1000);
-  const clock = day.toLocaleTimeString("en-GB");
-  return `${day.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" })}, ${clock}`;
+  return `${DATE.format(day)}, ${CLOCK.format(day)}`;
 }
 
 /** Whether larger is better. @param {string} name of a figure */

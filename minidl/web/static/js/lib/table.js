@@ -34,6 +34,17 @@ import { icon } from "./icons.js";
  *            onfold?: (folded: string[]) => void, empty?: () => Node, name?: (row: R) => string}} Options
  */
 
+const FIRST = 60; // lines that are drawn at once
+const REST = 1000; // that follow, at a time
+
+class Group {
+  /** @param {string} name @param {number} members */
+  constructor(name, members) {
+    this.name = name;
+    this.members = members;
+  }
+}
+
 /** @template R */
 export class Table {
   /** @param {Options<R>} options */
@@ -51,6 +62,10 @@ export class Table {
     this.rows = new Map();
     /** @type {Map<string, HTMLTableRowElement>} */
     this.lines = new Map();
+    /** @type {Map<string, R>} rows as their lines show them */
+    this.drawn = new Map();
+    this.limit = FIRST;
+    this.marked = "";
     /** @type {Set<string>} */
     this.picked = new Set();
     this.lastPicked = "";
@@ -203,47 +218,65 @@ export class Table {
 
   drawNow() {
     const rows = this.rowsShown();
-    /** @type {HTMLTableRowElement[]} */
-    const lines = [];
-    if (this.group) {
-      /** @type {Map<string, R[]>} */
-      const groups = new Map();
-      for (const row of rows) {
-        const name = this.group(row);
-        const known = groups.get(name);
-        if (known) known.push(row);
-        else groups.set(name, [row]);
-      }
-      const names = [...groups.keys()].sort(
-        (a, b) => Number(a === "") - Number(b === "") || a.localeCompare(b),
-      );
-      for (const name of names) {
-        const members = groups.get(name) ?? [];
-        lines.push(this.groupLine(name, members.length));
-        if (!this.folded.has(name)) lines.push(...members.map((row) => this.line(row)));
-      }
-    } else {
-      lines.push(...rows.map((row) => this.line(row)));
-    }
-    const same =
-      lines.length === this.body.childElementCount &&
-      lines.every((line, i) => line === this.body.children[i]);
-    if (!same) {
-      const focused = document.activeElement;
-      this.body.replaceChildren(...lines);
-      if (focused instanceof HTMLElement && this.body.contains(focused))
-        focused.focus({ preventScroll: true });
-    }
+    const entries = this.group ? this.grouped(rows) : rows;
+    // a long table shows its beginning at once, and the rest a moment later
+    const lines = entries
+      .slice(0, this.limit)
+      .map((entry) => (entry instanceof Group ? this.groupLine(entry) : this.line(entry)));
+    if (entries.length > this.limit) setTimeout(() => this.drawRest(), 0);
+    this.place(lines);
     fill(this.none, !rows.length && this.options.empty?.());
     this.table.hidden = !rows.length && !!this.options.empty;
     this.drawPicked(rows);
   }
 
+  drawRest() {
+    this.limit += REST;
+    this.drawNow();
+  }
+
+  /** Rows under the heads of their groups; those without one are last. @param {R[]} rows @returns {(R|Group)[]} */
+  grouped(rows) {
+    /** @type {Map<string, R[]>} */
+    const groups = new Map();
+    for (const row of rows) {
+      const name = this.group?.(row) ?? "";
+      const known = groups.get(name);
+      if (known) known.push(row);
+      else groups.set(name, [row]);
+    }
+    const named = [...groups].sort(
+      ([a], [b]) => Number(a === "") - Number(b === "") || a.localeCompare(b),
+    );
+    return named.flatMap(([name, members]) => [
+      new Group(name, members.length),
+      ...(this.folded.has(name) ? [] : members),
+    ]);
+  }
+
+  /** Bring the lines into the table, moving none that is where it should be. @param {HTMLTableRowElement[]} lines */
+  place(lines) {
+    const old = [...this.body.children];
+    const same = lines.findIndex((line, i) => line !== old[i]);
+    if (same < 0 && old.length === lines.length) return;
+    if (same === old.length) {
+      this.body.append(...lines.slice(same));
+      return;
+    }
+    const focused = document.activeElement;
+    this.body.replaceChildren(...lines);
+    if (focused instanceof HTMLElement && this.body.contains(focused)) {
+      focused.focus({ preventScroll: true });
+    }
+  }
+
   /** The line of a row, patched to what the row now is. @param {R} row */
   line(row) {
     const key = this.options.key(row);
-    const cells = this.visible().map((column) => this.cell(column, row));
     const known = this.lines.get(key);
+    if (known && this.drawn.get(key) === row) return known;
+    this.drawn.set(key, row);
+    const cells = this.visible().map((column) => this.cell(column, row));
     if (known) {
       const old = [...known.children].slice(this.options.pick ? 1 : 0);
       cells.forEach((cell, i) => {
@@ -260,6 +293,7 @@ export class Table {
         "aria-label": `Choose ${name}`,
         onclick: (/** @type {MouseEvent} */ event) => this.toggle(key, event.shiftKey),
       });
+      if (this.picked.has(key)) made.setAttribute("aria-selected", "true");
       made.append(h("td", { class: "pick" }, h("label", null, box)));
     }
     made.append(...cells);
@@ -285,8 +319,8 @@ export class Table {
     );
   }
 
-  /** @param {string} name @param {number} members */
-  groupLine(name, members) {
+  /** @param {Group} group */
+  groupLine({ name, members }) {
     const key = `group:${name}`;
     const open = !this.folded.has(name);
     const known = this.lines.get(key);
@@ -355,6 +389,13 @@ export class Table {
   /** @param {R[]} rows */
   drawPicked(rows) {
     if (!this.options.pick) return;
+    const chosen = rows.filter((row) => this.picked.has(this.options.key(row))).length;
+    if (this.all) {
+      this.all.checked = chosen > 0 && chosen === rows.length;
+      this.all.indeterminate = chosen > 0 && chosen < rows.length;
+    }
+    if (this.marked === [...this.picked].join("\n")) return;
+    this.marked = [...this.picked].join("\n");
     for (const [key, line] of this.lines) {
       const box = line.querySelector("input[type=checkbox]");
       if (!box) continue;
@@ -362,11 +403,6 @@ export class Table {
       /** @type {HTMLInputElement} */ (box).checked = on;
       if (on) line.setAttribute("aria-selected", "true");
       else line.removeAttribute("aria-selected");
-    }
-    const chosen = rows.filter((row) => this.picked.has(this.options.key(row))).length;
-    if (this.all) {
-      this.all.checked = chosen > 0 && chosen === rows.length;
-      this.all.indeterminate = chosen > 0 && chosen < rows.length;
     }
   }
 

@@ -26,6 +26,8 @@ const view = choices(
   ["figures", "x", "smooth", "log"],
 );
 
+const FIELDS = 24; // that differ, shown at first
+
 let ids = readIds();
 
 function readIds() {
@@ -64,13 +66,13 @@ class Page {
     /** @type {Map<string, Chart>} */
     this.charts = new Map();
     this.place = h("div", { class: "charts" });
-    this.chips = h("div", { class: "row" });
+    this.chips = h("div", { class: "row run-chips" });
     this.figures = this.figureTable();
     this.fields = h("div");
     fill(
       byId("content"),
       this.chips,
-      h("div", { class: "row between top" }, this.group.controls(), this.chooser()),
+      h("div", { class: "row between top chart-head-bar" }, this.group.controls(), this.chooser()),
       this.place,
       h("section", { class: "section" }, h("h2", null, "Figures"), this.figures.node),
       h("section", { class: "section" }, h("h2", null, "What differs"), this.fields),
@@ -154,7 +156,7 @@ class Page {
       const chart =
         this.charts.get(name) ??
         this.group.chart({
-          title: name,
+          title: titleOf(name),
           file: `compare-${name}`,
           percents,
           log: percents || kind === "speed" ? false : undefined,
@@ -219,7 +221,7 @@ class Page {
       },
     ];
     const names = [...new Set(runs.flatMap((run) => Object.keys(run.metrics ?? {})))]
-      .filter((name) => name !== "lr" && name !== "train loss (batch)")
+      .filter((name) => !["lr", "train loss (batch)", "images/s"].includes(name))
       .sort();
     for (const name of names) {
       const best = (/** @type {Summary} */ run) => run.metrics?.[name]?.best ?? null;
@@ -286,43 +288,43 @@ class Page {
         boxed: true,
       });
     if (!fields.length) return empty({ title: "Solver and net are the same", boxed: true });
+    const body = h("tbody");
+    const all = h(
+      "button",
+      { class: "btn quiet small", type: "button", onclick: () => draw(fields.length) },
+      `All ${whole(fields.length)} fields`,
+    );
+    const draw = (/** @type {number} */ most) => {
+      const shown = fields.slice(0, most);
+      fill(
+        body,
+        shown.map((row) => {
+          const values = row.values.map((value) =>
+            h("td", { class: "mono wrap" }, value ?? h("span", { class: "faint" }, "–")),
+          );
+          return h("tr", null, h("th", { scope: "row" }, h("code", null, row.field)), values);
+        }),
+      );
+      all.hidden = most >= fields.length;
+    };
+    draw(FIELDS);
+    const heads = runs.map((run, i) =>
+      h("th", { scope: "col" }, h("span", { class: "row nowrap" }, stroke(style(i)), run.name)),
+    );
     return h(
       "div",
-      { class: "table-wrap", tabindex: "0", role: "region", "aria-label": "What differs" },
+      { class: "stack tight" },
       h(
-        "table",
-        { class: "table" },
+        "div",
+        { class: "table-wrap", tabindex: "0", role: "region", "aria-label": "What differs" },
         h(
-          "thead",
-          null,
-          h(
-            "tr",
-            null,
-            h("th", { scope: "col" }, "Field"),
-            runs.map((run, i) =>
-              h(
-                "th",
-                { scope: "col" },
-                h("span", { class: "row nowrap" }, stroke(style(i)), run.name),
-              ),
-            ),
-          ),
-        ),
-        h(
-          "tbody",
-          null,
-          fields.map((row) =>
-            h(
-              "tr",
-              null,
-              h("th", { scope: "row" }, h("code", null, row.field)),
-              row.values.map((value) =>
-                h("td", { class: "mono wrap" }, value ?? h("span", { class: "faint" }, "–")),
-              ),
-            ),
-          ),
+          "table",
+          { class: "table dense" },
+          h("thead", null, h("tr", null, h("th", { scope: "col" }, "Field"), heads)),
+          body,
         ),
       ),
+      h("div", null, all),
     );
   }
 
@@ -419,6 +421,10 @@ class Page {
     return button;
   }
 }
+
+/** @param {string} name of a figure */
+const titleOf = (name) =>
+  name === "lr" ? "Learning rate" : name.charAt(0).toUpperCase() + name.slice(1);
 
 /** A list of the other runs, to be filtered and clicked. @param {HTMLElement} button */
 async function addRun(button) {

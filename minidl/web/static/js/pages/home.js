@@ -314,9 +314,10 @@ function showList(list, panel) {
     table.node,
     selection,
   );
-  regroup(table);
+  table.keep = (job) => !view.get("state") || job.state === view.get("state");
+  table.words = view.get("q").toLowerCase().split(/\s+/).filter(Boolean);
+  table.group = grouping();
   table.set([...jobs.values()].filter((job) => list.kinds.includes(job.kind)));
-  refilter();
 }
 
 function refilter() {
@@ -325,11 +326,14 @@ function refilter() {
     table.filter(view.get("q"), (job) => !state || job.state === state);
 }
 
-/** @param {Table<Summary>} table */
-function regroup(table) {
+/** How rows are put together: by group, where there are groups and they are wanted. */
+function grouping() {
   const any = [...jobs.values()].some((job) => job.group);
-  table.groupBy(view.get("grouped") && any ? (job) => job.group : undefined);
+  return view.get("grouped") && any ? (/** @type {Summary} */ job) => job.group : undefined;
 }
+
+/** @param {Table<Summary>} table */
+const regroup = (table) => table.groupBy(grouping());
 
 /** @param {HTMLElement} button */
 function flipGroups(button) {

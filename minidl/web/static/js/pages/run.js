@@ -3,7 +3,7 @@
 import { jobUrl, patch, path } from "../lib/api.js";
 import { askText, menu } from "../lib/dialog.js";
 import { byId, fill, frame, h, say } from "../lib/dom.js";
-import { bytes, duration, figure, isAccuracy, num, percent, whole } from "../lib/format.js";
+import { ago, bytes, duration, figure, isAccuracy, num, percent, whole } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { act, badge, bar, doing, speed } from "../lib/job.js";
 import { choices } from "../lib/store.js";
@@ -95,10 +95,10 @@ class Head {
     );
     this.buttons = h("div", { class: "btn-row" });
     this.facts = h("div", { class: "row small" });
-    this.message = h("div");
+    this.message = h("div", { class: "message" });
     this.progress = h("div");
     this.stats = h("dl", { class: "stats" });
-    /** @type {Map<string, [HTMLElement, HTMLElement]>} */
+    /** @type {Map<string, HTMLElement[]>} */
     this.figures = new Map();
     fill(
       host,
@@ -284,11 +284,9 @@ class Head {
       const all = run.epochIters && run.start.max_iter ? run.start.max_iter / run.epochIters : 0;
       this.stat("Epoch", num(job.epoch, 3), all ? `of ${num(all, 3)}` : "");
     }
-    this.stat(
-      "Time left",
-      running ? duration(job.eta) : "–",
-      job.elapsed ? `${duration(job.elapsed)} so far` : "",
-    );
+    const so = duration(job.elapsed);
+    if (running) this.stat("Time left", duration(job.eta), job.elapsed ? `${so} so far` : "");
+    else this.stat("Time left", so, job.ended ? `until ${ago(job.ended)}` : "", "Took");
     const [rate, unit] = split(speed(job));
     this.stat("Speed", rate || "–", unit);
     for (const [name, metric] of chosen(metrics)) {
@@ -304,24 +302,15 @@ class Head {
     if (job.memory) this.stat("Memory", bytes(job.memory), "of the process");
   }
 
-  /** @param {string} name @param {string} value @param {string} more */
-  stat(name, value, more) {
+  /** @param {string} name of its place @param {string} value @param {string} more @param {string} [label] */
+  stat(name, value, more, label = name) {
     let made = this.figures.get(name);
     if (!made) {
-      made = [h("dd"), h("small")];
+      made = [h("dt"), h("dd"), h("dd", { class: "more" })];
       this.figures.set(name, made);
-      this.stats.append(
-        h(
-          "div",
-          { class: "stat" },
-          h("dt", null, name),
-          made[0],
-          h("dd", { class: "more" }, made[1]),
-        ),
-      );
+      this.stats.append(h("div", { class: "stat" }, made));
     }
-    say(made[0], value);
-    say(made[1], more || "\u00a0");
+    [label, value, more || "\u00a0"].forEach((text, i) => say(made[i], text));
   }
 
   async askName() {

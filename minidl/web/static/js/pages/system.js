@@ -1,7 +1,7 @@
 // The machine: its devices and how busy they are, the queue to put in order, disk, trash, versions.
 
 import { get, jobUrl, post, put } from "../lib/api.js";
-import { byId, fill, h, later, say } from "../lib/dom.js";
+import { byId, fill, h, keeping, later, say } from "../lib/dom.js";
 import { ago, bytes, num, percent, plural } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { about, act, badge, bar, doing, eta } from "../lib/job.js";
@@ -146,6 +146,10 @@ class Queue {
   }
 
   draw() {
+    if (!this.drag) keeping(this.node, () => this.drawRows()); // not under the hand
+  }
+
+  drawRows() {
     const running = (this.runs ?? [])
       .map((/** @type {string} */ id) => jobs.get(id))
       .filter(Boolean);
@@ -154,7 +158,7 @@ class Queue {
       running.map((/** @type {Summary} */ job) =>
         h(
           "li",
-          { class: "queue-row" },
+          { class: "queue-row", data: { id: job.id } },
           h("span", { class: "queue-place" }, badge("running")),
           h(
             "div",
@@ -305,8 +309,9 @@ class Queue {
 
   /** @param {string[]} ids */
   async save(ids) {
+    this.waiting.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
+    this.draw();
     if (!(await doing(() => put("queue", { ids })))) await this.load();
-    else this.waiting.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
   }
 
   async setSlots() {
