@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help lenet test check docs bench gpu-check gpu-bench clean
+.PHONY: help lenet test check docs bench page-bench gpu-check gpu-bench clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ docs: $(VENV)/.installed-test ## write the tables in the documentation that foll
 
 bench: $(VENV)-bench/.installed ## ours beside PyTorch's and OpenCV's times, all in turns (20 minutes)
 	@$(VENV)-bench/bin/python benchmarks/run.py $(RACES)
+
+page-bench: $(VENV)/.installed-test ## how fast the page of minidl serve is (4 minutes)
+	@$(BIN)/python benchmarks/page.py $(PARTS)
 
 gpu-check: ## on a GPU: layers, plans and nets against the CPU, memory, then gpu-bench; report in $(OUT)
 	@PYTHONPATH="$(CURDIR):$$PYTHONPATH" $(PYTHON) benchmarks/gpu/check.py --out $(OUT) $(PARTS)
