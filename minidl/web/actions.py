@@ -147,6 +147,9 @@ class Actions:
     async def queue(self, request: Request) -> Response:
         """Return the jobs that run, and those that wait, in their order, with what for."""
         await self.site.turn(0.5)
+        return self._queue_now()
+
+    def _queue_now(self) -> Response:
         summaries = self.site.summaries
         return answer(
             {
@@ -166,7 +169,8 @@ class Actions:
             raise Unusable("ids is missing", expected='{"ids": [...]}', field="ids")
         await self.site.look()
         await self.site.with_queue(self.site.queue.order, ids, self.site.summaries)
-        return await self.queue(request)
+        await self.site.turn()
+        return self._queue_now()
 
     async def system(self, request: Request) -> Response:
         """Return how the machine is, and what the server was told."""

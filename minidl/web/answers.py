@@ -72,8 +72,9 @@ async def body(request: Request) -> dict[str, Any]:
         raise Refused(
             f"the body is of type '{kind[:60]}'", expected="Content-Type: application/json"
         )
+    text = await request.body()
     try:
-        found = json.loads(await request.body() or b"{}")
+        found = json.loads(text or b"{}")
     except (ValueError, RecursionError):
         raise Refused("the body is not JSON") from None
     if not isinstance(found, dict):

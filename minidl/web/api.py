@@ -165,8 +165,7 @@ class Api:
 
     async def file(self, request: Request) -> Response:
         """Return a file of a job's folder."""
-        await self.site.look(FRESH_S)
-        name, rest = self.site.split(request.path_params["both"])
+        name, rest = await self.site.split(request.path_params["both"])
         entry = await self.site.entry(name)
         path = file_of(entry.folder, rest)
         return files.send(path, text_of(request, "download") not in ("", "0"))

@@ -23,6 +23,7 @@ from minidl.web.series import COLUMNS, Point, Series
 
 CHUNK = 1 << 18  # bytes that are parsed at a time
 LONGEST_LINE = 1 << 24
+HEAD = 256  # bytes by which a file is known again
 MOST_ALARMS, MOST_LISTED, MOST_SERIES = 200, 20_000, 400
 ZOOM_BYTES = 1 << 25  # that are read again for what the curves in memory do not show
 LOSS = "train loss"
@@ -87,7 +88,7 @@ class Figures:
         self._forget()
 
     def _forget(self) -> None:
-        self.offset, self.behind, self.broken = 0, False, 0
+        self.offset, self.behind, self.broken, self._head = 0, False, 0, b""
         self.series: dict[str, Series] = {}
         self.alarms: list[dict[str, Any]] = []
         self.histograms: list[tuple[int, int, int]] = []  # iteration, byte, bytes
@@ -112,10 +113,20 @@ class Figures:
                 return self._look_at_log(facts.st_size)
             end = min(facts.st_size, self.offset + most)
             with contextlib.suppress(OSError), open(self.path, "rb") as file:
+                if self.offset < end and not self._goes_on(file):
+                    self._forget()
                 while self.offset < end and self._read(file):
                     pass
             self.behind = self.offset < facts.st_size and self.offset >= end
             return self.behind
+
+    def _goes_on(self, file: Any) -> bool:
+        """Return whether a file begins as it did: a new one may have been given its number."""
+        head = file.read(HEAD)
+        if not head.startswith(self._head):
+            return False
+        self._head = head
+        return True
 
     def _read(self, file: Any) -> bool:
         """Take in the lines of a chunk; return False at the end of the whole ones."""
@@ -432,8 +443,8 @@ def _fingerprint(path: Path, offset: int) -> str:
     """Return some bytes of a file's start, and of those before `offset`."""
     try:
         with open(path, "rb") as file:
-            head = file.read(min(256, offset))
-            file.seek(max(0, offset - 256))
-            return (head + file.read(min(256, offset))).hex()
+            head = file.read(min(HEAD, offset))
+            file.seek(max(0, offset - HEAD))
+            return (head + file.read(min(HEAD, offset))).hex()
     except OSError:
         return ""

@@ -32,9 +32,8 @@ class Pages:
     def __init__(self, site: Site) -> None:
         self.site, self.jinja = site, environment()
 
-    def render(
-        self, request: Request, page: str, title: str, status: int = 200, **more: Any
-    ) -> Response:
+    def render(self, request: Request, page: str, title: str, **more: Any) -> Response:
+        """Return a page; `status` in `more` is that of HTTP."""
         facts = {
             "page": page,
             "id": "",
@@ -44,9 +43,11 @@ class Pages:
             "root": str(self.site.root),
             "allow_python": self.site.options.allow_python,
             "query": dict(request.query_params),
+            "status": 200,
             **more,
         }
-        return HTMLResponse(self.jinja.get_template(f"{page}.html").render(facts), status)
+        text = self.jinja.get_template(f"{page}.html").render(facts)
+        return HTMLResponse(text, facts["status"])
 
     async def home(self, request: Request) -> Response:
         return self.render(request, "home", "Home")

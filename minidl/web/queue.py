@@ -208,6 +208,8 @@ class Queue:
         except MinidlError:
             return None
         why = blocked(made, folder) or refusal(made, self.allow_python)
+        if name in self._started:
+            why = why or "its last process has not ended yet"
         device = device_of(made)
         if not why and device != "cpu" and not self.lanes.choose(made.kind, device, {}):
             why = "there is no such GPU here"

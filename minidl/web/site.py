@@ -310,13 +310,15 @@ class Site:
             )
         return entry
 
-    def split(self, both: str) -> tuple[str, str]:
+    async def split(self, both: str) -> tuple[str, str]:
         """Return the id and the rest of ID/PATH: the longest id there is."""
         parts = both.split("/")
-        for cut in range(len(parts) - 1, 0, -1):
-            name = "/".join(parts[:cut])
-            if name in self.tree.entries:
-                return name, "/".join(parts[cut:])
+        for fresh_s in (FRESH_S, 0.0):
+            await self.look(fresh_s)
+            for cut in range(len(parts) - 1, 0, -1):
+                name = "/".join(parts[:cut])
+                if name in self.tree.entries:
+                    return name, "/".join(parts[cut:])
         raise NotFound("there is no such job", where=both)
 
     async def summary(self, name: str) -> dict[str, Any]:

@@ -86,11 +86,12 @@ class Tail:
             return True
         return False
 
-    def read(self, offset: int, most: int = MOST) -> bytes:
+    def read(self, offset: int) -> bytes:
         """Return the whole lines from a byte on: the same bytes from memory for all who are near
         the end, else from the file. b"" where there is no whole line yet."""
         if offset >= self.size:
             return b""
+        most = MOST
         end = self._window_at + len(self._window)
         if not self._window_at <= offset < end or end < self.size:
             self._fill(offset)

@@ -1,0 +1,58 @@
+"""A root with jobs, and the application over it; commands are those of stub.py."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette", reason="the page needs minidl[web]")
+pytest.importorskip("httpx", reason="Starlette's test client needs httpx")
+
+STUB = (sys.executable, "-m", "tests.web.stub")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty root; processes find the package and the tests."""
+    from tests.support import ROOT
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    place = (tmp_path / "root").resolve()
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def site(root):
+    from minidl.web.site import Options, Site
+
+    return Site(Options(root, STUB, version="1.2"))
+
+
+@pytest.fixture
+def client(site):
+    """A browser on the same machine."""
+    from minidl.web import app
+    from minidl.web.safety import Rules
+    from tests.web.browser import TestClient
+
+    with TestClient(app.make(site, Rules()), base_url="http://127.0.0.1:8080") as found:
+        yield found
+    ended(site.root)
+
+
+def ended(root: Path) -> None:
+    """Kill what a test has left running below a root."""
+    from minidl.errors import MinidlError
+    from minidl.runs import job, processes
+
+    for path in root.rglob("status.json"):
+        try:
+            found = job.status(path.parent)
+        except MinidlError:
+            continue
+        if found.pid != os.getpid():
+            processes.send(found.pid, found.started, processes.KILL, group=True)
