@@ -191,6 +191,8 @@ class DivergedError(RunError):
     clip_gradients may help; so may a look at the data.
     """
 
+    layer = ""  # which made it, where that is known
+
 
 GROUPS = getattr(builtins, "BaseExceptionGroup", ())  # they are made in another way
 

@@ -122,6 +122,38 @@ class Snapshot(Event):
 
 
 @dataclass(frozen=True)
+class Alarm(Event):
+    """Something looks wrong: "nan", "no_progress", "dead", "tiny_updates" or "large_updates".
+
+    layer   where; "" for the whole net
+    text    a sentence, with what may help
+    """
+
+    kind: str
+    layer: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Histograms(Event):
+    """A line of `file` says how weights, gradients, updates and activations are spread.
+
+    at, size   where the line begins, and its length, in bytes
+    """
+
+    file: str
+    at: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Samples(Event):
+    """This folder, relative to the run's, holds pictures of the validation set with answers."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
 class Stop(Event):
     """The run was stopped before its end."""
 
@@ -148,6 +180,9 @@ KINDS: dict[str, type[Event]] = {
     "plateau": Plateau,
     "early_stop": EarlyStop,
     "snapshot": Snapshot,
+    "alarm": Alarm,
+    "histograms": Histograms,
+    "samples": Samples,
     "stop": Stop,
     "end": End,
     "error": Error,

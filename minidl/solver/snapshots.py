@@ -56,12 +56,14 @@ def diverged(
         layer, blob, part = bad
         gradient = "the gradient of " if part == "diff" else ""
         what += f"; first in {gradient}blob '{blob}' of layer '{layer}'"
-    return DivergedError(
+    error = DivergedError(
         what,
         where=f"net '{net.name}', iteration {run.iter}",
         expected="a finite number",
         fix=_way_back(good[-1] if good else "", leads_here[-1] if leads_here else ""),
     )
+    error.layer = bad[0] if bad else ""
+    return error
 
 
 def prefix(param: Any) -> str:

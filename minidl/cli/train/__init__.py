@@ -23,7 +23,7 @@ from minidl.cli.arguments import Parser, add_state, names, seed
 from minidl.cli.log import folder as log_folder
 from minidl.cli.log import logging_to, on_terminal
 from minidl.cli.signals import EFFECTS, Request, Signals
-from minidl.cli.train import new_run, resume, solver_file
+from minidl.cli.train import looking, new_run, resume, solver_file
 from minidl.errors import UsageError
 from minidl.runs import job, processes, store
 
@@ -69,6 +69,7 @@ def add_arguments(parser: Parser) -> None:
             help=f"what {name.upper()} does: stop, snapshot or none (default: {default})",
         )
     new_run.add_arguments(parser)
+    looking.add_arguments(parser)
     add_state(parser)
     engine_flags.add(parser)
 
@@ -167,9 +168,11 @@ def train(
     prefix = solver_file.prefix(param)
     snapshot = snapshots.resolve(args.snapshot, str(prefix)) if args.snapshot else None
     summary, progress, epoch_stop = Summary(), ProgressBar(args), EpochStop(ending)
-    hooks = [summary, EventsFile(events), Description(prefix.parent), Standing(report), epoch_stop]
+    file = EventsFile(events)
+    looks = looking.Looks(prefix.parent, file, args)
+    hooks = [summary, *looks.hooks, file, Description(prefix.parent), Standing(report), epoch_stop]
     hooks += [progress] if on_terminal(args) else []
-    # Only the hooks see the nets, and they ask for nothing inside them.
+    # Only the hooks see the nets, and they ask for nothing inside them but parameters.
     solver = get_solver(param, device=device, hooks=hooks, share=True, **engine_flags.options(args))
     signals = Signals(solver, args.sigint_effect, args.sighup_effect)
     try:
@@ -180,6 +183,7 @@ def train(
             log.info("Optimization Done.")
     finally:
         progress.close()
+        looks.close()
         solver.close()
     if epoch_stop.honoured and not signals.stopped:
         assert ending.number is not None  # or nobody could have asked
