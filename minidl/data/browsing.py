@@ -51,7 +51,8 @@ class Part:
         self.folder, self.found = Path(folder), described.read(folder)
         self.split = _split(self.found, part, folder)
         self.labels = described.read_labels(folder, part, self.split.records)
-        self._data = _open(described.store(folder, self.split), self.split)
+        index = described.index_file(folder, part)
+        self._data = _open(described.store(folder, self.split), self.split, index)
         self._targets: Any = None
         if self.split.target:
             self._targets = _open(described.target(folder, self.split), self.split)
@@ -88,8 +89,8 @@ def _split(found: DataSet, part: str, folder: Any) -> Split:
     return found.splits[part]
 
 
-def _open(path: Path, split: Split) -> Any:
-    source = _Rows(path) if split.backend == "hdf5" else _Datums(path)
+def _open(path: Path, split: Split, index: Path | None = None) -> Any:
+    source = _Rows(path) if split.backend == "hdf5" else _Datums(path, index)
     if len(source) != split.records:
         source.close()
         raise DataError(
@@ -103,10 +104,9 @@ def _open(path: Path, split: Split) -> Any:
 class _Datums:
     """An LMDB or LevelDB of Datums as a sequence of names and pictures."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._store = path, raw(path)
-
-    _store: Store
+    def __init__(self, path: Path, index: Path | None) -> None:
+        self._path = path
+        self._store: Store = raw(path, index)
 
     def __len__(self) -> int:
         return len(self._store)

@@ -158,6 +158,11 @@ def labels_file(folder: str | os.PathLike[str], part: str) -> Path:
     return Path(folder, f"{part}.labels")
 
 
+def index_file(folder: str | os.PathLike[str], part: str) -> Path:
+    """Return where it is written down in which places of a LevelDB the records of a part are."""
+    return Path(folder, f"{part}.index.npz")
+
+
 def write_labels(folder: str | os.PathLike[str], part: str, labels: Sequence[int]) -> None:
     """Write the labels of a part, one a record: they are found here without reading a record."""
     files.write_all(labels_file(folder, part), [np.asarray(labels, LABEL)], own=True)

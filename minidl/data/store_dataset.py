@@ -12,8 +12,10 @@ import numpy as np
 from minidl.data import described, duplicates, image_mean, making, surveying
 from minidl.data.described import DataSet, Remark, Split
 from minidl.data.making import Counting, Watch
+from minidl.data.picture_folder import PARTS
 from minidl.data.sources import leveldb
 from minidl.data.sources.image_list import read_lines
+from minidl.data.sources.leveldb.store import LevelDbStore
 from minidl.data.surveying import Survey
 from minidl.errors import DataError, FormatError
 from minidl.storage import files, mean, sniff
@@ -56,6 +58,7 @@ def prepare(
         )
     making.begin(target)
     _put_lists(placed, target)
+    _put_indices(surveys, target)
     splits = {}
     for part, store in placed.items():
         found = surveys[part]
@@ -132,6 +135,15 @@ def _put_lists(placed: Mapping[str, Store], target: Path) -> None:
     for store in placed.values():
         if store.backend == "hdf5":
             store.path.replace(target / store.said)
+
+
+def _put_indices(surveys: Mapping[str, Survey], target: Path) -> None:
+    """Write where the records of a LevelDB are, so that it is opened at once from now on."""
+    for part in PARTS:
+        described.index_file(target, part).unlink(missing_ok=True)
+    for part, found in surveys.items():
+        if isinstance(found.store, LevelDbStore):
+            found.store.save_index(described.index_file(target, part))
 
 
 def _bytes(placed: Mapping[str, Store], target: Path) -> int:

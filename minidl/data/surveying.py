@@ -34,9 +34,11 @@ class Survey:
     encoding         "png" or "jpg", if the first record is such a file
     moments          of the pictures that have the first one's shape, if they are `measured`
     broken           a sentence for each record that cannot be read
+    store            where the records are, if it is an LMDB or a LevelDB
     """
 
     measured: bool = True
+    store: Store | None = None
 
     names: list[str] = field(default_factory=list)
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
@@ -59,7 +61,7 @@ def of_datums(
 
     Errors: DataError if none can be read.
     """
-    found, step = Survey(measured=measured), max(1, len(store) // SAMPLE)
+    found, step = Survey(measured, store), max(1, len(store) // SAMPLE)
     found.digests = np.zeros(len(store), np.uint64)
     found.labels = np.full(len(store), UNKNOWN, np.int32)
     for number in range(len(store)):
@@ -102,7 +104,7 @@ def open_rows(list_file: Path) -> Hdf5Rows:
 
 def of_rows(rows: Hdf5Rows, tick: Callable[[], object], measured: bool = True) -> Survey:
     """Read all rows of HDF5 files."""
-    found, digests, labels = Survey(measured=measured), [], []
+    found, digests, labels = Survey(measured), [], []
     for start in range(0, len(rows), ROWS):
         numbers = range(start, min(start + ROWS, len(rows)))
         arrays = [np.empty((len(numbers), *shape), np.float32) for shape in rows.shapes]

@@ -69,6 +69,7 @@ def test_a_store_is_described_where_it_is(write, kind, folder, capsys):
         f"{folder}/old/b  4 records",
         "3 classes, 5 x 4, colour",
     ]
+    assert Path("out/val.index.npz").exists() == (kind == "leveldb")
     part = browsing.Part("out", "val")
     assert part[1].name == "c/6.png" and list(part.of_label(1)) == [1, 2]
     np.testing.assert_array_equal(part[1].image, IMAGES[6])

@@ -32,10 +32,13 @@ def open_store(folder: Path, color: bool | None = None, upright: bool = True) ->
     return lmdb.Lmdb(folder, color, upright)
 
 
-def raw(folder: Path) -> Store:
-    """The keys and values of the LMDB or LevelDB in a folder. Errors: as of `open_store`."""
+def raw(folder: Path, index: Path | None = None) -> Store:
+    """The keys and values of the LMDB or LevelDB in a folder. Errors: as of `open_store`.
+
+    index   of a LevelDB, with which it is opened at once: see LevelDbStore
+    """
     if holds_one(folder):
-        return LevelDbStore(folder)
+        return LevelDbStore(folder, index)
     lmdb.check(folder)
     return BTree(folder / lmdb.FILE)
 

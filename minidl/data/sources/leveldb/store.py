@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import io
 import logging
 import threading
 from array import array
@@ -11,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from minidl.data.sources.leveldb import log as logs_of
 from minidl.data.sources.leveldb import manifest, table
 from minidl.data.sources.leveldb.files import VALUE, Entry, File
 from minidl.errors import DataError
+from minidl.storage import files
 
 log = logging.getLogger("minidl")
 
@@ -51,23 +55,28 @@ class LevelDbStore:
 
     Any number of threads may read. Errors: DataError for anything wrong with the files.
 
+    index   a file that `save_index` wrote: as long as the store has the files that it had then,
+            opening reads none of them
+
     Source: LevelDB's doc/impl.md.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, index: Path | None = None) -> None:
         self.folder = folder
         self._lock = threading.Lock()
         self._files: list[File] = []
         self._blocks: list[Block] = []
         self._cache: OrderedDict[int, list[Entry]] = OrderedDict()
         self._at_block, self._at_entry = array("I"), array("I")
+        self._closed = False
         tables, logs = manifest.live(folder)
+        if index is not None and self._restore(index, [*(t.file for t in tables), *logs]):
+            return
         size = sum(t.file.size for t in tables) + sum(file.size for file in logs)
         if size > LARGE:
             log.info("%s: counting its records, which reads all of its %d MB", folder, size >> 20)
         self._count(tables, logs)
         self._cache.clear()
-        self._closed = False
 
     def __len__(self) -> int:
         return len(self._at_block)
@@ -87,6 +96,43 @@ class LevelDbStore:
     def close(self) -> None:
         self._closed = True
         self._cache.clear()
+
+    # ------------------------------------------------------------------ the index
+
+    def save_index(self, path: Path) -> None:
+        """Write down where each record is."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            at_block=np.array(self._at_block, np.uint32),
+            at_entry=np.array(self._at_entry, np.uint32),
+            blocks=np.array(self._blocks, np.int64).reshape(-1, 3),
+            files=np.array([file.path.name for file in self._files]),
+            sizes=np.array([file.size for file in self._files], np.int64),
+        )
+        files.write_all(path, [buffer.getvalue()], own=True)
+
+    def _restore(self, path: Path, live: list[File]) -> bool:
+        """Read an index; return False if there is none for the files that are there now."""
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
+                names, sizes = found["files"].tolist(), found["sizes"].tolist()
+                blocks, at_block = found["blocks"], found["at_block"]
+                at_entry = found["at_entry"]
+        except Exception:  # absent, or damaged, for which NumPy raises nearly anything
+            return False
+        now = {file.path.name: file for file in live}
+        if dict(zip(names, sizes, strict=False)) != {n: file.size for n, file in now.items()}:
+            return False
+        if len(at_block) != len(at_entry) or (at_block >= len(blocks)).any():
+            return False
+        if ((blocks[:, 0] < 0) | (blocks[:, 0] >= len(names))).any():
+            return False
+        self._files = [now[name] for name in names]
+        self._blocks = [Block(*map(int, block)) for block in blocks]
+        self._at_block.frombytes(at_block.astype(np.uint32).tobytes())
+        self._at_entry.frombytes(at_entry.astype(np.uint32).tobytes())
+        return True
 
     # ------------------------------------------------------------------ the order of records
 

@@ -306,3 +306,29 @@ def test_a_pipe_in_the_folder_is_no_file_of_the_store(copy):
     os.mkfifo(copy / (copy / "CURRENT").read_text().strip())
     with pytest.raises(DataError, match="MANIFEST-.*is not a regular file"):
         read_all(copy)
+
+
+def test_an_index_opens_a_store_without_reading_it(tmp_path, monkeypatch):
+    records = [(b"%05d" % i, bytes([i % 256]) * (i % 700)) for i in range(900)]
+    folder = write_leveldb(tmp_path / "db", records[:500], records[400:], write_buffer_size=20000)
+    before = LevelDbStore(folder)
+    before.save_index(tmp_path / "index")
+    with monkeypatch.context() as patch:
+        patch.setattr(LevelDbStore, "_count", None)  # which reads all of it
+        again = LevelDbStore(folder, tmp_path / "index")
+    assert len(again) == len(before) == 900
+    assert [again[i] for i in range(900)] == [before[i] for i in range(900)] == records
+
+
+def test_an_index_of_another_store_or_a_damaged_one_does_not_count(tmp_path):
+    records = [(b"%05d" % i, b"x" * 50) for i in range(90)]
+    folder = write_leveldb(tmp_path / "db", records[:50])
+    LevelDbStore(folder).save_index(tmp_path / "index")
+    write_leveldb(tmp_path / "db", records)
+    assert len(LevelDbStore(folder, tmp_path / "index")) == 90
+    LevelDbStore(folder).save_index(tmp_path / "index")
+    data = (tmp_path / "index").read_bytes()
+    for cut in (0, 10, len(data) // 2, len(data) - 1):
+        (tmp_path / "index").write_bytes(data[:cut])
+        assert len(LevelDbStore(folder, tmp_path / "index")) == 90
+    assert len(LevelDbStore(folder, tmp_path / "no")) == 90
