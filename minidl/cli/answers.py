@@ -45,6 +45,11 @@ WARM = (
     "minidl.cli.dataset",
     "minidl.cli.train",
     "PIL.Image",
+    "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin",
     "lmdb",
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl.arrays.rng import Streams
-from minidl.data import planes
+from minidl.data import headers, planes
 from minidl.data.sources import image
 from minidl.errors import DataError
 
@@ -144,9 +144,14 @@ def look(paths: list[str], tick: Any = lambda: None) -> Looks:
     for path in paths:
         tick()
         try:
-            with pillow.open(path, formats=image.FORMATS) as picture:
-                looks.sizes[picture.height, picture.width] += 1
-                looks.grey &= picture.mode in _GREY or picture.mode.startswith("I")
+            with open(path, "rb", buffering=0) as file:
+                found = headers.look(file.read(headers.BYTES))
+            if found is None:
+                with pillow.open(path, formats=image.FORMATS) as picture:
+                    grey = picture.mode in _GREY or picture.mode.startswith("I")
+                    found = headers.Header(picture.height, picture.width, grey)
+            looks.sizes[found.height, found.width] += 1
+            looks.grey &= found.grey
         except Exception as error:  # damaged files make Pillow raise nearly anything
             size = os.path.getsize(path) if os.path.exists(path) else 0
             reason = "is empty" if not size else str(error).split(" file ")[0]
