@@ -52,6 +52,7 @@ declare namespace uPlot {
     width: number;
     height: number;
     legend?: { show: boolean };
+    padding?: number[];
     series: Series[];
     scales: Record<string, Scale>;
     axes: Axis[];

@@ -379,6 +379,7 @@ export class Chart {
       width: this.place.clientWidth,
       height: this.place.clientHeight,
       legend: { show: false },
+      padding: [8, 26, 0, 0],
       series,
       scales: {
         x: { time: false, range: (u, low, high) => this.xRange(low, high) },

@@ -1,7 +1,7 @@
 // All jobs: those at work as cards, below them runs, datasets and evaluations in tables, all live.
 
 import { get, jobUrl, post } from "../lib/api.js";
-import { popover } from "../lib/dialog.js";
+import { popover, toast, toastError } from "../lib/dialog.js";
 import { byId, fill, frame, h, later, say } from "../lib/dom.js";
 import { ago, duration, figure, isAccuracy, percent, plural, whole } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
@@ -12,7 +12,6 @@ import {
   bar,
   busy,
   commandBox,
-  doing,
   eta,
   headline,
   sparkline,
@@ -652,6 +651,8 @@ function drawPage() {
 
 /** A short run that shows everything a run can show. */
 const DEMO = {
+  name: "LeNet on digits",
+  group: "demo",
   epochs: 20,
   rate: 0.02,
   policy: "poly",
@@ -698,21 +699,16 @@ function welcome() {
 /** @param {HTMLButtonElement} button */
 async function startDemo(button) {
   button.disabled = true;
-  await doing(async () => {
-    const data = await post("jobs", {
-      kind: "dataset",
-      form: { source: "digits", name: "digits", group: "demo" },
-    });
-    const form = {
-      net_from: "zoo",
-      net: "lenet",
-      data: data.jobs[0].id,
-      name: "LeNet on digits",
-      group: "demo",
-      ...DEMO,
-    };
-    await post("jobs", { kind: "train", form });
-  }, "The digits are made, then LeNet learns them");
+  try {
+    const digits = { source: "digits", name: "digits", group: "demo" };
+    const data = await post("jobs", { kind: "dataset", form: digits });
+    const form = { net_from: "zoo", net: "lenet", data: data.jobs[0].id, ...DEMO };
+    const run = await post("jobs", { kind: "train", form });
+    const watch = { text: "Watch it", act: () => location.assign(jobUrl(run.jobs[0].id)) };
+    toast("The digits are made, then LeNet learns them", "good", watch);
+  } catch (error) {
+    toastError(error);
+  }
   button.disabled = false;
 }
 

@@ -1,6 +1,6 @@
 // A run: how it goes on top, below it charts, histograms, samples, log, files and details.
 
-import { jobUrl, patch, path } from "../lib/api.js";
+import { get, jobUrl, patch, path } from "../lib/api.js";
 import { askText, menu } from "../lib/dialog.js";
 import { byId, fill, frame, h, say } from "../lib/dom.js";
 import { ago, bytes, duration, figure, isAccuracy, num, percent, whole } from "../lib/format.js";
@@ -161,6 +161,22 @@ class Head {
     this.rename.hidden = !!job.adopted;
     fill(this.buttons, job.adopted ? null : this.actions());
     fill(this.message, this.trouble());
+    if (job.state === "waiting") this.sayWhy();
+  }
+
+  /** What a run in the queue waits for. */
+  async sayWhy() {
+    const found = await get("queue").catch(() => null);
+    if (!found || this.run.job.state !== "waiting") return;
+    const ids = found.waiting.map((/** @type {{id: string}} */ one) => one.id);
+    const at = ids.indexOf(id);
+    const why = found.waiting[at]?.why;
+    const place = at >= 0 ? `Place ${at + 1} of ${ids.length} in the queue` : "In the queue";
+    const link = h("a", { class: "btn small", href: "/system" }, "The queue");
+    fill(
+      this.message,
+      notice("", why ? `${place}; it waits because ${why}.` : `${place}.`, [link]),
+    );
   }
 
   actions() {
@@ -285,7 +301,8 @@ class Head {
       this.stat("Epoch", num(job.epoch, 3), all ? `of ${num(all, 3)}` : "");
     }
     const so = duration(job.elapsed);
-    if (running) this.stat("Time left", duration(job.eta), job.elapsed ? `${so} so far` : "");
+    if (job.state === "waiting") this.stat("Time left", "–", "waits for its turn");
+    else if (running) this.stat("Time left", duration(job.eta), job.elapsed ? `${so} so far` : "");
     else this.stat("Time left", so, job.ended ? `until ${ago(job.ended)}` : "", "Took");
     const [rate, unit] = split(speed(job));
     this.stat("Speed", rate || "–", unit);
