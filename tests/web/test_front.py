@@ -91,12 +91,15 @@ def imported(path):
 
 def weight(page):
     """Return the bytes of a page with all that it loads of ours, its heaviest tab included."""
-    text = (TEMPLATES / f"{page}.html").read_text("utf-8")
-    files = {TEMPLATES / f"{page}.html", TEMPLATES / "base.html", STATIC / "app.css"}
-    files |= {STATIC / "icon.svg", STATIC / "js" / "theme-boot.js"}
-    files |= imported(STATIC / "js" / "lib" / "shell.js")
-    if "set charts" in text:
-        files |= set((STATIC / "vendor" / "uplot").glob("uPlot.*"))
+    files = {TEMPLATES / f"{page}.html", TEMPLATES / "base.html"}
+    own = (TEMPLATES / f"{page}.html").read_text("utf-8")
+    base = (TEMPLATES / "base.html").read_text("utf-8")
+    if "set charts" not in own:
+        base = re.sub(r'"/static/vendor/[^"]+"', "", base)
+    loaded = {STATIC / name for name in re.findall(r'"/static/([^"{}]+)"', own + base)}
+    files |= loaded
+    for path in loaded:
+        files |= imported(path) if path.suffix == ".js" else set()
     module, tabs = STATIC / "js" / "pages" / f"{page}.js", []
     if module.is_file():
         files |= imported(module)

@@ -4,7 +4,8 @@
 //   await get("jobs", {kind: "train"})       /api/v1/jobs?kind=train
 //   await post(`stop/${path(id)}`, {how: "stop"})     also: patch, put, upload(files)
 //   path(id)    the id of a job as a part of an address
-//   jobUrl(id, {tab: "log"})    its page      fileUrl(id, "mean.png", true)    one of its files
+//   jobUrl(id, {tab: "log"})    its page    fileUrl(id, "mean.png", true)    one of its files
+//   compareUrl(ids)    apiUrl("download/...", {format: "onnx"})    addresses for links
 
 /** @typedef {import("./types.js").Problem} Problem */
 
@@ -39,6 +40,9 @@ function query(params) {
 
 /** @param {string} id @param {Record<string, any>} [params] */
 export const jobUrl = (id, params) => `/job/${path(id)}${query(params)}`;
+
+/** The page that compares some runs. @param {string[]} ids */
+export const compareUrl = (ids) => `/compare?ids=${ids.map(path).join(",")}`;
 
 /** @param {string} id @param {string} name @param {boolean} [download] */
 export const fileUrl = (id, name, download) =>

@@ -1,7 +1,8 @@
 // How jobs look and what can be done to them, on every page the same.
 //
 //   badge(job.state)    sparkline(job.spark, {wide, label})    bar(job)    (progress)
-//   eta(job) "3 min left"    about(job) "120 / 500 iterations"    busy(job)  headline(job)
+//   eta(job) "3 min left"    about(job) "120 / 500 iterations"    speed(job)    busy(job)
+//   headline(job)  [name, value] of the figure that says most    alarms(job)
 //   act.stop(job)  .afterEpoch  .pause  .abort  .resume  .trash(jobs, details)  .rename  .regroup
 //     each asks where something is lost, tells what happened, and resolves to whether it was done
 //   commandBox(commands)    a box with commands to copy    copy(text)
@@ -43,6 +44,17 @@ export function badge(state) {
   const [drawing, word] = STATES[state] ?? ["info", state];
   return h("span", { class: "badge", data: { state } }, icon(drawing), word);
 }
+
+/** How many alarms a run has raised; null without one. @param {Summary} job */
+export const alarms = (job) =>
+  job.alarms
+    ? h(
+        "span",
+        { class: "badge", data: { state: "waiting" } },
+        icon("alert"),
+        plural(job.alarms, "alarm"),
+      )
+    : null;
 
 /** @param {Summary} job */
 export const busy = (job) => job.state === "running" || job.state === "waiting";
@@ -147,15 +159,19 @@ export const act = {
   /** @param {Summary} job */
   pause: (job) => doing(() => stopped(job.id, "pause"), `${job.name} is paused`),
 
-  /** @param {Summary} job */
-  async abort(job) {
+  /** @param {...Summary} jobs */
+  async abort(...jobs) {
+    const names = jobs.length === 1 ? jobs[0].name : plural(jobs.length, "job");
     const sure = await ask({
-      title: `Abort ${job.name}?`,
-      body: "Its process is killed at once, without a last snapshot. What is written stays whole, and the run can be resumed from its newest snapshot.",
+      title: `Abort ${names}?`,
+      body:
+        "The process is killed at once, without a last snapshot. What is written stays whole, " +
+        "and a run can be resumed from its newest snapshot.",
       action: "Abort",
       danger: true,
     });
-    return sure && doing(() => stopped(job.id, "abort"), `${job.name} was aborted`);
+    const all = () => Promise.all(jobs.map((job) => stopped(job.id, "abort")));
+    return sure && doing(all, `Aborted: ${names}`);
   },
 
   /** @param {Summary} job */

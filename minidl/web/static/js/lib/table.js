@@ -117,11 +117,16 @@ export class Table {
     this.drawNow();
   }
 
-  /** Keep the rows with all words of a text, and those that `keep` takes. @param {string} text @param {(row: R) => boolean} [keep] */
-  filter(text, keep) {
+  /**
+   * Keep the rows with all words of a text, and those that `keep` takes.
+   * @param {string} text
+   * @param {(row: R) => boolean} [keep]
+   * @param {boolean} [draw]
+   */
+  filter(text, keep, draw = true) {
     this.words = text.toLowerCase().split(/\s+/).filter(Boolean);
     if (keep) this.keep = keep;
-    this.drawNow();
+    if (draw) this.drawNow();
   }
 
   /** @param {((row: R) => string)|undefined} group */
