@@ -17,7 +17,7 @@ import logging
 from argparse import Namespace
 from typing import Any
 
-from minidl.cli import as_json, confusion, picture_files
+from minidl.cli import as_json, confusion, models, picture_files, pictures
 from minidl.cli.arguments import Parser, text_of, whole, wholes
 from minidl.cli.log import logging_to
 from minidl.cli.pictures import add_net, add_words, opened
@@ -109,9 +109,12 @@ def _others(net: Any, found: list[Any], args: Namespace) -> dict[str, Any] | Non
         raise UsageError(f"--target is given for {len(found)} pictures", expected="one")
     target = net.preprocess.load(args.target) if args.target and net.preprocess else None
     labels = [] if net.preprocess is None else list(net.preprocess.labels)
+    model = models.read_net(pictures.files(args)[0])
+    aim = task.aim_of(model, args.level, args.stage).transform
     items = []
     for some, pixels in picture_files.loaded(found, 1):
-        items.append({"name": some[0].name} | answers.answer(net, what, pixels[0], labels, target))
+        item = answers.answer(net, what, pixels[0], labels, target, aim)
+        items.append({"name": some[0].name} | item)
     return {"task": what.kind, "labels": len(labels), "pictures": items}
 
 

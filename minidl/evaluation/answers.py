@@ -15,13 +15,20 @@ from minidl.net import NetOfImages
 
 
 def answer(
-    net: NetOfImages, what: Task, pixels: Any, labels: Sequence[str], target: Any = None
+    net: NetOfImages,
+    what: Task,
+    pixels: Any,
+    labels: Sequence[str],
+    target: Any = None,
+    aim: Any = None,
 ) -> dict[str, Any]:
     """Return a net's answer to one picture, for JSON.
 
     what     of the net; not task.CLASSES
     pixels   H x W x C, as `net.preprocess` takes them
     target   the picture that should come out, likewise, or None
+    aim      the TransformationParameter of the pictures that the net was trained towards; None:
+             that of the net's input
 
     boxes             [[label, score, x1, y1, x2, y2], ...], from 0 to 1 of width and height
     png, output_png   base64: what goes in, as the net sees it; what comes out
@@ -54,18 +61,19 @@ def answer(
         found["output_png"] = pictures.png_of_classes(classes[None])
         return found | {"shares": _shares(classes, labels)}
     values = restore.sigmoid(output) if what.then == "sigmoid" else output
-    made = seen(restore.planes(values, ready.shape[1:]))
+    undo = seen if aim is None else Restorer(aim, rgb=net.preprocess.channels == "RGB")
+    made = undo(restore.planes(values, ready.shape[1:]))
     found["output_png"] = pictures.png(pictures.to_bytes(made)[0])
     if target is not None:
-        aim = seen(net.preprocess(target)[None])
-        if aim.shape != made.shape:
+        right = seen(net.preprocess(target)[None])
+        if right.shape != made.shape:
             raise UsageError(
-                f"the target becomes {aim.shape[1:]} and the net answers {made.shape[1:]}",
+                f"the target becomes {right.shape[1:]} and the net answers {made.shape[1:]}",
                 where="--target",
                 expected="pictures of one size (channels, height, width)",
             )
-        found["target_png"] = pictures.png(pictures.to_bytes(aim)[0])
-        found["psnr"] = float(measures.psnr(measures.squared_error(made, aim))[0])
+        found["target_png"] = pictures.png(pictures.to_bytes(right)[0])
+        found["psnr"] = float(measures.psnr(measures.squared_error(made, right))[0])
     return found
 
 

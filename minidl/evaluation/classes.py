@@ -70,7 +70,7 @@ class Classes:
         numbers = np.empty(len(scores), self.dtype)
         numbers["truth"], numbers["classes"] = truth, found.classes
         numbers["scores"], numbers["loss"] = best, losses
-        return [self._row(batch, i, numbers[i]) for i in range(len(scores))], numbers, {}
+        return self._rows(batch, numbers), numbers, {}
 
     def result(self) -> dict[str, Any]:
         """Return the figures; None for those that need labels where there are none."""
@@ -95,11 +95,14 @@ class Classes:
         truth = batch.truth.reshape(len(batch.names), -1)[:, 0].astype(np.int64)
         return truth if self._ignore is None else np.where(truth == self._ignore, UNKNOWN, truth)
 
-    def _row(self, batch: Batch, i: int, numbers: Any) -> list[str]:
-        truth, loss = int(numbers["truth"]), float(numbers["loss"])
-        row = [str(batch.first + i), guarded(batch.names[i])]
-        row.append("" if truth == UNKNOWN else self._guarded[truth])
-        pairs = zip(numbers["classes"].tolist(), numbers["scores"].tolist(), strict=True)
-        for number, score in pairs:
-            row += [self._guarded[number], decimal(score)]
-        return [*row, decimal(loss)]
+    def _rows(self, batch: Batch, numbers: np.ndarray) -> list[list[str]]:
+        known = [*self._guarded, ""]  # the last one of UNKNOWN, which is -1
+        truth, losses = numbers["truth"].tolist(), numbers["loss"].tolist()
+        classes, scores = numbers["classes"].tolist(), numbers["scores"].tolist()
+        rows = []
+        for i, name in enumerate(batch.names):
+            row = [str(batch.first + i), guarded(name), known[truth[i]]]
+            for number, score in zip(classes[i], scores[i], strict=True):
+                row += known[number], decimal(score)
+            rows.append([*row, decimal(losses[i])])
+        return rows

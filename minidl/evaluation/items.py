@@ -177,7 +177,8 @@ class Evaluation:
         origin = self.facts.get("origin", {})
         path = os.path.normpath(self.folder / origin.get("path", ""))
         places = [(item["index"], item["name"]) for item in items]
-        found = pictures.found(Origin(origin.get("kind", ""), path), places)
+        given = Origin(origin.get("kind", ""), path, origin.get("name", ""))
+        found = pictures.found(given, places)
         for item, picture in zip(items, found, strict=True):
             if isinstance(picture, str):
                 item |= {"png": None, "why_not": picture}

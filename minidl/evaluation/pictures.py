@@ -13,8 +13,9 @@ from minidl.data import browsing
 from minidl.data.sources import image as image_files
 from minidl.data.sources import leveldb
 from minidl.data.sources.annotated import AnnotatedDatums
-from minidl.errors import MinidlError, UsageError
-from minidl.evaluation.sources import Origin
+from minidl.data.sources.hdf5 import Hdf5Rows
+from minidl.errors import DataError, MinidlError, UsageError
+from minidl.evaluation.sources import Origin, name_of
 from minidl.storage import files
 
 SIDE = 96  # of a small picture, at most
@@ -22,7 +23,8 @@ IGNORED = 255  # class of pixels that do not count
 
 
 def png(pixels: np.ndarray, side: int | None = None) -> str:
-    """Return bytes (C, H, W), blue first, as a PNG in base64, no side longer than `side`.
+    """Return bytes (C, H, W), blue first, as a PNG in base64, no side longer than `side`; floats
+    from the least to the greatest of them.
 
     Errors: UsageError without Pillow.
     """
@@ -54,26 +56,31 @@ class Finder:
         with Finder(origin) as find:
             pixels = find(17, "cat.jpg")
 
-    `find` gives uint8 (C, H, W), blue first, and raises a MinidlError where there is none.
+    `find` gives uint8 (C, H, W), blue first, of HDF5 files float32, and raises a MinidlError where
+    there is none.
     """
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._close: Callable[[], object] = lambda: None
-        if origin.kind in ("store", "boxes"):
+        if origin.kind != "files":
             self._store = self._opened()
             self._close = self._store.close
-        elif origin.kind != "files":
-            raise UsageError(
-                "rows of HDF5 files are not shown" if origin.kind else "its records are not kept",
-                where=origin.path,
-            )
 
     def __call__(self, number: int, name: str) -> np.ndarray:
         if self._origin.kind == "files":
             path = Path(self._origin.path, name)
             return image_files.decode(files.read(path, "image").tobytes(), True)
-        return to_bytes(self._store[number].image)
+        if self._origin.kind == "hdf5":
+            return self._row(number)
+        sample = self._store[number] if number < len(self._store) else None
+        if sample is None or name_of(sample.key, number) != name:
+            raise DataError(
+                f"has another record {number} than when it was evaluated",
+                where=self._origin.path,
+                fix="evaluate again",
+            )
+        return to_bytes(sample.image)
 
     def __enter__(self) -> Finder:
         return self
@@ -82,10 +89,22 @@ class Finder:
         self._close()
 
     def _opened(self) -> Any:
-        folder = Path(self._origin.path)
-        if self._origin.kind == "store":
-            return leveldb.open_store(folder)
-        return AnnotatedDatums(folder, labels=False)
+        path, kind = Path(self._origin.path), self._origin.kind
+        if kind == "store":
+            return leveldb.open_store(path)
+        if kind == "boxes":
+            return AnnotatedDatums(path, labels=False)
+        if kind == "hdf5":
+            return Hdf5Rows(path, [self._origin.name])
+        raise UsageError("nothing says where its records are", expected="store, boxes, hdf5, files")
+
+    def _row(self, number: int) -> np.ndarray:
+        """Return a row of HDF5 files, (C, H, W), as it is."""
+        if number >= len(self._store):
+            raise DataError(f"has no row {number}", where=self._origin.path)
+        row = np.empty((1, *self._store.shapes[0]), np.float32)
+        self._store.read([number], [row])
+        return browsing.as_picture(row[0])
 
 
 def found(origin: Origin, places: list[tuple[int, str]]) -> list[np.ndarray | str]:

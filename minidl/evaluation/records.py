@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -75,20 +76,21 @@ class Writer:
             np.save(file, found)
         return found
 
-    def _put(self, rows: Iterable[Sequence[str]]) -> list[int]:
-        text, places, lengths = io.StringIO(), [], []
+    def _put(self, rows: Iterable[Sequence[str]]) -> np.ndarray:
+        """Write rows; return the byte at which each begins."""
+        text, ends = io.StringIO(), [0]
         table = csv.writer(text, lineterminator="\n")
         for row in rows:
             table.writerow(row)
-            lengths.append(text.tell())
+            ends.append(text.tell())
         data = text.getvalue()
-        start = 0
-        for end in lengths:
-            line = data[start:end].encode("utf-8", "surrogateescape")
-            places.append(self._at)
-            self._at += len(line)
-            self._file.write(line)
-            start = end
+        if not data.isascii():  # a character may be several bytes
+            lines = [data[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+            sizes = [len(line.encode("utf-8", "surrogateescape")) for line in lines]
+            ends = [0, *itertools.accumulate(sizes)]
+        self._file.write(data.encode("utf-8", "surrogateescape"))
+        places = self._at + np.array(ends[:-1], np.int64)
+        self._at += ends[-1]
         return places
 
 

@@ -93,6 +93,7 @@ def evaluate(
         "origin": {
             "kind": subject.origin.kind,
             "path": _relative(subject.origin.path, folder) if subject.origin.path else "",
+            "name": subject.origin.name,
         },
         "seconds": round(seconds, 3),
         "rate": round(done / seconds, 1) if seconds else None,

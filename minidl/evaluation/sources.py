@@ -30,10 +30,12 @@ class Origin:
     kind   "store" (LMDB or LevelDB of Datums), "boxes" (of AnnotatedDatums), "hdf5" or "files";
            "" where it is not
     path   of the store, of the list of HDF5 files, or the folder from which names start
+    name   of the dataset in HDF5 files
     """
 
     kind: str = ""
     path: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def _look(layer: Any, path: str) -> tuple[int, Origin]:
     if layer.type == "HDF5Data":
         rows = Hdf5Rows(place, layer.top)
         rows.close()
-        return len(rows), Origin("hdf5", os.path.abspath(path))
+        return len(rows), Origin("hdf5", os.path.abspath(path), layer.top[0])
     if layer.type == "ImageData":
         count = sum(1 for _ in read_lines(place))
         return count, Origin("files", os.path.abspath(layer.image_data_param.root_folder or "."))

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from minidl.runs import store
 log = logging.getLogger("minidl")
 
 BATCH = 32  # pictures from files at a time
+AIM = "(target)"  # stands for a data layer's top that a net for use does not have
 AHEAD = 2  # batches of them that are read while the net computes
 
 
@@ -252,6 +254,7 @@ def _of_pictures(
     options: dict[str, Any],
 ) -> Subject:
     level, stages = state["level"], state["stages"]
+    aim = task.aim_of(net, level, stages)
     prepare = described or preprocess.find(net, weights, None, level, stages)
     shape = prepare.shape() if prepare is not None else None
     if prepare is None or shape is None:
@@ -271,6 +274,10 @@ def _of_pictures(
     top, rgb = made.inputs[0], prepare.channels == "RGB"
     given = made, what, labels, len(pictures), called, weights, Origin("files", os.getcwd())
     transforms = {top: prepare.transform}
+    if what.kind == task.PICTURES and aim.transform is not None:
+        if not aim.input:
+            transforms[AIM] = aim.transform
+        given = made, replace(what, source=top if aim.input else AIM), *given[2:]
     return OfPictures(*given, top, transforms, rgb, pictures=pictures, prepare=prepare)
 
 

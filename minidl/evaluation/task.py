@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from minidl import schema
 from minidl.errors import UsageError
 from minidl.net.node import Node
 from minidl.prototxt.deploy import READERS, SCORES
+from minidl.prototxt.phases import filter_layers, net_state
 
 CLASSES, PIXELS, PICTURES, BOXES = "classification", "segmentation", "pairs", "detection"
 SAME_SIZE = {  # losses that compare two arrays of one size: what makes the former comparable
@@ -81,6 +83,36 @@ def of(nodes: Sequence[Node]) -> Task:
     return Task(kind, output, shape, truth, then, _origin(truth, nodes), ignore)
 
 
+class Aim(NamedTuple):
+    """What a net that answers with pictures was trained towards.
+
+    input       whether that is what goes in, as for an autoencoder
+    transform   the TransformationParameter of the data layer that it comes from; None: not known
+    """
+
+    input: bool
+    transform: Any
+
+
+def aim_of(net: Any, level: int = 0, stages: Sequence[str] = ()) -> Aim:
+    """Return what the last loss of a net for training compares its pictures with.
+
+    net   a NetParameter; one for use says nothing
+    """
+    kept = list(filter_layers(net, net_state(schema.TEST, level, stages)).layer)
+    losses = [x for x in kept if x.type in SAME_SIZE and len(x.bottom) >= 2]
+    losses = [x for x in losses if list(x.loss_weight[:1]) != [0]] or losses
+    blob = losses[-1].bottom[1] if losses else ""
+    for layer in reversed(kept):
+        if not blob or blob not in layer.top:
+            continue
+        if layer.type in READERS:
+            first = next(x for x in kept if x.type in READERS)
+            return Aim(layer is first and blob == layer.top[0], layer.transform_param)
+        blob = layer.bottom[0] if layer.type in _COPIES and layer.bottom else ""
+    return Aim(False, None)
+
+
 def is_picture(shape: Sequence[int], picture: Sequence[int]) -> bool:
     """Return whether a blob of this shape holds pictures: as many values as the net's input
     (C, H, W) has, or one or three channels with rows and columns."""
@@ -102,8 +134,7 @@ def _by_last_layer(nodes: Sequence[Node], shapes: Any, picture: tuple[int, ...])
     if last.type == "Softmax":
         return Task(PIXELS if math.prod(shape[2:]) > 1 else CLASSES, output, shape)
     if is_picture(shape, picture):
-        source = next(n.tops[0] for n in nodes if not n.bottoms and n.tops)
-        return Task(PICTURES, output, shape, source=source)
+        return Task(PICTURES, output, shape)
     if math.prod(shape[2:]) > 1:
         return Task(PIXELS, output, shape, then="softmax")
     return Task(CLASSES, output, shape, then="softmax")

@@ -9,6 +9,8 @@ import pytest
 
 import minidl
 from minidl.cli import main
+from minidl.data import lmdb_writer
+from tests.evaluation.test_images import DENOISER as TRAINED
 from tests.evaluation.test_maps import NET as MAPS
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
@@ -85,6 +87,20 @@ def test_a_picture_comes_out_beside_what_went_in(capsys):
     assert np.abs(pixels(item["output_png"]) - shown).max() <= 0.51
     np.testing.assert_array_equal(pixels(item["png"]), np.asarray(Image.open("a.png")))
     np.testing.assert_array_equal(pixels(item["target_png"]), np.asarray(Image.open("b.png")))
+
+
+def test_what_comes_out_is_in_the_scale_of_what_the_net_was_trained_towards(capsys, folder):
+    noisy = RNG.integers(0, 256, (2, 3, 6, 5)).astype(np.uint8)
+    (folder / "data").mkdir()
+    for name in ("val", "val_target"):
+        lmdb_writer.write(folder / f"data/{name}_lmdb", noisy, np.zeros(2, int))
+    words = ["a.png", "--preprocess", "preprocess.json"]
+    _, found = asked(TRAINED, capsys, *words)
+    (item,) = found["pictures"]
+    own = minidl.Net(DENOISER, weights="net.caffemodel")
+    own.forward(data=seen("a.png")[None])
+    made = np.clip(own.blobs["c"].data[0].astype("f8") / 0.02 + 90, 0, 255)
+    assert np.abs(pixels(item["output_png"]) - made[::-1].transpose(1, 2, 0)).max() <= 0.51
 
 
 def test_a_map_with_the_shares_of_its_classes(capsys):

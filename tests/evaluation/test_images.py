@@ -136,6 +136,20 @@ def test_an_autoencoder_is_measured_by_its_input(data):
     np.testing.assert_array_equal(np.load("e/inputs.npy"), grey)
 
 
+def test_a_denoiser_on_pictures_in_files_has_no_targets(data):
+    """What comes out is in the target's scale, not in the input's."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    make_run(data, DENOISER)
+    for i, picture in enumerate(NOISY):
+        image.fromarray(picture[::-1].transpose(1, 2, 0)).save(f"{i}.png")
+    named = [minidl.evaluation.sources.Named(f"{i}.png") for i in range(7)]
+    facts = evaluated(data / "run", data / "e", pictures=named, called="list")
+    assert facts["psnr"] is None and facts["loss"] is None
+    expected = np.clip(np.rint(outputs()), 0, 255)
+    assert np.abs(np.load("e/outputs.npy").astype(int) - expected).max() <= 1
+    assert not (data / "e/targets.npy").exists()
+
+
 def test_an_autoencoder_on_pictures_in_files(data):
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     grey = CLEAN[:, :1]

@@ -154,6 +154,14 @@ def test_the_weights_of_an_iteration(folder, capsys):
     assert not os.path.exists("f")
 
 
+def test_on_a_gpu_the_figures_are_the_same(folder, gpu):
+    evaluated("--gpu", "0")
+    labels, scores = expected()
+    with open("e/evaluation.json") as file:
+        facts = json.load(file)
+    assert facts["top1"] == (scores.argmax(axis=1) == labels).mean()
+
+
 def test_the_first_records_only(folder):
     facts = evaluated("--count", "8", "--split", "train")
     labels, scores = expected(source="data/train_lmdb", batches=2)
@@ -290,6 +298,9 @@ def test_pictures_of_records_by_number(folder, capsys):
         np.testing.assert_array_equal(shown(item), picture)
     small = asked(capsys, "thumbs", "e", "--indices", "2", "--thumb", "4")["items"][0]
     assert max(shown(small).shape[:2]) == 4 and small["size"] == [8, 7]
+    lmdb_writer.write(folder / "data/val_lmdb", *pictures(3))
+    here, gone = asked(capsys, "thumbs", "e", "--indices", "2,3")["items"]
+    assert here["png"] and gone["png"] is None and "another record 3" in gone["why_not"]
     os.rename("data", "elsewhere")
     gone = asked(capsys, "thumbs", "e", "--indices", "2")["items"][0]
     assert gone["png"] is None and "no such data set" in gone["why_not"]
