@@ -303,7 +303,7 @@ export class Form {
 
   /** @param {number} jobs */
   many(jobs) {
-    const text = jobs > 1 ? `${this.options.action} ${jobs} runs` : this.options.action;
+    const text = jobs > 1 ? `Start ${jobs} jobs` : this.options.action;
     fill(/** @type {Element} */ (this.button.lastElementChild), text);
   }
 

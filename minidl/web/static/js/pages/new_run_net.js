@@ -1,0 +1,327 @@
+// The net of a new run: of the zoo, of an earlier run, a file, or a text that is checked as one types.
+
+import { ApiError, apiUrl, get, path, post } from "../lib/api.js";
+import { fill, h, later } from "../lib/dom.js";
+import { Editor } from "../lib/editor.js";
+import { icon } from "../lib/icons.js";
+import { inWords, NetView } from "../lib/netview.js";
+import { notice, problem } from "../lib/states.js";
+
+/** @typedef {import("../lib/form.js").Form} Form */
+/** @typedef {import("../lib/types.js").Summary} Summary */
+/** @typedef {{name: string, title: string, size: number[]|null, classifies: boolean,
+ *             text?: string}} Zoo */
+
+export class NetChoice {
+  /** @param {Form} form @param {Zoo[]} zoo @param {Summary[]} runs @param {() => any} data dataset.json of the data */
+  constructor(form, zoo, runs, data) {
+    this.form = form;
+    this.zoo = zoo;
+    this.data = data;
+    this.asked = "";
+    this.editor = new Editor({
+      label: "The net as prototxt",
+      placeholder: 'layer { name: "data" type: "Data" ... }',
+      changed: () => {
+        this.said.textContent = "Checking ...";
+        this.soon();
+      },
+    });
+    this.said = h("p", { class: "small muted grow", role: "status" });
+    this.view = new NetView();
+    this.seen = h(
+      "details",
+      { class: "more" },
+      h("summary", null, "The net, drawn"),
+      this.view.node,
+    );
+    this.hint = h("div");
+    this.customize = h(
+      "button",
+      { class: "btn small", type: "button", onclick: () => this.edit() },
+      icon("edit"),
+      "Edit its prototxt",
+    );
+    const cards = h(
+      "div",
+      { class: "choices", role: "radiogroup", "aria-label": "Nets of the zoo" },
+      zoo.map((one) =>
+        h(
+          "label",
+          { class: "option" },
+          h("input", { type: "radio", name: "zoo-net", value: one.name, checked: false }),
+          h("b", null, one.title),
+          h(
+            "span",
+            { class: "small faint" },
+            one.size ? `${one.size[0]} × ${one.size[1]}` : "any size",
+          ),
+        ),
+      ),
+    );
+    const radios = [...cards.querySelectorAll("input")];
+    form.own("zoo:net", {
+      get: () => radios.find((radio) => radio.checked)?.value ?? "",
+      set: (value) => radios.forEach((radio) => (radio.checked = radio.value === value)),
+      node: cards,
+      control: cards,
+    });
+    form.own("text", {
+      get: () => this.editor.text,
+      set: (value) => (this.editor.text = value),
+      node: this.editor.node,
+      control: this.editor.area,
+      needed: "the net's prototxt",
+    });
+    this.parts = {
+      zoo: h("div", null, cards),
+      run: runs.length
+        ? h(
+            "div",
+            { class: "fields" },
+            form.choice("run:net", {
+              label: "Run",
+              options: runs.map((run) => [
+                run.id,
+                run.name === run.id ? run.id : `${run.name} (${run.id})`,
+              ]),
+              wide: true,
+              hint: "Its net, with the weights that are chosen below.",
+            }),
+          )
+        : h("p", { class: "muted" }, "There is no run yet."),
+      text: this.textPart(),
+      file: h(
+        "div",
+        { class: "fields" },
+        form.place("file:net", {
+          label: "Prototxt",
+          kind: "file",
+          endings: [".prototxt", ".txt"],
+          required: true,
+        }),
+      ),
+    };
+    this.node = h(
+      "fieldset",
+      { class: "group" },
+      h("legend", null, "Net"),
+      h(
+        "div",
+        { class: "stack" },
+        form.segments("net_from", {
+          label: "Taken from",
+          options: [
+            ["zoo", "Zoo"],
+            ["run", "Earlier run"],
+            ["text", "Own text"],
+            ["file", "File"],
+          ],
+        }),
+        ...Object.values(this.parts),
+        h("div", { class: "row net-said" }, this.said, this.customize),
+        this.hint,
+        this.seen,
+      ),
+    );
+    this.soon = later(350, () => this.look());
+  }
+
+  textPart() {
+    const starts = h("select", { "aria-label": "Begin with a net" }, [
+      h("option", { value: "" }, "Begin with ..."),
+      ...this.zoo.map((one) => h("option", { value: one.name }, one.title)),
+    ]);
+    starts.addEventListener("change", () => {
+      const found = this.zoo.find((one) => one.name === starts.value);
+      starts.value = "";
+      if (found) this.load(found.text ?? "");
+    });
+    const load = h("input", {
+      type: "file",
+      accept: ".prototxt,.txt",
+      class: "sr",
+      "aria-label": "Open a prototxt of this computer",
+      onchange: async () => {
+        if (load.files?.[0]) this.load(await load.files[0].text());
+        load.value = "";
+      },
+    });
+    return h(
+      "div",
+      { class: "stack tight" },
+      h(
+        "div",
+        { class: "row" },
+        h("div", null, starts),
+        h("label", { class: "btn" }, load, icon("file"), "Open a file"),
+      ),
+      h(
+        "details",
+        { class: "small muted more" },
+        h("summary", null, "One text for training, validation and use"),
+        h(
+          "ul",
+          { class: "words" },
+          h(
+            "li",
+            null,
+            "Layers that only training has: ",
+            h("code", null, 'include { stage: "train" }'),
+            "; only validation: ",
+            h("code", null, '"val"'),
+            "; only use: ",
+            h("code", null, '"deploy"'),
+            ".",
+          ),
+          h("li", null, "Leave source and backend of data layers out: the dataset fills them in."),
+          h("li", null, "An InnerProduct layer without num_output gets one output for each class."),
+          h("li", null, "A net of train_val.prototxt, with phases, is as good."),
+        ),
+      ),
+      this.editor.node,
+    );
+  }
+
+  /** @param {string} text */
+  load(text) {
+    this.editor.text = text;
+    this.editor.area.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  /** Put the net that is chosen into the editor. */
+  async edit() {
+    const from = this.form.get("net_from");
+    try {
+      const text =
+        from === "zoo"
+          ? (this.zoo.find((one) => one.name === this.form.get("zoo:net"))?.text ?? "")
+          : await textOf(this.form.get("run:net"));
+      this.form.set({ net_from: "text" });
+      this.load(text);
+      this.editor.area.focus();
+    } catch (error) {
+      fill(this.hint, notice("warn", problem(error)));
+    }
+  }
+
+  /** Take the net of a form that is filled in again. @param {Record<string, any>} form */
+  take(form) {
+    if (form.net_from === "text") this.load(form.text ?? "");
+  }
+
+  /** @param {Record<string, any>} values */
+  changed(values) {
+    const from = this.form.get("net_from") || "zoo";
+    for (const [name, part] of Object.entries(this.parts)) part.hidden = name !== from;
+    this.suit();
+    this.customize.hidden = from !== "zoo" && from !== "run";
+    this.fits(from);
+    const key = JSON.stringify([
+      from,
+      values.net,
+      from === "text" && this.editor.text,
+      values.data,
+    ]);
+    if (key === this.asked) return;
+    this.asked = key;
+    this.soon();
+  }
+
+  /** Until one is chosen: the net of the zoo that was made for pictures like these. */
+  suit() {
+    const field = this.form.fields.get("zoo:net");
+    const facts = this.data();
+    if (!field || field.get() || !facts) return;
+    const side = Math.min(...facts.size);
+    const fits = this.zoo
+      .filter(
+        (one) => one.size && one.size[0] <= side && one.classifies === (facts.task !== "pairs"),
+      )
+      .sort((a, b) => (b.size?.[0] ?? 0) - (a.size?.[0] ?? 0));
+    field.set((fits[0] ?? this.zoo.find((one) => one.name === "lenet") ?? this.zoo[0])?.name);
+    this.form.soon();
+  }
+
+  /** Say where a net of the zoo was made for pictures of another size. @param {string} from */
+  fits(from) {
+    const one = from === "zoo" && this.zoo.find((net) => net.name === this.form.get("zoo:net"));
+    const facts = this.data();
+    const size = one && one.size;
+    if (!size || !facts || (size[0] === facts.size[0] && size[1] === facts.size[1])) {
+      fill(this.hint);
+      return;
+    }
+    const smaller = facts.size[0] < size[0] || facts.size[1] < size[1];
+    fill(
+      this.hint,
+      h(
+        "p",
+        { class: "small muted" },
+        `${one.title} was made for pictures of ${size.join(" × ")}; this dataset has ${facts.size.join(" × ")}. `,
+        smaller
+          ? "Smaller ones may not get through it; the plan says so."
+          : `A crop of ${size[0]} would give it its own size.`,
+      ),
+    );
+  }
+
+  async look() {
+    const key = this.asked;
+    const from = this.form.get("net_from") || "zoo";
+    this.view.busy(true);
+    try {
+      const found = await this.described(from);
+      if (key !== this.asked) return;
+      if (!found) {
+        this.said.textContent = "";
+        this.seen.hidden = true;
+        return;
+      }
+      if (from === "text") this.editor.mark(found.errors);
+      if (found.errors.length) {
+        this.said.textContent =
+          from === "text"
+            ? found.errors.length === 1
+              ? "One thing is wrong with it."
+              : `${found.errors.length} things are wrong with it.`
+            : found.errors[0].text;
+        return;
+      }
+      this.seen.hidden = false;
+      const layers = found.layers.filter((/** @type {any} */ layer) => layer.type !== "Split");
+      this.said.textContent = `${inWords(found.totals, layers.length)}.`;
+      this.view.set(found);
+    } catch (error) {
+      if (key !== this.asked) return;
+      this.said.textContent = error instanceof ApiError ? error.message : String(error);
+    } finally {
+      if (key === this.asked) this.view.busy(false);
+    }
+  }
+
+  /** @param {string} from @returns {Promise<any>} */
+  async described(from) {
+    if (from === "run") {
+      const id = this.form.get("run:net");
+      return id ? get(`net/${path(id)}`) : null;
+    }
+    if (from === "file") return null;
+    const text =
+      from === "text"
+        ? this.editor.text
+        : (this.zoo.find((one) => one.name === this.form.get("zoo:net"))?.text ?? "");
+    if (!text.trim()) return null;
+    const data = from === "text" ? this.form.get("data") : "";
+    return post("ask/check", { text, data });
+  }
+}
+
+/** The prototxt that a run was given. @param {string} id */
+async function textOf(id) {
+  for (const name of ["original.prototxt", "train_val.prototxt", "net.prototxt"]) {
+    const found = await fetch(apiUrl(`file/${path(id)}/${name}`));
+    if (found.ok) return found.text();
+  }
+  throw new Error("This run has no prototxt of its net.");
+}
