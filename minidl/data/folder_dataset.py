@@ -75,7 +75,7 @@ def prepare(
     form = choices.settled(looks)
     making.begin(target)
     written, broken = making.write_parts(target, parts, form, watch)
-    making.remove_older(target, written)
+    making.remove_older(target, [making.STORES[part] for part in written])
     making.write_labels(target, labels)
     moments = making.write_mean(target, making.STORES["train"], watch)
     unreadable = [*looks.unreadable.values(), *broken]

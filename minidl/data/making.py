@@ -33,6 +33,7 @@ MOST_CLASSES = 10_000  # that are named by their numbers
 SIDE = 256  # of pictures of different sizes
 LISTS = {part: f"{part}.txt" for part in PARTS}
 STORES = {part: f"{part}_lmdb" for part in PARTS}
+TARGETS = {part: f"{part}_target_lmdb" for part in PARTS}  # of pairs
 LABELS, MEAN, MEAN_PICTURE = "labels.txt", "mean.binaryproto", "mean.png"
 SHOWN = duplicates.SHOWN
 
@@ -127,34 +128,46 @@ def is_ours(folder: Path) -> bool:
 
 def check(folder: Path) -> None:
     """Refuse a folder in which somebody else's files have the names of ours. Errors: UsageError."""
-    for name in () if is_ours(folder) else (LABELS, *LISTS.values()):
+    if is_ours(folder):
+        return
+    for name in (LABELS, *LISTS.values()):
         replaceable.check(folder / name, "a list of a data set")
+    for path in _small(folder):
+        replaceable.check(path, "a part of a data set")
 
 
 def begin(folder: Path) -> None:
     """Remove the descriptions of the data set that is replaced: what is half new is not complete.
 
-    And the unfinished stores of a killed command.
+    And what belongs to its records, and the unfinished stores of a killed command.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (described.NAME, "preprocess.json"):
         path = folder / name
         if path.is_file() and replaceable.kind_of(path).startswith("a description"):
             path.unlink()
+    for path in _small(folder):
+        path.unlink(missing_ok=True)
     for ending in ("new", "old"):
         for path in folder.glob(f".*_lmdb.*.{ending}"):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_older(folder: Path, parts: Iterable[str]) -> None:
-    """Remove the parts that an older data set in this folder had, and this one does not have."""
-    for part in set(PARTS) - set(parts):
-        for store in (STORES[part], f"{part}_target_lmdb"):
-            if (folder / store).exists():
+def _small(folder: Path) -> list[Path]:
+    """Return the files that belong to the records of each part, whether they exist or not."""
+    kinds = (described.labels_file, described.index_file)
+    return [kind(folder, part) for part in PARTS for kind in kinds]
+
+
+def remove_older(folder: Path, stores: Iterable[str]) -> None:
+    """Remove the stores that an older data set in this folder had, and this one does not have."""
+    for part in PARTS:
+        for store in (STORES[part], TARGETS[part]):
+            if store not in stores and (folder / store).exists():
                 replaceable.folder_of_lmdb(folder / store)
                 shutil.rmtree(folder / store)
-                (folder / LISTS[part]).unlink(missing_ok=True)
-        described.labels_file(folder, part).unlink(missing_ok=True)
+        if STORES[part] not in stores:
+            (folder / LISTS[part]).unlink(missing_ok=True)
 
 
 # ---------------------------------------------------------------------- stores

@@ -28,7 +28,6 @@ from minidl.storage import files
 log = logging.getLogger("minidl")
 
 IMAGE, CLASSES = "image", "classes"
-TARGETS = {part: f"{part}_target_lmdb" for part in PARTS}
 
 
 @dataclass
@@ -138,7 +137,10 @@ def prepare(
     for part, some in parts.items():
         written[part] = _write(target, part, some, forms, choices.targets, tick)
         unreadable += written[part].broken
-    making.remove_older(target, written)
+    kept = [stores[part] for part in written for stores in (making.STORES, making.TARGETS)]
+    making.remove_older(target, kept)
+    if choices.targets == IMAGE:
+        (target / making.LABELS).unlink(missing_ok=True)
     names, remarks = _names(choices, written)
     if choices.targets == CLASSES:
         making.write_labels(target, names)
@@ -216,7 +218,10 @@ def _write(
     text = lines.encode("utf-8", "surrogateescape")
     files.write_all(folder / making.LISTS[part], [text], own=True)
     log.info("Writing %s: %d pairs", folder / making.STORES[part], len(pairs))
-    with Writer(folder / making.STORES[part]) as first, Writer(folder / TARGETS[part]) as second:
+    with (
+        Writer(folder / making.STORES[part]) as first,
+        Writer(folder / making.TARGETS[part]) as second,
+    ):
         for pair, made in _made(pairs, forms, targets):
             tick()
             if isinstance(made, DataError):
@@ -323,7 +328,7 @@ def _described(
             len(one.names),
             making.STORES[part],
             classes=tuple(one.pixels[: len(names)].tolist()),
-            target=TARGETS[part],
+            target=making.TARGETS[part],
         )
         for part, one in written.items()
     }

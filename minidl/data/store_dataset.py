@@ -12,7 +12,6 @@ import numpy as np
 from minidl.data import described, duplicates, image_mean, making, surveying
 from minidl.data.described import DataSet, Remark, Split
 from minidl.data.making import Counting, Watch
-from minidl.data.picture_folder import PARTS
 from minidl.data.sources import leveldb
 from minidl.data.sources.image_list import read_lines
 from minidl.data.sources.leveldb.store import LevelDbStore
@@ -139,8 +138,6 @@ def _put_lists(placed: Mapping[str, Store], target: Path) -> None:
 
 def _put_indices(surveys: Mapping[str, Survey], target: Path) -> None:
     """Write where the records of a LevelDB are, so that it is opened at once from now on."""
-    for part in PARTS:
-        described.index_file(target, part).unlink(missing_ok=True)
     for part, found in surveys.items():
         if isinstance(found.store, LevelDbStore):
             found.store.save_index(described.index_file(target, part))

@@ -1,5 +1,8 @@
 """Pictures in folders: which are found, and who gets how many of them."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -120,6 +123,56 @@ def test_everybody_gets_a_share_near_the_one_asked_for(number, val, test):
     for part, count in dealt.items():
         assert (count > 0) == (shares[part] > 0)
         assert abs(count - number * shares[part] / 100) <= 2
+
+
+def by_digits(number, train, val, test):
+    """Counts of a class as NVIDIA/DIGITS deals it, told one picture at a time."""
+    for i, share in enumerate((train, val, test)):
+        if share >= 100:
+            return tuple(number if i == j else 0 for j in range(3))
+    left = list(range(number))
+
+    def take(share):
+        wanted = Fraction(share) * number / 100
+        up = wanted - math.floor(wanted) >= Fraction(1, 2)
+        return [left.pop() for _ in range(min(math.floor(wanted) + up, len(left)))]
+
+    first = take(train) or ([left.pop()] if train > 0 and left else [])
+    second = take(val)
+    if val > 0 and not second:
+        if not left and len(first) > 1:
+            left.append(first.pop())
+        second = [left.pop()] if left else []
+    if test > 0 and not left:
+        if len(second) > 1:
+            left.append(second.pop())
+        elif len(first) > 1:
+            left.append(first.pop())
+    return len(first), len(second), len(left)
+
+
+SMALL = [1, 2, 3]
+SPLITS = [(0, 0), (0, 25), (25, 0), (25, 25), (1, 1), (99, 0), (0, 99), (50, 49), (98, 1)]
+
+
+@pytest.mark.parametrize("number", SMALL)
+@pytest.mark.parametrize("val, test", SPLITS)
+def test_the_smallest_classes_are_dealt_as_digits_does(number, val, test):
+    assert counts(number, percentages(val, test)) == by_digits(number, 100 - val - test, val, test)
+
+
+@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("number", [*SMALL, 40])
+def test_all_of_a_class_may_go_to_one_part(part, number):
+    shares = [100.0 if i == part else 0.0 for i in range(3)]
+    dealt = counts(number, dict(zip(PARTS, shares, strict=True)))
+    assert dealt == by_digits(number, *shares) and dealt[part] == number
+
+
+@given(st.integers(1, 400), st.integers(0, 99), st.integers(0, 99))
+def test_every_class_is_dealt_as_digits_does(number, val, test):
+    val, test = min(val, 99), min(test, 99 - min(val, 99))
+    assert counts(number, percentages(val, test)) == by_digits(number, 100 - val - test, val, test)
 
 
 def test_no_picture_is_dealt_twice_and_the_seed_decides():

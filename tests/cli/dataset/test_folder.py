@@ -232,7 +232,7 @@ def test_a_data_set_that_is_there_is_replaced_only_by_force(capsys):
 def test_texts_beside_no_data_set_are_somebody_elses(capsys):
     words = ["dataset", "folder", "pictures", "--out", "mine", "--force"]
     Path("mine").mkdir()
-    for name in ("train.txt", "labels.txt"):
+    for name in ("train.txt", "labels.txt", "val.labels"):
         Path("mine", name).write_text("years of work")
         assert main(words) == 2
         assert f"{name}: is not a file that minidl wrote" in capsys.readouterr().err

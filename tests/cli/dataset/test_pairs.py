@@ -165,6 +165,22 @@ def test_browse_shows_both(capsys):
     assert items[0]["label"] is None
 
 
+def test_of_another_kind_of_data_set_nothing_stays(folder, capsys):
+    for name in "ab":
+        Path("classes", name).mkdir(parents=True)
+        for i in range(4):
+            Path(f"classes/{name}/{i}.png").write_bytes(Path("in/0 a.png").read_bytes())
+    first = ["dataset", "folder", "classes", "--out", "out", "--test", "25", "--force"]
+    assert main(first) == 0
+    assert main([*WORDS, "--force"]) == 0
+    there = {path.name for path in Path("out").iterdir()}
+    assert {"train_lmdb", "train_target_lmdb", "val_lmdb", "val_target_lmdb"} <= there
+    assert not {"test_lmdb", "test.txt", "train.labels", "test.labels", "labels.txt"} & there
+    assert main(first) == 0
+    assert not [path for path in Path("out").iterdir() if "target" in path.name]
+    assert main(["dataset", "browse", "out", "--label", "0"]) == 0
+
+
 REFUSED = {
     "no folder": (["no", "want"], "no: there is no such folder"),
     "no pictures": (["in", "empty"], "empty: has no pictures"),
