@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help lenet test check docs bench page-bench gpu-check gpu-bench clean
+.PHONY: help lenet serve test check docs bench page-bench gpu-check gpu-bench clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lenet: $(VENV)/.installed ## train LeNet on real handwritten digits (under a min
 	@$(BIN)/minidl dataset digits
 	@$(BIN)/minidl train zoo/lenet/digits_solver.prototxt --threads 1
 	@$(BIN)/python examples/accuracy.py runs/lenet_digits --at-least 0.98
+
+serve: $(VENV)/.installed-web ## a page to see, start and compare runs, with LeNet in training on it
+	@$(BIN)/minidl serve --demo
 
 test: $(VENV)/.installed-test ## run every test
 	@$(BIN)/python -m pytest -n 2 $(TESTS)
@@ -66,10 +69,15 @@ $(VENV)/.installed: setup.py pyproject.toml | $(BIN)/pip
 	@$(BIN)/python $(INSTALL) -e '.[digits]'
 	@touch $@
 
+$(VENV)/.installed-web: setup.py pyproject.toml | $(BIN)/pip
+	@echo "installing minidl and its page into $(VENV)"
+	@$(BIN)/python $(INSTALL) -e '.[web,digits,images]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-test: setup.py pyproject.toml | $(BIN)/pip
 	@echo "installing minidl and what its tests need into $(VENV)"
 	@$(BIN)/python $(INSTALL) -e '.[test]'
-	@touch $@ $(VENV)/.installed
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-web
 
 $(VENV)-bench/.installed: setup.py pyproject.toml | $(VENV)-bench/bin/pip
 	@echo "installing minidl, PyTorch and OpenCV into $(VENV)-bench"
