@@ -15,7 +15,6 @@ import { ApiError, jobUrl, post } from "./api.js";
 import { fill, h, later } from "./dom.js";
 import { icon } from "./icons.js";
 import { commandBox } from "./job.js";
-import { choose } from "./picker.js";
 import { problem } from "./states.js";
 
 /** @typedef {import("./dom.js").Child} Child */
@@ -158,6 +157,7 @@ export class Form {
     });
     const browse = async () => {
       const { kind, endings, label } = look;
+      const { choose } = await import("./picker.js");
       const found = await choose({ title: label, kind, endings, at: input.value });
       if (found === null) return;
       input.value = found;

@@ -3,10 +3,9 @@
 import { get, post, path } from "../lib/api.js";
 import { byId, fill, h } from "../lib/dom.js";
 import { Form } from "../lib/form.js";
-import { failed, notice, problem } from "../lib/states.js";
+import { failed, loading, notice, problem } from "../lib/states.js";
 import { DataChoice } from "./new_run_data.js";
 import { NetChoice } from "./new_run_net.js";
-import { Plan } from "./new_run_plan.js";
 import { SolverFields } from "./new_run_solver.js";
 import { WeightsChoice } from "./new_run_weights.js";
 
@@ -32,7 +31,7 @@ function build(found, zoo) {
     action: "Start the run",
     changed: () => {
       // each of them may hide and fill in fields
-      for (const part of [dataset, net, weights, solver, plan]) part.changed(form.values());
+      for (const part of [dataset, net, weights, solver, plan]) part?.changed(form.values());
     },
     begun: (ids, values) => {
       const group = values.group || values.name;
@@ -48,8 +47,15 @@ function build(found, zoo) {
   const dataset = new DataChoice(form, data);
   const net = new NetChoice(form, zoo, runs, () => dataset.facts);
   const weights = new WeightsChoice(form, runs);
+  const beside = h("div", null, loading(6));
+  import("./new_run_plan.js").then(({ Plan }) => {
+    plan = new Plan();
+    beside.replaceWith(plan.node);
+    plan.changed(form.values());
+  });
   const solver = new SolverFields(form, found.devices ?? []);
-  const plan = new Plan();
+  /** @type {import("./new_run_plan.js").Plan|undefined} */
+  let plan;
   form.node.append(
     h(
       "div",
@@ -76,7 +82,7 @@ function build(found, zoo) {
           ),
         ),
       ),
-      plan.node,
+      beside,
     ),
     form.foot(),
   );

@@ -27,6 +27,7 @@ export class DataChoice {
     ]);
     const choice = form.choice("data", {
       label: "Dataset",
+      required: true,
       options: [...options, [OTHER, "Another folder ..."]],
       wide: true,
     });

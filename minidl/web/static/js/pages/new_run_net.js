@@ -1,10 +1,9 @@
 // The net of a new run: of the zoo, of an earlier run, a file, or a text that is checked as one types.
 
 import { ApiError, apiUrl, get, path, post } from "../lib/api.js";
+import { inWords } from "../lib/cost.js";
 import { fill, h, later } from "../lib/dom.js";
-import { Editor } from "../lib/editor.js";
 import { icon } from "../lib/icons.js";
-import { inWords, NetView } from "../lib/netview.js";
 import { notice, problem } from "../lib/states.js";
 
 /** @typedef {import("../lib/form.js").Form} Form */
@@ -19,21 +18,19 @@ export class NetChoice {
     this.zoo = zoo;
     this.data = data;
     this.asked = "";
-    this.editor = new Editor({
-      label: "The net as prototxt",
-      placeholder: 'layer { name: "data" type: "Data" ... }',
-      changed: () => {
-        this.said.textContent = "Checking ...";
-        this.soon();
-      },
-    });
+    /** @type {import("../lib/editor.js").Editor|null} made when a text is first wanted */
+    this.editor = null;
+    this.text = "";
+    this.desk = h("div", { class: "desk" });
     this.said = h("p", { class: "small muted grow", role: "status" });
-    this.view = new NetView();
+    /** @type {import("../lib/netview.js").NetView|null} made when the drawing is first looked at */
+    this.view = null;
+    /** @type {any} */
+    this.described = null;
     this.seen = h(
       "details",
-      { class: "more" },
+      { class: "more", ontoggle: () => this.draw() },
       h("summary", null, "The net, drawn"),
-      this.view.node,
     );
     this.hint = h("div");
     this.customize = h(
@@ -65,12 +62,13 @@ export class NetChoice {
       set: (value) => radios.forEach((radio) => (radio.checked = radio.value === value)),
       node: cards,
       control: cards,
+      needed: "Net",
     });
     form.own("text", {
-      get: () => this.editor.text,
-      set: (value) => (this.editor.text = value),
-      node: this.editor.node,
-      control: this.editor.area,
+      get: () => this.text,
+      set: (value) => this.load(String(value)),
+      node: this.desk,
+      control: this.desk,
       needed: "the net's prototxt",
     });
     this.parts = {
@@ -179,14 +177,32 @@ export class NetChoice {
           h("li", null, "A net of train_val.prototxt, with phases, is as good."),
         ),
       ),
-      this.editor.node,
+      this.desk,
     );
+  }
+
+  /** Make the editor, with what is to be in it. */
+  async open() {
+    const { Editor } = await import("../lib/editor.js");
+    if (this.editor) return;
+    this.editor = new Editor({
+      label: "The net as prototxt",
+      placeholder: 'layer { name: "data" type: "Data" ... }',
+      changed: (text) => {
+        this.text = text;
+        this.said.textContent = "Checking ...";
+        this.soon();
+      },
+    });
+    this.editor.text = this.text;
+    fill(this.desk, this.editor.node);
   }
 
   /** @param {string} text */
   load(text) {
-    this.editor.text = text;
-    this.editor.area.dispatchEvent(new Event("input", { bubbles: true }));
+    this.text = text;
+    if (this.editor) this.editor.text = text;
+    this.form.changed();
   }
 
   /** Put the net that is chosen into the editor. */
@@ -199,7 +215,8 @@ export class NetChoice {
           : await textOf(this.form.get("run:net"));
       this.form.set({ net_from: "text" });
       this.load(text);
-      this.editor.area.focus();
+      await this.open();
+      this.editor?.area.focus();
     } catch (error) {
       fill(this.hint, notice("warn", problem(error)));
     }
@@ -215,14 +232,10 @@ export class NetChoice {
     const from = this.form.get("net_from") || "zoo";
     for (const [name, part] of Object.entries(this.parts)) part.hidden = name !== from;
     this.suit();
+    if (from === "text" && !this.editor) this.open();
     this.customize.hidden = from !== "zoo" && from !== "run";
     this.fits(from);
-    const key = JSON.stringify([
-      from,
-      values.net,
-      from === "text" && this.editor.text,
-      values.data,
-    ]);
+    const key = JSON.stringify([from, values.net, from === "text" && this.text, values.data]);
     if (key === this.asked) return;
     this.asked = key;
     this.soon();
@@ -269,16 +282,16 @@ export class NetChoice {
   async look() {
     const key = this.asked;
     const from = this.form.get("net_from") || "zoo";
-    this.view.busy(true);
+    this.view?.busy(true);
     try {
-      const found = await this.described(from);
+      const found = await this.describe(from);
       if (key !== this.asked) return;
       if (!found) {
         this.said.textContent = "";
         this.seen.hidden = true;
         return;
       }
-      if (from === "text") this.editor.mark(found.errors);
+      if (from === "text") this.editor?.mark(found.errors);
       if (found.errors.length) {
         this.said.textContent =
           from === "text"
@@ -291,17 +304,28 @@ export class NetChoice {
       this.seen.hidden = false;
       const layers = found.layers.filter((/** @type {any} */ layer) => layer.type !== "Split");
       this.said.textContent = `${inWords(found.totals, layers.length)}.`;
-      this.view.set(found);
+      this.described = found;
+      await this.draw();
     } catch (error) {
       if (key !== this.asked) return;
       this.said.textContent = error instanceof ApiError ? error.message : String(error);
     } finally {
-      if (key === this.asked) this.view.busy(false);
+      if (key === this.asked) this.view?.busy(false);
     }
   }
 
+  async draw() {
+    if (!this.seen.open || !this.described) return;
+    const { NetView } = await import("../lib/netview.js");
+    if (!this.view) {
+      this.view = new NetView();
+      this.seen.append(this.view.node);
+    }
+    this.view.set(this.described);
+  }
+
   /** @param {string} from @returns {Promise<any>} */
-  async described(from) {
+  async describe(from) {
     if (from === "run") {
       const id = this.form.get("run:net");
       return id ? get(`net/${path(id)}`) : null;
@@ -309,7 +333,7 @@ export class NetChoice {
     if (from === "file") return null;
     const text =
       from === "text"
-        ? this.editor.text
+        ? this.text
         : (this.zoo.find((one) => one.name === this.form.get("zoo:net"))?.text ?? "");
     if (!text.trim()) return null;
     const data = from === "text" ? this.form.get("data") : "";
