@@ -28,10 +28,11 @@ const X_NAMES = { iter: "Iteration", epoch: "Epoch", time: "Time" };
 const COLOURS = 8;
 let groups = 0;
 
-/** The n-th of a row of lines: its colour and, after one round, its dashes. @param {number} n */
+const DASHES = [[], [12, 4], [4, 3], [14, 3, 3, 3], [7, 3]];
+
+/** The n-th of a row of lines: told apart by its colour, and by its dashes. @param {number} n */
 export function style(n) {
-  const dashes = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
-  return { colour: (n % COLOURS) + 1, dash: dashes[Math.floor(n / COLOURS) % dashes.length] };
+  return { colour: (n % COLOURS) + 1, dash: DASHES[n % DASHES.length] };
 }
 
 /** A short stroke as a line has it. @param {{colour: number, dash?: number[]}} line */
@@ -41,7 +42,7 @@ export function stroke(line) {
     { viewBox: "0 0 18 8", "aria-hidden": "true", style: { color: `var(--c${line.colour})` } },
     s("path", {
       d: "M1 4h16",
-      "stroke-dasharray": line.dash?.length ? line.dash.map((d) => d * 0.6).join(" ") : null,
+      "stroke-dasharray": line.dash?.length ? line.dash.join(" ") : null,
     }),
   );
 }

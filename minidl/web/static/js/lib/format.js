@@ -67,7 +67,8 @@ export function ago(time) {
   if (!time) return NONE;
   const passed = Date.now() / 1000 - time;
   if (passed < 45) return "just now";
-  if (passed < 86400 * 2) return `${duration(Math.max(passed, 100)).replace(/ \d\d min$/, "")} ago`;
+  if (passed < 100) return "1 min ago";
+  if (passed < 86400 * 2) return `${duration(passed).replace(/ \d\d min$/, "")} ago`;
   return date(time);
 }
 

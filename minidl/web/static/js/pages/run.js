@@ -308,26 +308,28 @@ class Head {
     this.stat("Speed", rate || "–", unit);
     for (const [name, metric] of chosen(metrics)) {
       const best = metric.best ?? (isAccuracy(name) ? metric.max : metric.min);
-      this.stat(
+      const known = best !== null && best !== undefined;
+      const place = this.stat(
         title(name),
         figure(name, metric.last),
-        best === null || best === undefined
-          ? ""
-          : `best ${figure(name, best)}${metric.best_iter ? ` at ${whole(metric.best_iter)}` : ""}`,
+        known ? `best ${figure(name, best)}` : "",
       );
+      if (known && metric.best_iter)
+        place.title = `The best at iteration ${whole(metric.best_iter)}`;
     }
     if (job.memory) this.stat("Memory", bytes(job.memory), "of the process");
   }
 
   /** @param {string} name of its place @param {string} value @param {string} more @param {string} [label] */
   stat(name, value, more, label = name) {
-    let made = this.figures.get(name);
-    if (!made) {
-      made = [h("dt"), h("dd"), h("dd", { class: "more" })];
+    const known = this.figures.get(name);
+    const made = known ?? [h("dt"), h("dd"), h("dd", { class: "more" })];
+    if (!known) {
       this.figures.set(name, made);
       this.stats.append(h("div", { class: "stat" }, made));
     }
     [label, value, more || "\u00a0"].forEach((text, i) => say(made[i], text));
+    return made[2];
   }
 
   async askName() {

@@ -61,9 +61,9 @@ class Samples {
     this.bar = h(
       "div",
       { class: "row sample-bar" },
-      step(-1, "up", "Earlier"),
+      step(-1, "left", "Earlier"),
       h("label", { class: "range grow" }, this.slider),
-      step(1, "down", "Later"),
+      step(1, "right", "Later"),
       this.out,
     );
     this.node = h("div", { class: "stack" }, this.bar, this.grid);
