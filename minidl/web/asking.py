@@ -23,6 +23,7 @@ from minidl.web.tree import Entry
 LONGEST_NET = 2 << 20  # characters
 MOST_SHOWN = 500  # records of a page
 MOST_PICTURES = 64  # that are classified in one question
+LARGEST_PICTURE = "4096"  # the largest side of a record, in pixels
 SLOW_S = 300.0  # for a scan of a large folder
 
 
@@ -149,6 +150,7 @@ class Asking:
 
     async def _plan(self, form: dict[str, Any], place: Path) -> Answer:
         """Return the answer of --plan to a form's first run; its net's text lies in `place`."""
+        form = {**form, "threads": None}  # of the helper it is fixed
         command = commands.build("train", form, self.site.places)[0]
         for name, text in command.files.items():
             (place / name).write_text(text, "utf-8", "replace")
@@ -247,7 +249,9 @@ class Asking:
         if not data or split not in ("train", "val", "test") or not isinstance(index, int):
             raise Unusable("there is no such record", field="record")
         words = ["dataset", "browse", self.site.places.job(data), "--split", str(split)]
-        found = await self.ask(*words, "--indices", str(index), "--thumb", "0", "--json")
+        found = await self.ask(
+            *words, "--indices", str(index), "--thumb", LARGEST_PICTURE, "--json"
+        )
         items = found.get("items") or []
         if not items:
             raise NotFound(f"has no record {index}", where=f"{data}, {split}")

@@ -12,10 +12,10 @@ train      name, group; net_from ("zoo", "run", "file", "text") with net (a name
            sample_count; device ("cpu", "any" GPU, or a GPU's number), threads. batch_size and rate
            may be lists, or text with commas: one job for each pair
 dataset    name, group; source: "folder" (pictures, val_from, test_from, val, test, min, max),
-           "lists" (train, val, test, labels, folder), "store" (train, val, test, labels,
-           mean_file), "pairs" (inputs, targets, targets_are, val, test) or "digits", "mnist",
-           "fashion-mnist"; size ("28" or "28,32"), resize, color ("gray", "color"), mean, encoding
-           ("png", "jpg"), seed
+           "lists" (train, val, test, labels, folder, in_order), "store" (train, val, test, labels,
+           mean_file), "pairs" (inputs, targets, targets_are, target_color, labels, val, test) or
+           "digits", "mnist", "fashion-mnist"; size ("28" or "28,32"), resize, color ("gray",
+           "color"), mean, encoding ("png", "jpg"), seed
 evaluate   name, group; run (its id), snapshot; over: "split" (split), "list" (list) or "folder"
            (folder); count, scores, device
 show       name, group; run (its id), snapshot; picture (a path); layers, device
@@ -136,6 +136,7 @@ def _swept(kind: str, form: Form) -> list[tuple[dict[str, Any], str]]:
     found = []
     for rate, batch in itertools.product(*swept.values()):
         chosen = {"rate": rate, "batch_size": batch}
+        chosen = {name: value for name, value in chosen.items() if name in form}
         marks = [f"{'batch' if n == 'batch_size' else n} {chosen[n]}" for n in many]
         found.append(({**form, **chosen}, ", ".join(marks)))
     return found
@@ -294,14 +295,19 @@ def _dataset(form: _Reader) -> Command:
     elif source == "lists":
         form.add("--train", form.required_path("train"))
         form.paths("val", "test", "labels", root="folder")
+        form.switch("in_order")
     elif source == "store":
         form.add("--train", form.required_path("train"))
         form.paths("val", "test", "labels", mean="mean_file")
+        form.choice("resize", *RESIZE)
     elif source == "pairs":
         inputs, targets = form.required_path("inputs"), form.required_path("targets")
         named = Path(inputs).name or named
         form.add(_as_argument(inputs), _as_argument(targets))
         form.choice("targets_are", "image", "classes", flag="targets")
+        target = form.checked_choice("target_color", "gray", "color")
+        form.add(*([f"--target-{target}"] if target else []))
+        form.paths("labels")
     form.add("--out", OUT)
     if source in ("folder", "pairs"):
         for name in ("val", "test"):

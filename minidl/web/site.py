@@ -183,10 +183,14 @@ class Site:
                 self._figures.pop(name, None)
                 self._facts.pop(name, None)
                 self.board.post("gone", name, name)
-            again = [n for n in changed | (running - gone) if n in self.tree.entries]
-            found = await asyncio.to_thread(self._summarized, again)
-            for name, one in found.items():
-                self._put(name, one)
+            await self._sum_up(changed | (running - gone))
+
+    async def _sum_up(self, names: Iterable[str]) -> None:
+        """Make the summaries of some jobs anew; inside the lock of `look`, so that none is lost."""
+        known = [name for name in names if name in self.tree.entries]
+        found = await asyncio.to_thread(self._summarized, known)
+        for name, one in found.items():
+            self._put(name, one)
 
     def _summarized(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return the summaries of some jobs (in a thread)."""
@@ -236,10 +240,13 @@ class Site:
                 entry = self.tree.entries.get(name)
                 if entry is None or entry.events is None:
                     continue
-                figures = await self.read(entry)
-                if not len(self.board) and name in self._figures and not figures.series:
-                    self._figures.pop(name, None)
-                self._put(name, summary.of(self.root, entry, self._facts[name][1]))
+                try:
+                    await self.read(entry)
+                except Exception as error:  # of one file; the others are still to be read
+                    log.error("%s cannot be read", entry.events, exc_info=error)
+                    self._facts[name] = (_mark(entry), {})  # not again before it changes
+                async with self._looking:
+                    await self._sum_up([name])
 
     async def read(self, entry: Entry) -> Figures:
         """Return the figures of a run, read to the end, in slices between which others run."""

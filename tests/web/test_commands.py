@@ -111,8 +111,14 @@ OTHERS = {
     ),
     "lists": (
         "dataset",
-        {"source": "lists", "train": "list.txt", "val": "list.txt", "folder": "pictures"},
-        "dataset lists --train list.txt --val list.txt --root pictures --out OUT",
+        {
+            "source": "lists",
+            "train": "list.txt",
+            "val": "list.txt",
+            "folder": "pictures",
+            "in_order": True,
+        },
+        "dataset lists --train list.txt --val list.txt --root pictures --in-order --out OUT",
     ),
     "store": (
         "dataset",
@@ -121,8 +127,16 @@ OTHERS = {
     ),
     "pairs": (
         "dataset",
-        {"source": "pairs", "inputs": "pictures", "targets": "pictures", "targets_are": "classes"},
-        "dataset pairs pictures pictures --targets classes --out OUT",
+        {
+            "source": "pairs",
+            "inputs": "pictures",
+            "targets": "pictures",
+            "targets_are": "classes",
+            "target_color": "gray",
+            "labels": "list.txt",
+        },
+        "dataset pairs pictures pictures --targets classes --target-gray --labels list.txt"
+        " --out OUT",
     ),
     "a name": ("dataset", {"source": "digits"}, "dataset digits --out OUT"),
     "a split": (
@@ -292,3 +306,19 @@ def test_nobody_can_write_the_mark_of_the_folder(places):
         build("train", {**NEW, "name": f"a{OUT}b"}, places)
     with pytest.raises(Unusable):
         build("train", {**NEW, "freeze_until": OUT}, places)
+
+
+@pytest.mark.parametrize(
+    "kind, form",
+    [
+        *(("train", {**NEW, **form}) for form, _ in TRAIN.values()),
+        *((kind, form) for kind, form, _ in OTHERS.values()),
+    ],
+    ids=[*TRAIN, *(f"other: {name}" for name in OTHERS)],
+)
+def test_minidl_takes_every_word_of_it(places, kind, form):
+    from minidl.cli import parser_for
+
+    (command,) = build(kind, form, places)
+    words = list(command.argv("out"))
+    assert parser_for(words[0]).read(words[1:]).out == "out"
