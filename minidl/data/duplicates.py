@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from minidl.data.described import Remark
-
-SHOWN = 10  # cases of a remark
+from minidl.data.remarks import SHOWN
 
 
 def digest(data: Any) -> int:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minidl.data import making, picture_folder
-from minidl.data.making import Form, Made, Watch
+from minidl.data import making, picture_folder, picture_form, set_files, watching
+from minidl.data.making import Made
 from minidl.data.picture_folder import PARTS, Dealt, Found
+from minidl.data.picture_form import Form
+from minidl.data.remarks import on_others, on_unreadable, remark
+from minidl.data.watching import Watch
 from minidl.errors import DataError
 
 log = logging.getLogger("minidl")
@@ -39,19 +42,19 @@ def prepare(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     choices: Choices,
-    watch: Watch = making.unwatched,
+    watch: Watch = watching.unwatched,
     own: bool = False,
 ) -> Made:
     """Write OUT/train_lmdb, val_lmdb and test_lmdb, the lists of what is in them, labels and mean.
 
-    own   what is in OUT was checked (`making.check`), and may be replaced
+    own   what is in OUT was checked (`set_files.check`), and may be replaced
 
     The caller writes the descriptions, last. Errors: DataError and UsageError; files that are not
     pictures are listed in the result.
     """
     target = Path(out)
     if not own:
-        making.check(target)
+        set_files.check(target)
     found = _find(folder, choices)
     looks = making.look(_all_paths(found), watch)
     for classes in found.parts.values():
@@ -73,17 +76,17 @@ def prepare(
         if pairs := picture_folder.shuffled(classes, list(labels), choices.seed):
             parts[part] = pairs
     form = choices.settled(looks)
-    making.begin(target)
+    set_files.begin(target)
     written, broken = making.write_parts(target, parts, form, watch)
-    making.remove_older(target, [making.STORES[part] for part in written])
-    making.write_labels(target, labels)
-    moments = making.write_mean(target, making.STORES["train"], watch)
+    set_files.remove_older(target, [set_files.STORES[part] for part in written])
+    set_files.write_labels(target, labels)
+    moments = making.write_mean(target, set_files.STORES["train"], watch)
     unreadable = [*looks.unreadable.values(), *broken]
     remarks = [
-        *([making.remark("few", _few_in_words(few), _counted(few))] if few else []),
-        *([making.remark("few", _strange(strangers), strangers)] if strangers else []),
-        *making.on_unreadable(unreadable),
-        *making.on_others(found.others),
+        *([remark("few", _few_in_words(few), _counted(few))] if few else []),
+        *([remark("few", _strange(strangers), strangers)] if strangers else []),
+        *on_unreadable(unreadable),
+        *on_others(found.others),
     ]
     described = making.describe(
         target,
@@ -110,7 +113,7 @@ def prepare(
         few,
         unreadable,
         dict(found.others),
-        making.resize_param(choices.mode, size),
+        picture_form.resize_param(choices.mode, size),
         moments[0],
         described,
     )

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from minidl.arrays.rng import Streams
-from minidl.data import making
+from minidl.data import making, set_files, watching
 from minidl.data.described import DataSet
-from minidl.data.making import Form, Watch
+from minidl.data.picture_form import Form
+from minidl.data.remarks import on_unreadable
 from minidl.data.sources.image_list import ImageList
+from minidl.data.watching import Watch
 from minidl.errors import DataError, raise_all
 
 
@@ -36,7 +38,7 @@ def prepare(
     lists: Mapping[str, str | os.PathLike[str]],
     out: str | os.PathLike[str],
     choices: Choices,
-    watch: Watch = making.unwatched,
+    watch: Watch = watching.unwatched,
 ) -> tuple[DataSet, list[str]]:
     """Write the stores of listed pictures; return their description, and a sentence for each file
     that could not be read.
@@ -60,11 +62,11 @@ def prepare(
                 fix="" if choices.root else "--root DIR, the folder in which relative paths begin",
             )
     form = choices.settled(looks)
-    making.begin(target)
+    set_files.begin(target)
     written, broken = making.write_parts(target, parts, form, watch)
-    making.remove_older(target, [making.STORES[part] for part in written])
-    making.write_labels(target, labels)
-    moments = making.write_mean(target, making.STORES["train"], watch)
+    set_files.remove_older(target, [set_files.STORES[part] for part in written])
+    set_files.write_labels(target, labels)
+    moments = making.write_mean(target, set_files.STORES["train"], watch)
     unreadable = [*bad.values(), *broken]
     found = making.describe(
         target,
@@ -72,7 +74,7 @@ def prepare(
         labels,
         form,
         moments,
-        making.on_unreadable(unreadable),
+        on_unreadable(unreadable),
         source=", ".join(map(str, lists.values())),
         resize=choices.mode,
     )

@@ -3,80 +3,36 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from minidl import schema
 from minidl.arrays.threads import threads
-from minidl.data import described, duplicates, image_mean, imageset, picture_folder, planes
+from minidl.data import (
+    described,
+    duplicates,
+    image_mean,
+    imageset,
+    picture_folder,
+    planes,
+    set_files,
+    watching,
+)
 from minidl.data.described import DataSet, Remark, Split
-from minidl.data.picture_folder import PARTS, Looks
+from minidl.data.picture_folder import Looks
 from minidl.data.resize import Resize
 from minidl.data.sources.image_list import ImageList
-from minidl.data.sources.lmdb import Lmdb, is_lmdb
-from minidl.errors import DataError, FormatError, UsageError
-from minidl.runs import job
-from minidl.storage import files, replaceable
+from minidl.data.sources.lmdb import Lmdb
+from minidl.errors import DataError
+from minidl.storage import files
 
 log = logging.getLogger("minidl")
 
-MODES = {"squash": "STRETCH", "crop": "CROP", "fill": "FILL", "half_crop": "HALF_CROP"}
 MOST_CLASSES = 10_000  # that are named by their numbers
-SIDE = 256  # of pictures of different sizes
-LISTS = {part: f"{part}.txt" for part in PARTS}
-STORES = {part: f"{part}_lmdb" for part in PARTS}
-TARGETS = {part: f"{part}_target_lmdb" for part in PARTS}  # of pairs
-LABELS, MEAN, MEAN_PICTURE = "labels.txt", "mean.binaryproto", "mean.png"
-SHOWN = duplicates.SHOWN
-
-# Called with what is being done, how many pictures are done, and how many there are.
-READING, WRITING, AVERAGING, DESCRIBING = "reading", "writing", "averaging", "describing"
-Watch = Callable[[str, int, int], object]
-
-
-def unwatched(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
-
-
-@dataclass
-class Form:
-    """The form in which pictures are stored.
-
-    size         (height, width); None: the pictures' own if they have one in common, else 256 x 256
-    mode         one of MODES
-    color        3 channels, else 1; None: 1 if no picture has colours
-    encode       "png" or "jpg", to store files; "": plain bytes
-    """
-
-    size: tuple[int, int] | None = None
-    mode: str = "squash"
-    color: bool | None = None
-    encode: str = ""
-
-    def settled(self, looks: Looks) -> imageset.Form:
-        """Return the form for pictures that look like this."""
-        size = self.size or picture_folder.sizes_of(looks, SIDE) or (SIDE, SIDE)
-        color = not looks.grey if self.color is None else self.color
-        return self.stored(size, color)
-
-    def stored(self, size: tuple[int, int], color: bool) -> imageset.Form:
-        """Return the form for this size and number of channels."""
-        resize = Resize(resize_param(self.mode, size), reject)
-        return imageset.Form(resize, color, bool(self.encode), self.encode)
-
-
-def resize_param(mode: str, size: tuple[int, int], **more: Any) -> Any:
-    """Return the ImageResize of one of MODES."""
-    options = {"filter": "ANTIALIAS"} | more
-    return schema.ImageResize(mode=MODES[mode], height=size[0], width=size[1], **options)
 
 
 @dataclass
@@ -112,67 +68,6 @@ class Part:
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
-# ---------------------------------------------------------------------- the folder
-
-
-def is_ours(folder: Path) -> bool:
-    """Return whether a folder holds a data set, or what a killed command left of one: the texts in
-    it are ours, too."""
-    if is_lmdb(folder / STORES["train"]):
-        return True
-    try:
-        return job.read(folder).kind == "dataset"
-    except (UsageError, FormatError):
-        return False
-
-
-def check(folder: Path) -> None:
-    """Refuse a folder in which somebody else's files have the names of ours. Errors: UsageError."""
-    if is_ours(folder):
-        return
-    for name in (LABELS, *LISTS.values()):
-        replaceable.check(folder / name, "a list of a data set")
-    for path in _small(folder):
-        replaceable.check(path, "a part of a data set")
-
-
-def begin(folder: Path) -> None:
-    """Remove the descriptions of the data set that is replaced: what is half new is not complete.
-
-    And what belongs to its records, and the unfinished stores of a killed command.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (described.NAME, "preprocess.json"):
-        path = folder / name
-        if path.is_file() and replaceable.kind_of(path).startswith("a description"):
-            path.unlink()
-    for path in _small(folder):
-        path.unlink(missing_ok=True)
-    for ending in ("new", "old"):
-        for path in folder.glob(f".*_lmdb.*.{ending}"):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _small(folder: Path) -> list[Path]:
-    """Return the files that belong to the records of each part, whether they exist or not."""
-    kinds = (described.labels_file, described.index_file)
-    return [kind(folder, part) for part in PARTS for kind in kinds]
-
-
-def remove_older(folder: Path, stores: Iterable[str]) -> None:
-    """Remove the stores that an older data set in this folder had, and this one does not have."""
-    for part in PARTS:
-        for store in (STORES[part], TARGETS[part]):
-            if store not in stores and (folder / store).exists():
-                replaceable.folder_of_lmdb(folder / store)
-                shutil.rmtree(folder / store)
-        if STORES[part] not in stores:
-            (folder / LISTS[part]).unlink(missing_ok=True)
-
-
-# ---------------------------------------------------------------------- stores
-
-
 class Hashed(ImageList):
     """A list of images that notes a number for the bytes of each file it reads."""
 
@@ -186,40 +81,32 @@ class Hashed(ImageList):
         return data
 
 
-class Counting:
-    """Tells a Watch about one stage: call it for each picture, in any thread."""
-
-    def __init__(self, watch: Watch, stage: str, total: int) -> None:
-        self._watch, self._stage, self._total = watch, stage, total
-        self._done, self._lock = 0, threading.Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            self._done += 1
-            self._watch(self._stage, self._done, self._total)
-
-
 def write_parts(
     folder: Path,
     parts: Mapping[str, Sequence[tuple[str, int]]],
     form: imageset.Form,
-    watch: Watch,
+    watch: watching.Watch,
 ) -> tuple[dict[str, Part], list[str]]:
     """Write the list, the LMDB and the labels of each part; return what is in them, and a sentence
     for each file that could not be read.
 
     parts   (path, label) of every picture, in the order in which they are stored
     """
-    tick = Counting(watch, WRITING, sum(map(len, parts.values())))
+    tick = watching.Counting(watch, watching.WRITING, sum(map(len, parts.values())))
     written, unreadable = {}, []
     for part, pairs in parts.items():
         lines = "".join(f"{path} {label}\n" for path, label in pairs)
-        place = folder / LISTS[part]
+        place = folder / set_files.LISTS[part]
         files.write_all(place, [lines.encode("utf-8", "surrogateescape")], own=True)
         images = Hashed(place, bool(form.color))
-        log.info("Writing %s: %d pictures", folder / STORES[part], len(pairs))
+        log.info("Writing %s: %d pictures", folder / set_files.STORES[part], len(pairs))
         report = imageset.convert(
-            images, folder / STORES[part], form, range(len(images)), workers=threads(), tick=tick
+            images,
+            folder / set_files.STORES[part],
+            form,
+            range(len(images)),
+            workers=threads(),
+            tick=tick,
         )
         kept = np.setdiff1d(np.arange(len(pairs)), report.left_out)
         pictures = [pairs[i] for i in kept]
@@ -236,21 +123,16 @@ def by_label(labels: Iterable[int], count: int) -> tuple[int, ...]:
     return tuple(found[label] for label in range(count))
 
 
-def write_labels(folder: Path, labels: Sequence[str]) -> None:
-    names = "\n".join((*labels, "")).encode("utf-8", "surrogateescape")
-    files.write_all(folder / LABELS, [names], own=True)
-
-
-def write_mean(folder: Path, store: str, watch: Watch) -> tuple[tuple[float, ...], ...]:
+def write_mean(folder: Path, store: str, watch: watching.Watch) -> tuple[tuple[float, ...], ...]:
     """Write the mean picture of a store; return mean and deviation of each channel, rounded."""
     records = Lmdb(folder / store)
     try:
-        tick = Counting(watch, AVERAGING, len(records))
+        tick = watching.Counting(watch, watching.AVERAGING, len(records))
         found, _ = image_mean.moments(records, tick)
     finally:
         records.close()
     mean = found.image()
-    image_mean.write(folder / MEAN, mean)
+    image_mean.write(folder / set_files.MEAN, mean)
     write_mean_picture(folder, mean)
     means = mean.mean(axis=(1, 2), dtype=np.float64)
     return rounded(means), rounded(found.deviations())
@@ -261,55 +143,21 @@ def write_mean_picture(folder: Path, mean: np.ndarray) -> None:
     try:
         planes.pillow()
     except DataError as error:
-        log.info("no %s: %s", folder / MEAN_PICTURE, error.found)
+        log.info("no %s: %s", folder / set_files.MEAN_PICTURE, error.found)
         return
     pixels = np.rint(np.clip(mean, 0, 255)).astype(np.uint8)
     data = imageset.encode(pixels if len(pixels) == 1 else pixels[:3], "png")
-    files.write_all(folder / MEAN_PICTURE, [data])
+    files.write_all(folder / set_files.MEAN_PICTURE, [data])
 
 
 def rounded(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(round(float(value), 3) for value in values)
 
 
-def bytes_of(folder: Path, stores: Iterable[str | Path]) -> int:
-    """Return how much room files, and folders of files, take on the disk."""
-    total = 0
-    for store in stores:
-        place = folder / store
-        names = [place] if place.is_file() else [Path(e.path) for e in os.scandir(place)]
-        total += sum(path.stat().st_size for path in names if path.is_file())
-    return total
-
-
-# ---------------------------------------------------------------------- remarks
-
-
-def remark(kind: str, text: str, cases: Sequence[str]) -> Remark:
-    """Return a remark on some cases, the first of which are its examples."""
-    return Remark(kind, text, len(cases), tuple(cases[:SHOWN]))
-
-
-def on_unreadable(sentences: Sequence[str]) -> list[Remark]:
-    if not sentences:
-        return []
-    count = f"{len(sentences):,} file{'s' * (len(sentences) > 1)}"
-    return [remark("unreadable", f"{count} could not be read and were left out", sentences)]
-
-
-def on_others(others: Mapping[str, int]) -> list[Remark]:
-    if not others:
-        return []
-    total = sum(others.values())
-    text = f"{total:,} file{'s' * (total > 1)} skipped, not pictures by their names"
-    kinds = [f"{ending} ({count:,})" for ending, count in sorted(others.items())]
-    return [Remark("other", text, total, tuple(kinds[:SHOWN]))]
-
-
-def look(paths: Sequence[str], watch: Watch) -> Looks:
+def look(paths: Sequence[str], watch: watching.Watch) -> Looks:
     """Read the headers of picture files."""
     planes.pillow()
-    return picture_folder.look(list(paths), Counting(watch, READING, len(paths)))
+    return picture_folder.look(list(paths), watching.Counting(watch, watching.READING, len(paths)))
 
 
 def describe(
@@ -330,7 +178,9 @@ def describe(
     return DataSet(
         described.CLASSIFICATION,
         {
-            part: Split(len(one.paths), STORES[part], classes=by_label(one.labels, len(labels)))
+            part: Split(
+                len(one.paths), set_files.STORES[part], classes=by_label(one.labels, len(labels))
+            )
             for part, one in written.items()
         },
         size=(form.resize.height, form.resize.width),
@@ -339,14 +189,10 @@ def describe(
         labels=labels,
         mean=moments[0],
         std=moments[1],
-        bytes=bytes_of(folder, [*(STORES[part] for part in written), MEAN]),
+        bytes=set_files.bytes_of(
+            folder, [*(set_files.STORES[part] for part in written), set_files.MEAN]
+        ),
         warnings=(*remarks, *copies),
         duplicates=counts,
         **more,
     )
-
-
-def reject(found: str, **parts: Any) -> NoReturn:
-    """Refuse what a Resize cannot do."""
-    parts.pop("field", None)
-    raise UsageError(found, **parts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,14 +13,27 @@ import numpy as np
 
 from minidl.arrays.rng import Streams
 from minidl.arrays.threads import threads
-from minidl.data import described, duplicates, imageset, label_image, making, picture_folder
+from minidl.data import (
+    described,
+    duplicates,
+    imageset,
+    label_image,
+    making,
+    picture_folder,
+    picture_form,
+    set_files,
+    watching,
+)
 from minidl.data.described import DataSet, Remark, Split
 from minidl.data.imageset import ahead
 from minidl.data.lmdb_writer import Writer
-from minidl.data.making import Counting, Form, Watch
+from minidl.data.pair_folders import Pair, match
 from minidl.data.picture_folder import PARTS
+from minidl.data.picture_form import Form
+from minidl.data.remarks import on_others, on_unreadable, remark
 from minidl.data.resize import Resize
 from minidl.data.sources import datum, image
+from minidl.data.watching import Counting, Watch
 from minidl.errors import DataError
 from minidl.storage import files
 
@@ -48,71 +60,12 @@ class Choices(Form):
     seed: int = 0
 
 
-class Pair(NamedTuple):
-    """Two pictures with the same name: their path below the folders, without its ending."""
-
-    name: str
-    input: str
-    target: str
-
-
-@dataclass
-class Matched:
-    """Pictures of two folders.
-
-    alone    pictures that have no partner
-    others   files that are not pictures by their names: endings and numbers
-    """
-
-    pairs: list[Pair]
-    alone: list[str]
-    others: Counter[str]
-
-
-def match(inputs: str | os.PathLike[str], targets: str | os.PathLike[str]) -> Matched:
-    """Match pictures by their paths below the two folders, without the endings.
-
-    Errors: DataError for folders that are absent or without a pair, and for two pictures in one
-    folder that differ in their endings only.
-    """
-    others: Counter[str] = Counter()
-    first, second = _by_name(inputs, others), _by_name(targets, others)
-    names = sorted(first.keys() & second.keys())
-    if not names:
-        raise DataError(
-            f"holds {len(first):,} pictures, none of which has the name of one of the "
-            f"{len(second):,} in {targets}",
-            where=str(inputs),
-            expected="pictures of the same names, but for their endings: a/1.png and a/1.jpg",
-        )
-    alone = [path for name, path in first.items() if name not in second]
-    alone += [path for name, path in second.items() if name not in first]
-    return Matched([Pair(name, first[name], second[name]) for name in names], alone, others)
-
-
-def _by_name(folder: str | os.PathLike[str], others: Counter[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in picture_folder.below(folder, others):
-        name = Path(os.path.splitext(os.path.relpath(path, folder))[0]).as_posix()
-        if name in found:
-            raise DataError(
-                f"has {found[name]} and {path}",
-                where=str(folder),
-                expected="one picture of each name, whatever its ending",
-            )
-        found[name] = path
-    return found
-
-
-# ---------------------------------------------------------------------- making
-
-
 def prepare(
     inputs: str | os.PathLike[str],
     targets: str | os.PathLike[str],
     out: str | os.PathLike[str],
     choices: Choices,
-    watch: Watch = making.unwatched,
+    watch: Watch = watching.unwatched,
 ) -> tuple[DataSet, list[str]]:
     """Write two LMDBs for each part, of inputs and of targets in the same order; return their
     description, and a sentence for each pair that was left out.
@@ -123,7 +76,7 @@ def prepare(
     target = Path(out)
     matched = match(inputs, targets)
     pairs = matched.pairs
-    seen = Counting(watch, making.READING, 2 * len(pairs))
+    seen = Counting(watch, watching.READING, 2 * len(pairs))
     looks = [picture_folder.look([pair[i] for pair in pairs], seen) for i in (1, 2)]
     bad = looks[0].unreadable | looks[1].unreadable
     unreadable = list(bad.values())
@@ -131,29 +84,29 @@ def prepare(
     parts = _dealt(pairs, choices)
     first = choices.settled(looks[0])
     forms = first, _target_form(first, looks[1].grey, choices)
-    making.begin(target)
+    set_files.begin(target)
     written = {}
-    tick = Counting(watch, making.WRITING, len(pairs))
+    tick = Counting(watch, watching.WRITING, len(pairs))
     for part, some in parts.items():
         written[part] = _write(target, part, some, forms, choices.targets, tick)
         unreadable += written[part].broken
-    kept = [stores[part] for part in written for stores in (making.STORES, making.TARGETS)]
-    making.remove_older(target, kept)
+    kept = [stores[part] for part in written for stores in (set_files.STORES, set_files.TARGETS)]
+    set_files.remove_older(target, kept)
     if choices.targets == IMAGE:
-        (target / making.LABELS).unlink(missing_ok=True)
+        (target / set_files.LABELS).unlink(missing_ok=True)
     names, remarks = _names(choices, written)
     if choices.targets == CLASSES:
-        making.write_labels(target, names)
-    moments = making.write_mean(target, making.STORES["train"], watch)
+        set_files.write_labels(target, names)
+    moments = making.write_mean(target, set_files.STORES["train"], watch)
     found = _described(target, written, forms, choices, names, moments)
     counts, copies = duplicates.find(
         {part: one.digests for part, one in written.items()},
         {part: one.names for part, one in written.items()},
     )
     remarks += [
-        *making.on_unreadable(unreadable),
+        *on_unreadable(unreadable),
         *_on_alone(matched.alone),
-        *making.on_others(matched.others),
+        *on_others(matched.others),
         *copies,
     ]
     source, warnings = f"{inputs}, {targets}", tuple(remarks)
@@ -199,9 +152,11 @@ def _target_form(form: imageset.Form, grey: bool, choices: Choices) -> imageset.
     if choices.targets == IMAGE:
         color = not grey if choices.target_color is None else choices.target_color
         return choices.stored(size, color)
-    param = making.resize_param(choices.mode, size, filter="NEAREST", fill=[label_image.IGNORE])
+    param = picture_form.resize_param(
+        choices.mode, size, filter="NEAREST", fill=[label_image.IGNORE]
+    )
     encode = "png" if choices.encode else ""
-    return imageset.Form(Resize(param, making.reject), False, bool(encode), encode)
+    return imageset.Form(Resize(param, picture_form.reject), False, bool(encode), encode)
 
 
 def _write(
@@ -216,11 +171,11 @@ def _write(
     found, digests = Written(), []
     lines = "".join(f"{pair.input} {pair.target}\n" for pair in pairs)
     text = lines.encode("utf-8", "surrogateescape")
-    files.write_all(folder / making.LISTS[part], [text], own=True)
-    log.info("Writing %s: %d pairs", folder / making.STORES[part], len(pairs))
+    files.write_all(folder / set_files.LISTS[part], [text], own=True)
+    log.info("Writing %s: %d pairs", folder / set_files.STORES[part], len(pairs))
     with (
-        Writer(folder / making.STORES[part]) as first,
-        Writer(folder / making.TARGETS[part]) as second,
+        Writer(folder / set_files.STORES[part]) as first,
+        Writer(folder / set_files.TARGETS[part]) as second,
     ):
         for pair, made in _made(pairs, forms, targets):
             tick()
@@ -310,7 +265,7 @@ def _names(
         return tuple(choices.labels), []
     text = f"targets have labels that are not 0 to {len(choices.labels) - 1}"
     cases = [f"label {label}" for label in strange]
-    return tuple(choices.labels), [making.remark("label", text, cases)]
+    return tuple(choices.labels), [remark("label", text, cases)]
 
 
 def _described(
@@ -326,9 +281,9 @@ def _described(
     splits = {
         part: Split(
             len(one.names),
-            making.STORES[part],
+            set_files.STORES[part],
             classes=tuple(one.pixels[: len(names)].tolist()),
-            target=making.TARGETS[part],
+            target=set_files.TARGETS[part],
         )
         for part, one in written.items()
     }
@@ -347,7 +302,7 @@ def _described(
         ignore=label_image.IGNORE if ignored else -1,
         mean=moments[0],
         std=moments[1],
-        bytes=making.bytes_of(folder, [*stores, making.MEAN]),
+        bytes=set_files.bytes_of(folder, [*stores, set_files.MEAN]),
     )
 
 
@@ -355,4 +310,4 @@ def _on_alone(paths: Sequence[str]) -> list[Remark]:
     if not paths:
         return []
     text = f"{len(paths):,} picture{'s have' if len(paths) > 1 else ' has'} no partner"
-    return [making.remark("alone", f"{text} and were left out", paths)]
+    return [remark("alone", f"{text} and were left out", paths)]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from minidl.data import making, picture_folder
+from minidl.data import picture_folder, picture_form
 
 
 @dataclass
@@ -49,7 +49,7 @@ def scan(folder: str | os.PathLike[str], tick: Callable[[], object] = lambda: No
         part: {name: sum(path not in bad for path in ps) for name, ps in sorted(classes.items())}
         for part, classes in found.parts.items()
     }
-    side = making.SIDE
+    side = picture_form.SIDE
     return Scan(
         os.fspath(folder),
         counts,

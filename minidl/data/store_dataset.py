@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.data import described, duplicates, image_mean, making, surveying
+from minidl.data import described, duplicates, image_mean, making, set_files, surveying, watching
 from minidl.data.described import DataSet, Remark, Split
-from minidl.data.making import Counting, Watch
+from minidl.data.remarks import SHOWN, remark
 from minidl.data.sources import leveldb
 from minidl.data.sources.image_list import read_lines
 from minidl.data.sources.leveldb.store import LevelDbStore
 from minidl.data.surveying import Survey
+from minidl.data.watching import Counting, Watch
 from minidl.errors import DataError, FormatError
 from minidl.storage import files, mean, sniff
 
@@ -33,7 +34,7 @@ def prepare(
     out: str | os.PathLike[str],
     labels: Sequence[str] = (),
     mean_file: str | os.PathLike[str] | None = None,
-    watch: Watch = making.unwatched,
+    watch: Watch = watching.unwatched,
 ) -> DataSet:
     """Write labels, mean and label files of existing stores; return their description.
 
@@ -55,7 +56,7 @@ def prepare(
             where=str(mean_file),
             expected="the mean image of these stores",
         )
-    making.begin(target)
+    set_files.begin(target)
     _put_lists(placed, target)
     _put_indices(surveys, target)
     splits = {}
@@ -65,10 +66,10 @@ def prepare(
             described.write_labels(target, part, found.labels.tolist())
         classes = () if found.labels is None else making.by_label(found.labels.tolist(), len(names))
         splits[part] = Split(len(found.names), store.said, store.backend, classes)
-    making.write_labels(target, names)
+    set_files.write_labels(target, names)
     mean_image = first.moments.image() if given is None else given
     if shape is not None:
-        image_mean.write(target / making.MEAN, mean_image)
+        image_mean.write(target / set_files.MEAN, mean_image)
         making.write_mean_picture(target, mean_image)
     counts, copies = duplicates.find(
         {part: one.digests for part, one in surveys.items()},
@@ -151,20 +152,20 @@ def _bytes(placed: Mapping[str, Store], target: Path) -> int:
             paths += [Path(line) for _, line in read_lines(target / store.said)]
         else:
             paths.append(store.path)
-    return making.bytes_of(target, dict.fromkeys(path.resolve() for path in paths))
+    return set_files.bytes_of(target, dict.fromkeys(path.resolve() for path in paths))
 
 
 def _survey(store: Store, watch: Watch, measured: bool) -> Survey:
     if store.backend == "hdf5":
         rows = surveying.open_rows(store.path)
         try:
-            tick = Counting(watch, making.DESCRIBING, len(rows))
+            tick = Counting(watch, watching.DESCRIBING, len(rows))
             return surveying.of_rows(rows, tick, measured)
         finally:
             rows.close()
     records = leveldb.raw(store.path)
     try:
-        tick = Counting(watch, making.DESCRIBING, len(records))
+        tick = Counting(watch, watching.DESCRIBING, len(records))
         return surveying.of_datums(records, store.path, tick, measured)
     finally:
         records.close()
@@ -197,7 +198,7 @@ def _names(
             text = (
                 f"{len(strange):,} records of {part} have labels that are not 0 to {len(given) - 1}"
             )
-            cases = [f"{found.names[i]}: {found.labels[i]}" for i in strange[: making.SHOWN]]
+            cases = [f"{found.names[i]}: {found.labels[i]}" for i in strange[:SHOWN]]
             remarks.append(Remark("label", text, len(strange), tuple(cases)))
     return tuple(given), remarks
 
@@ -206,7 +207,7 @@ def _on_shapes(surveys: Mapping[str, Survey]) -> list[Remark]:
     shapes = sum((found.shapes for found in surveys.values()), next(iter(surveys.values())).shapes)
     if len(shapes) < 2:
         return []
-    cases = [f"{c} x {h} x {w}" for (c, h, w), _ in shapes.most_common(making.SHOWN)]
+    cases = [f"{c} x {h} x {w}" for (c, h, w), _ in shapes.most_common(SHOWN)]
     text = f"the pictures have {len(shapes)} shapes, and nets take one"
     return [Remark("size", text, len(shapes), tuple(cases))]
 
@@ -216,7 +217,7 @@ def _on_broken(surveys: Mapping[str, Survey]) -> list[Remark]:
     if not sentences:
         return []
     text = f"{len(sentences):,} record{'s' * (len(sentences) > 1)} cannot be read"
-    return [making.remark("unreadable", text, sentences)]
+    return [remark("unreadable", text, sentences)]
 
 
 def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:

@@ -67,13 +67,13 @@ def run(args: Namespace) -> int:
 
 def _prepared(args: Namespace, out: Path) -> dict[str, int]:
     """Get a data set with a name; describe it, unless nothing of it is new."""
-    from minidl.data import datasets, described, making, store_dataset
+    from minidl.data import datasets, described, set_files, store_dataset
 
     datasets.check(args.name, args.source)
-    stores = {part: out / making.STORES[part] for part in datasets.PARTS}
+    stores = {part: out / set_files.STORES[part] for part in datasets.PARTS}
     with place.working(args, out) as watch:
         if args.force or not all(path.exists() for path in stores.values()):
-            making.begin(out)
+            set_files.begin(out)
         counts = datasets.prepare(
             args.name,
             source=args.source,

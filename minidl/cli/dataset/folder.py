@@ -175,13 +175,13 @@ def describe(found: Any, resize: Any, mean: str, out: Path) -> None:
     mean   "pixel", "image" or "none"
     """
     from minidl import preprocess, schema
-    from minidl.data import described, making
+    from minidl.data import described, set_files
 
     transform = schema.TransformationParameter(resize=resize)
     if mean == "pixel":
         transform.mean_value.extend(found.mean)
     elif mean == "image":
-        transform.mean_file = str(out / making.MEAN)
+        transform.mean_file = str(out / set_files.MEAN)
     channels = "gray" if found.channels == 1 else "BGR"
     preprocess.Preprocess(transform, channels, found.labels).write(out / preprocess.NAME)
     described.write(out, found)
@@ -190,10 +190,10 @@ def describe(found: Any, resize: Any, mean: str, out: Path) -> None:
 def report(made: Any, out: Path) -> list[str]:
     """Return lines about what was made, and what was left out."""
     from minidl import preprocess
-    from minidl.data import making
+    from minidl.data import set_files
 
     lines = [
-        f"{out / making.STORES[part]}  {count:,} pictures" for part, count in made.counts.items()
+        f"{out / set_files.STORES[part]}  {count:,} pictures" for part, count in made.counts.items()
     ]
     shown = [f"{name} ({count:,})" for name, count in made.by_class.items()]
     more = ", ..." if len(shown) > SHOWN else ""

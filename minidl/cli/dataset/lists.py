@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
-    from minidl.data import lists_dataset, making, store_dataset
+    from minidl.data import lists_dataset, picture_form, store_dataset
 
     lists = {part: getattr(args, part) for part in store.PARTS if getattr(args, part)}
     if "train" not in lists:
@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
         for sentence in unreadable:
             log.warning("left out: %s", sentence)
         folder.warn_of_copies(found)
-        folder.describe(found, making.resize_param(args.resize, found.size), args.mean, out)
+        folder.describe(found, picture_form.resize_param(args.resize, found.size), args.mean, out)
     print("\n".join(store.report(found, out)))
     net = folder.suitable(out)
     print(f"train with: minidl train --net {net} --data {shlex.quote(str(out))}")

@@ -50,7 +50,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
-    from minidl.data import making, pairs_dataset
+    from minidl.data import pairs_dataset, picture_form
 
     out = Path(args.out) if args.out else Path("data", Path(args.inputs).resolve().name)
     choices = _choices(args)
@@ -62,7 +62,7 @@ def run(args: Namespace) -> int:
         for remark in found.warnings:
             if remark.kind in ("alone", "label", "duplicate_across"):
                 log.warning("%s (%s)", remark.text, remark.examples[0])
-        folder.describe(found, making.resize_param(args.resize, found.size), args.mean, out)
+        folder.describe(found, picture_form.resize_param(args.resize, found.size), args.mean, out)
     print("\n".join(report(found, out)))
     return 0
 

@@ -50,12 +50,12 @@ class Place:
 
 def free(out: Path, force: bool) -> None:
     """Refuse a folder that holds a data set already, unless it is to be replaced."""
-    from minidl.data import described, making
+    from minidl.data import described, set_files
     from minidl.preprocess import NAME
 
     if not force and ((out / NAME).exists() or described.is_one(out)):
         raise UsageError("holds a data set already", where=str(out), fix=FORCE)
-    making.check(out)
+    set_files.check(out)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
 
 def _made(args: Namespace) -> tuple[Any, Any]:
     """Return the picture as it is, and as a record: what is stored, read again."""
-    from minidl.data import imageset, making
+    from minidl.data import imageset, picture_form
     from minidl.data.sources import image
     from minidl.errors import DataError
     from minidl.storage import files
@@ -69,7 +69,7 @@ def _made(args: Namespace) -> tuple[Any, Any]:
             where="--size",
             expected=f"at most {MOST:,} pixels",
         )
-    form = making.Form(mode=args.resize, encode=args.encode_type or "")
+    form = picture_form.Form(mode=args.resize, encode=args.encode_type or "")
     stored = form.stored(size, len(before) == 3)
     assert stored.resize is not None
     after = stored.resize(before)

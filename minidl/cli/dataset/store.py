@@ -68,7 +68,7 @@ def describe(found: Any, out: Path, mode: str, mean: str) -> None:
     """
     from dataclasses import replace
 
-    from minidl.data import described, making
+    from minidl.data import described, picture_form
 
     for remark in found.warnings:
         if remark.kind != "duplicate":
@@ -76,7 +76,9 @@ def describe(found: Any, out: Path, mode: str, mean: str) -> None:
     found = replace(found, resize=mode if found.channels else "")
     if found.channels in (1, 3):
         raw = any(split.backend == "hdf5" for split in found.splits.values())
-        folder.describe(found, making.resize_param(mode, found.size), "none" if raw else mean, out)
+        folder.describe(
+            found, picture_form.resize_param(mode, found.size), "none" if raw else mean, out
+        )
     else:
         described.write(out, found)
 

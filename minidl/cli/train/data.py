@@ -121,12 +121,12 @@ def _description(folder: Path, found: Any) -> Any:
 def _plain(folder: Path) -> Data:
     """Return a data set that was made before there was dataset.json."""
     from minidl import preprocess
-    from minidl.data import making
+    from minidl.data import set_files
     from minidl.data.sources.lmdb import Lmdb
 
     description = preprocess.read(folder / preprocess.NAME)
     parts = {}
-    for part, name in making.STORES.items():
+    for part, name in set_files.STORES.items():
         if (folder / name).is_dir():
             pictures = Lmdb(folder / name)
             parts[part] = Part(len(pictures), (folder / name).as_posix())
@@ -166,14 +166,14 @@ def _mean_values(data: Data) -> tuple[float, ...]:
 
 
 def _mean_file(data: Data) -> Path:
-    from minidl.data import making
+    from minidl.data import set_files
 
     own = data.description.transform.mean_file
-    for path in (data.folder / making.MEAN, Path(own) if own else None):
+    for path in (data.folder / set_files.MEAN, Path(own) if own else None):
         if path is not None and os.path.isfile(path):
             return path
     raise UsageError(
-        f"has no {making.MEAN}",
+        f"has no {set_files.MEAN}",
         where=str(data.folder),
         fix="minidl compute_image_mean, then minidl dataset store --mean FILE; or --mean none",
     )
