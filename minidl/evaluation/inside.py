@@ -184,9 +184,7 @@ def of_weights(values: np.ndarray, place: int, node: Any, order: str = "BGR") ->
     if values.shape[1] == 3:
         some, cut = _fitting(values, values.shape[2:], "filters")
         return _coloured(tiles.filters(some, order), cut)
-    planes = values.reshape(-1, *values.shape[2:])
-    some, cut = _fitting(planes, planes.shape[1:], "planes")
-    return _grid(tiles.scaled(some), cut)
+    return _tiled(values.reshape(-1, *values.shape[2:]), scale=True)
 
 
 def of_blob(values: np.ndarray, node: Any, order: str, coloured: bool) -> Tiled | str:
@@ -198,9 +196,14 @@ def of_blob(values: np.ndarray, node: Any, order: str, coloured: bool) -> Tiled 
     if coloured and values.ndim == 4 and len(item) == 3:
         return _coloured(tiles.filters(values[:1], order), "")
     planes = item if item.ndim == 3 else item.reshape(-1, 1, 1)
+    return _tiled(planes, scale=node.type != "Softmax")
+
+
+def _tiled(planes: np.ndarray, scale: bool) -> Tiled:
+    """Return planes (N, h, w) as tiles; there is nothing between tiles of one pixel."""
     gap = 0 if planes.shape[1:] == (1, 1) else 1
     some, cut = _fitting(planes, planes.shape[1:], "planes", gap)
-    return _grid(some if node.type == "Softmax" else tiles.scaled(some), cut, gap)
+    return _grid(tiles.scaled(some) if scale else some, cut, gap)
 
 
 def _fitting(

@@ -4,6 +4,7 @@ it, or pictures in files."""
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from minidl.data import browsing, described
 from minidl.data.sources import leveldb
 from minidl.data.sources.hdf5 import Hdf5Rows
 from minidl.data.sources.image_list import read_lines
-from minidl.errors import DataError, FormatError, MinidlError, UsageError
+from minidl.errors import DataError, FormatError, MinidlError, UsageError, did_you_mean
 from minidl.prototxt import deploy
 from minidl.prototxt.phases import filter_layers, net_state
 from minidl.runs import job
 
+log = logging.getLogger("minidl")
 PARTS = ("train", "val", "test")
 
 
@@ -292,7 +294,12 @@ def numbered(pictures: Iterable[Named], labels: Sequence[str], where: str) -> li
     A folder that is called like no class says nothing about its pictures. Errors: UsageError for a
     number that is no class's.
     """
+    pictures = list(pictures)
     numbers = {label: i for i, label in enumerate(labels)}
+    folders = sorted({one.truth for one in pictures if isinstance(one.truth, str)})
+    for name in (name for name in folders if name not in numbers):
+        hint = did_you_mean(name, labels)
+        log.warning("no class is called '%s': its pictures do not count. %s", name, hint)
     found = []
     for one in pictures:
         truth = numbers.get(one.truth) if isinstance(one.truth, str) else one.truth

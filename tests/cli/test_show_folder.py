@@ -150,6 +150,20 @@ def test_probabilities_are_not_stretched(folder):
     np.testing.assert_array_equal(flat, colours.viridis(255)[np.rint(prob * 254).astype(int)])
 
 
+def test_nothing_lies_between_tiles_of_one_pixel(folder):
+    text = NET.replace("num_output: 4 kernel_size: 3", "num_output: 4 kernel_size: 1")
+    with open("run/trained_net.prototxt", "w") as file:
+        file.write(text)
+    net = Net(text, seed=3)
+    net.save("run/x_iter_9.caffemodel")
+    _, layers = shown("run", "p.png", "--snapshot", "9")
+    values = net.params["conv2"][0].data.reshape(-1)
+    share = (values - values.min()) / (values.max() - values.min())
+    image = picture(layers["conv2"]["arrays"][0]["picture"])
+    flat = image.reshape(-1, 4)[:20, :3]
+    np.testing.assert_array_equal(flat, colours.viridis(255)[np.rint(share * 254).astype(int)])
+
+
 def test_what_cannot_be_drawn_says_why(folder):
     _, layers = shown("run", "p.png")
     matrix = layers["ip2"]["arrays"][0]

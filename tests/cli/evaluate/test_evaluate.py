@@ -214,12 +214,13 @@ def test_listed_pictures_are_seen_as_in_validation(folder):
     assert [text.split(":")[0] for text in facts["left_out"]] == ["gone.png", "bad.png"]
 
 
-def test_a_folder_for_each_class(folder):
+def test_a_folder_for_each_class(folder, capsys):
     for i, label in enumerate(["cat", "dog", "dog", "elk"]):
         (folder / "shown" / label).mkdir(parents=True, exist_ok=True)
         picture = RNG.integers(0, 256, (8, 7, 3), np.uint8)
         Image.fromarray(picture).save(f"shown/{label}/{i}.png")
     facts = evaluated("--folder", "shown")
+    assert "no class is called 'elk': its pictures do not count" in capsys.readouterr().err
     assert (facts["records"], facts["labelled"]) == (4, 3)  # nothing is called elk
     assert [row["records"] for row in facts["per_class"]] == [1, 2, 0, 0, 0, 0, 0]
 
