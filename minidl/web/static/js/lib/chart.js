@@ -11,12 +11,10 @@
 // The charts of a group share the x axis, the zoom, the cursor and the smoothing. Drag to zoom,
 // double click to see all; the menu of a chart sets limits by keyboard.
 
-import { menu, popover } from "./dialog.js";
 import { fill, frame, h, later, s, say } from "./dom.js";
 import { duration, num, percent, whole } from "./format.js";
 import { icon } from "./icons.js";
 import { Points, smooth } from "./series.js";
-import { csv, save } from "./table.js";
 import { colour, onTheme } from "./theme.js";
 
 /** @typedef {"iter"|"epoch"|"time"} X */
@@ -24,7 +22,7 @@ import { colour, onTheme } from "./theme.js";
 /** @typedef {{label: string, colour: number, dash?: number[], dots?: boolean, hidden?: boolean,
  *             points: Points, start: number}} Line  start: what its times count from */
 
-const X_NAMES = { iter: "Iteration", epoch: "Epoch", time: "Time" };
+export const X_NAMES = { iter: "Iteration", epoch: "Epoch", time: "Time" };
 const COLOURS = 8;
 let groups = 0;
 
@@ -573,136 +571,10 @@ export class Chart {
     this.group.zoom(range);
   }
 
-  // ------------------------------------------------------------------ the menu
-
   /** @param {HTMLElement} button */
-  more(button) {
-    const tall = this.node.classList.contains("tall");
-    menu(button, [
-      { text: tall ? "Smaller" : "Larger", icon: "chart", act: () => this.enlarge() },
-      { text: "Limits of the axes", icon: "axis", act: () => this.askLimits(button) },
-      null,
-      { text: "Save as picture", icon: "image", off: !this.plot, act: () => this.picture() },
-      {
-        text: "Save as CSV",
-        icon: "download",
-        act: () => save(`${this.options.file}.csv`, this.csv()),
-      },
-    ]);
-  }
-
-  enlarge() {
-    const on = this.node.classList.toggle("tall");
-    this.node.classList.toggle("whole", on);
-  }
-
-  /** @param {HTMLElement} button */
-  askLimits(button) {
-    const x = this.plot?.scales.x;
-    const y = this.plot?.scales.y;
-    const input = (/** @type {string} */ label, /** @type {number|null|undefined} */ value) =>
-      h("input", {
-        type: "text",
-        inputmode: "decimal",
-        "aria-label": label,
-        value: value === null || value === undefined ? "" : String(Number(value.toPrecision(6))),
-      });
-    const boxes = [
-      input("Left end", x?.min),
-      input("Right end", x?.max),
-      input("Lower end", y?.min),
-      input("Upper end", y?.max),
-    ];
-    const pair = (/** @type {string} */ name, /** @type {number} */ i) =>
-      h(
-        "div",
-        { class: "field" },
-        h("span", { class: "label" }, name),
-        h(
-          "div",
-          { class: "row" },
-          h("div", { class: "grow" }, boxes[i]),
-          "to",
-          h("div", { class: "grow" }, boxes[i + 1]),
-        ),
-      );
-    const range = (/** @type {number} */ i) => {
-      const [a, b] = [boxes[i], boxes[i + 1]].map((box) =>
-        box.value.trim() === "" ? NaN : Number(box.value.replace("−", "-")),
-      );
-      return a < b ? /** @type {[number, number]} */ ([a, b]) : null;
-    };
-    const apply = (/** @type {Event} */ event) => {
-      event.preventDefault();
-      this.limits = range(2);
-      this.group.zoom(range(0));
-      shut();
-    };
-    const all = () => {
-      this.group.reset();
-      shut();
-    };
-    const shut = popover(
-      button,
-      h(
-        "form",
-        { class: "stack", onsubmit: apply },
-        pair(X_NAMES[this.group.view.x], 0),
-        pair(this.options.title, 2),
-        h(
-          "div",
-          { class: "btn-row" },
-          h("button", { class: "btn primary small", type: "submit" }, "Apply"),
-          h("button", { class: "btn small", type: "button", onclick: all }, "Automatic"),
-        ),
-      ),
-      { label: `Limits of ${this.options.title}` },
-    );
-  }
-
-  csv() {
-    /** @type {(string|number|null)[][]} */
-    const lines = [["line", "iteration", "epoch", "time", "value"]];
-    for (const { label, points } of this.lines.values()) {
-      points.iter.forEach((iter, i) =>
-        lines.push([label, iter, points.epoch[i], points.time[i], points.value[i]]),
-      );
-    }
-    return csv(lines);
-  }
-
-  picture() {
-    if (!this.plot) return;
-    const from = this.plot.ctx.canvas;
-    const scale = window.devicePixelRatio || 1;
-    const room = 34 * scale;
-    const foot = 30 * scale;
-    const canvas = h("canvas", {
-      width: from.width + 16 * scale,
-      height: from.height + room + foot,
-    });
-    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    pen.fillStyle = colour("--surface");
-    pen.fillRect(0, 0, canvas.width, canvas.height);
-    pen.fillStyle = colour("--ink");
-    pen.font = `600 ${14 * scale}px system-ui, sans-serif`;
-    pen.fillText(this.options.title, 14 * scale, 22 * scale);
-    pen.drawImage(from, 0, room);
-    pen.font = `${12 * scale}px system-ui, sans-serif`;
-    let at = 14 * scale;
-    for (const line of this.lines.values()) {
-      if (line.hidden) continue;
-      pen.strokeStyle = colour(`--c${line.colour}`);
-      pen.lineWidth = 2 * scale;
-      pen.setLineDash((line.dash ?? []).map((d) => d * scale));
-      pen.beginPath();
-      pen.moveTo(at, canvas.height - 16 * scale);
-      pen.lineTo(at + 20 * scale, canvas.height - 16 * scale);
-      pen.stroke();
-      pen.fillText(line.label, at + 26 * scale, canvas.height - 12 * scale);
-      at += 44 * scale + pen.measureText(line.label).width;
-    }
-    canvas.toBlob((blob) => blob && save(`${this.options.file}.png`, blob), "image/png");
+  async more(button) {
+    const { openMenu } = await import("./chart_menu.js");
+    openMenu(this, button);
   }
 }
 

@@ -15,6 +15,7 @@
 
 import { fill, frame, h } from "./dom.js";
 import { icon } from "./icons.js";
+import { csv } from "./save.js";
 
 /** @typedef {import("./dom.js").Child} Child */
 /** @typedef {string|number|null|undefined} Value */
@@ -439,25 +440,4 @@ function compare(a, b, sign) {
   if (none(a) || none(b)) return Number(none(a)) - Number(none(b));
   if (typeof a === "number" && typeof b === "number") return sign * (a - b);
   return sign * String(a).localeCompare(String(b), "en", { numeric: true });
-}
-
-/** Lines of values as CSV. @param {Value[][]} lines */
-export function csv(lines) {
-  const quote = (/** @type {Value} */ value) => {
-    const text = value === null || value === undefined ? "" : String(value);
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return `${lines.map((line) => line.map(quote).join(",")).join("\n")}\n`;
-}
-
-/** Let the browser save a text or a picture. @param {string} name @param {string|Blob} content @param {string} [type] */
-export function save(name, content, type = "text/csv") {
-  const url = URL.createObjectURL(
-    content instanceof Blob ? content : new Blob([content], { type }),
-  );
-  const link = h("a", { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

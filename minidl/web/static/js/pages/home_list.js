@@ -7,7 +7,8 @@ import { icon } from "../lib/icons.js";
 import { act, busy, stateWord } from "../lib/job.js";
 import { empty } from "../lib/states.js";
 import { choices } from "../lib/store.js";
-import { Table, save } from "../lib/table.js";
+import { save } from "../lib/save.js";
+import { Table } from "../lib/table.js";
 import { COLUMNS, figureColumns } from "./home_columns.js";
 
 /** @typedef {import("../lib/types.js").Summary} Summary */
