@@ -61,7 +61,7 @@ def find(name: str) -> Model:
         )
     path = existing(name, "a net's prototxt, or a name of the zoo")
     net = prototxt.read_net(path)
-    stem = path.parent.name if path.stem in ("train_val", "net") else path.stem
+    stem = path.parent.name if path.stem in ("train_val", "net", "deploy") else path.stem
     return Model(stem or "net", net, schema.SolverParameter(), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from minidl.cli.table import plural
 from minidl.cli.train.data import Data, Part
 from minidl.cli.train.nets import classes_of
 from minidl.errors import UsageError
+
+log = logging.getLogger("minidl")
 
 SHOWN = 4  # names of a list
 
@@ -222,6 +225,11 @@ def fine_tuned(
         unused = sorted(set(blobs) - set(taken) - set(names))
         also = f"; unused in the file: {listed(unused)}" if unused else ""
         notes.append(f"not among them, so they start from scratch too: {listed(absent)}{also}")
+        if len(absent) > len(set(taken)):
+            log.warning(
+                "most layers start from scratch, for the weights are those of layers with other "
+                "names: give the net that they belong to, its deploy.prototxt, as --net"
+            )
     if args.freeze_until:
         frozen = finetune.freeze(net, args.freeze_until, blobs)
         notes.append(f"frozen: {listed(frozen)}")

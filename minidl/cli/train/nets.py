@@ -25,13 +25,17 @@ class Source(NamedTuple):
 
 def find(name: str) -> Source:
     """Return the net of --net: a name of the zoo, a prototxt, or the folder of a run."""
-    from minidl.prototxt import stages
+    from minidl.prototxt import deploy, retrain, stages
 
     if Path(name).is_dir() and name not in zoo.known():
         return Source(_of_run(Path(name)))
     model = zoo.find(name)
     if stages.is_all_in_one(model.net):
         return Source(model._replace(net=stages.by_phase(model.net)), name)
+    learns = any(layer.type.endswith("Loss") for layer in model.net.layer)
+    if not learns and deploy.reader(model.net) is None and deploy.is_for_use(model.net):
+        net = retrain.for_training(model.net)
+        return Source(model._replace(net=net, size=retrain.input_size(model.net)))
     return Source(model)
 
 

@@ -171,6 +171,44 @@ def test_weights_of_a_run_are_taken_by_a_solver_file_too(run_folder, capsys):
     assert job.read("tuned").needs == {"weights": "../run"}
 
 
+def test_a_net_for_use_learns_again_with_its_weights(folder, capsys):
+    assert train("--net", "own.prototxt", "--data", "d", "--out", "first") == 0
+    weights = str(store.latest_weights(Path("first")))
+    os.mkdir("pets")
+    Path("pets/deploy.prototxt").write_text("""
+layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 8 dim: 8 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param { num_output: 3 } }
+layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" }
+""")
+    words = ["--net", "pets/deploy.prototxt", "--data", "d", "--weights", weights]
+    assert train(*words) == 0
+    assert "layer 'ip' is now 'ip_d'" in capsys.readouterr().out
+    found = [layer.type for layer in net_of("runs/pets-d", schema.TEST).layer]
+    assert found == ["Data", "Convolution", "InnerProduct", "Accuracy", "SoftmaxWithLoss"]
+
+
+def test_weights_of_another_net_are_warned_of(capsys):
+    assert train("--net", "own.prototxt", "--data", "d", "--out", "first") == 0
+    text = NET.replace('"ip"', '"answer"').replace(
+        'layer { name: "conv"',
+        'layer { name: "more" type: "Convolution" bottom: "data" top: "data"'
+        " convolution_param { num_output: 1 kernel_size: 1 } }"
+        ' layer { name: "third" type: "Convolution" bottom: "data" top: "data"'
+        " convolution_param { num_output: 1 kernel_size: 1 } }"
+        ' layer { name: "conv"',
+    )
+    text = text.replace('bottom: "data" top: "data"', 'bottom: "data" top: "m"', 1)
+    text = text.replace('bottom: "data" top: "data"', 'bottom: "m" top: "t"', 1)
+    text = text.replace('bottom: "data" top: "conv"', 'bottom: "t" top: "conv"', 1)
+    Path("other.prototxt").write_text(text)
+    words = ["--net", "other.prototxt", "--data", "d", "--weights", "first", "--out", "second"]
+    assert train(*words) == 0
+    assert "most layers start from scratch" in capsys.readouterr().err
+
+
 @pytest.fixture
 def pairs(folder):
     """The data set `p` of pairs: noisy and clean pictures, or pictures and labels of pixels."""

@@ -53,10 +53,10 @@ class Progress:
     def words(self, epochs: int) -> str:
         """Return a sentence for a run without progress."""
         best = min(self._stretches())
-        began = f"it began at {self._losses[0]:.4g}, " if self.untrained else ""
+        began = f"it began at {self._losses[0]:.4g}, and " if self.untrained else ""
         guess = f" (guessing gives {self.guessing:.4g})" if self.guessing else ""
         return (
-            f"the loss has not come down in {epochs} epochs: {began}and its best stretch is at "
+            f"the loss has not come down in {epochs} epochs: {began}its best stretch is at "
             f"{best:.4g}{guess}. Another rate may help, ten times lower or higher; so may a look "
             "at the labels, and at the pictures as the net sees them"
         )
