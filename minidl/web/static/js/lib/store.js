@@ -3,15 +3,17 @@
 //   const view = choices("home", {sort: "-created", tab: "runs", columns: [...]}, ["sort", "tab"]);
 //   view.get("sort")    view.set("sort", "name")    view.on(() => draw())    (back and forward)
 //
-// What the address says comes first, then what this browser kept, then the default.
+// What the address says comes first, then what this browser kept, then the default. Those named as
+// `passing` stand in the address alone: a filter of last week would hide what one looks for.
 
 /**
  * @template {Record<string, any>} T
  * @param {string} page
  * @param {T} defaults  strings, numbers, booleans or lists of strings
  * @param {(keyof T & string)[]} [linked] those that stand in the address
+ * @param {(keyof T & string)[]} [passing] of these, those that this browser does not keep
  */
-export function choices(page, defaults, linked = []) {
+export function choices(page, defaults, linked = [], passing = []) {
   const key = `minidl.${page}`;
   /** @type {Partial<T>} */
   let kept = {};
@@ -27,7 +29,7 @@ export function choices(page, defaults, linked = []) {
     const params = new URLSearchParams(location.search);
     for (const name of Object.keys(defaults)) {
       const text = linked.includes(name) ? params.get(name) : null;
-      const stored = kept[name];
+      const stored = passing.includes(name) ? undefined : kept[name];
       const same = typeof stored === typeof defaults[name];
       /** @type {any} */ (now)[name] =
         text !== null ? parsed(text, defaults[name]) : same ? stored : defaults[name];

@@ -229,7 +229,9 @@ export class Table {
     const lines = entries
       .slice(0, this.limit)
       .map((entry) => (entry instanceof Group ? this.groupLine(entry) : this.line(entry)));
-    if (entries.length > this.limit) setTimeout(() => this.drawRest(), 0);
+    if (entries.length > this.limit) {
+      requestAnimationFrame(() => setTimeout(() => this.drawRest(), 0)); // after they are painted
+    }
     this.place(lines);
     fill(this.none, !rows.length && this.options.empty?.());
     this.table.hidden = !rows.length && !!this.options.empty;

@@ -90,6 +90,7 @@ export const view = choices(
     evaluations: LISTS[2].columns,
   },
   ["tab", "q", "state", "sort", "grouped"],
+  ["tab", "q", "state"],
 );
 
 export class JobList {

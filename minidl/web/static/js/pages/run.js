@@ -14,7 +14,7 @@ import { RunModel } from "./run_model.js";
 /** @typedef {import("../lib/types.js").Metric} Metric */
 /** @typedef {import("../lib/tabs.js").Tab} Tab */
 
-const view = choices("run", { tab: "charts" }, ["tab"]);
+const view = choices("run", { tab: "charts" }, ["tab"], ["tab"]);
 const id = document.body.dataset.id ?? "";
 
 /** What each tab shows is loaded when it is first chosen. @param {RunModel} run @returns {Tab[]} */
@@ -348,7 +348,7 @@ class Head {
 
   async reload() {
     try {
-      Object.assign(this.run.job, (await RunModel.load(id)).job);
+      Object.assign(this.run.job, await get(`job/${path(id)}`));
       this.draw();
     } catch (error) {
       fill(this.message, notice("bad", problem(error)));

@@ -21,6 +21,8 @@ export class RunModel {
     /** @type {Record<string, any>} */
     this.start = job.start ?? {};
     this.starting = false;
+    /** @type {Promise<any>|null} the answer that `load` asked for beside the job */
+    this.asked = null;
     this.began = NaN;
     this.offset = /** @type {number|undefined} */ (undefined);
     /** @type {EventTarget} */
@@ -29,7 +31,11 @@ export class RunModel {
 
   /** @param {string} id */
   static async load(id) {
-    return new RunModel(await get(`job/${path(id)}`));
+    const curves = get(`metrics/${path(id)}`, { points: POINTS });
+    curves.catch(() => {}); // `curves` tells it
+    const made = new RunModel(await get(`job/${path(id)}`));
+    made.asked = curves;
+    return made;
   }
 
   /** @param {string} name @param {(detail: any) => void} act */
@@ -50,7 +56,8 @@ export class RunModel {
 
   /** Ask for the curves; while the server still reads a long file, ask again. */
   async curves() {
-    const found = await get(`metrics/${path(this.id)}`, { points: POINTS });
+    const found = await (this.asked ?? get(`metrics/${path(this.id)}`, { points: POINTS }));
+    this.asked = null;
     this.offset ??= found.offset;
     this.take(found.series);
     this.tell("reset");
