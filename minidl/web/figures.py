@@ -241,7 +241,7 @@ class Figures:
             first = self.series.get(LOSS) or next(iter(self.series.values()), None)
             return {
                 "metrics": {name: metric(name, series) for name, series in self.series.items()},
-                "spark": [_json(point.value) for point in _thin(first)] if first else [],
+                "spark": [_short(point.value) for point in _thin(first)] if first else [],
                 "alarms": len(self.alarms),
                 "iter": self.iter,
                 "max_iter": self.start.get("max_iter") or 0,
@@ -398,6 +398,11 @@ def as_columns(points: Any, epoch_iters: float) -> dict[str, list[Any]]:
 
 def _json(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _short(value: float) -> float | None:
+    """Return a value with the digits that a line of a few pixels shows."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def _thin(series: Series) -> list[Point]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -32,7 +33,8 @@ KEPT = 24  # runs whose curves stay in memory
 PATIENCE_S = 0.25  # for the exact curves of a request
 FAR = 1 << 23  # bytes that are too many to wait for
 LARGE = 1 << 20  # bytes of an event file whose curves are worth storing
-SLICE = 1 << 19  # bytes that are read before others have their turn
+SLICE = 1 << 18  # bytes that are read before others have their turn
+POLITE_S = 0.2  # that reading rests when somebody waits for an answer
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Site:
         self.summaries: dict[str, dict[str, Any]] = {}
         self._facts: dict[str, tuple[str, dict[str, Any]]] = {}
         self._figures: OrderedDict[str, Figures] = OrderedDict()
+        self._asked = -math.inf
         self._looked, self._looking = 0.0, asyncio.Lock()
         self._wake, self._tasks = asyncio.Event(), set[asyncio.Task[Any]]()
         self._reading, self._queueing = asyncio.Semaphore(1), asyncio.Lock()
@@ -254,7 +257,9 @@ class Site:
         mark, begun = _mark(entry), figures.offset
         async with self._reading:
             while await asyncio.to_thread(figures.look, SLICE):
-                await asyncio.sleep(0.002)
+                # Those who wait for an answer have both threads' turns for a moment.
+                polite = time.monotonic() - self._asked < POLITE_S
+                await asyncio.sleep(POLITE_S if polite else 0.002)
         await self.take_facts(entry, figures, mark)
         if figures.offset - begun > LARGE:
             state, data = await asyncio.to_thread(figures.dump)
@@ -287,6 +292,7 @@ class Site:
 
     async def figures_soon(self, entry: Entry) -> tuple[Figures, bool]:
         """Return the figures of a run, and whether they are complete; the rest follows."""
+        self._asked = time.monotonic()
         figures = await self.figures(entry)
         end = time.monotonic() + PATIENCE_S
         if figures.left() > FAR:
