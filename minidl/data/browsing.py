@@ -170,8 +170,10 @@ def png(image: np.ndarray, side: int | None = None) -> bytes:
     first three.
     """
     pixels = _bytes(image[:3] if len(image) in (3, 4) else image[:1])
-    plain = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
-    return _file(planes.pillow().fromarray(plain), side)
+    pillow = planes.pillow()
+    channels = [pillow.fromarray(channel) for channel in pixels[::-1]]
+    picture = channels[0] if len(channels) == 1 else pillow.merge("RGB", channels)
+    return _file(picture, side)
 
 
 def png_of_classes(labels: np.ndarray, side: int | None = None, ignore: int = -1) -> bytes:

@@ -100,23 +100,11 @@ def _items(part: Any, numbers: Sequence[int], side: int | None) -> list[dict[str
     """Return what is known of these records; with their pictures, if `side` is given."""
     from minidl.arrays.threads import threads
 
-    # Records are read in order, which is quick; pictures are made beside one another.
     with ThreadPoolExecutor(threads()) as pool:
-        waiting = [
-            pool.submit(_item, part, int(number), _read(part, int(number)), side)
-            for number in numbers
-        ]
-        return [one.result() for one in waiting]
+        return list(pool.map(lambda number: _item(part, int(number), side), numbers))
 
 
-def _read(part: Any, number: int) -> Any:
-    try:
-        return part[number]
-    except DataError as error:
-        return error
-
-
-def _item(part: Any, number: int, record: Any, side: int | None) -> dict[str, Any]:
+def _item(part: Any, number: int, side: int | None) -> dict[str, Any]:
     from minidl.data import browsing
 
     label = None if part.labels is None else int(part.labels[number])
@@ -126,8 +114,10 @@ def _item(part: Any, number: int, record: Any, side: int | None) -> dict[str, An
         "label": label,
         "class": labels[label] if label is not None and 0 <= label < len(labels) else "",
     }
-    if isinstance(record, DataError):
-        return item | {"name": "", "size": [0, 0], "error": str(record)}
+    try:
+        record = part[number]
+    except DataError as error:
+        return item | {"name": "", "size": [0, 0], "error": str(error)}
     item |= {"name": record.name, "size": list(record.image.shape[1:])}
     if side is None:
         return item
