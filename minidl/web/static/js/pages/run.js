@@ -35,6 +35,16 @@ const TABS = (run) => [
     show: async (panel) => (await import("./run_samples.js")).show(panel, run),
   },
   {
+    id: "net",
+    label: "Net",
+    show: async (panel) => (await import("./run_net.js")).show(panel, run),
+  },
+  {
+    id: "test",
+    label: "Test",
+    show: async (panel) => (await import("./run_test.js")).show(panel, run),
+  },
+  {
     id: "log",
     label: "Log",
     show: async (panel) => (await import("./run_log.js")).show(panel, run),
