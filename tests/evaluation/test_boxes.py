@@ -126,6 +126,7 @@ def test_boxes_of_every_record(run, tmp_path):
     with open("e/predictions.csv") as file:
         counts = list(csv.DictReader(file))
     assert [row["name"] for row in counts] == [f"{i}.png" for i in range(5)]
+    assert len(rows) == sum(int(row["found"]) for row in counts)  # none of the batch's rest
     for i, row in enumerate(counts):
         own = [r for r in rows if r["index"] == str(i)]
         assert int(row["found"]) == len(own) > 0

@@ -161,3 +161,33 @@ def test_an_autoencoder_on_pictures_in_files(data):
     stored = evaluated(data / "run", data / "e")
     facts = evaluated(data / "run", data / "f", pictures=named, called="list")
     assert facts["psnr"] == pytest.approx(stored["psnr"], abs=1e-4)
+
+
+ROWS = """
+name: "rows"
+layer { name: "r" type: "HDF5Data" top: "noisy" top: "clean" include { phase: TEST }
+  hdf5_data_param { source: "data/val.txt" batch_size: 3 } }
+layer { name: "c" type: "Convolution" bottom: "noisy" top: "c" convolution_param {
+  num_output: 3 kernel_size: 3 pad: 1 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "c" bottom: "clean" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize("peak", [1, 255])
+def test_arrays_from_0_to_1_are_stretched_to_pixels(data, peak):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    noisy, clean = (x.astype("f4") / 255 * peak for x in (NOISY, CLEAN))
+    with h5py.File("data/val.h5", "w") as file:
+        file["noisy"], file["clean"] = noisy, clean
+    (data / "data/val.txt").write_text("data/val.h5\n")
+    make_run(data, ROWS, description=False)
+    facts = evaluated(data / "run", data / "e")
+    with minidl.Net(ROWS, minidl.TEST, weights="run/x_iter_7.caffemodel") as net:
+        found = []
+        for _ in range(3):
+            net.forward()
+            found.append(net.blobs["c"].data.copy())
+    made = np.concatenate(found)[:7].astype("f8")
+    errors = ((made - clean) ** 2).reshape(7, -1).mean(axis=1)
+    assert facts["psnr"] == pytest.approx(np.mean(10 * np.log10(peak**2 / errors)), abs=1e-3)
+    np.testing.assert_array_equal(np.load("e/targets.npy"), CLEAN)

@@ -53,6 +53,14 @@ NETS = {
         + 'layer { name: "l" type: "MultinomialLogisticLoss" bottom: "p" bottom: "label" }',
         (task.CLASSES, "p", ""),
     ),
+    "a loss that does not count": (
+        DATA.replace('top: "label"', "")
+        + CONV % 3
+        + 'layer { name: "l" type: "L1Loss" bottom: "c" bottom: "data" }'
+        + (CONV % 3).replace('"c"', '"d"').replace('name: "d"', 'name: "e"')
+        + 'layer { name: "m" type: "L1Loss" bottom: "d" bottom: "data" top: "m" loss_weight: 0 }',
+        (task.PICTURES, "c", ""),
+    ),
     "for use, with Softmax": (INPUT + IP + SOFTMAX % "ip", (task.CLASSES, "p", "")),
     "for use, scores": (INPUT + IP, (task.CLASSES, "ip", "softmax")),
     "for use, a map": (INPUT + CONV % 5 + SOFTMAX % "c", (task.PIXELS, "p", "")),
@@ -84,4 +92,7 @@ def test_what_a_net_was_trained_towards():
     assert found.input  # the first data layer is what goes in
     found = task.aim_of(prototxt.read_net(text.replace(CONV % 3, second + CONV % 3) % "aim"))
     assert not found.input and found.transform.scale == 3
+    idle = 'layer { name: "m" type: "L1Loss" bottom: "c" bottom: "c2" loss_weight: 0 }'
+    other = CONV.replace('"c"', '"c2"') % 3
+    assert task.aim_of(prototxt.read_net(text % "flat" + other + idle)).input
     assert task.aim_of(prototxt.read_net(INPUT + CONV % 3)).transform is None
