@@ -147,7 +147,10 @@ class Preprocess:
                 files.write_all(own, [files.read(self.transform.mean_file, "mean image")])
             description = replace(self, transform=_copy(self.transform))
             description.transform.mean_file = own.name
-        files.write_all(target, [description.to_json().encode()])
+        # Names of classes come from folders, and may hold bytes that are not UTF-8: they become
+        # JSON's own escapes.
+        data = description.to_json().encode("utf-8", "backslashreplace")
+        files.write_all(target, [data])
 
     # ------------------------------------------------------------------
 

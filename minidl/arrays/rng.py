@@ -33,7 +33,9 @@ class Streams:
 
     def key(self, name: str) -> tuple[int, int]:
         """Return the two words that tell the stream of `name` from all others."""
-        digest = hashlib.blake2b(f"{self.seed}/{name}".encode(), digest_size=16).digest()
+        digest = hashlib.blake2b(
+            f"{self.seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=16
+        ).digest()
         low, high = np.frombuffer(digest, np.uint64)
         return int(low), int(high)
 

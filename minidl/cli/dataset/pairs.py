@@ -106,11 +106,12 @@ def report(found: Any, out: Path) -> list[str]:
     second = colors[found.target_channels]
     if found.targets == "classes":
         second = f"labels of {len(found.labels)} classes"
+    lines = []
+    for split in found.splits.values():
+        what = f"{split.records:,} pair{'s' * (split.records != 1)}"
+        lines.append(f"{out / split.store}, {split.target}  {what}")
     return [
-        *(
-            f"{out / split.store}, {split.target}  {split.records:,} pairs"
-            for split in found.splits.values()
-        ),
+        *lines,
         f"{height} x {width}, {colors[found.channels]} to {second}, by {found.resize}",
         f"{out / described.NAME}  what the data set is",
     ]

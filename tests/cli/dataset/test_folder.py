@@ -1,5 +1,6 @@
 """minidl dataset folder: from folders of pictures to a data set."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -188,6 +189,26 @@ def test_validation_and_test_may_have_folders_of_their_own(folder, capsys):
         "test": (2, 0),
     }
     assert "too few pictures: owl, dog in val" in capsys.readouterr().out
+
+
+def test_names_may_be_of_any_bytes(folder, capsys):
+    for name in (b"caf\xe9", "naïve ☃".encode(), b'q"uote'):
+        place = b"odd/" + name
+        try:
+            os.makedirs(place)
+        except OSError:
+            pytest.skip("this file system takes no such names")
+        for i in range(2):
+            with open(place + b"/%d \xff.png" % i, "wb") as file:
+                image.fromarray(RNG.integers(0, 256, (4, 4), np.uint8)).save(file, "PNG")
+    assert main(["dataset", "folder", "odd", "--val", "50"]) == 0
+    labels = tuple(os.fsdecode(name) for name in (b"caf\xe9", "naïve ☃".encode(), b'q"uote'))
+    assert described.read("data/odd").labels == labels
+    assert preprocess.read("data/odd/preprocess.json").labels == labels
+    assert Path("data/odd/labels.txt").read_bytes().startswith(b"caf\xe9\n")
+    capsys.readouterr()
+    assert main(["dataset", "browse", "data/odd", "--label", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"][0]["class"] == labels[0]
 
 
 REFUSED = {
