@@ -294,7 +294,7 @@ export function boxList(boxes) {
   );
 }
 
-/** Links to other pages of a list; `go` gets an offset. @param {{total: number, offset: number, count: number, go: (offset: number) => void}} what */
+/** Links to other pages of a list; `go` gets an offset. @param {{total: number, offset: number, count: number, last?: boolean, go: (offset: number) => void}} what  last: the second one of a page */
 export function pager(what) {
   const { total, offset, count } = what;
   const last = Math.max(0, Math.floor((total - 1) / count) * count);
@@ -310,7 +310,7 @@ export function pager(what) {
     );
   return h(
     "nav",
-    { class: "pager row between", "aria-label": "Pages" },
+    { class: "pager row between", "aria-label": what.last ? "Pages, at the end" : "Pages" },
     h(
       "p",
       { class: "small muted", role: "status" },

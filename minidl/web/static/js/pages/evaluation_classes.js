@@ -3,7 +3,8 @@
 import { fill, h } from "../lib/dom.js";
 import { percent, whole } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
-import { save, Table } from "../lib/table.js";
+import { save } from "../lib/save.js";
+import { Table } from "../lib/table.js";
 
 /** @typedef {import("../lib/types.js").Job} Job */
 /** @typedef {{label: string, records?: number, right?: number, precision?: number|null,

@@ -56,11 +56,12 @@ export class Items {
       );
       return;
     }
-    const pages = () =>
+    const pages = (last = false) =>
       pager({
         total: found.total,
         offset,
         count: COUNT,
+        last,
         go: (to) => {
           this.options.offset?.(to);
           this.show(choice, to);
@@ -75,7 +76,7 @@ export class Items {
         wrong: (item) => wrong(item),
         open: (at) => this.look(found.items, at),
       }),
-      found.total > COUNT && pages(),
+      found.total > COUNT && pages(true),
     );
   }
 
