@@ -306,7 +306,7 @@ class Trial {
       if (!picture) {
         picture = (await upload([asFile(tried.url)])).path;
       }
-      const name = tried.name.split("/").pop() ?? "picture";
+      const name = (tried.name.split("/").pop() ?? "").replace(/\.\w+$/, "");
       const form = { run: this.run.id, picture, snapshot: this.snapshot.value, name };
       const { jobs } = await post("jobs", { kind: "show", form });
       location.assign(jobUrl(jobs[0].id));
