@@ -43,6 +43,12 @@ def test_stages_become_phases():
     assert "softmax" not in rules and "in" not in rules
 
 
+def test_input_layers_are_for_use_alone_whatever_their_rules_say():
+    text = NET.replace('top: "data" include { stage: "deploy" }\n', 'top: "data"\n')
+    net = stages.by_phase(read(text))
+    assert [layer.name for layer in net.layer[:3]] == ["train-data", "val-data", "ip"]
+
+
 def test_rules_may_name_phase_and_stage_or_the_stage_that_is_not():
     text = NET.replace('include { stage: "val" } }\nlayer { name: "in"', "MARK", 1)
     text = text.replace("MARK", 'include { phase: TEST stage: "val" } }\nlayer { name: "in"')
