@@ -82,15 +82,17 @@ def run(args: Namespace) -> int:
         with logging_to(args):
             new_run.show(args)
         return 0
-    reads = needs(args)
+    reads = needs(args)  # before a run that resumes forgets with whose weights it began
     ending = Request(processes.AFTER_EPOCH, "stopping when this epoch ends")
     with contextlib.ExitStack() as stack:
         stack.enter_context(ending.handled())
         report = None
+        if args.net:
+            place = Path(args.resume) if args.resume else new_run.place(args)
+            reads["data"] = new_run.data_folder(args, place)
         if args.resume:
             resume.prepare(args)
         elif args.net:
-            place = new_run.place(args)
             if (place / job.JOB).is_file():  # that of a page, which waits to see it run
                 report = stack.enter_context(jobs.running(args, place, reads))
             with logging_to(args):

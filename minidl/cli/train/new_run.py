@@ -16,6 +16,7 @@ from minidl.cli.train import net_form, nets, plan, solver_form
 from minidl.errors import UsageError
 from minidl.runs import store
 
+DATA = "data"  # in a run's folder: the data set that is made of pictures for it
 SIDE = 256  # of the pictures of nets that crop
 
 
@@ -43,7 +44,7 @@ def add_arguments(parser: Parser) -> None:
         help="side of a window of each picture, anywhere in training (the net's)",
     )
     group.add_argument(
-        "--mirror", action="store_true", help="turn every other picture round in training"
+        "--mirror", action="store_true", help="mirror pictures in training, each at random"
     )
     group.add_argument(
         "--freeze-until",
@@ -115,6 +116,12 @@ def place(args: Namespace) -> Path:
     return run
 
 
+def data_folder(args: Namespace, run: Path) -> Path:
+    """Return the folder of the data set: of pictures, the one that is made in the run's folder."""
+    given = Path(args.data)
+    return given if data_sets.is_one(given) or not given.is_dir() else run / DATA
+
+
 def prepare(args: Namespace, run: Path) -> str:
     """Write the net and the solver of a new run; return the path of the solver."""
     from minidl.storage import files
@@ -160,7 +167,7 @@ def _made(args: Namespace, run: Path) -> NewRun:
     notes: list[str] = []
     at = given
     if not data_sets.is_one(given):
-        at = run / "data"
+        at = run / DATA
         notes += _make_data(given, at, model, crop, args)
     data = data_sets.with_mean(data_sets.read(at), args.mean)
     _check_size(data, model, crop, args)

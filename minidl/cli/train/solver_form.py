@@ -61,7 +61,7 @@ def add_arguments(group: Any) -> None:
         metavar="X",
         help="(the net's; with --policy a hundredth of the rate)",
     )
-    group.add_argument("--momentum", type=share, metavar="X", help="(0.9, for types that have one)")
+    group.add_argument("--momentum", type=share, metavar="X", help="of types that have one (0.9)")
     group.add_argument("--rms-decay", type=share, metavar="X", help="of type RMSProp (0.99)")
 
 

@@ -169,13 +169,36 @@ def test_a_folder_that_waits_says_at_once_what_became_of_it(capsys):
     words = ["--data", "pictures", "--epochs", "1", "--out"]
     assert main(["train", "--net", "small.prototxt", *words, "runs/good"]) == 0
     made = job.read("runs/good")
-    assert (made.name, made.form, made.needs) == (
-        "my run",
-        {"epochs": 1},
-        {"data": "../../pictures"},
-    )
+    assert (made.name, made.form) == ("my run", {"epochs": 1})
+    assert made.needs == {"data": "data"}  # that was made of the pictures, in the run's folder
     assert [s for s, _ in job.status("runs/good").history] == ["running", "done"]
     Path("small.prototxt").write_text("layer {")
     assert main(["train", "--net", "small.prototxt", *words, "runs/bad"]) == 2
     found = job.status("runs/bad")
     assert found.state == "failed" and "small.prototxt" in found.error["message"]
+
+
+def test_a_new_run_goes_on_with_its_own_words(capsys, monkeypatch):
+    from minidl.cli.train import watch
+
+    class Stop(watch.Summary):
+        def on_step(self, solver):
+            super().on_step(solver)
+            if solver.iter == 4:  # after the snapshot of the first epoch
+                raise KeyboardInterrupt
+
+    words = ["train", "--net", "small.prototxt", "--data", "pictures", "--out", "run"]
+    words += ["--epochs", "4", "--snapshot-every", "1", "--batch-size", "13", "--crop", "5"]
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "Summary", Stop)
+        assert main(words) == 130
+    assert job.status("run").state == "stopped"
+    assert main(["train", "--resume", "run"]) == 0
+    found = job.read("run")
+    assert list(found.argv) == words and found.needs == {"data": "data"}
+    assert Path("run/run_iter_12.caffemodel").is_file()
+    # the same bits as of one that was never broken off
+    words[6] = "whole"
+    assert main(words) == 0
+    ends = [Path(f"{name}/{name}_iter_12.caffemodel").read_bytes() for name in ("run", "whole")]
+    assert ends[0] == ends[1]

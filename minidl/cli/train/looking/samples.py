@@ -14,7 +14,7 @@ from minidl.cli.train.looking import every
 from minidl.cli.train.looking.every import Every
 from minidl.cli.train.looking.picture import Picture
 from minidl.cli.train.looking.probe import Probe
-from minidl.data import browsing
+from minidl.data import browsing, planes
 from minidl.errors import RunError, UsageError
 from minidl.evaluation import measures, task
 from minidl.evaluation.task import Task
@@ -46,6 +46,7 @@ class Samples(Hook):
         self._every = Every(1, 0)
 
     def on_solve(self, solver: Run) -> None:
+        planes.pillow()  # without it: now, not after an hour
         self._every = every.of(solver, self.epochs, "samples")
 
     def on_step(self, solver: Run) -> None:
