@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,17 @@ class Asking:
                 plan = await self._plan(form, place)
                 if plan.code:
                     return answer({"errors": _here(asker.errors(plan), file), **_NOTHING})
+                return answer(await self._fitted(_first(plan), text, place))
             return answer(await self._described(file, place))
+
+    async def _fitted(self, plan: dict[str, Any], text: str, place: Path) -> dict[str, Any]:
+        """Return what a net is with a data set's sources and classes; lines are those of `text`."""
+        file = place / store.TRAINING_NET
+        file.write_text(str(plan.get("net", text)), "utf-8", "replace")
+        found = await self._described(file, place)
+        for error in found["errors"]:
+            error["line"], error["column"] = _line_of_layer(error["text"], text), None
+        return found
 
     async def net(self, request: Request) -> Response:
         """Return the layers and the drawing of a run's net."""
@@ -286,6 +297,20 @@ def _here(found: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
         for part in ("text", "expected", "fix"):
             error[part] = error[part].replace(str(file), file.name)
     return found
+
+
+def _line_of_layer(sentence: str, text: str) -> int | None:
+    """Return the line of a net's text with the name of the layer that a sentence is about.
+
+    >>> _line_of_layer("ReLU layer 'b': no bottom", 'layer {\\n  name: "b"\\n}')
+    2
+    """
+    if found := re.search(r"layer '([^']+)'", sentence):
+        named = re.compile(rf"""\bname\s*:\s*["']{re.escape(found[1])}["']""")
+        for number, line in enumerate(text.splitlines(), 1):
+            if named.search(line):
+                return number
+    return None
 
 
 def _plain(value: str, name: str) -> str:

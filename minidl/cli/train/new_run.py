@@ -155,7 +155,11 @@ def show(args: Namespace) -> None:
     overrides.apply(made.solver, args.set)
     parameters.check(made.solver)
     found = plan.of(made.solver, made.data, made.batches, made.notes)
-    print(dumps(found) if args.json else "\n".join(plan.lines(found)))
+    if args.json:
+        text = _text(made.net, f"{made.source.model.name} for {args.data}")
+        print(dumps(found | {"net": text.decode("utf-8")}))
+    else:
+        print("\n".join(plan.lines(found)))
 
 
 def _made(args: Namespace, run: Path) -> NewRun:

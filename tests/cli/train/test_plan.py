@@ -34,7 +34,8 @@ def test_a_plan_has_the_numbers_of_the_run(capsys, folder):
     form = "--epochs 10 --batch-size 10 --accumulate 2 --rate 0.1 --policy step:50,0.5"
     found = plan(capsys, *form.split(), "--test-every", "2", "--solver-type", "nesterov")
     assert sorted(folder.rglob("*")) == before
-    solver, rates = found.pop("solver"), found.pop("rates")
+    solver, rates, net = found.pop("solver"), found.pop("rates"), found.pop("net")
+    assert "d/train_lmdb" in net and "num_output: 4" in net  # the data set's source and classes
     assert found == {
         "records": {"train": 200, "val": 50},
         "classes": 4,

@@ -9,7 +9,16 @@ import { NetChoice } from "./new_run_net.js";
 import { SolverFields } from "./new_run_solver.js";
 import { WeightsChoice } from "./new_run_weights.js";
 
-const DEFAULTS = ["epochs", "snapshot_every", "test_every", "solver_type", "rate", "policy"];
+const DEFAULTS = [
+  "epochs",
+  "snapshot_every",
+  "test_every",
+  "solver_type",
+  "rate",
+  "policy",
+  "histograms",
+  "samples",
+];
 const query = new URLSearchParams(location.search);
 
 async function start() {

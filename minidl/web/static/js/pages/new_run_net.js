@@ -5,6 +5,7 @@ import { inWords } from "../lib/cost.js";
 import { fill, h, later } from "../lib/dom.js";
 import { icon } from "../lib/icons.js";
 import { notice, problem } from "../lib/states.js";
+import { starters } from "./new_run_starters.js";
 
 /** @typedef {import("../lib/form.js").Form} Form */
 /** @typedef {import("../lib/types.js").Summary} Summary */
@@ -42,19 +43,21 @@ export class NetChoice {
     const cards = h(
       "div",
       { class: "choices", role: "radiogroup", "aria-label": "Nets of the zoo" },
-      zoo.map((one) =>
-        h(
-          "label",
-          { class: "option" },
-          h("input", { type: "radio", name: "zoo-net", value: one.name, checked: false }),
-          h("b", null, one.title),
+      zoo
+        .filter((one) => one.classifies)
+        .map((one) =>
           h(
-            "span",
-            { class: "small faint" },
-            one.size ? `${one.size[0]} × ${one.size[1]}` : "any size",
+            "label",
+            { class: "option" },
+            h("input", { type: "radio", name: "zoo-net", value: one.name, checked: false }),
+            h("b", null, one.title),
+            h(
+              "span",
+              { class: "small faint" },
+              one.size ? `${one.size[0]} × ${one.size[1]}` : "any size",
+            ),
           ),
         ),
-      ),
     );
     const radios = [...cards.querySelectorAll("input")];
     form.own("zoo:net", {
@@ -126,12 +129,19 @@ export class NetChoice {
   }
 
   textPart() {
-    const starts = h("select", { "aria-label": "Begin with a net" }, [
-      h("option", { value: "" }, "Begin with ..."),
-      ...this.zoo.map((one) => h("option", { value: one.name }, one.title)),
-    ]);
+    const starts = h("select", { "aria-label": "Begin with a net" });
+    const more = () => (this.data()?.task === "pairs" ? starters(this.data()) : []);
+    const offer = () => {
+      const own = more().map((one) => h("option", { value: one.title }, one.title));
+      const known = this.zoo.map((one) => h("option", { value: one.name }, one.title));
+      fill(starts, h("option", { value: "" }, "Begin with ..."), own, known);
+    };
+    offer();
+    starts.addEventListener("focus", offer);
     starts.addEventListener("change", () => {
-      const found = this.zoo.find((one) => one.name === starts.value);
+      const found =
+        more().find((one) => one.title === starts.value) ??
+        this.zoo.find((one) => one.name === starts.value);
       starts.value = "";
       if (found) this.load(found.text ?? "");
     });
@@ -247,12 +257,11 @@ export class NetChoice {
     const facts = this.data();
     if (!field || field.get() || !facts) return;
     const side = Math.min(...facts.size);
-    const fits = this.zoo
-      .filter(
-        (one) => one.size && one.size[0] <= side && one.classifies === (facts.task !== "pairs"),
-      )
+    const nets = this.zoo.filter((one) => one.classifies);
+    const fits = nets
+      .filter((one) => one.size && one.size[0] <= side)
       .sort((a, b) => (b.size?.[0] ?? 0) - (a.size?.[0] ?? 0));
-    field.set((fits[0] ?? this.zoo.find((one) => one.name === "lenet") ?? this.zoo[0])?.name);
+    field.set((fits[0] ?? nets.find((one) => one.name === "lenet") ?? nets[0])?.name);
     this.form.soon();
   }
 
@@ -260,6 +269,25 @@ export class NetChoice {
   fits(from) {
     const one = from === "zoo" && this.zoo.find((net) => net.name === this.form.get("zoo:net"));
     const facts = this.data();
+    if (one && facts?.task === "pairs") {
+      const own = () => this.form.set({ net_from: "text" });
+      fill(
+        this.hint,
+        notice(
+          "",
+          "Nets of the zoo answer with classes. Pairs want a net that answers with pictures: one of your own, or a small one to begin with.",
+          [
+            h(
+              "button",
+              { class: "btn small", type: "button", onclick: own },
+              icon("edit"),
+              "Own text",
+            ),
+          ],
+        ),
+      );
+      return;
+    }
     const size = one && one.size;
     if (!size || !facts || (size[0] === facts.size[0] && size[1] === facts.size[1])) {
       fill(this.hint);
@@ -336,7 +364,7 @@ export class NetChoice {
         ? this.text
         : (this.zoo.find((one) => one.name === this.form.get("zoo:net"))?.text ?? "");
     if (!text.trim()) return null;
-    const data = from === "text" ? this.form.get("data") : "";
+    const data = this.form.get("data") || undefined;
     return post("ask/check", { text, data });
   }
 }

@@ -167,14 +167,14 @@ export class SolverFields {
           form.number("histograms", {
             label: "Histograms every",
             unit: "epochs",
-            placeholder: "off",
-            hint: "Of weights, gradients and activations.",
+            value: "1",
+            hint: "Of weights, gradients and activations. 0: never.",
           }),
           form.number("samples", {
             label: "Samples every",
             unit: "epochs",
-            placeholder: "off",
-            hint: "Pictures as the net sees them.",
+            value: "1",
+            hint: "Pictures as the net sees them. 0: never.",
           }),
           this.count,
           form.choice("device", {
