@@ -23,7 +23,7 @@ from minidl.cli.arguments import Parser, add_state, names, seed
 from minidl.cli.log import folder as log_folder
 from minidl.cli.log import logging_to, on_terminal
 from minidl.cli.signals import EFFECTS, Request, Signals
-from minidl.cli.train import looking, new_run, resume, solver_file
+from minidl.cli.train import looking, nets, new_run, resume, solver_file
 from minidl.errors import UsageError
 from minidl.runs import job, processes, store
 
@@ -115,7 +115,7 @@ def run(args: Namespace) -> int:
     for line in [*summary.lines(), f"log      {file}", f"events   {logs / store.EVENTS}"]:
         print(line)
     if not stopped:
-        if args.net:
+        if args.net and nets.tells_classes(prefix.parent):
             folder = shlex.quote(str(prefix.parent))
             print("classify with: minidl classify PICTURE --run", folder)
         return 0
@@ -172,7 +172,8 @@ def train(
     summary, progress, epoch_stop = Summary(), ProgressBar(args), EpochStop(ending)
     file = EventsFile(events)
     looks = looking.Looks(prefix.parent, file, args)
-    hooks = [summary, *looks.hooks, file, Description(prefix.parent), Standing(report), epoch_stop]
+    description = Description(prefix.parent, named=bool(args.net))
+    hooks = [summary, *looks.hooks, file, description, Standing(report), epoch_stop]
     hooks += [progress] if on_terminal(args) else []
     # Only the hooks see the nets, and they ask for nothing inside them but parameters.
     solver = get_solver(param, device=device, hooks=hooks, share=True, **engine_flags.options(args))

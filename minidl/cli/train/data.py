@@ -137,8 +137,12 @@ def _plain(folder: Path) -> Data:
 
 
 def with_mean(data: Data, mean: str | None) -> Data:
-    """Return the data set with another mean to be subtracted: one of MEANS, None for its own."""
-    if mean is None:
+    """Return the data set with another mean to be subtracted: one of MEANS, None for its own.
+
+    By themselves pictures that are to become pictures are learned without a mean: what is wanted
+    has none, and the two are to be on one scale.
+    """
+    if mean is None and not (data.pairs and not data.classes):
         return data
     from minidl import schema
 

@@ -79,6 +79,13 @@ def same_classes(given: tuple[str, ...], labels: tuple[str, ...]) -> bool:
     return True
 
 
+def tells_classes(run: Path) -> bool:
+    """Return whether the net of a run tells classes apart."""
+    from minidl import prototxt
+
+    return classes_of(prototxt.read_net(run / store.NET))
+
+
 def classes_of(net: Any) -> bool:
     """Return whether a net tells classes apart."""
     return any(layer.type == "SoftmaxWithLoss" for layer in net.layer)

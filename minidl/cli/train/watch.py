@@ -203,10 +203,14 @@ def figures(info: Info, nets: int) -> str:
 
 
 class Description(Hook):
-    """Leaves in a run's folder its net, as it is tested, and what that does to pictures."""
+    """Leaves in a run's folder its net, as it is tested, and what that does to pictures.
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    named    whether names of classes that stand there already are those of this run's data set;
+             else they count only where nothing beside the data says any
+    """
+
+    def __init__(self, place: Path, named: bool = False) -> None:
+        self.place, self.named = place, named
 
     def on_solve(self, solver: Run) -> None:
         sources = nets.Sources(solver.param)
@@ -221,7 +225,8 @@ class Description(Hook):
         files.write_all(self.place / store.NET, [text.encode()])
         found = preprocess.of_net(net)
         if found is not None:
-            found = replace(found, labels=found.labels or self._labels())
+            here = self._labels() if self.named or not found.labels else ()
+            found = replace(found, labels=here or found.labels)
             found.write(self.place / preprocess.NAME)
 
     def _labels(self) -> tuple[str, ...]:

@@ -101,6 +101,13 @@ def test_stores_are_used_where_they_are(folder, capsys):
     assert preprocess.read("run/preprocess.json").labels == ("x", "y", "z")
 
 
+def test_names_of_the_data_set_count_before_those_beside_its_store(folder, capsys):
+    theirs = preprocess.Preprocess(schema.TransformationParameter(), "gray", ("p", "q", "r"))
+    theirs.write("far/preprocess.json")
+    assert train("--net", "own.prototxt", "--data", "d", "--out", "run") == 0
+    assert preprocess.read("run/preprocess.json").labels == ("x", "y", "z")
+
+
 def test_a_net_of_all_stages_is_split_and_kept(capsys):
     assert train("--net", "own.prototxt", "--data", "d", "--out", "run") == 0
     assert Path("run/original.prototxt").read_text() == NET
@@ -240,9 +247,15 @@ def test_pairs_of_pictures_go_to_two_data_layers(pairs, capsys):
         assert second.data_param.source == f"p/{part}_t_lmdb"
         assert first.data_param.shuffle == second.data_param.shuffle == (phase == schema.TRAIN)
         assert first.transform_param.scale == 1 / 256 and second.transform_param.scale == 1 / 128
-        assert list(first.transform_param.mean_value) == [70]
-        assert not second.transform_param.mean_value
-    assert "loss" in capsys.readouterr().out
+        assert not first.transform_param.mean_value and not second.transform_param.mean_value
+    out = capsys.readouterr().out
+    assert "test loss = " in out and "classify with" not in out
+    words = ["--net", "denoise.prototxt", "--data", "p", "--out", "run2", "--mean", "pixel"]
+    described.write("p", replace(described.read("p"), mean=(70,)))
+    assert train(*words) == 0
+    first, second = net_of("run2").layer[:2]
+    assert list(first.transform_param.mean_value) == [70]
+    assert not second.transform_param.mean_value
 
 
 def test_labels_of_pixels_are_taken_as_they_are(pairs, capsys):

@@ -66,11 +66,12 @@ class Samples(Hook):
     def _items(self, solver: Run, place: Path) -> Iterator[dict[str, Any]]:
         net = self.probe.net(solver)
         answers = Answers(net, self._labels())
-        done = 0
-        while done < self.count:
+        records = next((x.records for x in net.data_layers if x.records), self.count)
+        count, done = min(self.count, records), 0
+        while done < count:
             self.probe.forward(net)
             batch = answers.size
-            for i in range(min(batch, self.count - done)):
+            for i in range(min(batch, count - done)):
                 pictures, item = answers.item(i)
                 for role, data in pictures.items():
                     item[role] = f"{done + i}{ENDINGS[role]}.png"
