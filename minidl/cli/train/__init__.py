@@ -86,17 +86,7 @@ def run(args: Namespace) -> int:
     ending = Request(processes.AFTER_EPOCH, "stopping when this epoch ends")
     with contextlib.ExitStack() as stack:
         stack.enter_context(ending.handled())
-        report = None
-        if args.net:
-            place = Path(args.resume) if args.resume else new_run.place(args)
-            reads["data"] = new_run.data_folder(args, place)
-        if args.resume:
-            resume.prepare(args)
-        elif args.net:
-            if (place / job.JOB).is_file():  # that of a page, which waits to see it run
-                report = stack.enter_context(jobs.running(args, place, reads))
-            with logging_to(args):
-                args.solver = new_run.prepare(args, place)
+        report = begin(args, reads, stack)
         check(args)
         param = solver_file.read(args)
         solver_file.read_nets(param)
@@ -105,16 +95,49 @@ def run(args: Namespace) -> int:
             resume.check(args, param, prefix)
         solver_file.make_folder(prefix.parent)
         logs = log_folder(args) or prefix.parent
-        file = logs / f"{prefix.name}.log"
         report = report or stack.enter_context(jobs.running(args, prefix.parent, reads))
-        stack.enter_context(logging_to(args, file))
+        stack.enter_context(logging_to(args, logs / f"{prefix.name}.log"))
         summary, signals = train(param, logs / store.EVENTS, report, ending, args)
-        stopped = bool(signals.stopped) and summary.reason == "stopped"
-        if stopped:  # unlike by a signal in the last test
+        if was_stopped(summary, signals):
             report.become(job.STOPPED)
-    for line in [*summary.lines(), f"log      {file}", f"events   {logs / store.EVENTS}"]:
+    return tell(args, param, logs, summary, signals)
+
+
+def begin(
+    args: Namespace, reads: dict[str, str | Path], stack: contextlib.ExitStack
+) -> job.Report | None:
+    """Write what a new run begins with, or find what a run that resumes has left.
+
+    reads    what the run reads, to which its data set is added
+    stack    takes the job of a folder that a page made, and which waits to see it run; returned
+    """
+    report = None
+    if args.net:
+        run = Path(args.resume) if args.resume else new_run.place(args)
+        reads["data"] = new_run.data_folder(args, run)
+        if not args.resume:
+            if (run / job.JOB).is_file():
+                report = stack.enter_context(jobs.running(args, run, reads))
+            with logging_to(args):
+                args.solver = new_run.prepare(args, run)
+    if args.resume:
+        resume.prepare(args)
+    return report
+
+
+def was_stopped(summary: Summary, signals: Signals) -> bool:
+    """Return whether a signal ended the training, not only the test after it."""
+    return bool(signals.stopped) and summary.reason == "stopped"
+
+
+def tell(args: Namespace, param: Any, logs: Path, summary: Summary, signals: Signals) -> int:
+    """Print what the run has come to, and what can be done with it; return the exit code."""
+    prefix = solver_file.prefix(param)
+    for line in summary.lines():
         print(line)
-    if not stopped:
+    print(f"log      {logs / prefix.name}.log")
+    print(f"events   {logs / store.EVENTS}")
+    if not was_stopped(summary, signals):
         if args.net and nets.tells_classes(prefix.parent):
             folder = shlex.quote(str(prefix.parent))
             print("classify with: minidl classify PICTURE --run", folder)
