@@ -11,14 +11,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from minidl.errors import MinidlError
 from minidl.web.actions import Actions
 from minidl.web.answers import answer
 from minidl.web.api import Api
 from minidl.web.asking import Asking
+from minidl.web.assets import Assets
 from minidl.web.digits_api import DigitsApi
 from minidl.web.exchange import Exchange
 from minidl.web.pages import STATIC, Pages
@@ -50,7 +50,7 @@ def make(site: Site, rules: Rules) -> Safety:
             *Asking(site).routes(),
             *Exchange(site).routes(),
             *DigitsApi(site).routes(),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Route("/static/{name:path}", Assets(STATIC).send),
         ],
         exception_handlers=dict.fromkeys(kinds, problem),
         lifespan=life,
