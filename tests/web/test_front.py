@@ -115,3 +115,14 @@ def test_a_page_is_light(page):
     bytes_ = weight(page)
     print(f"{page}: {bytes_ / 1000:.0f} kB")
     assert bytes_ < MOST_BYTES
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
+def test_a_template_needs_no_more_than_the_server_gives(path):
+    pages = pytest.importorskip("minidl.web.pages", reason="minidl[web] is absent")
+    error = {"message": "is not there", "where": "<b>", "expected": "", "fix": ""}
+    facts = {"page": path.stem, "id": "runs/a", "title": "<i>", "job": None, "version": "1"}
+    facts |= {"root": "/r", "allow_python": False, "query": {}, "error": error}
+    text = pages.environment().get_template(path.name).render(facts)
+    assert "&lt;i&gt; · minidl</title>" in text
+    assert "<b>" not in text and "<i>" not in text
