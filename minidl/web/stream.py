@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ EVERY_S = 0.5  # between two looks at a file, and so between two messages
 HEARTBEAT_S = 15.0
 WINDOW = 1 << 20  # last bytes of a file that are kept for all who watch
 MOST = 1 << 18  # bytes in a message
+REMEMBERED = 8  # messages of a file that are kept for all who watch
 
 
-def message(event: str, data: Any, id: str = "") -> bytes:
-    """Return a message in the form that browsers read."""
+def message(event: str, data: Any) -> bytes:
+    """Return a message in the form that browsers read; a line "id: ..." may come before it."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    head = f"id: {id}\n" if id else ""
-    return f"{head}event: {event}\ndata: {text}\n\n".encode()
+    return f"event: {event}\ndata: {text}\n\n".encode()
 
 
 HEARTBEAT = b": still here\n\n"
@@ -39,6 +40,7 @@ class Tail:
         self.size = self.identity = 0
         self.watchers = 0
         self._window, self._window_at = b"", 0
+        self._made: dict[tuple[int, int], bytes] = {}
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -76,6 +78,7 @@ class Tail:
             return False
         if identity != self.identity or size < self.size:
             self._window, self._window_at = b"", 0
+            self._made.clear()
         self.size, self.identity = size, identity
         return True
 
@@ -102,6 +105,14 @@ class Tail:
             part = self._bytes(offset, most)
         cut = part.rfind(b"\n") + 1
         return part[:cut] if cut or len(part) < most else part  # a line longer than any of ours
+
+    def made(self, key: tuple[int, int], make: Callable[[], bytes]) -> bytes:
+        """Return what `make` returns, made once for all who ask with the same key lately."""
+        if key not in self._made:
+            while len(self._made) >= REMEMBERED:
+                self._made.pop(next(iter(self._made)))
+            self._made[key] = make()
+        return self._made[key]
 
     def _fill(self, offset: int) -> None:
         """Read what the window lacks, if `offset` is near the end of the file."""
@@ -181,8 +192,9 @@ async def of_job(
         at = lines.size if at is None or at > lines.size else at
         if words:
             log_at = words.size if log_at is None or log_at > words.size else log_at
+        told = lambda: message("status", summarize())  # noqa: E731
         seen = state.identity
-        yield message("status", summarize())
+        yield state.made((seen, state.size), told)
         while True:
             sent = False
             if lines.size < at:  # the file was made anew
@@ -190,27 +202,31 @@ async def of_job(
             if part := lines.read(at):
                 at += len(part)
                 sent = True
-                found = list(_parsed(part))
-                kind, data = ("event", found[0]) if len(found) == 1 else ("batch", found)
-                yield message(kind, data, _id(at, log_at))
+                yield _id(at, log_at) + lines.made((at, len(part)), partial(_events, part))
             if words and log_at is not None:
                 log_at = 0 if words.size < log_at else log_at
                 if part := words.read(log_at):
                     log_at += len(part)
                     sent = True
-                    text = part.decode("utf-8", "replace")
-                    yield message("log", {"text": text, "offset": log_at}, _id(at, log_at))
+                    data = {"text": part.decode("utf-8", "replace"), "offset": log_at}
+                    yield _id(at, log_at) + message("log", data)
             if state.identity != seen:
                 seen, sent = state.identity, True
-                yield message("status", summarize())
+                yield state.made((seen, state.size), told)
             if sent:
                 await asyncio.sleep(EVERY_S)
             elif not await _any(HEARTBEAT_S, *(t for t in (lines, state, words) if t)):
                 yield HEARTBEAT
 
 
-def _id(at: int, log_at: int | None) -> str:
-    return str(at) if log_at is None else f"{at}:{log_at}"
+def _id(at: int, log_at: int | None) -> bytes:
+    return (f"id: {at}\n" if log_at is None else f"id: {at}:{log_at}\n").encode()
+
+
+def _events(part: bytes) -> bytes:
+    """Return the message with the lines of a part of events.jsonl."""
+    found = list(_parsed(part))
+    return message("event", found[0]) if len(found) == 1 else message("batch", found)
 
 
 def _parsed(part: bytes) -> Iterator[Any]:
@@ -247,8 +263,10 @@ class Board:
 
     def post(self, event: str, key: str, data: Any) -> None:
         """Give a message to everybody."""
-        for viewer in self._viewers:
-            viewer.put(event, key, data)
+        if self._viewers:
+            made = message(event, data)
+            for viewer in self._viewers:
+                viewer.put(event, key, made)
 
     async def messages(self, joined: Callable[[], None], left: Callable[[], None]) -> Any:
         """Yield messages for one viewer, twice a second at most, for ever."""
@@ -260,7 +278,7 @@ class Board:
             yield HEARTBEAT
             while True:
                 batch = await viewer.get(HEARTBEAT_S)
-                yield b"".join(message(event, data) for event, data in batch) or HEARTBEAT
+                yield b"".join(batch) or HEARTBEAT
                 await asyncio.sleep(EVERY_S)
         finally:
             self._viewers.discard(viewer)
@@ -271,16 +289,16 @@ class Board:
 
 class _Viewer:
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str], Any] = {}
+        self._waiting: dict[tuple[str, str], bytes] = {}
         self._some = asyncio.Event()
 
-    def put(self, event: str, key: str, data: Any) -> None:
+    def put(self, event: str, key: str, made: bytes) -> None:
         kind = "job" if event == "gone" else event  # the later one of both counts
         self._waiting.pop((kind, key), None)
-        self._waiting[kind, key] = (event, data)
+        self._waiting[kind, key] = made
         self._some.set()
 
-    async def get(self, seconds: float) -> list[tuple[str, Any]]:
+    async def get(self, seconds: float) -> list[bytes]:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._some.wait(), seconds)
         found = list(self._waiting.values())

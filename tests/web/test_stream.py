@@ -245,8 +245,8 @@ def test_a_slow_viewer_gets_what_is_new_once(monkeypatch):
 
 
 def test_what_a_viewer_is_sent_is_no_more_than_two_lines_of_data():
-    text = stream.message("log", {"text": "a\nb\r\n\n\u2028event: x\n"}, "5").decode()
-    assert text.count("\n") == 4 and text.endswith("\n\n")
+    text = stream.message("log", {"text": "a\nb\r\n\n\u2028event: x\n"}).decode()
+    assert text.count("\n") == 3 and text.endswith("\n\n")
     with contextlib.suppress(ValueError):
         stream.message("x", float("nan"))
         raise AssertionError("NaN is no JSON")
