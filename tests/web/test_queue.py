@@ -365,7 +365,7 @@ def test_a_job_that_is_killed_is_interrupted(root, running):
 
 def test_a_job_goes_on_without_the_server_and_a_later_one_knows_it(root, running):
     folder = ask(root, "run")
-    ask(root, "next")
+    ask(root, "next", place=1)
     running.becomes("run", "running")
     until(lambda: at_work(folder))
     first, running.queue = running.queue, Queue(root, STUB, Lanes.of(1))
