@@ -70,7 +70,6 @@ class Index:
                         self._remove()
                     elif not self.path.exists():  # somebody has deleted it
                         self._close()
-                        self._remove()  # what is left of it belongs to no file
                     base = self._opened()
                     with base:
                         return work(base)

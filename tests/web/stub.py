@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -47,6 +48,9 @@ def work(words: list[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         with job.running(folder, job.Job(words[0], argv)) as report:
+            if "child" in words:
+                child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+                (folder / "child").write_text(str(child.pid))
             done = 0
             while not (folder / "finish").exists():
                 done += 1

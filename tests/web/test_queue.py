@@ -345,7 +345,7 @@ def test_pause_keeps_a_snapshot_and_resume_goes_on_from_it(root, running):
 
 
 def test_abort_kills_the_whole_group_and_says_so(root, running):
-    folder = ask(root, "run")
+    folder = ask(root, "run", "train", "child")
     running.becomes("run", "running")
     until(lambda: at_work(folder))
     pid = job.status(folder).pid
@@ -353,6 +353,8 @@ def test_abort_kills_the_whole_group_and_says_so(root, running):
     running.queue.stop("run", "abort")
     running.becomes("run", "aborted")
     assert not processes.token(pid)
+    child = int((folder / "child").read_text())
+    until(lambda: not processes.token(child))
 
 
 def test_a_job_that_is_killed_is_interrupted(root, running):
