@@ -146,7 +146,7 @@ class Actions:
 
     async def queue(self, request: Request) -> Response:
         """Return the jobs that run, and those that wait, in their order, with what for."""
-        await self.site.turn(0.5)
+        await self.site.turn(self.site.fresh_s)
         return self._queue_now()
 
     def _queue_now(self) -> Response:

@@ -16,7 +16,7 @@ from minidl.web import files, machine, stream, summary
 from minidl.web.answers import answer, body, names_of, number_of, text_of, whole_of
 from minidl.web.paths import file_of
 from minidl.web.problems import NotFound, Unusable
-from minidl.web.site import FRESH_S, Site
+from minidl.web.site import Site
 
 PREFIX = "/api/v1"
 POINTS, MOST_POINTS = 1500, 20_000
@@ -48,7 +48,7 @@ class Api:
 
     async def jobs(self, request: Request) -> Response:
         """Return all jobs, newest first, or those that ?kind=, state=, group=, q= choose."""
-        await self.site.look(FRESH_S)
+        await self.site.look(self.site.fresh_s)
         found = list(self.site.summaries.values())
         for name in ("kind", "state", "group"):
             if name in request.query_params:
@@ -71,7 +71,7 @@ class Api:
         """Return one job in full."""
         name = request.path_params["id"]
         entry = await self.site.entry(name)
-        await self.site.look(FRESH_S)
+        await self.site.look(self.site.fresh_s)
         curves = self.site.facts(name)
         found = await asyncio.to_thread(summary.details, self.site.root, entry, curves)
         found["dependants"] = self.site.dependants(name)

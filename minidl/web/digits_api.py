@@ -53,7 +53,7 @@ class DigitsApi:
         return [Route(path, what, methods=[how]) for how, path, what in table]
 
     async def index(self, request: Request) -> Response:
-        await self.site.look(0.5)
+        await self.site.look(self.site.fresh_s)
         found = sorted(self.site.summaries.values(), key=lambda one: one["created"] or 0)
         return answer(
             {

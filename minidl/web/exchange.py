@@ -41,7 +41,7 @@ class Exchange:
         ids = names_of(request, "ids") or []
         if not ids or len(ids) > MOST_COMPARED:
             raise Unusable(f"ids are 1 to {MOST_COMPARED} jobs", field="ids")
-        await self.site.look(0.5)
+        await self.site.look(self.site.fresh_s)
         entries = [await self.site.entry(name) for name in dict.fromkeys(ids)]
         runs, fields, series = [], [], {}
         names = names_of(request, "names")

@@ -80,7 +80,7 @@ class Site:
         self.summaries: dict[str, dict[str, Any]] = {}
         self._facts: dict[str, tuple[str, dict[str, Any]]] = {}
         self._figures: OrderedDict[str, Figures] = OrderedDict()
-        self._asked = -math.inf
+        self.fresh_s, self._asked = FRESH_S, -math.inf
         self._looked, self._looking = 0.0, asyncio.Lock()
         self._wake, self._tasks = asyncio.Event(), set[asyncio.Task[Any]]()
         self._reading, self._queueing = asyncio.Semaphore(1), asyncio.Lock()
@@ -326,7 +326,7 @@ class Site:
     async def split(self, both: str) -> tuple[str, str]:
         """Return the id and the rest of ID/PATH: the longest id there is."""
         parts = both.split("/")
-        for fresh_s in (FRESH_S, 0.0):
+        for fresh_s in (self.fresh_s, 0.0):
             await self.look(fresh_s)
             for cut in range(len(parts) - 1, 0, -1):
                 name = "/".join(parts[:cut])
@@ -337,7 +337,7 @@ class Site:
     async def summary(self, name: str) -> dict[str, Any]:
         """Return the summary of a job as it is now."""
         entry = await self.entry(name)
-        await self.look(FRESH_S)
+        await self.look(self.fresh_s)
         found = self.summaries.get(name)
         if found is None:
             found = summary.of(self.root, entry, self.facts(name))

@@ -30,7 +30,9 @@ def root(tmp_path, monkeypatch):
 def site(root):
     from minidl.web.site import Options, Site
 
-    return Site(Options(root, STUB, version="1.2"))
+    found = Site(Options(root, STUB, version="1.2"))
+    found.fresh_s = 0.0  # a test asks right after it has made something
+    return found
 
 
 @pytest.fixture

@@ -236,6 +236,14 @@ def test_the_trash_names_dependants_and_gives_back(client, jobs):
     assert client.get("/api/v1/job/runs/a").json()["name"] == "A run"
 
 
+def test_nothing_is_brought_back_over_another_job(client, jobs):
+    called = client.post("/api/v1/trash/runs/a", json={}).json()["trash"]
+    make(jobs / "runs" / "a", name="another")
+    error(client.post("/api/v1/restore", json={"trash": called}), 409)
+    assert job.read(jobs / "runs" / "a").name == "another"
+    assert client.get("/api/v1/trash").json()["trash"][0]["trash"] == called
+
+
 @pytest.mark.parametrize("name", ["", "nothing", "../../runs/a", "/etc", "a/b", ".."])
 def test_only_what_is_in_the_trash_is_brought_back(client, jobs, name):
     found = client.post("/api/v1/restore", json={"trash": name})
