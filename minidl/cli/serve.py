@@ -82,8 +82,8 @@ def run(args: Namespace) -> int:
         demo=args.demo,
         version=minidl.__version__,
     )
-    with contextlib.closing(listening):
-        address = _address(args.host, port, token)
+    address = _address(args.host, port, token)
+    with contextlib.closing(listening), serving.alone(root, address.partition("?")[0]):
         print(f"minidl serve: {address}\n  jobs below {root}; Ctrl-C ends the server", flush=True)
         if not args.no_open:
             _open(address)

@@ -166,11 +166,12 @@ class Queue:
         """Take note of ends and start what can start; return whether a status was written."""
         ended = [name for name, process in self._started.items() if process.poll() is not None]
         for name in ended:
-            self._ended(name, self._started.pop(name).returncode)
+            process = self._started.pop(name)
+            self._ended(name, process.returncode, process.pid)
         for name in self._aims.keys() - self._started.keys():  # of an earlier server, or a terminal
             found = self._status(name)
             if found is None or job.state(found) != job.RUNNING:
-                self._ended(name, None)
+                self._ended(name, None, 0)
                 ended.append(name)
         waiting, running = [], []
         for name, one in summaries.items():
@@ -253,14 +254,15 @@ class Queue:
                 start_new_session=True,
             )
 
-    def _ended(self, name: str, code: int | None) -> None:
+    def _ended(self, name: str, code: int | None, pid: int) -> None:
         """Say what became of a job whose process did not say so itself.
 
         code   it ended with; None where that is not known
+        pid    of the process, if it was started here
         """
         folder, aim = self.root / name, self._aims.pop(name, "")
         found = self._status(name)
-        if found is None:
+        if found is None or (pid and found.pid != pid):  # another process is at work there
             return
         if found.state == job.RUNNING:
             if aim == job.ABORTED:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from minidl.errors import UsageError
+from minidl.web.paths import HIDDEN
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows: people have to take care themselves
+    fcntl = None
 
 TRIES = 50  # ports after the first one
 GRACE_S = 1  # for answers under way when the server ends
@@ -38,6 +48,32 @@ def bound(host: str, port: int, exactly: bool) -> socket.socket:
             made.close()
             raise UsageError(f"--port is {port}", expected="0 to 65535") from None
     raise UsageError(f"cannot listen at {host}:{port}: {reason}", fix="--port with another number")
+
+
+@contextlib.contextmanager
+def alone(root: Path, address: str) -> Iterator[None]:
+    """Be the only server of a root while the block runs: two would start each job twice.
+
+    Errors: UsageError with the address of the other one.
+    """
+    place = root / HIDDEN
+    place.mkdir(exist_ok=True)
+    with open(place / "server", "a+", encoding="utf-8") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise UsageError(
+                "another server is at work in this folder",
+                where=str(root),
+                fix=f"open {file.read().strip() or 'that one'}",
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(address)
+        file.flush()
+        yield
 
 
 class Server(uvicorn.Server):

@@ -326,6 +326,15 @@ def test_a_command_that_is_refused_says_why(root, running):
     assert error["message"] == "the pictures are not there\n  fix: take others"
 
 
+def test_the_end_of_a_process_says_nothing_of_another_ones_work(root, running):
+    folder = ask(root, "run", "train", "refuse")
+    running.step()
+    make(root / "run", state=job.RUNNING)  # somebody has begun it in a terminal
+    running.queue._started["run"].wait(20)
+    assert running.state("run") == "running"
+    job.write_status(folder, job.Status())
+
+
 def test_a_program_that_is_not_there_fails(root, running):
     ask(root, "run")
     running.queue.program = ("/nowhere/python",)

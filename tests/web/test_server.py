@@ -208,9 +208,19 @@ def test_the_server_has_no_numpy_and_nothing_to_do_when_nobody_looks(root, serve
 def test_a_second_server_gets_the_next_port(root, serve):
     first = serve()
     port = int(first.address.split(":")[2].strip("/"))
-    words = [sys.executable, "-c", SERVE, str(root), "--port", str(port)]
+    (root / "another").mkdir()
+    words = [sys.executable, "-c", SERVE, str(root / "another"), "--port", str(port)]
     found = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert found.returncode == 2 and f"127.0.0.1:{port}" in found.stderr
+
+
+def test_a_second_server_of_one_root_is_told_where_the_first_is(root, serve):
+    first = serve()
+    found = run_serve(str(root), "--port", "0")
+    assert found.returncode == 2
+    assert "another server is at work" in found.stderr and f"open {first.address}" in found.stderr
+    first.end(signal.SIGKILL)
+    assert serve().ask("api/v1/jobs")["jobs"] == []
 
 
 def run_serve(*flags: str, **options) -> subprocess.CompletedProcess:
