@@ -152,6 +152,11 @@ function stats(found) {
     ["Mean IoU", share(found.miou), "over the classes"],
     ["mAP", share(found.map), "mean average precision"],
     ["PSNR", typeof found.psnr === "number" ? `${num(found.psnr)} dB` : null, "mean"],
+    [
+      "PSNR of the input",
+      typeof found.input_psnr === "number" ? `${num(found.input_psnr)} dB` : null,
+      "before the net",
+    ],
     ["Loss", typeof found.loss === "number" ? num(found.loss) : null, "mean"],
     ["Records", whole(found.records), ""],
   ]);

@@ -184,7 +184,7 @@ class MatrixTable {
     this.labels = labels;
     const table = h(
       "table",
-      { class: "matrix" },
+      { class: labels.length <= 6 ? "matrix few" : "matrix" },
       h("caption", { class: "sr" }, "Confusion matrix: rows are classes, columns answers"),
       h(
         "thead",
@@ -241,7 +241,7 @@ class MatrixTable {
           : "·";
         cell.className = count ? (truth === predicted ? "right" : "wrong") : "none";
         const heat = Math.sqrt(shares ? share : count / most);
-        cell.style.setProperty("--heat", `${Math.round(heat * 50)}%`);
+        cell.style.setProperty("--heat", `${Math.round(heat * 42)}%`);
         cell.setAttribute(
           "aria-label",
           `${plural(count, "record")} of ${this.labels[truth]} taken for ${this.labels[predicted]}, ${percent(share, 1)}`,
@@ -313,7 +313,7 @@ class MatrixCanvas {
       row.forEach((count, predicted) => {
         if (!count) return;
         const heat = Math.sqrt(this.shares ? count / this.sums[truth] : count / most);
-        pen.globalAlpha = 0.15 + 0.85 * heat;
+        pen.globalAlpha = 0.3 + 0.7 * heat;
         pen.fillStyle = truth === predicted ? good : bad;
         pen.fillRect(predicted * side, truth * side, side, side);
       }),

@@ -138,7 +138,7 @@ function listsPart() {
     /** @type {string} */ label,
     /** @type {string} */ hint = "",
     required = false,
-  ) => form.place(name, { label, kind: "file", endings, hint, required, wide: true });
+  ) => form.place(`lists:${name}`, { label, kind: "file", endings, hint, required, wide: true });
   return h(
     "fieldset",
     { class: "group" },
@@ -151,7 +151,7 @@ function listsPart() {
       file("val", "Pictures for validation"),
       file("test", "Pictures for test"),
       file("labels", "Names of the classes", "One a line, the first of class 0."),
-      form.place("folder", {
+      form.place("lists:folder", {
         label: "Folder that paths in the lists start from",
         kind: "folder",
         placeholder: "that of the list",
@@ -296,9 +296,10 @@ function usual(share) {
 async function clone(id) {
   try {
     const found = await post(`clone/${path(id)}`);
-    if (found.form.source === "store")
-      for (const name of ["train", "val", "test", "labels"])
-        found.form[`store:${name}`] = found.form[name];
+    const { source } = found.form;
+    if (source === "store" || source === "lists")
+      for (const name of ["train", "val", "test", "labels", "folder"])
+        found.form[`${source}:${name}`] = found.form[name];
     form.set(found.form);
   } catch (error) {
     form.node.prepend(notice("warn", problem(error)));
