@@ -11,13 +11,14 @@ from minidl.web import queue, zoo
 
 DATA, RUN = "data/digits", "runs/lenet_digits"  # where the zoo's solver has them
 SOLVER = "lenet/digits_solver.prototxt"
+LOOKS = ("--histograms", "2", "--samples", "2")  # epochs between two
 
 
 def begin(root: Path, place: float) -> None:
     """Make the jobs of the demonstration that are not there yet, to wait for their turn."""
     _make(root, DATA, ("dataset", "digits", "--out", DATA), "digits", "dataset", place, {})
     # A net this small gains little by a second thread, and loses much where cores are busy.
-    words = ("train", str(zoo.folder() / SOLVER), "--threads", "1")
+    words = ("train", str(zoo.folder() / SOLVER), "--threads", "1", *LOOKS)
     _make(root, RUN, words, "LeNet on digits", "train", place + 0.001, {"data": root / DATA})
 
 
