@@ -37,7 +37,8 @@ class Tail:
 
     def __init__(self, path: Path, every_s: float = EVERY_S) -> None:
         self.path, self.every_s = path, every_s
-        self.size = self.identity = 0
+        self.size = self.identity = self._written = 0
+        self.version = 0  # counted up by every change: a replaced file may have its old inode again
         self.watchers = 0
         self._window, self._window_at = b"", 0
         self._made: dict[tuple[int, int], bytes] = {}
@@ -71,15 +72,16 @@ class Tail:
         """Look at the file; return whether it has changed."""
         try:
             facts = os.stat(self.path)
-            size, identity = facts.st_size, facts.st_ino
+            size, identity, written = facts.st_size, facts.st_ino, facts.st_mtime_ns
         except OSError:
-            size, identity = 0, 0
-        if (size, identity) == (self.size, self.identity):
+            size, identity, written = 0, 0, 0
+        if (size, identity, written) == (self.size, self.identity, self._written):
             return False
         if identity != self.identity or size < self.size:
             self._window, self._window_at = b"", 0
             self._made.clear()
-        self.size, self.identity = size, identity
+        self.size, self.identity, self._written = size, identity, written
+        self.version += 1
         return True
 
     async def change(self, seconds: float) -> bool:
@@ -193,7 +195,7 @@ async def of_job(
         if words:
             log_at = words.size if log_at is None or log_at > words.size else log_at
         told = lambda: message("status", summarize())  # noqa: E731
-        seen = state.identity
+        seen = state.version
         yield state.made((seen, state.size), told)
         while True:
             sent = False
@@ -210,8 +212,8 @@ async def of_job(
                     sent = True
                     data = {"text": part.decode("utf-8", "replace"), "offset": log_at}
                     yield _id(at, log_at) + message("log", data)
-            if state.identity != seen:
-                seen, sent = state.identity, True
+            if state.version != seen:
+                seen, sent = state.version, True
                 yield state.made((seen, state.size), told)
             if sent:
                 await asyncio.sleep(EVERY_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 
 import pytest
 
@@ -250,3 +251,34 @@ def test_what_a_viewer_is_sent_is_no_more_than_two_lines_of_data():
     with contextlib.suppress(ValueError):
         stream.message("x", float("nan"))
         raise AssertionError("NaN is no JSON")
+
+
+def test_a_status_that_was_replaced_twice_between_two_looks_is_sent(tmp_path):
+    """The second file may be given the inode that the first one had."""
+    status = tmp_path / "status.json"
+    status.write_text("[1]")
+    tails = stream.Tails()
+
+    async def replace(found):
+        spare = os.stat(status)
+        os.link(status, tmp_path / "kept")  # so that its inode comes back
+        for text in ("[2]", "[3]"):
+            (tmp_path / "new").write_text(text)
+            os.replace(tmp_path / "new", status)
+        os.replace(tmp_path / "kept", status)
+        assert os.stat(status).st_ino == spare.st_ino
+        status.write_text("[4]")
+
+    async def look():
+        messages = of_job(tmp_path, tails=tails, status=lambda: json.loads(status.read_text()))
+        found = []
+        async for message in messages:
+            if not message.startswith(b":"):
+                found.append(json.loads(parsed(message)["data"]))
+            if len(found) == 1:
+                await replace(found)
+            if found[-1:] == [[4]]:
+                await messages.aclose()
+                return found
+
+    assert asyncio.run(asyncio.wait_for(look(), 10))[-1] == [4]
