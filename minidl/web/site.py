@@ -151,7 +151,7 @@ class Site:
                 await self._wake.wait()
             self._wake.clear()
             try:
-                await self.turn()
+                await self._turn()
             except (OSError, MinidlError) as error:
                 log.error("the folders cannot be looked at", exc_info=error)
             with contextlib.suppress(asyncio.TimeoutError):
@@ -160,7 +160,13 @@ class Site:
     # ------------------------------------------------------------------ jobs
 
     async def turn(self, fresh_s: float = 0.0) -> None:
-        """Look at the jobs, start what can start, and take note of what has ended."""
+        """Look at the jobs, start what can start, and take note of what has ended; then go on
+        doing so while there is a reason to."""
+        await self._turn(fresh_s)
+        if self.busy:
+            self.wake()
+
+    async def _turn(self, fresh_s: float = 0.0) -> None:
         await self.look(fresh_s)
         if await self.with_queue(self.queue.step, self.summaries):
             await self.look()

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,29 +43,34 @@ class Server:
 
     def __init__(self, root: Path, *words: str) -> None:
         self.root, self.words = root, words
-        self.process: subprocess.Popen[str] | None = None
-        self.url = ""
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url, self.log = "", root / ".minidl" / "serve.log"
 
     def start(self, port: int = 0) -> Server:
         """Start it and wait until it says where it listens; `port` as of a server before."""
         command = [sys.executable, "-m", "minidl", "serve", ".", "--no-open", "--port", str(port)]
         # Its own group, so that a kill takes its helpers along; jobs have groups of their own.
-        self.process = subprocess.Popen(
-            [*command, *self.words],
-            cwd=self.root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        )
-        said = []
-        for line in self.process.stdout:  # type: ignore[union-attr]
-            said.append(line)
-            if found := re.search(r"http://\S+", line):
+        self.log.parent.mkdir(exist_ok=True)
+        with open(self.log, "ab") as output:
+            before = output.tell()
+            self.process = subprocess.Popen(
+                [*command, *self.words],
+                cwd=self.root,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+            )
+        while self.process.poll() is None:
+            if found := re.search(r"http://\S+", self.said(before)):
                 self.url = found[0].rstrip("/")
                 return self
-        raise AssertionError("minidl serve ended: " + "".join(said))
+            time.sleep(0.02)
+        raise AssertionError("minidl serve ended: " + self.said(before))
+
+    def said(self, start: int = 0) -> str:
+        """What it has printed, from a byte on."""
+        return self.log.read_bytes()[start:].decode("utf-8", "replace")
 
     @property
     def port(self) -> int:
@@ -75,7 +81,6 @@ class Server:
         if self.process is not None:
             (self.process.kill if kill else self.process.terminate)()
             self.process.wait(30)
-            self.process.stdout.close()  # type: ignore[union-attr]
             self.process = None
 
 
@@ -91,6 +96,7 @@ def serve(tmp_path) -> Iterator[object]:
     yield begin
     for server in started:
         server.stop(kill=True)
+        print(server.said())  # shown where the test fails
 
 
 @pytest.fixture

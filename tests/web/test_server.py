@@ -107,6 +107,15 @@ def test_a_job_goes_on_when_its_server_ends_and_the_next_one_knows_it(root, serv
     until(lambda: second.state(waiting) == "running")
 
 
+def test_what_waits_begins_though_nobody_looks(root, serve):
+    server = serve()
+    time.sleep(2.5)  # it has seen that there is nothing to do
+    one, two = begin(server, "one"), begin(server, "two")
+    until(lambda: at_work(root / one))
+    (root / one / "finish").touch()
+    until(lambda: at_work(root / two))
+
+
 def test_a_job_whose_process_dies_with_the_server_is_interrupted_and_resumes(root, serve):
     first = serve()
     name = begin(first, "one")
