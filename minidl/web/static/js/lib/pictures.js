@@ -79,21 +79,27 @@ export function grid(items, options) {
   );
 }
 
-/** The boxes of an item, in shares of its picture. @param {Item} item */
+/** The boxes of an item over its picture, wherever that stands in its frame. @param {Item} item */
 export function boxesOver(item) {
+  const [high, wide] = item.size ?? [100, 100];
   const draw = (/** @type {Box} */ box, /** @type {string} */ kind) => {
     const [label, score, x1, y1, x2, y2] = box;
     const words = kind === "found" ? `${label} ${percent(score, 0)}` : label;
     return s(
       "g",
       { class: kind },
-      s("rect", { x: x1 * 100, y: y1 * 100, width: (x2 - x1) * 100, height: (y2 - y1) * 100 }),
+      s("rect", {
+        x: x1 * wide,
+        y: y1 * high,
+        width: Math.max(0, x2 - x1) * wide,
+        height: Math.max(0, y2 - y1) * high,
+      }),
       s("title", null, words),
     );
   };
   return s(
     "svg",
-    { class: "boxes", viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
+    { class: "boxes", viewBox: `0 0 ${wide} ${high}`, "aria-hidden": "true" },
     (item.objects ?? []).map((box) => draw(box, "object")),
     (item.boxes ?? []).map((box) => draw(box, "found")),
   );

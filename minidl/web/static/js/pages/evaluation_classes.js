@@ -8,7 +8,7 @@ import { Table } from "../lib/table.js";
 
 /** @typedef {import("../lib/types.js").Job} Job */
 /** @typedef {{label: string, records?: number, right?: number, precision?: number|null,
- *             recall?: number|null, f1?: number|null, iou?: number|null, ap?: number|null}} Row */
+ *             recall?: number|null, f1?: number|null, iou?: number|null, ap?: number|null, objects?: number, found?: number}} Row */
 
 /** @param {HTMLElement} panel @param {Job} job */
 export function show(panel, job) {
@@ -32,6 +32,13 @@ export function show(panel, job) {
     view: (/** @type {Row} */ row) => shareOf(/** @type {number|null} */ (row[id]), label),
   });
   const has = (/** @type {keyof Row} */ id) => rows.some((row) => typeof row[id] === "number");
+  const count = (/** @type {keyof Row} */ id, /** @type {string} */ label) => ({
+    id: String(id),
+    label,
+    num: true,
+    value: (/** @type {Row} */ row) => /** @type {number|null} */ (row[id]),
+    view: (/** @type {Row} */ row) => whole(/** @type {number|null} */ (row[id])),
+  });
   const columns = [
     {
       id: "label",
@@ -50,6 +57,8 @@ export function show(panel, job) {
       value: (/** @type {Row} */ row) => row.records,
       view: (/** @type {Row} */ row) => whole(row.records),
     },
+    has("objects") && count("objects", "Objects"),
+    has("found") && count("found", "Found"),
     has("right") && {
       id: "right",
       label: "Right",
@@ -67,7 +76,7 @@ export function show(panel, job) {
     label: "Classes",
     key: (/** @type {Row} */ row) => row.label,
     columns: /** @type {any} */ (columns),
-    sort: has("recall") ? "recall" : "label",
+    sort: has("recall") ? "recall" : has("ap") ? "ap" : "label",
     search: (row) => row.label,
   });
   table.set(rows);

@@ -20,6 +20,11 @@ const SOURCES = /** @type {[string, string, string][]} */ ([
     "Pairs",
     "Two folders with pictures of the same names: what goes in, and what should come out. For denoising and segmentation.",
   ],
+  [
+    "digits",
+    "Example",
+    "1,797 handwritten digits of 28 × 28, which come with minidl: something to try a net on at once.",
+  ],
 ]);
 
 const ENCODINGS = /** @type {[string, string][]} */ ([
@@ -273,7 +278,7 @@ function changed() {
   const source = form.get("source") || "folder";
   for (const [name, part] of Object.entries(parts)) part.hidden = name !== source;
   split.hidden = source !== "folder" && source !== "pairs";
-  pictures.hidden = source === "store";
+  pictures.hidden = source === "store" || source === "digits";
   about.textContent = SOURCES.find(([name]) => name === source)?.[2] ?? "";
   usual(source === "pairs" ? "10" : "25");
   preview.bare(source !== "folder" && source !== "pairs");
