@@ -264,7 +264,9 @@ def running(folder: str | os.PathLike[str], job: Job) -> Iterator[Report]:
         )
     write(place, _merged(place, job))
     report = Report(place, before)
-    report.become(RUNNING, pid=os.getpid(), started=processes.token(os.getpid()), error={})
+    mine = {"pid": os.getpid(), "started": processes.token(os.getpid())}
+    if (before.state, before.pid, before.started) != (RUNNING, *mine.values()):  # not said yet
+        report.become(RUNNING, error={}, **mine)
     try:
         yield report
     except Exception as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -242,7 +243,7 @@ class Queue:
         if not self.allow_python:
             environment.pop(ALLOW_PYTHON, None)
         with open(folder / files.OUTPUT, "ab") as output:
-            output.write(f"$ {' '.join(words)}\n".encode("utf-8", "replace"))
+            output.write(f"$ minidl {shlex.join(words)}\n".encode("utf-8", "replace"))
             output.flush()
             return subprocess.Popen(
                 [*self.program, *words],

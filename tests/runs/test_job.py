@@ -199,3 +199,11 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {job.STATUS}
     assert json.loads((tmp_path / job.STATUS).read_text())["format"] == job.STATUS_FORMAT
+
+
+def test_a_job_that_a_page_has_begun_is_not_begun_twice(tmp_path):
+    mine = {"pid": os.getpid(), "started": processes.token(os.getpid())}
+    job.write_status(tmp_path, job.Status().became(job.RUNNING, **mine))
+    with job.running(tmp_path, job.Job("train")):
+        pass
+    assert [state for state, _ in job.status(tmp_path).history] == [job.RUNNING, job.DONE]

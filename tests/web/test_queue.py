@@ -289,7 +289,7 @@ def test_a_job_runs_to_its_end(root, running):
     until(lambda: at_work(folder))
     (folder / "finish").touch()
     running.becomes("runs/a", "done")
-    assert (folder / "output.txt").read_text().startswith("$ train ok --out runs/a\n")
+    assert (folder / "output.txt").read_text().startswith("$ minidl train ok --out runs/a\n")
     until(lambda: running.step() or not running.queue.busy)
 
 
