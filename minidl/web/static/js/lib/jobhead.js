@@ -11,7 +11,7 @@ import { menu } from "./dialog.js";
 import { fill, frame, h, say } from "./dom.js";
 import { percent } from "./format.js";
 import { icon } from "./icons.js";
-import { about, act, badge, bar, busy, eta, speed } from "./job.js";
+import { about, act, badge, bar, busy, commandBox, eta, speed } from "./job.js";
 import { notice } from "./states.js";
 import { listen } from "./stream.js";
 
@@ -40,12 +40,14 @@ export class JobHead {
     this.facts = h("div", { class: "row small" });
     this.buttons = h("div", { class: "btn-row" });
     this.message = h("div", { class: "stack job-message" });
+    this.command = h("section", { class: "stack tight job-message" });
     this.draw = frame(() => this.drawNow());
     fill(
       host,
       h("nav", { "aria-label": "Where this is" }, this.crumbs),
       h("div", { class: "page-head" }, h("div", null, this.title, this.facts), this.buttons),
       this.message,
+      this.command,
     );
     this.drawNow();
   }
@@ -96,6 +98,13 @@ export class JobHead {
     );
     fill(this.buttons, this.options.actions?.(job) ?? [], this.steps(), more);
     fill(this.message, this.said());
+    // what is done says so itself
+    fill(
+      this.command,
+      job.state !== "done" && job.command
+        ? [h("h2", { class: "eyebrow" }, "The same in a terminal"), commandBox(job.command)]
+        : [],
+    );
   }
 
   steps() {

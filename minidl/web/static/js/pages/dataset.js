@@ -34,24 +34,18 @@ async function start() {
   try {
     await JobHead.open(byId("head"), id, {
       facts: (job) => (job.dataset ? [h("span", { class: "muted" }, kind(job.dataset))] : []),
-      actions: (job) =>
-        job.state === "done"
-          ? [
-              h(
-                "a",
-                { class: "btn primary", href: `/new/run?data=${path(job.id)}` },
-                icon("play"),
-                "Train on it",
-              ),
-              h("a", { class: "btn", href: exploreUrl(job.id) }, icon("image"), "Explore"),
-              h(
-                "a",
-                { class: "btn", href: `/new/dataset?clone=${path(job.id)}` },
-                icon("copy"),
-                "Clone",
-              ),
-            ]
-          : [],
+      actions: (job) => [
+        job.state === "done" &&
+          h(
+            "a",
+            { class: "btn primary", href: `/new/run?data=${path(job.id)}` },
+            icon("play"),
+            "Train on it",
+          ),
+        job.state === "done" &&
+          h("a", { class: "btn", href: exploreUrl(job.id) }, icon("image"), "Explore"),
+        h("a", { class: "btn", href: `/new/dataset?clone=${path(job.id)}` }, icon("copy"), "Clone"),
+      ],
       ready: (job) => draw(job),
     });
   } catch (error) {
