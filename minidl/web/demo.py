@@ -11,6 +11,7 @@ from minidl.web import queue, zoo
 
 DATA, RUN = "data/digits", "runs/lenet_digits"  # where the zoo's solver has them
 SOLVER = "lenet/digits_solver.prototxt"
+OFTEN = ("--set", "display=5", "--set", "test_interval=25")  # so that the curves grow in sight
 LOOKS = ("--histograms", "2", "--samples", "2")  # epochs between two
 
 
@@ -18,7 +19,7 @@ def begin(root: Path, place: float) -> None:
     """Make the jobs of the demonstration that are not there yet, to wait for their turn."""
     _make(root, DATA, ("dataset", "digits", "--out", DATA), "digits", "dataset", place, {})
     # A net this small gains little by a second thread, and loses much where cores are busy.
-    words = ("train", str(zoo.folder() / SOLVER), "--threads", "1", *LOOKS)
+    words = ("train", str(zoo.folder() / SOLVER), "--threads", "1", *OFTEN, *LOOKS)
     _make(root, RUN, words, "LeNet on digits", "train", place + 0.001, {"data": root / DATA})
 
 
