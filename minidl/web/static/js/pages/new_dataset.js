@@ -39,6 +39,22 @@ const form = new Form("dataset", { action: "Create dataset", changed });
 const scan = new Scan((folder, picture) => preview.show(folder, picture));
 const preview = new Preview();
 
+// of pairs: the one for pictures, the other for classes
+const targetColour = form.choice("target_color", {
+  label: "Colours of targets",
+  options: [
+    ["", "As they are"],
+    ["color", "Colour"],
+    ["gray", "Grey"],
+  ],
+});
+const names = form.place("pairs:labels", {
+  label: "Names of the classes",
+  kind: "file",
+  endings: [".txt", ".csv", ".names"],
+  hint: "One a line, the first of class 0.",
+});
+
 /** @type {Record<string, HTMLElement>} */
 const parts = {
   folder: folderPart(),
@@ -156,6 +172,11 @@ function listsPart() {
       file("val", "Pictures for validation"),
       file("test", "Pictures for test"),
       file("labels", "Names of the classes", "One a line, the first of class 0."),
+      form.check("in_order", {
+        label: "Keep the order of the lists",
+        hint: "Otherwise they are mixed.",
+        wide: true,
+      }),
       form.place("lists:folder", {
         label: "Folder that paths in the lists start from",
         kind: "folder",
@@ -223,6 +244,8 @@ function pairsPart() {
           ["classes", "Classes of pixels"],
         ],
       }),
+      targetColour,
+      names,
     ),
   );
 }
@@ -281,6 +304,9 @@ function changed() {
   pictures.hidden = source === "store" || source === "digits";
   about.textContent = SOURCES.find(([name]) => name === source)?.[2] ?? "";
   usual(source === "pairs" ? "10" : "25");
+  const mapped = form.get("targets_are") === "classes";
+  targetColour.hidden = mapped;
+  names.hidden = !mapped;
   preview.bare(source !== "folder" && source !== "pairs");
   const folder = source === "pairs" ? form.get("inputs") : form.get("pictures");
   preview.settings({
@@ -302,7 +328,7 @@ async function clone(id) {
   try {
     const found = await post(`clone/${path(id)}`);
     const { source } = found.form;
-    if (source === "store" || source === "lists")
+    if (source !== "folder")
       for (const name of ["train", "val", "test", "labels", "folder"])
         found.form[`${source}:${name}`] = found.form[name];
     form.set(found.form);

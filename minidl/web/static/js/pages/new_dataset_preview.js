@@ -136,15 +136,15 @@ export class Preview {
     this.asked = key;
     fill(this.message);
     try {
-      await Promise.all(
-        MODES.map(async ([mode]) => {
-          const found = await post("ask/preview", { picture, size, gray, resize: mode });
-          if (key !== this.asked) return;
-          const image = /** @type {HTMLImageElement} */ (this.images.get(mode));
-          image.src = `data:image/png;base64,${found.png}`;
-          image.classList.toggle("tiny", found.size[0] < 120);
-        }),
-      );
+      // one after the other, the chosen one first: the command below wants an answer, too
+      const chosen = (/** @type {[string, string, string]} */ [mode]) => Number(mode === this.mode);
+      for (const [mode] of MODES.toSorted((a, b) => chosen(b) - chosen(a))) {
+        const found = await post("ask/preview", { picture, size, gray, resize: mode });
+        if (key !== this.asked) return;
+        const image = /** @type {HTMLImageElement} */ (this.images.get(mode));
+        image.src = `data:image/png;base64,${found.png}`;
+        image.classList.toggle("tiny", found.size[0] < 120);
+      }
     } catch (error) {
       if (key === this.asked) fill(this.message, h("div", { class: "error" }, problem(error)));
     }
