@@ -26,9 +26,9 @@ WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 PATIENCE_MS = 30_000  # how long a page may take on a busy machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, one for each worker."""
+    """Chromium. Not for the whole session: while Playwright runs, its loop is that of the thread."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here: install the distribution's package chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is absent")

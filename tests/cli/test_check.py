@@ -106,12 +106,12 @@ def test_a_net_to_test_has_its_parameters_where_the_net_to_train_has_them(capsys
 
 
 def test_no_array_is_made(capsys, monkeypatch):
-    from minidl.arrays import memory
+    from minidl.arrays.device import Cpu
 
     def refuse(*_):
         raise AssertionError("an array was made")
 
-    monkeypatch.setattr(memory, "aligned", refuse)
+    monkeypatch.setattr(Cpu, "bytes_", refuse)
     monkeypatch.setattr("minidl.engines.tuning.place", refuse)
     assert described(capsys, "zoo/lenet/solver.prototxt")
 
