@@ -124,6 +124,7 @@ def test_a_picture_that_is_not_one_and_a_net_that_does_not_fit_are_said(tree, se
     page = tab(f"{serve(tree).url}/new/dataset")
     page.get_by_role("textbox", name="Folder of pictures").fill("nowhere")
     page.get_by_text("there is nothing of this name").first.wait_for()
+    page.goto("about:blank")
     tab.complaints.clear()  # the browser says of each answer that it was no success
 
 
