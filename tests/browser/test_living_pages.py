@@ -158,6 +158,19 @@ def test_a_run_is_drawn_as_it_goes_and_says_when_something_is_wrong(tree, serve,
     page.get_by_text("something new").wait_for()
 
 
+def test_a_run_can_be_evaluated_as_soon_as_it_has_a_snapshot(tree, serve, tab):
+    page = tab(f"{serve(tree).url}/job/runs/alive")
+    page.wait_for_selector(".chart canvas")
+    evaluate = page.get_by_role("link", name="Evaluate")
+    assert evaluate.count() == 0
+    folder = tree / "runs" / "alive"
+    names = {"weights": "alive_iter_200.caffemodel", "state": "alive_iter_200.solverstate"}
+    for name in names.values():
+        (folder / name).write_bytes(b"x")
+    event(folder, event="snapshot", iter=200, **names)
+    evaluate.wait_for()
+
+
 def test_a_chart_zooms_and_goes_back(tree, serve, tab):
     page = tab(f"{serve(tree).url}/job/runs/slow")
     page.wait_for_selector(".chart canvas")

@@ -70,6 +70,7 @@ async function start() {
       "job",
       frame(() => head.draw()),
     );
+    run.on("line", (line) => line.event === "snapshot" && head.reload());
     const tabs = new Tabs(byId("tabs"), TABS(run), {
       label: "Parts of the run",
       chosen: view.get("tab"),
@@ -142,6 +143,7 @@ class Head {
       job.parents,
       job.adopted,
       job.error,
+      job.snapshots.length > 0,
     ]);
     if (state !== this.state) {
       this.state = state;
