@@ -28,7 +28,7 @@ PATIENCE_MS = 30_000  # how long a page may take on a busy machine
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium. Not for the whole session: while Playwright runs, its loop is that of the thread."""
+    """Chromium, for a module: while Playwright runs, its loop is that of the whole thread."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here: install the distribution's package chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is absent")
