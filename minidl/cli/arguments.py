@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minidl.arrays.threads import most_threads
-from minidl.errors import UsageError, nearest
+from minidl.errors import UsageError, did_you_mean, nearest
 
 FLAG = re.compile(r"--?([A-Za-z][\w-]*)(=.*)?", re.DOTALL)
 YES = ("1", "true", "yes", "t", "y")
@@ -67,9 +67,13 @@ class Parser(argparse.ArgumentParser):
             raise UsageError(
                 f"has an unexpected argument '{rest[0]}'",
                 where=self.prog,
-                fix=f"see {self.prog} --help",
+                fix=self._meant(argv, first) or f"see {self.prog} --help",
             )
         return args
+
+    def _meant(self, argv: Sequence[str], first: int) -> str:
+        """Return the kind that was meant by the first argument, as a hint; "" for none."""
+        return did_you_mean(argv[first], self.kinds) if first < len(argv) else ""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(

@@ -234,8 +234,8 @@ class Queue:
         started = processes.token(process.pid)
         found = job.status(folder)
         if started and found.pid != process.pid:
-            changes: dict[str, Any] = {"pid": process.pid, "started": started, "error": {}}
-            job.write_status(folder, found.became(job.RUNNING, **changes))
+            who: dict[str, Any] = {"pid": process.pid, "started": started}
+            job.write_status(folder, found.became(job.RUNNING, error={}, at=0.0, **who))
         self._started[name] = process
 
     def _run(self, folder: Path, words: Sequence[str], cwd: Path) -> subprocess.Popen[bytes]:
@@ -314,6 +314,8 @@ class Queue:
             number = processes.AFTER_EPOCH or 0
             if not number or job.read(self.root / name).kind != "train":
                 raise Conflict("only a training run stops after an epoch", where=name)
+            if not found.at:  # it may not listen yet, and the signal would end it
+                raise Conflict("has only just begun: ask again in a moment", where=name)
         aims = {"pause": job.PAUSED, "abort": job.ABORTED}
         try:
             sent = processes.send(found.pid, found.started, number, group=how == "abort")

@@ -262,3 +262,12 @@ def test_a_kinds_flag_elsewhere_is_refused_with_its_owner():
         UsageError, match=r"dataset folder: there is no flag '--i(.|\n)*minidl test"
     ):
         parser_for("dataset").read(["folder", "x", "--iterations", "3"])
+
+
+@pytest.mark.parametrize(
+    "words, meant",
+    [(["dataset", "scna", "pictures"], "scan"), (["evaluate", "shwo", "folder"], "show")],
+)
+def test_a_kind_of_a_command_that_is_nearly_right_is_named(words, meant, capsys):
+    assert main(words) == 2
+    assert f"did you mean '{meant}'?" in capsys.readouterr().err

@@ -403,6 +403,15 @@ def test_only_training_stops_after_an_epoch(root, running):
         running.queue.stop("data", "after-epoch")
 
 
+def test_a_run_that_may_not_listen_yet_is_not_asked_to_stop_after_its_epoch(root, running):
+    folder = root / "runs" / "a"
+    ask(root, "runs/a")
+    mine = {"pid": os.getpid(), "started": processes.token(os.getpid())}
+    job.write_status(folder, job.status(folder).became(job.RUNNING, **mine))
+    with pytest.raises(Conflict, match="only just begun"):  # the signal would end this process
+        running.queue.stop("runs/a", "after-epoch")
+
+
 @pytest.mark.parametrize(
     "argv",
     [
