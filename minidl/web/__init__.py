@@ -11,6 +11,7 @@
     index        what was worked out once (SQLite; may be deleted at any time)
     stream       server-sent events
     queue        which job runs next, where; started, adopted, stopped
+    form         a form, read and checked field by field
     commands     the command line of a form
     asker        short questions, answered by commands in a warm process
     serving      the server around it

@@ -1,8 +1,7 @@
 """The command line of a form: what the page starts is what anybody can type.
 
-A form is a dict; what is absent, None or "" takes the command's own default. Nothing in it is
-trusted: numbers are read as numbers, choices are checked, names of files are resolved and have to
-lie below the root or a data root, and no value can become a flag.
+A form is a dict; what is absent, None or "" takes the command's own default. How its fields are
+read and checked: `minidl.web.form`.
 
 train      name, group; net_from ("zoo", "run", "file", "text") with net (a name, a run's id, a
            path) or text (a prototxt); data (a data set's id or a path); weights (a run's id or a
@@ -33,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.web import paths, summary
+from minidl.web.form import Form, Places, Reader, as_argument
 from minidl.web.problems import Unusable
 
 OUT = "\0"  # stands for the folder of the job until it is known; no form can hold it
@@ -42,25 +42,6 @@ NAMED = ("digits", "mnist", "fashion-mnist")
 ZOO = re.compile(r"[\w-]{1,60}", re.ASCII)
 SIZE = re.compile(r"\d{1,5}(,\d{1,5})?", re.ASCII)
 RESIZE = ("squash", "crop", "fill", "half_crop")
-
-Form = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where names in forms are looked up: the root, which job ids count from, and data roots."""
-
-    root: Path
-    roots: tuple[Path, ...]
-    allow_python: bool = False
-
-    def path(self, name: str) -> str:
-        """Return the path of a file or folder for a command line."""
-        return paths.shown(paths.readable(self.roots, name, self.root), self.root)
-
-    def job(self, name: str) -> str:
-        """Return a job's id as a path for a command line."""
-        return paths.shown(paths.job_folder(self.root, name), self.root)
 
 
 @dataclass(frozen=True)
@@ -98,7 +79,7 @@ class Command:
 
 def build(kind: str, form: Form, places: Places) -> list[Command]:
     """Return the jobs of a form. Errors: Unusable, with the field; Forbidden for a path."""
-    makers: dict[str, Callable[[_Reader], Command]] = {
+    makers: dict[str, Callable[[Reader], Command]] = {
         "train": _train,
         "dataset": _dataset,
         "evaluate": _evaluate,
@@ -108,7 +89,7 @@ def build(kind: str, form: Form, places: Places) -> list[Command]:
         raise Unusable(f"there is no kind '{str(kind)[:40]}'", expected=", ".join(makers))
     found = []
     for values, suffix in _swept(kind, form):
-        reader = _Reader(values, places)
+        reader = Reader(values, places)
         command = makers[kind](reader)
         group = reader.text("group", 200)
         if suffix:
@@ -200,7 +181,7 @@ def _from(cwd: Path, value: str, root: Path) -> str:
 # ---------------------------------------------------------------------- one maker a kind
 
 
-def _train(form: _Reader) -> Command:
+def _train(form: Reader) -> Command:
     net, files, needs = _net(form)
     data, needs["data"] = form.source("data")
     form.add("train", "--net", net, "--data", data, "--out", OUT)
@@ -224,12 +205,12 @@ def _train(form: _Reader) -> Command:
     return Command("train", form.words(), "runs", name, needs=needs, files=files)
 
 
-def _named_after(form: _Reader, net: str, data: str) -> str:
+def _named_after(form: Reader, net: str, data: str) -> str:
     stem = "net" if form.get("net_from") == "text" else Path(net).stem
     return f"{stem}-{Path(data).name}"
 
 
-def _net(form: _Reader) -> tuple[str, dict[str, str], dict[str, str]]:
+def _net(form: Reader) -> tuple[str, dict[str, str], dict[str, str]]:
     """Return the word for --net, files for the job's folder, and what the job needs."""
     source = form.one_of("net_from", "zoo", "run", "file", "text")
     if source == "text":
@@ -244,11 +225,11 @@ def _net(form: _Reader) -> tuple[str, dict[str, str], dict[str, str]]:
         return name, {}, {}
     if source == "run":
         run = form.job("net")
-        return _as_argument(run), {}, {"net": run}
-    return _as_argument(form.path("net")), {}, {}
+        return as_argument(run), {}, {"net": run}
+    return as_argument(form.path("net")), {}, {}
 
 
-def _weights(form: _Reader, needs: dict[str, str]) -> None:
+def _weights(form: Reader, needs: dict[str, str]) -> None:
     """Add --weights: a file, or a run with the one of its snapshots that was chosen."""
     if form.empty("weights"):
         return
@@ -259,16 +240,16 @@ def _weights(form: _Reader, needs: dict[str, str]) -> None:
     form.add("--weights", weights)
 
 
-def _snapshot(form: _Reader, run: str) -> str:
+def _snapshot(form: Reader, run: str) -> str:
     """Return the path of a run's weights of the iteration in the form."""
     iteration = form.checked_whole("snapshot", 0, 1 << 53)
     for one in summary.snapshots(form.places.root / run):
         if one["iter"] == iteration and one["weights"]:
-            return _as_argument(f"{run}/{one['weights']}")
+            return as_argument(f"{run}/{one['weights']}")
     raise Unusable(f"has no snapshot of iteration {iteration}", where=run, field="snapshot")
 
 
-def _policy(form: _Reader) -> None:
+def _policy(form: Reader) -> None:
     policy = form.text("policy", 60)
     if not policy:
         return
@@ -283,27 +264,27 @@ def _policy(form: _Reader) -> None:
     form.add("--policy", text.replace(" ", ""))
 
 
-def _dataset(form: _Reader) -> Command:
+def _dataset(form: Reader) -> Command:
     source = form.one_of("source", "folder", "lists", "store", "pairs", *NAMED)
     form.add("dataset", source)
     named = source
     if source == "folder":
-        pictures = form.required_path("pictures")
+        pictures = form.path("pictures")
         named = Path(pictures).name or named
-        form.add(_as_argument(pictures))
+        form.add(as_argument(pictures))
         form.paths("val_from", "test_from")
     elif source == "lists":
-        form.add("--train", form.required_path("train"))
+        form.add("--train", form.path("train"))
         form.paths("val", "test", "labels", root="folder")
         form.switch("in_order")
     elif source == "store":
-        form.add("--train", form.required_path("train"))
+        form.add("--train", form.path("train"))
         form.paths("val", "test", "labels", mean="mean_file")
         form.choice("resize", *RESIZE)
     elif source == "pairs":
-        inputs, targets = form.required_path("inputs"), form.required_path("targets")
+        inputs, targets = form.path("inputs"), form.path("targets")
         named = Path(inputs).name or named
-        form.add(_as_argument(inputs), _as_argument(targets))
+        form.add(as_argument(inputs), as_argument(targets))
         form.choice("targets_are", "image", "classes", flag="targets")
         target = form.checked_choice("target_color", "gray", "color")
         form.add(*([f"--target-{target}"] if target else []))
@@ -321,7 +302,7 @@ def _dataset(form: _Reader) -> Command:
     return Command("dataset", form.words(), "data", name)
 
 
-def _pictures(form: _Reader) -> None:
+def _pictures(form: Reader) -> None:
     """Add how pictures are brought to one size and stored."""
     size = str(form.get("size") or "").replace(" ", "").replace("x", ",")
     if size:
@@ -337,16 +318,16 @@ def _pictures(form: _Reader) -> None:
     form.whole("seed")
 
 
-def _evaluate(form: _Reader) -> Command:
+def _evaluate(form: Reader) -> Command:
     run = form.job("run")
-    form.add("evaluate", _as_argument(run))
+    form.add("evaluate", as_argument(run))
     form.whole("snapshot")
     over = form.one_of("over", "split", "list", "folder")
     if over == "split":
         what = form.checked_choice("split", "val", "test", "train") or "val"
         form.add("--split", what)
     else:
-        path = form.required_path(over)
+        path = form.path(over)
         form.add(f"--{over}", path)
         what = Path(path).stem
     form.whole("count", low=1)
@@ -357,10 +338,10 @@ def _evaluate(form: _Reader) -> Command:
     return Command("evaluate", form.words(), f"{run}/evaluations", name, needs={"run": run})
 
 
-def _show(form: _Reader) -> Command:
+def _show(form: Reader) -> Command:
     run = form.job("run")
-    picture = form.required_path("picture")
-    form.add("show", _as_argument(run), _as_argument(picture))
+    picture = form.path("picture")
+    form.add("show", as_argument(run), as_argument(picture))
     form.whole("snapshot")
     form.add("--out", OUT)
     layers = form.get("layers")
@@ -372,160 +353,10 @@ def _show(form: _Reader) -> Command:
     return Command("show", form.words(), f"{run}/shown", name, needs={"run": run})
 
 
-def _device(form: _Reader) -> None:
+def _device(form: Reader) -> None:
     """Add --gpu for a GPU that was chosen; which one "any" is, the queue decides."""
     device = str(form.get("device") or "cpu")
     if device.isascii() and device.isdecimal() and len(device) < 4:
         form.add("--gpu", device)
     elif device not in ("cpu", "any"):
         raise Unusable(f"'{device[:40]}' is no device", expected="cpu, any, 0", field="device")
-
-
-def _as_argument(path: str) -> str:
-    """Return a path that no command takes for a flag."""
-    return f"./{path}" if path.startswith("-") else path
-
-
-class _Reader:
-    """A form, read field by field, and the words that come of it."""
-
-    def __init__(self, form: Form, places: Places) -> None:
-        self.form, self.places = form, places
-        self._words: list[str] = []
-
-    def words(self) -> tuple[str, ...]:
-        return tuple(self._words)
-
-    def add(self, *words: str) -> None:
-        """Add words; a value after a flag that begins with '-' is joined to it with '='."""
-        for word in words:
-            if len(word) > 1 and word[0] == "-" and not word.startswith("--"):
-                self._words[-1] += f"={word}"
-            else:
-                self._words.append(word)
-
-    def get(self, name: str) -> Any:
-        return self.form.get(name)
-
-    def empty(self, name: str) -> bool:
-        return self.form.get(name) in (None, "", [])
-
-    def text(self, name: str, most: int) -> str:
-        value = self.form.get(name)
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            raise Unusable(f"{name} is not text", field=name)
-        return self.clean(value, name, most)
-
-    def clean(self, value: str, name: str, most: int) -> str:
-        value = value.strip()
-        if len(value) > most or not value.isprintable():
-            raise Unusable(f"{name} has control characters or more than {most}", field=name)
-        return value
-
-    def required(self, name: str) -> str:
-        value = self.text(name, paths.LONGEST)
-        if not value:
-            raise Unusable(f"{name.replace('_', ' ')} is missing", field=name)
-        return value
-
-    def one_of(self, name: str, *choices: str) -> str:
-        """Return a choice; the first one by default."""
-        return self.checked_choice(name, *choices) or choices[0]
-
-    def checked_choice(self, name: str, *choices: str) -> str:
-        value = self.form.get(name)
-        if value in (None, ""):
-            return ""
-        if value not in choices:
-            raise Unusable(
-                f"{name} is '{str(value)[:40]}'", expected=", ".join(choices), field=name
-            )
-        return str(value)
-
-    def choice(self, name: str, *choices: str, flag: str = "") -> None:
-        if value := self.checked_choice(name, *choices):
-            self.add(f"--{flag or name}", value)
-
-    def word(self, name: str) -> None:
-        """Add a flag with a name, such as that of a layer."""
-        value = self.text(name, 200)
-        if value:
-            self._words += [_flag(name), value] if value[0] != "-" else [f"{_flag(name)}={value}"]
-
-    def switch(self, name: str) -> None:
-        value = self.form.get(name)
-        if value in (True, "true", "on", "1", 1):
-            self.add(_flag(name))
-        elif value not in (None, "", False, "false", "off", "0", 0):
-            raise Unusable(f"{name} is '{str(value)[:40]}'", expected="true or false", field=name)
-
-    def checked_whole(self, name: str, low: int, high: int) -> int:
-        value = self.checked_number(name, low, high)
-        if value != int(value):
-            raise Unusable(f"{name} is {value:g}", expected="a whole number", field=name)
-        return int(value)
-
-    def checked_number(self, name: str, low: float, high: float) -> float:
-        value = self.form.get(name)
-        try:
-            number = math.nan if isinstance(value, bool) else float(str(value).strip()[:40])
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise Unusable(
-                f"{name} is '{str(value)[:40]}'",
-                expected=f"a number from {low:g} to {high:g}",
-                field=name,
-            )
-        return number
-
-    def whole(self, name: str, low: int = 0, high: int = 1 << 53) -> None:
-        if not self.empty(name):
-            self.add(_flag(name), str(self.checked_whole(name, low, high)))
-
-    def number(self, name: str, low: float = -1e30, high: float = 1e30) -> None:
-        if not self.empty(name):
-            self.add(_flag(name), f"{self.checked_number(name, low, high):.12g}")
-
-    def path(self, name: str) -> str:
-        try:
-            return self.places.path(self.required(name))
-        except Unusable:
-            raise
-        except Exception as error:
-            error.field = name  # type: ignore[attr-defined]
-            raise
-
-    def required_path(self, name: str) -> str:
-        return self.path(name)
-
-    def paths(self, *names: str, **others: str) -> None:
-        """Add paths that may be absent: names of fields, which are the flags, and FLAG=FIELD."""
-        for flag, name in [*((name, name) for name in names), *others.items()]:
-            if not self.empty(name):
-                path = self.path(name)
-                self._words += [f"{_flag(flag)}={path}"] if path[0] == "-" else [_flag(flag), path]
-
-    def job(self, name: str) -> str:
-        try:
-            return self.places.job(self.required(name))
-        except Unusable:
-            raise
-        except Exception as error:
-            error.field = name  # type: ignore[attr-defined]
-            raise
-
-    def source(self, name: str) -> tuple[str, str]:
-        """Return a job's id or a path as an argument, and the id if it is one ("" if not)."""
-        value = self.required(name)
-        below = self.places.root / value
-        if not value.startswith(("/", "~")) and below.is_dir():
-            found = self.job(name)
-            return _as_argument(found), found
-        return _as_argument(self.path(name)), ""
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

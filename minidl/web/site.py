@@ -17,8 +17,8 @@ from minidl.errors import MinidlError
 from minidl.runs import job
 from minidl.web import demo, machine, paths, queue, summary
 from minidl.web.asker import Asker
-from minidl.web.commands import Places
 from minidl.web.figures import Figures
+from minidl.web.form import Places
 from minidl.web.index import Index
 from minidl.web.problems import Conflict, NotFound
 from minidl.web.stream import Board, Tails

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from minidl.errors import MinidlError
 from minidl.web import commands
-from minidl.web.commands import NET_FILE, OUT, Places, build, form_of
+from minidl.web.commands import NET_FILE, OUT, build, form_of
+from minidl.web.form import Places
 from minidl.web.problems import Forbidden, Unusable
 from tests.web.making import make
 
