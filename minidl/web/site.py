@@ -29,6 +29,7 @@ log = logging.getLogger("minidl.web")
 EVERY_S = 1.0  # between two looks at the folders while somebody looks or a job runs
 SYSTEM_S = 2.0  # between two looks at the machine
 FRESH_S = 0.5  # so old may be what a request is answered with
+QUIET_S = 30.0  # without anything to do, until memory is given back
 KEPT = 24  # runs whose curves stay in memory
 PATIENCE_S = 0.25  # for the exact curves of a request
 FAR = 1 << 23  # bytes that are too many to wait for
@@ -148,7 +149,7 @@ class Site:
         """Look at the folders while there is a reason to; else wait without a timer."""
         while True:
             if not self.busy:
-                await self._wake.wait()
+                await self._rest()
             self._wake.clear()
             try:
                 await self._turn()
@@ -156,6 +157,19 @@ class Site:
                 log.error("the folders cannot be looked at", exc_info=error)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), EVERY_S)
+
+    async def _rest(self) -> None:
+        """Wait for something to do; after a while give back the memory of curves, which the index
+        or the files bring again."""
+        while not self._wake.is_set():
+            asked = time.monotonic() - self._asked < QUIET_S or self._behind
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), QUIET_S)
+                return
+            if not asked:
+                self._figures.clear()
+                await asyncio.to_thread(machine.give_back)
+                await self._wake.wait()
 
     # ------------------------------------------------------------------ jobs
 

@@ -140,6 +140,21 @@ def test_a_job_without_a_log_has_an_empty_one(client, jobs):
     assert (found["text"], found["files"]) == ("", [])
 
 
+@pytest.fixture
+def soon_quiet(monkeypatch):
+    monkeypatch.setattr("minidl.web.site.QUIET_S", 0.05)
+
+
+def test_curves_that_nobody_looks_at_give_their_memory_back_and_come_again(
+    soon_quiet, client, site, jobs
+):
+    events(jobs / "runs" / "a", *(display(i, 1.0 / (i + 1)) for i in range(50)))
+    before = client.get("/api/v1/metrics/runs/a").json()
+    assert before["series"] and site._figures
+    until(lambda: not site._figures)
+    assert client.get("/api/v1/metrics/runs/a").json() == before
+
+
 def test_histograms_and_samples(client, jobs):
     run = jobs / "runs" / "a"
     line = {"iter": 4, "blobs": [{"name": "conv1 weight", "counts": [1], "kind": "weight"}]}
