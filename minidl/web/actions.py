@@ -191,7 +191,9 @@ class Actions:
         """Change how many trainings may run at a time on the CPU."""
         slots = (await body(request)).get("slots")
         if not isinstance(slots, int) or isinstance(slots, bool) or not 1 <= slots <= MOST_SLOTS:
-            raise Unusable("slots is no such number", expected=f"1 to {MOST_SLOTS}", field="slots")
+            raise Unusable(
+                "slots is not a number of trainings", expected=f"1 to {MOST_SLOTS}", field="slots"
+            )
         room = {**self.site.queue.lanes.room, "cpu": slots}
         self.site.queue.lanes = queue.Lanes(room)
         await self.site.turn()

@@ -76,10 +76,12 @@ class Asking:
         size = str(asked.get("size") or "").replace(" ", "").replace("x", ",")
         resize = str(asked.get("resize") or "squash")
         if not commands.SIZE.fullmatch(size):
-            raise Unusable(f"'{size[:40]}' is no size", expected="28, or 28,32", field="size")
+            raise Unusable(f"'{size[:40]}' is not a size", expected="28, or 28,32", field="size")
         if resize not in commands.RESIZE:
             expected = ", ".join(commands.RESIZE)
-            raise Unusable(f"'{resize[:40]}' is no mode", expected=expected, field="resize")
+            raise Unusable(
+                f"'{resize[:40]}' is not a way to resize", expected=expected, field="resize"
+            )
         words += ["--size", size, "--resize", resize, "--json"]
         return answer(await self.ask(*words, *(["--gray"] if asked.get("gray") else [])))
 
@@ -184,7 +186,9 @@ class Asking:
         words = ["dataset", "browse", self.site.places.job(entry.id)]
         split = text_of(request, "split", "train")
         if split not in ("train", "val", "test"):
-            raise Unusable(f"'{split[:40]}' is no part", expected="train, val, test", field="split")
+            raise Unusable(
+                f"'{split[:40]}' is not a part", expected="train, val, test", field="split"
+            )
         words += ["--split", split]
         if text_of(request, "label"):
             words += [f"--label={_plain(text_of(request, 'label'), 'label')}"]
@@ -209,7 +213,7 @@ class Asking:
         sort = text_of(request, "sort")
         if sort:
             if sort not in ("index", "confident", "unsure", "loss"):
-                raise Unusable(f"'{sort[:40]}' is no order", field="sort")
+                raise Unusable(f"'{sort[:40]}' is not an order", field="sort")
             words += ["--sort", sort]
         most = (1, MOST_SHOWN)
         words += _numbers(request, offset=(0, 1 << 53), count=most, thumb=(0, 2048), worst=most)
@@ -233,7 +237,7 @@ class Asking:
         if iteration in (None, ""):
             iteration = None
         elif not str(iteration).isdecimal():
-            raise Unusable("snapshot is no iteration", field="snapshot")
+            raise Unusable("snapshot is not an iteration", field="snapshot")
         if isinstance(record := asked.get("record"), dict):
             with scratch.passing(self.site.root) as place:
                 file, label = await self._record(entry, record, place)

@@ -221,7 +221,7 @@ def _net(form: Reader) -> tuple[str, dict[str, str], dict[str, str]]:
     name = form.required("net")
     if source == "zoo":
         if not ZOO.fullmatch(name) or name.startswith("-"):
-            raise Unusable(f"'{name[:60]}' is no net of the zoo", field="net")
+            raise Unusable(f"'{name[:60]}' is not a net of the zoo", field="net")
         return name, {}, {}
     if source == "run":
         run = form.job("net")
@@ -259,7 +259,7 @@ def _policy(form: Reader) -> None:
     text = policy if values in (None, "") else f"{policy}:{values}"
     if not re.fullmatch(r"[a-z_]{1,30}(:[\d.,eE+-]{0,200})?", text.replace(" ", "")):
         raise Unusable(
-            f"'{text[:60]}' is no policy", expected="step with 33,0.1", field="policy_values"
+            f"'{text[:60]}' is not a policy", expected="step with 33,0.1", field="policy_values"
         )
     form.add("--policy", text.replace(" ", ""))
 
@@ -307,7 +307,7 @@ def _pictures(form: Reader) -> None:
     size = str(form.get("size") or "").replace(" ", "").replace("x", ",")
     if size:
         if not SIZE.fullmatch(size):
-            raise Unusable(f"'{size[:40]}' is no size", expected="28, or 28,32", field="size")
+            raise Unusable(f"'{size[:40]}' is not a size", expected="28, or 28,32", field="size")
         form.add("--size", size)
     form.choice("resize", *RESIZE)
     color = form.checked_choice("color", "gray", "color")
@@ -359,4 +359,4 @@ def _device(form: Reader) -> None:
     if device.isascii() and device.isdecimal() and len(device) < 4:
         form.add("--gpu", device)
     elif device not in ("cpu", "any"):
-        raise Unusable(f"'{device[:40]}' is no device", expected="cpu, any, 0", field="device")
+        raise Unusable(f"'{device[:40]}' is not a device", expected="cpu, any, 0", field="device")

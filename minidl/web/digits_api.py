@@ -134,7 +134,7 @@ class DigitsApi:
         name = request.path_params["id"]
         one = await self.site.summary(name)
         if one["kind"] != kind:
-            raise NotFound(f"is no {kind}", where=name)
+            raise NotFound(f"is not a job of the kind {kind}", where=name)
         return name, one
 
     async def classify_one(self, request: Request) -> Response:

@@ -87,7 +87,7 @@ class Exchange:
             "zip": (download.zipped, "application/zip"),
         }
         if form not in makers:
-            raise Unusable(f"'{form[:40]}' is no format", expected="tar.gz, zip, onnx")
+            raise Unusable(f"'{form[:40]}' is not a format", expected="tar.gz, zip, onnx")
         data = self._data(entry)
         members = await asyncio.to_thread(download.files, entry.folder, data, iteration)
         if not members:

@@ -24,7 +24,7 @@ def listing(roots: Sequence[Path], root: Path, name: str) -> dict[str, Any]:
         return _answer("", None, tops, [], 0, tops)
     path = paths.readable(roots, name, root)
     if not path.is_dir():
-        raise Unusable("is no folder", where=name, field="path")
+        raise Unusable("is not a folder", where=name, field="path")
     folders, files = [], []
     with contextlib.suppress(OSError), os.scandir(path) as found:
         for item in found:

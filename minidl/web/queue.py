@@ -417,7 +417,7 @@ def create(folder: Path, made: job.Job, place: float, texts: Mapping[str, str]) 
     """Write the files of a job that is to wait. `folder` is there, and empty."""
     for name, text in texts.items():
         if os.sep in name or name.startswith("."):
-            raise Refused(f"'{name}' is no name of a file")
+            raise Refused(f"'{name}' is not the name of a file")
         (folder / name).write_text(text, "utf-8")
     job.write(folder, made)
     job.write_status(folder, job.Status().became(job.WAITING, place=place))

@@ -67,7 +67,7 @@ def _keep(file: UploadFile, place: Path, root: Path) -> dict[str, Any]:
     if suffix not in (*WEIGHTS, *TEXTS):
         if sides is None or suffix not in PICTURES:
             kinds = ", ".join((*PICTURES, *TEXTS, *WEIGHTS))
-            raise Unusable("is no picture, prototxt or weights", where=name, expected=kinds)
+            raise Unusable("is not a picture, a prototxt or weights", where=name, expected=kinds)
         if min(sides) < 1 or sides[0] * sides[1] > MOST_PIXELS:
             raise TooLarge(
                 f"is a picture of {sides[0]} x {sides[1]}",
