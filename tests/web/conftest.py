@@ -27,9 +27,11 @@ def root(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def site(root):
+def site(root, monkeypatch):
     from minidl.web.site import Options, Site
 
+    # On a busy machine an answer would else be "not yet complete" here and there.
+    monkeypatch.setattr("minidl.web.site.PATIENCE_S", 30.0)
     found = Site(Options(root, STUB, version="1.2"))
     found.fresh_s = 0.0  # a test asks right after it has made something
     return found

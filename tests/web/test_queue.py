@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -89,6 +90,7 @@ class Machine(RuleBasedStateMachine):
         self.aims: dict[str, str] = {}
         self.order: list[str] = []
         self.alive: dict[int, str] = {}
+        self.listening: set[int] = set()
         self.next = 1000
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(processes, "token", lambda pid: f"t{pid}" if pid in self.alive else "")
@@ -155,6 +157,15 @@ class Machine(RuleBasedStateMachine):
             self.states[name] = "running"
 
     @precondition(lambda self: self.named("running"))
+    @rule()
+    def progress(self):
+        """The process writes how far it is; from then on it listens to signals."""
+        (name,) = self.named("running")
+        found = job.status(self.root / name)
+        job.write_status(self.root / name, replace(found, at=1.0))
+        self.listening.add(found.pid)
+
+    @precondition(lambda self: self.named("running"))
     @rule(code=st.sampled_from([0, 1, -9, "done"]))
     def end_one(self, code):
         (name,) = self.named("running")
@@ -177,6 +188,11 @@ class Machine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(self.named("running", "waiting")))
         aims = {"pause": "paused", "abort": "aborted"}
         was = self.states[name]
+        if was == "running" and how == "after-epoch":
+            if job.status(self.root / name).pid not in self.listening:
+                with pytest.raises(Conflict, match="only just begun"):
+                    self.queue.stop(name, how)
+                return
         self.queue.stop(name, how)
         if was == "waiting":
             self.order.remove(name)
