@@ -160,8 +160,10 @@ class Home:
     @property
     def version(self) -> int:
         """Another number whenever the values may have changed."""
-        if self.held:  # by somebody who may write at any time
+        if self._lent is not None:  # somebody may write at any time, or has written
             self._version += 1
+            if not (self.held or self.apart):  # nobody will take it: it is the values already
+                self._lent = None
         return self._version
 
     def take(self) -> None:

@@ -320,6 +320,16 @@ def test_a_shared_parameter_has_one_freshness():
     assert not p.gradient.fresh
 
 
+def test_a_version_is_another_one_after_a_write_that_is_over():
+    p = Param("p", SHAPE, Device(), np.float32)
+    p.arrange(None)
+    seen = p.values.version
+    p.data[...] = 2  # the array is let go of at once
+    assert p.values.version != seen
+    seen = p.values.version
+    assert p.values.version == seen
+
+
 def test_the_version_changes_with_the_values():
     p = param()
     seen = p.values.version
