@@ -215,7 +215,7 @@ class Pair:
     def share_with_others(self):
         """Other nets of the same prototxt run with the parameters, too."""
         for net, given in zip(self.nets, ({}, {"engine": "numpy", "device": "cpu"}), strict=True):
-            other = Net(net.param, phase="TRAIN", **given)
+            other = Net(net.param, phase="TRAIN", seed=5, **given)  # the same dropout
             other.share_with(net)
             for name in net.inputs:
                 other.blobs[name].reshape(*net.blobs[name].shape)
