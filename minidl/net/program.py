@@ -245,8 +245,8 @@ class Program:
             map(self._blob, node.bottoms, bottom_shapes, place.bottom_arrays, bottom_diffs)
         )
         tops = list(map(self._blob, node.tops, top_shapes, place.top_arrays, top_diffs))
-        if node.in_place:
-            tops[0] = blobs[0]
+        if node.in_place:  # one blob; its gradient is there even where no bottom wants one
+            blobs[0] = tops[0]
         self._bind_buffers(i, step)
         return (
             functools.partial(node.layer.forward, blobs, tops),

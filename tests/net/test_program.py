@@ -43,6 +43,8 @@ def layer(kind, name, bottoms, top, extra=""):
     return f'layer {{ name: "{name}" type: "{kind}" {bottoms} top: "{top}" {extra} }}'
 
 
+SCALE = """scale_param { bias_term: true filler { type: "uniform" min: 0.5 max: 1.5 }
+  bias_filler { type: "uniform" } }"""
 POOL = "pooling_param { kernel_size: 3 stride: 2 }"
 NETS = {
     "like AlexNet": [
@@ -66,6 +68,26 @@ NETS = {
         layer("ReLU", "r2", "b2", "b2"),
         layer("Eltwise", "sum", "b2 c1", "sum"),
         layer("ReLU", "r3", "sum", "last"),
+    ],
+    "normalised": [
+        conv("c1", "data", "c1").replace("pad: 1", "pad: 1 bias_term: false"),
+        layer("BatchNorm", "b1", "c1", "c1"),
+        layer("Scale", "s1", "c1", "c1", SCALE),
+        layer("ReLU", "r1", "c1", "c1"),
+        conv("c2", "c1", "c2").replace("pad: 1", "pad: 1 bias_term: false"),
+        layer("BatchNorm", "b2", "c2", "c2"),
+        layer("Scale", "s2", "c2", "c2", SCALE),
+        layer("Eltwise", "sum", "c1 c2", "sum"),
+        layer("ReLU", "r3", "sum", "last"),
+    ],
+    # In place on what needs no gradient: there is one of the top all the same.
+    "in place at the input": [
+        layer("BatchNorm", "b", "data", "n"),
+        layer("Scale", "s", "n", "n", SCALE),
+        layer("Power", "p", "n", "p", "power_param { power: 2 }"),
+        layer("PReLU", "r", "p", "p", "prelu_param { filler { value: 0.3 } }"),
+        layer("Bias", "o", "p", "p", "bias_param { filler { value: 0.3 } }"),
+        conv("c1", "p", "last"),
     ],
     "branches": [
         conv("c1", "data", "c1"),
