@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 Ints = tuple[int, ...]
 
@@ -215,14 +216,45 @@ class BatchNorm:
 
 
 @dataclass(frozen=True)
+class Affine:
+    """y = scale * x + bias, one number for each place of the axes from `axis` on (Scale, Bias)."""
+
+    axis: int = 1
+    scale: bool = True
+    bias: bool = False
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Operators one after the other, each in place on what the one before it left.
+
+    Backward goes through all of them, too. Parameters of the first go by their names, those of
+    others by `param`.
+    """
+
+    ops: tuple[Any, ...]
+
+    @staticmethod
+    def param(k: int, name: str) -> str:
+        """Return what a parameter of operator k is called.
+
+        >>> Chain.param(0, "mean"), Chain.param(1, "scale")
+        ('mean', '1 scale')
+        """
+        return f"{k} {name}" if k else name
+
+
+@dataclass(frozen=True)
 class Sum:
     """y = the weighted sum of bottoms of one shape (Eltwise); backward: each its weight times dy.
 
     split   the transpose: tops are the bottom again (Split), whose gradient is the sum of theirs
+    then    as in Conv
     """
 
     weights: tuple[float, ...]
     split: bool = False
+    then: Activation | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from minidl import schema
+from minidl import ops, schema
 from minidl.layers.base import Layer, register, saved, scratch
 from minidl.layers.folding import fold, middle_dot, middle_sum, product_shape, views
 
@@ -90,6 +90,7 @@ class Scale(Broadcast):
     """
 
     parameters = ("scale_param",)
+    computes = (ops.Affine,)
     keeps = ("bottom",)
 
     def __init__(self, spec, ctx):
@@ -104,6 +105,8 @@ class Scale(Broadcast):
             self.fillers["scale"] = p.filler if p.HasField("filler") else one
         if self.bias_term:
             self.fillers["bias"] = p.bias_filler
+        if not self.two_bottoms:
+            self.op = ops.Affine(p.axis, bias=p.bias_term)
 
     def param_shapes(self, *bottom):
         shape = self.operand_shape(*bottom)
@@ -173,12 +176,14 @@ class Bias(Broadcast):
     """
 
     parameters = ("bias_param",)
+    computes = (ops.Affine,)
 
     def __init__(self, spec, ctx):
         super().__init__(spec, ctx)
         self._line_up(spec.bias_param, "bias_param")
         if not self.two_bottoms:
             self.fillers["bias"] = spec.bias_param.filler
+            self.op = ops.Affine(spec.bias_param.axis, scale=False, bias=True)
 
     def param_shapes(self, *bottom):
         return {} if self.two_bottoms else {"bias": self.operand_shape(*bottom)}

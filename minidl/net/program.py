@@ -256,8 +256,8 @@ class Program:
     def _bindings(self, i: int, step: Step) -> Bindings:
         place, plan, memories = self.schedule.walk.places[i], step.plan, self._memories
         assert plan is not None
-        layer = step.node.layer
-        names = [p.attr for p in step.node.params]
+        layers = [node.layer for node in (step.node, *step.joined)]
+        params = (param for layer in layers for param in layer.params)
         saved = self._saved(i, step, "saved", plan.saved) if plan.saved else None
         workspace = self._pool[: plan.workspace]
         return Bindings(
@@ -267,7 +267,7 @@ class Program:
                 None if n is None else memories[n] for n in place.bottom_diff_arrays
             ),
             top_diff_memory=tuple(memories[n] for n in place.top_diff_arrays),
-            params=dict(zip(names, layer.params, strict=True)),
+            params=dict(zip(step.params, params, strict=True)),
             saved=saved,
             workspace=self._memory(workspace.shape, None, workspace) if plan.workspace else None,
         )
@@ -321,6 +321,15 @@ class Program:
         """Return whether a forward from `first` to `last` splits layers computed as one."""
         steps = self.schedule.steps
         return steps[first].fused or (last + 1 < len(steps) and steps[last + 1].fused)
+
+    def cut_backward(self, first: int, last: int, seen: bool) -> int | None:
+        """Return a layer at which a backward from `first` down to `last` would stop inside a chain.
+
+        seen   it stops at every layer, for somebody who looks
+        """
+        parts = [step.part_of is not None for step in self.schedule.steps]
+        stops = range(last, first + 1) if seen else (last, first + 1)
+        return next((i for i in stops if i < len(parts) and parts[i]), None)
 
     # ------------------------------------------------------------------ what users hold
 

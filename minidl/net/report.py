@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
@@ -45,6 +46,8 @@ class Execution:
 
 def execution(step: Step) -> Execution:
     """Return the implementation that runs the layer of this step."""
+    if step.part_of is not None:
+        return dataclasses.replace(execution(step.part_of), fused=True, why="")
     if step.plan is not None and step.engine is not None:
         layout = next((str(layout) for layout in step.plan.top_layouts if layout is not None), "")
         return Execution(step.engine.name, step.plan.algorithm, layout, step.fused, step.why)

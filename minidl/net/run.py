@@ -107,6 +107,14 @@ def backward(state: State, first: int, last: int) -> None:
             f"net '{state.name}' was made to run forward only: phase TEST, with shared memory",
             fix="construct it without share",
         )
+    chained = program.cut_backward(first, last, _is_called(state, seeing=True))
+    if chained is not None:
+        state.separate = state.stale = True
+        raise UsageError(
+            f"backward cannot stop at layer '{state.layers[chained].name}', which the forward "
+            "before it computed as one with its neighbours",
+            fix="run forward again: from now on each layer of this net is computed alone",
+        )
     with state.device.current(), np.errstate(all="ignore"):
         for part in _parts(state, program, layers):
             _run(state, part, backward=True)

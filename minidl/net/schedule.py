@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl import ops
 from minidl.arrays.memory import Layout, nbytes, padded
 from minidl.arrays.units import bytes_
 from minidl.engines import select
@@ -25,7 +26,7 @@ from minidl.net import aliasing, fuse, planner
 from minidl.net.access import accesses
 from minidl.net.blueprint import Blueprint
 from minidl.net.layout import Array, Key, Walk, lifetimes
-from minidl.net.node import Node
+from minidl.net.node import Node, ParamPlan
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Step:
                   measured
     fused         its forward is done by the step before it
     idle          its tops are its bottom, there is nothing to compute
+    joined        nodes whose work is done here, forward and backward
+    part_of       the step that does so for this node, which is idle
     """
 
     node: Node
@@ -45,9 +48,25 @@ class Step:
     why: str = ""
     fused: bool = False
     idle: bool = False
+    joined: tuple[Node, ...] = ()
+    part_of: Step | None = None
+
+    @property
+    def params(self) -> dict[str, ParamPlan]:
+        """What its plan needs of parameters, by the names that its plan gives them."""
+        return {
+            ops.Chain.param(k, p.attr): p
+            for k, node in enumerate((self.node, *self.joined))
+            for p in node.params
+        }
 
     def describe(self) -> str:
         """Say "conv2: onednn jit:avx512_core, 0 B", or why array code runs; "" if no news."""
+        if self.part_of is not None:
+            first = self.part_of
+            assert first.engine is not None and first.plan is not None
+            said = f"{first.engine.name} {first.plan.algorithm}, with '{first.node.name}'"
+            return f"{self.node.name}: {said}, forward and backward"
         if self.plan is not None and self.engine is not None:
             fused = ", with the layer before it" if self.fused else ""
             size = bytes_(self.plan.workspace)
@@ -170,25 +189,35 @@ class Schedule:
         return bool(self.engines) and not self.separate and asked != "numpy"
 
     def _run(self, group: fuse.Group) -> Iterator[Step]:
-        """Return what runs each node of a group: as one, or singly if no engine has a plan."""
+        """Return what runs each node of a group: as many of the first as an engine has a plan
+        for as one, then the rest."""
         first, *others = group.nodes
-        step = self._step(first, group.op)
-        fused = step.plan is not None
-        if others and not fused:
-            step = self._step(first, first.op)
+        for count in range(len(others), -1, -1):
+            op, joined = group.ops[count], tuple(others[:count])
+            chained = count > 0 and isinstance(op, ops.Chain)
+            step = self._step(first, op, joined=joined if chained else ())
+            if step.plan is not None:
+                break
         yield step
-        for node in others:
-            yield self._step(node, node.op, fused)  # its backward is its own
+        for node in joined:
+            if chained:
+                yield Step(node, fused=True, idle=True, part_of=step)
+            else:
+                yield self._step(node, node.op, fused=True)  # its backward is its own
+        for rest in fuse.groups(others[count:], self._leaves_its_work):
+            yield from self._run(rest)
 
-    def _step(self, node: Node, op: Any, fused: bool = False) -> Step:
-        step = Step(node, fused=fused)
+    def _step(
+        self, node: Node, op: Any, fused: bool = False, joined: tuple[Node, ...] = ()
+    ) -> Step:
+        step = Step(node, fused=fused, joined=joined)
         if node.views and (node.in_place or not node.needs_backward):
             step.idle = True
         elif op is not None and self.engines:
             choice = select.choose(
                 self.engines,
                 op,
-                self._request(node),
+                self._request(step),
                 self.policy,
                 lambda plan: self._misfit(node, plan),
                 node.layer.engine_wish,
@@ -199,23 +228,26 @@ class Schedule:
     def _settle(self, step: Step) -> None:
         """Let its parameters live as its plan says; refuse it without the engine it asks for."""
         node, plan = step.node, step.plan
+        if step.part_of is not None:
+            return
         if self.engines and plan is None and not step.idle:
             select.insist(node.layer.engine_wish, step.why)
-        for p in node.params:
-            self.params[p.owner] = plan.params.get(p.attr) if plan is not None else None
+        for name, p in step.params.items():
+            self.params[p.owner] = plan.params.get(name) if plan is not None else None
 
-    def _request(self, node: Node) -> Request:
-        ctx, policy = node.layer.ctx, self.policy
+    def _request(self, step: Step) -> Request:
+        node, params, policy = step.node, step.params, self.policy
+        ctx = node.layer.ctx
         return Request(
             bottom_shapes=node.bottom_shapes,
             top_shapes=node.top_shapes,
-            params=tuple((p.attr, p.shape) for p in node.params),
-            homes=tuple(self.params[p.owner] for p in node.params),
+            params=tuple((name, p.shape) for name, p in params.items()),
+            homes=tuple(self.params[p.owner] for p in params.values()),
             bottom_layouts=tuple(self.walk.layout(name) for name in node.bottoms),
             training=node.needs_backward,
             backward=node.needs_backward,
             wanted=node.wanted,
-            learning=tuple(p.attr for p in node.params if p.owner in self.learning),
+            learning=tuple(name for name, p in params.items() if p.owner in self.learning),
             in_place=node.in_place,
             math=policy.math,
             threads=policy.threads,
@@ -239,6 +271,17 @@ class Schedule:
     def _arranged(self, step: Step) -> Node:
         """Return the step's node with the layouts in which its plan reads and writes."""
         node, plan = step.node, step.plan
+        if step.part_of is not None:  # in place, so it has the layouts of what came
+            lies = (self.walk.layout(node.tops[0]),)
+            return dataclasses.replace(
+                node,
+                bottom_layouts=lies,
+                top_layouts=lies,
+                bottom_diff_layouts=lies,
+                top_diff_layouts=lies,
+                keeps=(),
+                idle=True,
+            )
         idle = step.idle or node.type == "Input"  # users fill those
         if plan is not None:
             read_again = [kept.removesuffix(" sign") for kept in plan.keeps]
@@ -307,6 +350,8 @@ class Schedule:
 
     def saved(self, step: Step) -> dict[str, int]:
         """Return the bytes, by name, of what a step keeps from forward to backward."""
+        if step.part_of is not None:
+            return {}
         if step.plan is not None:
             return {"saved": step.plan.saved} if step.plan.saved else {}
         buffers = step.node.buffers.items()
@@ -314,6 +359,8 @@ class Schedule:
 
     def scratch_bytes(self, step: Step) -> int:
         """Return the bytes that a step needs while it is being called."""
+        if step.part_of is not None:
+            return 0
         if step.plan is not None:
             return step.plan.workspace
         buffers = step.node.buffers.values()

@@ -39,6 +39,8 @@ CHAIN = {
     "max": ("Pooling", "pooling_param { kernel_size: 3 stride: 1 pad: 1 }", False),
     "mean": ("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 1 pad: 1 }", False),
 }
+# What engines run as one, forward and backward: in place on a convolution.
+ROW = "batch norm", "scale", "relu"
 BRANCH = {
     "sum": ("Eltwise", ""),
     "product": ("Eltwise", "eltwise_param { operation: PROD }"),
@@ -61,7 +63,7 @@ def text(draw):
     ]
     top, older, fresh = "x", [], True
     for i in range(draw(range(2, 7))):
-        what = draw([*CHAIN, *BRANCH])
+        what = draw([*CHAIN, *BRANCH, "row"])
         if what == "product" and any("PROD" in line for line in lines):
             what = "sum"  # powers of powers make much of rounding
         name = f"l{i}"
@@ -72,6 +74,11 @@ def text(draw):
             if what == "concat":
                 lines.append(layer(f"{name}c", "Convolution", [name], f"{name}c", CONV % CHANNELS))
                 name = f"{name}c"
+        elif what == "row":
+            lines.append(layer(name, "Convolution", [top], name, CONV % CHANNELS))
+            for part in ROW[: draw([2, 3])]:
+                kind, extra, _ = CHAIN[part]
+                lines.append(layer(f"{name} {part}", kind, [name], name, extra))
         else:
             if what == "max" and not fresh:  # equal numbers: engines differ in which is the largest
                 what = "mean"

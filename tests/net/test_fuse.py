@@ -8,6 +8,7 @@ from minidl.net.node import Node
 
 CONV = ops.Conv(8, (3,), (1,), (0,), (1,))
 RELU = ops.Activation("relu")
+LEAKY = ops.Activation("relu", 0.1)
 SIGMOID = ops.Activation("sigmoid")
 
 
@@ -41,12 +42,61 @@ def test_a_relu_with_a_top_of_its_own_is_not():
 def test_nor_is_another_activation_or_another_layer_before_it():
     nodes = [DATA, node("conv", "x", "y", CONV), node("sigmoid", "y", "y", SIGMOID)]
     assert names(nodes) == ["data", "conv", "sigmoid"]
-    nodes = [
-        DATA,
-        node("bn", "x", "y", ops.BatchNorm(1e-5, 0.999, False)),
-        node("relu", "y", "y", RELU),
+    nodes = [DATA, node("pool", "x", "y", ops.Pool("MAX", (2, 2))), node("relu", "y", "y", RELU)]
+    assert names(nodes) == ["data", "pool", "relu"]
+
+
+NORM, SEEN = ops.BatchNorm(1e-5, 0.999, False), ops.BatchNorm(1e-5, 0.999, True)
+AFFINE = ops.Affine(bias=True)
+
+
+def test_normalisation_scale_and_relu_are_a_chain():
+    nodes = [DATA, node("bn", "x", "y", NORM), node("scale", "y", "y", AFFINE)]
+    nodes.append(node("relu", "y", "y", RELU))
+    assert names(nodes) == ["data", "bn scale relu"]
+    chain = [ops.Chain((NORM, AFFINE)), ops.Chain((NORM, AFFINE, RELU))]
+    assert list(groups(nodes))[1].ops == (NORM, *chain)
+
+
+def test_a_leaky_relu_ends_no_chain():
+    nodes = [DATA, node("scale", "x", "y", AFFINE), node("relu", "y", "y", LEAKY)]
+    assert names(nodes) == ["data", "scale", "relu"]
+
+
+def test_without_a_backward_a_convolution_takes_in_what_is_constant_behind_it():
+    constant = [node("bn", "y", "y", SEEN), node("scale", "y", "y", AFFINE)]
+    nodes = [DATA, node("conv", "x", "y", CONV), *constant, node("relu", "y", "y", RELU)]
+    assert names(nodes) == ["data", "conv bn scale relu"]
+    nodes = [dataclasses.replace(n, needs_backward=True) for n in nodes]
+    assert names(nodes) == ["data", "conv", "bn scale relu"]
+
+
+def test_the_batchs_own_statistics_are_not_constant():
+    nodes = [DATA, node("conv", "x", "y", CONV), node("bn", "y", "y", NORM)]
+    assert names(nodes) == ["data", "conv", "bn"]
+
+
+def test_where_gradients_between_can_be_seen_or_end_there_is_no_chain():
+    def back(first_top="x", first=True, second=True, **facts):
+        bn = node("bn", "x", first_top, NORM)
+        scale = node("scale", first_top, first_top, AFFINE)
+        bn = dataclasses.replace(bn, needs_backward=first, **facts)
+        return names([bn, dataclasses.replace(scale, needs_backward=second)])
+
+    assert back() == ["bn scale"]
+    assert back(first_top="y") == ["bn", "scale"]  # y has the gradient between them, too
+    assert back(first=False) == ["bn", "scale"]
+    assert back(loss_weights=(1.0,)) == ["bn", "scale"]
+
+
+def test_a_sum_ends_with_a_relu():
+    nodes = [DATA, node("sum", "x x", "y", ops.Sum((1.0, 1.0))), node("relu", "y", "y", RELU)]
+    assert names(nodes) == ["data", "sum relu"]
+    split = ops.Sum((1.0, 1.0), split=True)
+    assert names([node("split", "x", "y", split), node("relu", "y", "y", RELU)]) == [
+        "split",
+        "relu",
     ]
-    assert names(nodes) == ["data", "bn", "relu"]
 
 
 def test_nor_one_in_place_on_something_else():

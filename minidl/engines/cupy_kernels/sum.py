@@ -11,16 +11,18 @@ from minidl.engines.cupy_kernels.operators import OPERATORS
 from minidl.engines.cupy_kernels.plain import PlainPlan
 from minidl.engines.engine import Engine
 from minidl.engines.plan import Bindings, Plan, Run, several
-from minidl.engines.request import Request
+from minidl.engines.request import Declined, Request
 
 MOST = 4  # terms that one launch adds up
 
 
 @OPERATORS.serves(ops.Sum)
-def plans(engine: Engine, op: ops.Sum, request: Request) -> Iterator[Plan]:
+def plans(engine: Engine, op: ops.Sum, request: Request) -> Iterator[Plan] | Declined:
     """Offer sums of up to four terms in one launch, of more in several."""
+    if op.then is not None:
+        return Declined("it ends a sum with nothing else")
     kind = SplitPlan if op.split else SumPlan
-    yield kind(device=engine.device, algorithm="kernel", request=request, op=op)
+    return iter([kind(device=engine.device, algorithm="kernel", request=request, op=op)])
 
 
 @dataclass(kw_only=True)

@@ -17,6 +17,7 @@ from minidl.engines.onednn import (  # noqa: F401  each operator's module regist
     activation,
     api,
     batch_norm,
+    chain,
     concat,
     convolution,
     inner_product,

@@ -11,7 +11,7 @@ from minidl.engines.engine import Engine
 from minidl.engines.onednn import api
 from minidl.engines.onednn.layout import DnnlLayout, arriving, plain, plain_or
 from minidl.engines.onednn.operators import OPERATORS
-from minidl.engines.onednn.primitive import Description, Step, favourite, sequence
+from minidl.engines.onednn.primitive import Description, Step, attributes, favourite, sequence
 from minidl.engines.plan import Bindings, Plan, Run
 from minidl.engines.request import Declined, Request
 
@@ -79,23 +79,29 @@ class SplitPlan(Plan):
 
 
 class Total:
-    """The weighted sum of several rows of numbers.
+    """The weighted sum of several rows of numbers; `then` ends it, if all weights are 1.
 
     Plain sums are added up two at a time: the library's own operation for sums takes three times
     as long for two terms in float32.
     """
 
-    def __init__(self, row: DnnlLayout, weights: Sequence[float]) -> None:
+    def __init__(
+        self, row: DnnlLayout, weights: Sequence[float], then: ops.Activation | None = None
+    ) -> None:
         self.in_pairs = len(weights) > 1 and set(weights) == {1.0}
         self.only_copies = list(weights) == [1.0]
         count = len(weights)
         if self.in_pairs:
-            found = favourite("binary", api.BINARY_ADD, row, row, row)
+            pair = "binary", api.BINARY_ADD, row, row, row
+            found = favourite(*pair)
+            last = found if then is None else favourite(*pair, attr=attributes(then))
         else:
             rows = (ctypes.c_void_p * count)(*[row._as_parameter_] * count)
             found = favourite("sum", row, count, (ctypes.c_float * count)(*weights), rows)
-        assert found is not None
+            last = found
+        assert found is not None and last is not None
         self.operation: Description = found
+        self.last: Description = last
 
     def steps(self, terms: Sequence[int], total: int) -> list[Step]:
         """Return the steps from the terms' addresses to the total's, maybe the first term's."""
@@ -106,14 +112,17 @@ class Total:
             return [self.operation.step({**sources, api.DST: total})]
         # t0 + t1 -> total, total + t2 -> total, ...
         so_far = [terms[0], *[total] * (len(terms) - 2)]
+        each = [self.operation] * (len(terms) - 2) + [self.last]
         return [
-            self.operation.step({api.SRC: left, api.SRC_1: right, api.DST: total})
-            for left, right in zip(so_far, terms[1:], strict=True)
+            add.step({api.SRC: left, api.SRC_1: right, api.DST: total})
+            for add, left, right in zip(each, so_far, terms[1:], strict=True)
         ]
 
 
 def _sum_plan(op: ops.Sum, request: Request, data: DnnlLayout, row: DnnlLayout) -> SumPlan | None:
-    forward = Total(row, op.weights)
+    if op.then is not None and (set(op.weights) != {1.0} or len(op.weights) < 2):
+        return None
+    forward = Total(row, op.weights, op.then)
     if forward.operation.reference:
         return None
     layout = plain_or(data)

@@ -105,3 +105,15 @@ def test_it_declines_more_terms_than_it_weighs_at_once(engine):
 def test_any_number_of_terms_of_weight_one_is_added_up(engine):
     x = several(20, (2, 3))
     check(engine, ops.Sum((1.0,) * 20), eltwise((1.0,) * 20), x, [None] * 20)
+
+
+def test_a_relu_ends_plain_sums_and_no_others(engine):
+    x = several(3, (2, 20, 5, 3))
+    relu = ops.Activation("relu")
+    asked = request(x, [x[0].shape], [None] * 3)
+    plan = first(engine.plans(ops.Sum((1.0,) * 3, then=relu), asked))
+    (y,), gradients, _ = Bound(plan, x, [x[0].shape], {}, [True] * 3).run([np.ones(x[0].shape)])
+    np.testing.assert_allclose(y, np.maximum(sum(x), 0), rtol=1e-5, atol=1e-6)
+    assert all((gradient == 1).all() for gradient in gradients)  # the ReLU's backward is its own
+    answer = engine.plans(ops.Sum((1.0, -1.0, 1.0), then=relu), asked)
+    assert isinstance(answer, Declined)
