@@ -103,7 +103,7 @@ def possible(net: Any, phase: int, file: str) -> Trial:
     """
     refusal: MinidlError | None = None
     for param in variants(net):
-        for stages in STAGES:
+        for stages in stages_of(param):
             said: dict[str, int] = {}  # words -> side of the first record they were said for
             for record in records(param, file):
                 ctx = Context(phase=phase, absent_data=record, allow_python=True)
@@ -120,6 +120,13 @@ def possible(net: Any, phase: int, file: str) -> Trial:
                     pass
     assert refusal is not None
     raise refusal
+
+
+def stages_of(net: Any) -> list[tuple[str, ...]]:
+    """The stages that make a difference: none, and those that its rules name."""
+    rules = [rule for layer in net.layer for rule in (*layer.include, *layer.exclude)]
+    named = {stage for rule in rules for stage in (*rule.stage, *rule.not_stage)}
+    return [stages for stages in STAGES if named.issuperset(stages)]
 
 
 def records(net: Any, file: str) -> list[tuple[int, ...]]:

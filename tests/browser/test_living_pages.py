@@ -93,6 +93,9 @@ PAGES = {
     "system": ("/system", ".grip"),
 }
 
+# Nothing but colours differs in the dark; all other rules take a minute.
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_pages_can_be_read_by_everybody(tree, serve, tab, dark, size):
     for name, (path, sign) in PAGES.items():
         page.goto(server.url + path)
         page.wait_for_selector(sign)
-        rules = axe.Axe().run(page).response["violations"]
+        rules = axe.Axe().run(page, options=COLOURS if dark else None).response["violations"]
         found[name] = [(one["id"], one["nodes"][0]["target"]) for one in rules]
         wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0, f"{name} is {wider} pixels wider than the window"
