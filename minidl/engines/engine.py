@@ -71,6 +71,11 @@ class Engine:
         """A number that changes when plans made before must not run any more: after a fork."""
         return 0
 
+    def surely_faster(self, math: Math) -> bool:
+        """Tell whether this arithmetic is faster than float32 without being timed: timing is at the
+        mercy of what else the machine does."""
+        return False
+
     def prefers(self, op: Any, math: Math) -> bool:
         """Tell whether to ask it before the other engines of its device, unless one is named."""
         return False

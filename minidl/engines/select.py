@@ -172,7 +172,7 @@ def _not_worth_it(policy: Policy) -> str:
         return found.reason
     if policy.math not in found.maths:
         return f"this machine's {found.isa} does not multiply {policy.math.products} numbers"
-    if os.environ.get(SLOW_BF16):
+    if found.surely_faster(policy.math) or os.environ.get(SLOW_BF16):
         return ""
     times = gain(found, policy.math, policy.threads)
     if times > 1:

@@ -99,6 +99,15 @@ def test_bf16_is_kept_where_the_machine_has_it(monkeypatch, caplog):
     assert not caplog.records
 
 
+def test_with_tiles_bf16_is_taken_and_nothing_is_timed(monkeypatch):
+    engine = FakeEngine()
+    engine.maths = FLOAT32, BF16
+    engine.surely_faster = lambda math: math is BF16
+    monkeypatch.setattr(OneDNN, "load", lambda device: engine)
+    monkeypatch.setattr(select, "gain", lambda *_: pytest.fail("it was timed"))
+    assert select.policy(math="bf16").math is BF16
+
+
 def test_bf16_that_is_slower_than_float32_is_said_and_taken_only_on_demand(monkeypatch, caplog):
     engine = FakeEngine()
     engine.maths = FLOAT32, BF16

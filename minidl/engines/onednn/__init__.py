@@ -64,6 +64,9 @@ class OneDNN(Engine):
         """1 more in a forked child."""
         return library.generation
 
+    def surely_faster(self, math: Math) -> bool:
+        return math is BF16 and self.amx
+
     def plans(self, op: Any, request: Request) -> Iterable[Plan] | Declined:
         axes = max(map(len, (*request.bottom_shapes, *request.top_shapes)), default=0)
         if axes > api.MAX_AXES:
