@@ -79,7 +79,9 @@ class _Forgetting:
 
 
 def forget():
-    """Make modules of minidl look again whether there is a GPU."""
+    """Make modules of minidl look again whether there is a GPU, and drop what they keep for one."""
+    if cublas := sys.modules.get("minidl.engines.cupy_kernels.cublas"):
+        cublas._open.clear()  # a workspace of 32 MB each
     for name, module in list(sys.modules.items()):
         if name.startswith(_REMEMBER):
             for value in list(vars(module).values()):
