@@ -60,7 +60,7 @@ def run(args: Namespace) -> int:
     import minidl
 
     try:
-        from minidl.web import app, safety, serving, site
+        from minidl.web import app, machine, safety, serving, site
     except ImportError as error:
         raise UsageError(
             f"the page needs packages that are not installed ({error.name})",
@@ -69,6 +69,7 @@ def run(args: Namespace) -> int:
         ) from None
     root = _root(args.root)
     token = _token(args, safety.is_loopback(args.host))
+    machine.spare()
     listening = serving.bound(args.host, PORT if args.port is None else args.port, bool(args.port))
     port = listening.getsockname()[1]
     rules = safety.Rules(safety.hosts(args.host, args.allow_host), port, token)

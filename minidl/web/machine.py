@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h
 QUERY = "index,name,memory.used,memory.total,utilization.gpu,temperature.gpu"
 
 
@@ -100,6 +101,15 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def spare() -> None:
+    """Let the C library (glibc) keep little of what is freed: one arena for all threads, and large
+    pieces straight from the system."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 256 << 10)
 
 
 def give_back() -> None:

@@ -94,8 +94,10 @@ def test_after_a_rewind_nothing_of_what_was_forgotten_is_left(values, iteration,
     for i, value in enumerate(more):
         found.add(Point(begin + i, 0.0, value))
     numbers = [v for v in more if v == v]
-    drawn = [p.value for p in found.points(1000) if p.iter >= begin and p.value == p.value]
-    assert not numbers or max(drawn) == max(numbers)
+    drawn = [p for p in found.points(1000) if p.value == p.value]
+    assert not numbers or max(p.value for p in drawn) >= max(numbers)
+    if exact and numbers:  # else an older point of the same bucket may be as large
+        assert max(p.value for p in drawn if p.iter >= begin) == max(numbers)
 
 
 def test_buckets_know_the_byte_of_their_first_line():

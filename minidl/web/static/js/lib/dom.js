@@ -127,6 +127,30 @@ export function frame(draw) {
 }
 
 /**
+ * Return a function that draws once the page has been painted and nothing else is to be done, or
+ * after a second; however often it is called.
+ * @param {() => void} draw
+ * @returns {() => void}
+ */
+export function idle(draw) {
+  const soon = window.requestIdleCallback ?? ((/** @type {() => void} */ act) => setTimeout(act, 50));
+  let due = 0;
+  return () => {
+    if (due) return;
+    due = 1;
+    requestAnimationFrame(() =>
+      soon(
+        () => {
+          due = 0;
+          draw();
+        },
+        { timeout: 1000 },
+      ),
+    );
+  };
+}
+
+/**
  * @template {any[]} A
  * @param {number} ms
  * @param {(...args: A) => void} act

@@ -13,7 +13,7 @@
 // A row that changed is patched cell by cell, so that the focus and a selection stay. Numbers and
 // texts sort as such; empty values are last in both directions.
 
-import { fill, frame, h } from "./dom.js";
+import { fill, frame, h, idle } from "./dom.js";
 import { icon } from "./icons.js";
 import { csv } from "./save.js";
 
@@ -35,8 +35,8 @@ import { csv } from "./save.js";
  *            onfold?: (folded: string[]) => void, empty?: () => Node, name?: (row: R) => string}} Options
  */
 
-const FIRST = 60; // lines that are drawn at once
-const REST = 1000; // that follow, at a time
+const FIRST = 30; // lines that are drawn at once: more than a window shows
+const MORE = 150; // that follow at a time, when nothing else is to be done
 
 class Group {
   /** @param {string} name @param {number} members */
@@ -83,6 +83,7 @@ export class Table {
     this.none = h("div");
     this.node.append(this.none);
     this.draw = frame(() => this.drawNow());
+    this.more = idle(() => this.drawMore());
     this.body.addEventListener("keydown", (event) => this.walk(event));
     this.drawHead();
   }
@@ -229,17 +230,15 @@ export class Table {
     const lines = entries
       .slice(0, this.limit)
       .map((entry) => (entry instanceof Group ? this.groupLine(entry) : this.line(entry)));
-    if (entries.length > this.limit) {
-      requestAnimationFrame(() => setTimeout(() => this.drawRest(), 0)); // after they are painted
-    }
+    if (entries.length > this.limit) this.more();
     this.place(lines);
     fill(this.none, !rows.length && this.options.empty?.());
     this.table.hidden = !rows.length && !!this.options.empty;
     this.drawPicked(rows);
   }
 
-  drawRest() {
-    this.limit += REST;
+  drawMore() {
+    this.limit += MORE;
     this.drawNow();
   }
 
