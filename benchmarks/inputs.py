@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-IMAGE = {"lenet": (1, 28, 28), "alexnet": (3, 227, 227), "squeezenet": (3, 227, 227)}
-CLASSES = {"lenet": 10, "alexnet": 1000, "squeezenet": 1000}
+IMAGE = {
+    "lenet": (1, 28, 28),
+    **dict.fromkeys(("alexnet", "squeezenet"), (3, 227, 227)),
+    **dict.fromkeys(("resnet18", "resnet50", "mobilenet"), (3, 224, 224)),
+}
+CLASSES = dict.fromkeys(IMAGE, 1000) | {"lenet": 10}
 SEED = 1
 RATE, MOMENTUM, DECAY = 0.0001, 0.9, 0.0005
 

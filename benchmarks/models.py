@@ -59,8 +59,15 @@ def fill(net: minidl.Net) -> None:
     Not the zoo's fillers: under them the first losses of two nets agree whatever they compute.
     """
     random = np.random.default_rng(SEED)
-    for params in net.params.values():
+    for name, params in net.params.items():
         weight, *rest = (param.data for param in params)
+        if net.layer_dict[name].type in ("BatchNorm", "Scale"):
+            # Statistics of mean 0 and variance 1; a scale that keeps sums over branches in bounds.
+            statistics = net.layer_dict[name].type == "BatchNorm"
+            weight[...] = 0 if statistics else 0.5
+            for other in rest:
+                other[...] = 1 if statistics else 0
+            continue
         std = math.sqrt(2 / math.prod(weight.shape[1:]))
         weight[...] = std * random.standard_normal(weight.shape, np.float32)
         for bias in rest:

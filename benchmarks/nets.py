@@ -17,8 +17,11 @@ from minidl.spec import layers as L
 from minidl.spec import params as P
 
 ZOO = Path(__file__).resolve().parent.parent / "zoo"
-TRAIN = {"lenet": "lenet_train_test.prototxt", "alexnet": "train_val.prototxt"}
-DEPLOY = {"lenet": "lenet_deploy.prototxt", "alexnet": "deploy.prototxt"}
+NORMALISED = "resnet18", "resnet50", "mobilenet"  # with BatchNorm
+TRAIN = dict.fromkeys(("alexnet", *NORMALISED), "train_val.prototxt")
+TRAIN["lenet"] = "lenet_train_test.prototxt"
+DEPLOY = dict.fromkeys(("alexnet", *NORMALISED), "deploy.prototxt")
+DEPLOY["lenet"] = "lenet_deploy.prototxt"
 
 
 def train_net(name: str, batch: int, dropout: bool = True) -> Any:

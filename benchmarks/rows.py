@@ -182,6 +182,22 @@ def inference(net: str, title: str, batch: int, rounds: int, steps: int) -> Race
     )
 
 
+def normalised(net: str, title: str, batch: int) -> Race:
+    """A net with BatchNorm in training; PyTorch with its allocator tuned."""
+    job = ("train", net, batch)
+    return Race(
+        f"{net}-training",
+        f"{title} training, batch {batch}, float32",
+        minidl(*job),
+        pytorch(*job, environment=TUNED),
+        (Faster("PyTorch", at_least=1.5), Memory("PyTorch")),
+        rounds=5,
+        steps=1,
+        nets=(net,),
+        check=5e-3,
+    )
+
+
 def reading(kind: str) -> Race:
     """The margin: how many times as fast as it trains.
 
@@ -254,6 +270,12 @@ RACES = (
     inference("alexnet", "AlexNet", 64, rounds=7, steps=1),
     inference("squeezenet", "SqueezeNet", 1, rounds=9, steps=10),
     inference("squeezenet", "SqueezeNet", 64, rounds=7, steps=1),
+    normalised("resnet18", "ResNet-18", 16),
+    normalised("mobilenet", "MobileNet", 16),
+    inference("resnet50", "ResNet-50", 1, rounds=9, steps=3),
+    inference("resnet50", "ResNet-50", 32, rounds=5, steps=1),
+    inference("mobilenet", "MobileNet", 1, rounds=9, steps=10),
+    inference("mobilenet", "MobileNet", 32, rounds=5, steps=1),
     reading("raw"),
     reading("jpeg"),
     fed(),

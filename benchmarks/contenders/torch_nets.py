@@ -11,6 +11,16 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from benchmarks import nets
+from benchmarks.contenders import torch_layers
+
+
+def made(name: str) -> nn.Module:
+    """The net of this name; those with BatchNorm from their layers."""
+    if name in nets.NORMALISED:
+        return torch_layers.Layers(nets.deploy_net(name, 1))
+    return globals()[name]()
+
 
 def lenet() -> nn.Module:
     """1 x 28 x 28 to 10 scores."""

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.contenders import torch_nets
+from benchmarks.contenders import torch_layers, torch_nets
 from benchmarks.inputs import DECAY, MOMENTUM, RATE, batch_of
 
 
@@ -31,7 +31,7 @@ class _Work:
     def __init__(self, job: dict[str, Any]) -> None:
         torch.set_num_threads(job["threads"])
         self.job, self.folder = job, Path(job["folder"])
-        self.net = getattr(torch_nets, job["net"])()
+        self.net = torch_nets.made(job["net"])
         load(self.net, self.folder / f"{job['net']}.npz")
         if job.get("dropout") is False:
             for module in self.net.modules():
@@ -102,7 +102,7 @@ def load(net: nn.Module, file: Path) -> None:
     """Give every module the parameters of the layer of its name."""
     with np.load(file) as arrays, torch.no_grad():
         for key, parameter in net.named_parameters():
-            parameter.copy_(torch.from_numpy(arrays[caffe_name(key)]))
+            parameter.copy_(torch.from_numpy(arrays[caffe_name(net, key)]))
 
 
 def parameter_groups(net: nn.Module, file: Path) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def parameter_groups(net: nn.Module, file: Path) -> list[dict[str, Any]]:
     multipliers = json.loads(file.read_text())
     groups = defaultdict(list)
     for key, parameter in net.named_parameters():
-        mults = multipliers[caffe_name(key)]
+        mults = multipliers.get(caffe_name(net, key), {"lr_mult": 1.0, "decay_mult": 1.0})
         groups[mults["lr_mult"], mults["decay_mult"]].append(parameter)
     return [
         {"params": params, "lr": RATE * lr_mult, "weight_decay": DECAY * decay_mult}
@@ -118,7 +118,9 @@ def parameter_groups(net: nn.Module, file: Path) -> list[dict[str, Any]]:
     ]
 
 
-def caffe_name(key: str) -> str:
+def caffe_name(net: nn.Module, key: str) -> str:
     """'fire2.conv1x1_1.bias' is parameter 1 of layer 'fire2/conv1x1_1': 'fire2/conv1x1_1/1'."""
     layer, _, kind = key.rpartition(".")
+    if isinstance(net, torch_layers.Layers):
+        layer = net.names[layer]
     return f"{layer.replace('.', '/')}/{('weight', 'bias').index(kind)}"

@@ -99,7 +99,8 @@ class FoldedPlan(Plan):
             if isinstance(part, ops.BatchNorm):
                 mean, variance, count = (read[name(k, n)] for n in STATISTICS)
                 seen = 1 / count[0] if count[0] else 0.0  # nothing: mean 0, variance 0
-                f = 1 / np.sqrt(variance * seen + part.eps)
+                with np.errstate(all="ignore"):  # a variance below 0 gives NaN, as in the layer
+                    f = 1 / np.sqrt(variance * seen + part.eps)
                 b = -mean * seen * f
             else:
                 f, b = read.get(name(k, "scale"), 1.0), read.get(name(k, "bias"), 0.0)
