@@ -58,8 +58,8 @@ class Net:
     algorithm, workspace_limit, tuning   which of an engine's implementations may run, and how
                  one is chosen: see minidl.engines.select.Policy
     share        blobs that no layer needs any more give their memory to others, and a net in
-                 phase TEST computes no gradients. Reading such a blob is refused, unless `keep`
-                 names it. Of no effect where values decide shapes (Filter). None: as far as a
+                 phase TEST computes no gradients: for use, where it takes a fraction of the memory
+                 and of the time. Reading such a blob is refused, unless `keep` names it. Of no effect where values decide shapes (Filter). None: as far as a
                  backward pass allows
     keep         blobs to keep in spite of `share`
     allow_python   whether Python layers may run the code that the net names; by default only if the
