@@ -59,8 +59,8 @@ class Net:
                  one is chosen: see minidl.engines.select.Policy
     share        blobs that no layer needs any more give their memory to others, and a net in
                  phase TEST computes no gradients: for use, where it takes a fraction of the memory
-                 and of the time. Reading such a blob is refused, unless `keep` names it. Of no effect where values decide shapes (Filter). None: as far as a
-                 backward pass allows
+                 and of the time. Reading such a blob is refused, unless `keep` names it. Of no
+                 effect where values decide shapes (Filter). None: as far as a backward pass allows
     keep         blobs to keep in spite of `share`
     allow_python   whether Python layers may run the code that the net names; by default only if the
                  environment variable MINIDL_ALLOW_PYTHON is 1
