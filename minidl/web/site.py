@@ -327,8 +327,11 @@ class Site:
     async def entry(self, name: str) -> Entry:
         """Return the job with this id. Errors: NotFound, Forbidden."""
         paths.job_folder(self.root, name)
-        if name not in self.tree.entries:
+        known = self.tree.entries.get(name)
+        if known is None:
             await self.look()
+        elif known.events is None:  # it may have begun since
+            await self.look(self.fresh_s)
         if name not in self.tree.entries:
             raise NotFound("there is no such job", where=name)
         return self.tree.entries[name]
