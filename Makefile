@@ -42,7 +42,7 @@ check: $(VENV)/.installed-test ## lint, formatting, types, and the tests that ar
 docs: $(VENV)/.installed-test ## write the tables in the documentation that follow from the code
 	@$(BIN)/python docs/build.py
 
-bench: $(VENV)-bench/.installed ## ours beside PyTorch's and OpenCV's times, all in turns (25 minutes)
+bench: $(VENV)-bench/.installed ## ours beside PyTorch's and OpenCV's times, all in turns (half an hour or more)
 	@$(VENV)-bench/bin/python benchmarks/run.py $(RACES)
 
 page-bench: $(VENV)/.installed-test ## how fast the page of minidl serve is (4 minutes)

@@ -66,7 +66,7 @@ class Step:
             first = self.part_of
             assert first.engine is not None and first.plan is not None
             said = f"{first.engine.name} {first.plan.algorithm}, with '{first.node.name}'"
-            return f"{self.node.name}: {said}, forward and backward"
+            return f"{self.node.name}: {said}"
         if self.plan is not None and self.engine is not None:
             fused = ", with the layer before it" if self.fused else ""
             size = bytes_(self.plan.workspace)

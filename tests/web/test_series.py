@@ -95,9 +95,10 @@ def test_after_a_rewind_nothing_of_what_was_forgotten_is_left(values, iteration,
         found.add(Point(begin + i, 0.0, value))
     numbers = [v for v in more if v == v]
     drawn = [p for p in found.points(1000) if p.value == p.value]
-    assert not numbers or max(p.value for p in drawn) >= max(numbers)
-    if exact and numbers:  # else an older point of the same bucket may be as large
-        assert max(p.value for p in drawn if p.iter >= begin) == max(numbers)
+    largest = max((p.value for p in drawn if p.iter >= begin), default=None)
+    # Of a bucket that begins before, an older point that is as large may stand for it.
+    older = [] if found.every == 1 else [p.value for p in drawn if p.iter < begin][-2:]
+    assert not numbers or largest == max(numbers) or max(older, default=-1e300) >= max(numbers)
 
 
 def test_buckets_know_the_byte_of_their_first_line():
